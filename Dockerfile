@@ -1,0 +1,47 @@
+# One image for every process of Nexova; the command line says which. hadolint checks this file (tests/deploy).
+FROM python:3.11-slim AS build
+
+ENV PIP_NO_CACHE_DIR=1 \
+    PIP_DISABLE_PIP_VERSION_CHECK=1
+RUN python -m venv /opt/nexova
+ENV PATH=/opt/nexova/bin:$PATH
+WORKDIR /src
+
+# dependencies first: they change less often than our code, and their layer is the large one
+COPY requirements.txt ./
+RUN pip install --require-hashes -r requirements.txt
+
+COPY pyproject.toml README.md LICENSE ./
+COPY schemas schemas
+COPY core core
+COPY runtime runtime
+COPY producer producer
+COPY processor processor
+COPY trainer trainer
+COPY api api
+COPY cli cli
+COPY plants plants
+RUN pip install --no-deps .
+
+
+FROM python:3.11-slim
+
+RUN groupadd --system --gid 10001 nexova \
+    && useradd --system --uid 10001 --gid nexova --home-dir /home/nexova --create-home nexova \
+    && install --directory --owner=nexova --group=nexova /models
+COPY --from=build /opt/nexova /opt/nexova
+
+# numba keeps compiled code beside the source, which this user may not write, unless it is told another place
+ENV PATH=/opt/nexova/bin:$PATH \
+    PYTHONUNBUFFERED=1 \
+    NUMBA_CACHE_DIR=/tmp/numba \
+    NEXOVA_MODEL_PATH=/models \
+    NEXOVA_LOG_FORMAT=json \
+    NEXOVA_PROCESSOR__WEB_HOST=0.0.0.0
+
+USER 10001:10001
+WORKDIR /home/nexova
+EXPOSE 6066
+# No HEALTHCHECK here: only some of the processes serve /healthz. docker-compose.yml has it where it belongs.
+ENTRYPOINT ["nexova"]
+CMD ["--help"]

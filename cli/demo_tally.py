@@ -1,0 +1,280 @@
+"""What a demo run has seen, and the figures that follow from it; pure arithmetic over messages and the truth.
+
+Definitions, with `grace` the time that the alert policy needs to see that something is over
+(`resolve_after_readings` readings at the live cadence), and all instants in event time unless stated otherwise:
+
+opening           an alert message of state `opened`, or the first `updated` one after a `resolved` one of the same
+                  alert (the same episode began again); it is open until the next `resolved`
+live phase        from the first to the last live reading, and the grace after it
+alerted fault     an injected fault [start, end) of a machine that has an alert of kind anomaly, limit or sensor_fault
+                  which is open at some instant of [start, end + grace]
+false alert       an opening in the live phase, of whatever kind, of a machine of which no injected fault covers that
+                  instant, again with the grace after its end
+latency           Kafka's timestamp of a score less the timestamp of its reading, for readings of the live phase
+to first alert    from the start of the first injected fault until the publication (Kafka's timestamp) of the first
+                  opening that an injected fault explains
+"""
+
+from array import array
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final, Protocol
+
+import msgspec
+
+from schemas.alerts import Alert, Severity
+from schemas.codec import derive_struct
+from schemas.machines import MachineStatus
+from schemas.recommendations import Recommendation
+from schemas.scores import Score
+from schemas.topics import ALERTS, DEAD_LETTERS, ENERGY, MACHINES, RECOMMENDATIONS, SCORES
+
+TOPICS: Final = (SCORES, ALERTS, RECOMMENDATIONS, ENERGY, DEAD_LETTERS, MACHINES)
+FAULT_KINDS_OF_ALERTS: Final = frozenset({"anomaly", "limit", "sensor_fault"})
+TREND_POINTS: Final = 120
+_FOREVER: Final = float("inf")
+
+
+class Fault(Protocol):
+    """The truth about one injected fault; `start` and `end` are epoch seconds."""
+
+    @property
+    def machine_id(self) -> str:
+        """Its machine."""
+
+    @property
+    def kind(self) -> str:
+        """What is wrong."""
+
+    @property
+    def start(self) -> float:
+        """First instant."""
+
+    @property
+    def end(self) -> float:
+        """First instant after it."""
+
+    @property
+    def sensors(self) -> tuple[str, ...]:
+        """The sensors that show it."""
+
+
+@dataclass(slots=True, kw_only=True)
+class Opening:
+    """One time that an alert was opened. at, until: event time; published_at: Kafka's; all epoch seconds."""
+
+    alert_id: str
+    machine_id: str
+    kind: str
+    again: bool
+    at: float
+    published_at: float
+    until: float = _FOREVER
+
+
+@dataclass(slots=True)
+class MachineNow:
+    """What is known of a machine now; `trend` has its last scores, None where it was not scored."""
+
+    condition: str = "unknown"
+    machine_type: str | None = None
+    warm_up: float = 0.0
+    score: float | None = None
+    risk: float | None = None
+    power: float | None = None
+    trend: deque[float | None] = field(default_factory=lambda: deque(maxlen=TREND_POINTS))
+
+
+@dataclass(slots=True)
+class Tally:
+    """Counts messages as they come. `live_from`: when the live phase began, epoch seconds; None before.
+
+    power: the sensor whose value is the machine's power, if the plant has one.
+    """
+
+    power: str | None = None
+    live_from: float | None = None
+    readings_scored: int = 0
+    live_readings: int = 0
+    dead_letters: int = 0
+    recommendations: int = 0
+    energy_windows: set[str] = field(default_factory=set)
+    machines: dict[str, MachineNow] = field(default_factory=dict)
+    alerts: dict[str, Alert] = field(default_factory=dict)
+    advice: dict[str, Recommendation] = field(default_factory=dict)
+    openings: list[Opening] = field(default_factory=list)
+    latencies: "array[float]" = field(default_factory=lambda: array("d"))
+    unnamed_alerts: int = 0
+    _open: dict[str, Opening] = field(default_factory=dict)
+    _take: dict[str, Callable[[bytes, bytes, float], None]] = field(init=False)
+    _score: Any = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._score = msgspec.json.Decoder(derive_struct(Score))
+        self._take = {
+            SCORES: self._take_score,
+            ALERTS: self._take_alert,
+            RECOMMENDATIONS: self._take_recommendation,
+            ENERGY: self._take_window,
+            DEAD_LETTERS: self._take_dead_letter,
+            MACHINES: self._take_status,
+        }
+
+    def take(self, topic: str, *, key: bytes, value: bytes, written_at: float) -> None:
+        """Counts one message of an output topic; `written_at` is Kafka's timestamp, epoch seconds."""
+        self._take[topic](key, value, written_at)
+
+    @property
+    def accounted(self) -> int:
+        """Readings that came out again, as a score or a dead letter."""
+        return self.readings_scored + self.dead_letters
+
+    @property
+    def alerts_resolved(self) -> int:
+        """Alerts whose last word is that they are over."""
+        return sum(alert.state == "resolved" for alert in self.alerts.values())
+
+    def open_alerts(self, machine_id: str | None = None) -> list[Alert]:
+        """Alerts that are open now, the gravest and newest first."""
+        order: dict[Severity, int] = {"critical": 0, "warning": 1, "info": 2}
+        found = [
+            alert
+            for alert in self.alerts.values()
+            if alert.state != "resolved" and machine_id in (None, alert.machine_id)
+        ]
+        return sorted(found, key=lambda alert: (order[alert.severity], -alert.opened_at.timestamp()))
+
+    def _take_score(self, _: bytes, value: bytes, written_at: float) -> None:
+        score = self._score.decode(value)
+        self.readings_scored += 1
+        at = score.timestamp.timestamp()
+        if self.live_from is not None and at >= self.live_from:
+            self.live_readings += 1
+            self.latencies.append(written_at - at)
+        now = self._machine(score.machine_id)
+        now.score, now.risk, now.condition = score.anomaly_score, score.risk, score.condition
+        now.trend.append(score.anomaly_score)
+
+    def _take_alert(self, _: bytes, value: bytes, written_at: float) -> None:
+        alert = Alert.model_validate_json(value)
+        self.alerts[alert.alert_id] = alert
+        if not alert.machine_id or not alert.signals or not alert.signals[0].sensor:
+            self.unnamed_alerts += 1
+        at = _seconds(alert.updated_at)
+        if alert.state == "resolved":
+            opening = self._open.pop(alert.alert_id, None)
+            if opening is not None:
+                opening.until = at
+        elif alert.alert_id not in self._open:
+            opening = Opening(
+                alert_id=alert.alert_id,
+                machine_id=alert.machine_id,
+                kind=alert.kind,
+                again=alert.state != "opened",
+                at=at,
+                published_at=written_at,
+            )
+            self._open[alert.alert_id] = opening
+            self.openings.append(opening)
+
+    def _take_recommendation(self, _: bytes, value: bytes, __: float) -> None:
+        advice = Recommendation.model_validate_json(value)
+        self.recommendations += 1
+        self.advice[advice.machine_id] = advice
+
+    def _take_window(self, key: bytes, _: bytes, __: float) -> None:
+        self.energy_windows.add(key.decode())
+
+    def _take_dead_letter(self, _: bytes, __: bytes, ___: float) -> None:
+        self.dead_letters += 1
+
+    def _take_status(self, _: bytes, value: bytes, __: float) -> None:
+        status = MachineStatus.model_validate_json(value)
+        now = self._machine(status.machine_id)
+        now.machine_type, now.warm_up = status.machine_type, status.warm_up
+        now.power = status.values.get(self.power) if self.power else None
+        if status.condition == "silent":
+            now.condition = "silent"
+
+    def _machine(self, machine_id: str) -> MachineNow:
+        if machine_id not in self.machines:
+            self.machines[machine_id] = MachineNow()
+        return self.machines[machine_id]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FaultOutcome:
+    """What became of one fault. seconds_to_alert: None without alert, or where one had been open before it."""
+
+    fault: Fault
+    opening: Opening | None
+    seconds_to_alert: float | None
+
+
+def outcomes(faults: Iterable[Fault], openings: Iterable[Opening], *, grace: float) -> list[FaultOutcome]:
+    """For each fault the first alert of its machine that was open during it or within `grace` seconds after."""
+    known = [opening for opening in openings if opening.kind in FAULT_KINDS_OF_ALERTS]
+    found = []
+    for fault in sorted(faults, key=lambda one: one.start):
+        during = [
+            opening
+            for opening in known
+            if opening.machine_id == fault.machine_id
+            and opening.at <= fault.end + grace
+            and opening.until >= fault.start
+        ]
+        # one that this fault opened tells how quick we were; one that was open before does not
+        own = [opening for opening in during if opening.at >= fault.start]
+        first = min(own or during, key=lambda opening: opening.at, default=None)
+        seconds = first.at - fault.start if own and first is not None else None
+        found.append(FaultOutcome(fault=fault, opening=first, seconds_to_alert=seconds))
+    return found
+
+
+def false_alerts(
+    faults: Iterable[Fault], openings: Iterable[Opening], *, live: tuple[float, float], grace: float
+) -> list[Opening]:
+    """The openings of the live phase `live` (from, until) that no fault of their machine explains."""
+    known = list(faults)
+    first, last = live
+    return [
+        opening
+        for opening in openings
+        if first <= opening.at <= last + grace and not _explained(opening, known, grace)
+    ]
+
+
+def seconds_to_first_alert(
+    faults: Iterable[Fault], openings: Iterable[Opening], *, grace: float
+) -> float | None:
+    """From the start of the first fault until an alert that a fault explains was published; None: there is none."""
+    known = list(faults)
+    published = [
+        opening.published_at
+        for opening in openings
+        if opening.kind in FAULT_KINDS_OF_ALERTS and _explained(opening, known, grace)
+    ]
+    if not published:
+        return None
+    return min(published) - min(fault.start for fault in known)
+
+
+def percentile(values: "array[float]", share: float) -> float | None:
+    """The value that `share` of the values do not exceed; None for no values."""
+    if not values:
+        return None
+    ordered = sorted(values)
+    return ordered[min(len(ordered) - 1, max(0, round(share * len(ordered) + 0.5) - 1))]
+
+
+def _explained(opening: Opening, faults: list[Fault], grace: float) -> bool:
+    return any(
+        fault.machine_id == opening.machine_id and fault.start <= opening.at <= fault.end + grace
+        for fault in faults
+    )
+
+
+def _seconds(at: datetime) -> float:
+    return at.timestamp()

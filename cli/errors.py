@@ -1,0 +1,88 @@
+"""From what went wrong to one line on stderr and an exit code."""
+
+import os
+import sys
+import traceback
+from collections.abc import Callable
+from typing import Any, Final
+
+import typer
+
+FAILED: Final = 1
+MISUSED: Final = 2
+INTERRUPTED: Final = 130
+
+
+def reported(work: Callable[[], Any]) -> int:
+    """Run `work` and return its exit code; whatever it raises is told on stderr first."""
+    try:
+        code = work()
+        sys.stdout.flush()
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        return _reader_left()
+    except typer.Abort:
+        return INTERRUPTED
+    except typer.TyperException as error:
+        return _misused(error)
+    except Exception as error:  # noqa: BLE001  the last place where anything can be said about it
+        return _failed(error)
+    return code if isinstance(code, int) else 0
+
+
+def _reader_left() -> int:
+    """`nexova tail … | head` has seen enough: no error, and nothing left to say when Python ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
+
+
+def _misused(error: typer.TyperException) -> int:
+    context = getattr(error, "ctx", None)
+    if type(error).__name__ == "NoArgsIsHelpError":  # the help has been printed while the error was made
+        typer.echo(error.format_message(), nl=False)
+        return MISUSED
+    command = getattr(context, "command_path", None) or "nexova"
+    words = " ".join(error.format_message().split()).rstrip(".")
+    say(f"{words}; see `{command} --help`")
+    return MISUSED
+
+
+def _failed(error: Exception) -> int:
+    # imported here because `nexova --help` needs neither
+    from core.plant import PlantError  # noqa: PLC0415
+    from runtime.errors import NexovaError  # noqa: PLC0415
+
+    if isinstance(error, NexovaError):
+        if _debugging():
+            traceback.print_exception(error)
+        say(error.message)
+        return error.exit_code
+    if isinstance(error, PlantError):
+        say(str(error))
+        return MISUSED
+    if _debugging():
+        traceback.print_exception(error)
+        return FAILED
+    words = " ".join(str(error).split())[:300]
+    say(
+        f"unexpected {type(error).__name__}{': ' if words else ''}{words}; "
+        "run it again with LOG_LEVEL=DEBUG to see where, and report that"
+    )
+    return FAILED
+
+
+def say(words: str) -> None:
+    """One line on stderr."""
+    sys.stderr.write(f"nexova: {' '.join(words.splitlines())}\n")
+    sys.stderr.flush()
+
+
+def _debugging() -> bool:
+    from runtime.errors import SettingsError  # noqa: PLC0415
+    from runtime.settings import load_settings  # noqa: PLC0415
+
+    try:
+        return load_settings().log_level == "DEBUG"
+    except SettingsError:
+        return False

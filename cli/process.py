@@ -1,0 +1,65 @@
+"""`nexova process`: runs processors until they are told to stop."""
+
+import logging
+import multiprocessing
+import signal
+from types import FrameType
+from typing import Annotated, Final
+
+import typer
+
+from runtime.settings import Settings, load_settings
+
+LOGGER: Final = logging.getLogger("nexova.processor")
+
+
+def process(
+    workers: Annotated[
+        int | None, typer.Option(min=1, max=64, help="Worker processes; default: WORKERS. Web ports count upward.")
+    ] = None,
+) -> None:
+    """Score readings, open alerts, advise, and roll up energy until stopped."""
+    settings = load_settings()
+    number = workers or settings.workers
+    if number == 1:
+        raise typer.Exit(run_worker(settings))
+    raise typer.Exit(_run_many(settings, number))
+
+
+def run_worker(settings: Settings) -> int:
+    """Runs one worker in this process until a signal; returns its exit code."""
+    # the heavy imports are the worker's alone: `nexova --help` and the parent of many workers go without
+    from processor.app import run  # noqa: PLC0415
+
+    return run(settings)
+
+
+def _run_many(settings: Settings, number: int) -> int:
+    context = multiprocessing.get_context("spawn")
+    children = []
+    for index in range(number):
+        own = settings.processor.model_copy(update={"web_port": settings.processor.web_port + index})
+        child = context.Process(
+            target=_child, args=(settings.model_copy(update={"processor": own}),), name=f"worker-{index}"
+        )
+        child.start()
+        children.append(child)
+
+    def stop(_: int, __: FrameType | None) -> None:
+        for child in children:
+            child.terminate()
+
+    signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGINT, stop)
+    for child in children:
+        child.join()
+        if child.exitcode:
+            logging.getLogger("nexova.processor").error(
+                "%s ended with %s; stopping the others", child.name, child.exitcode
+            )
+            stop(0, None)
+    return max(abs(child.exitcode or 0) for child in children)
+
+
+def _child(settings: Settings) -> None:
+    raise SystemExit(run_worker(settings))

@@ -1,0 +1,1 @@
+"""The rules: pure functions of their arguments, without I/O, clock or environment."""

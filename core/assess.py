@@ -1,0 +1,247 @@
+"""The whole story of a micro-batch, from readings to what the world should hear."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core import energy
+from core.alerting import SEVERITIES, follow
+from core.alerts import RULE, AlertWriter, SilenceWatch
+from core.batch import ReadingBatch
+from core.features import observe, physical, watched_sensors
+from core.limits import broken_limits
+from core.maintenance import BANDS, advice_text, advise, reasons_of
+from core.models import Models
+from core.plant import Plant
+from core.state import FleetState
+from core.tracking import FAULT_IMPOSSIBLE, FAULT_NONE, RowResults
+from schemas.alerts import Alert, AlertModel
+from schemas.energy import EnergyWindow
+from schemas.recommendations import Recommendation
+
+Floats = NDArray[np.float64]
+
+FLAG_AT: Final = 0.5
+"""Score from which a reading is flagged."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scores:
+    """Scores of the n new readings of a batch; NaN where a model did not score.
+
+    anomaly (n,) in [0, 1]; flagged (n,); risk (n,) in [0, 3]; condition (n,) code; warm (n,): baseline learned.
+    """
+
+    batch: ReadingBatch
+    anomaly: Floats
+    flagged: NDArray[np.bool_]
+    risk: Floats
+    condition: NDArray[np.int64]
+    warm: NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Assessment:
+    """What a batch led to. `replayed` readings were known already; `late` ones came after their window's time."""
+
+    state: FleetState
+    scores: Scores
+    alerts: tuple[tuple[int, Alert], ...]
+    recommendations: tuple[Recommendation, ...]
+    energy_windows: tuple[EnergyWindow, ...]
+    replayed: int
+    late: int
+
+
+def assess(batch: ReadingBatch, *, state: FleetState, models: Models, plant: Plant) -> Assessment:
+    """Assesses the readings of one partition. `state` is given away: the returned one takes its place.
+
+    The result depends on the readings and their order alone, not on how they were cut into batches.
+    """
+    every_slot = state.slots_of(batch.machine_ids)
+    new = batch.offsets > state.tracks.last_offset[every_slot][batch.machine]
+    replayed = len(batch) - int(new.sum())
+    if replayed:
+        batch = batch.take(new)
+    slots = every_slot[batch.machine]
+    state.dirty.update(np.unique(slots).tolist())
+    values = physical(batch.values, plant)
+    rows = observe(
+        batch,
+        slots=slots,
+        values=values,
+        tracks=state.tracks,
+        traits=state.traits,
+        warm_ups=state.warm_ups,
+        plant=plant,
+    )
+    _mark_impossible(batch.values, values, rows)
+    scores = _score(batch, rows, models)
+    _remember_last(state, slots, scores)
+    alerts = _alerts(scores, values=values, slots=slots, rows=rows, state=state, models=models, plant=plant)
+    recommendations = _recommendations(scores, slots=slots, rows=rows, state=state, models=models, plant=plant)
+    windows, late = _energy(batch, values, state, plant)
+    np.maximum.at(state.tracks.last_offset, slots, batch.offsets)
+    return Assessment(
+        state=state,
+        scores=scores,
+        alerts=alerts,
+        recommendations=recommendations,
+        energy_windows=windows,
+        replayed=replayed,
+        late=late,
+    )
+
+
+def _mark_impossible(raw: Floats, values: Floats, rows: RowResults) -> None:
+    impossible = np.isnan(values) & ~np.isnan(raw)
+    hit = impossible.any(axis=1)
+    rows.fault[hit] = FAULT_IMPOSSIBLE
+    rows.fault_sensor[hit] = impossible[hit].argmax(axis=1)
+
+
+def _score(batch: ReadingBatch, rows: RowResults, models: Models) -> Scores:
+    anomaly = rows.distance.copy()
+    scored = rows.scored
+    if models.anomaly is not None and models.flag_by != "distance" and scored.any():
+        forest = models.anomaly.score(rows.anomaly[scored])
+        anomaly[scored] = forest if models.flag_by == "forest" else np.maximum(anomaly[scored], forest)
+    risk = np.full(len(batch), np.nan)
+    if models.maintenance is not None and rows.risky.any():
+        risk[rows.risky] = models.maintenance.risk(rows.maintenance[rows.risky])
+    return Scores(
+        batch=batch,
+        anomaly=anomaly,
+        flagged=np.nan_to_num(anomaly) >= FLAG_AT,
+        risk=risk,
+        condition=rows.condition,
+        warm=rows.warm,
+    )
+
+
+def _remember_last(state: FleetState, slots: NDArray[np.int64], scores: Scores) -> None:
+    # rows are in order, so of several readings of a machine the last one stays
+    state.scores[slots] = scores.anomaly
+
+
+def _alerts(
+    scores: Scores,
+    *,
+    values: Floats,
+    slots: NDArray[np.int64],
+    rows: RowResults,
+    state: FleetState,
+    models: Models,
+    plant: Plant,
+) -> tuple[tuple[int, Alert], ...]:
+    """Alerts that changed, each with the row that changed it; in row order."""
+    batch, policy = scores.batch, plant.alerts
+    writer = AlertWriter(batch=batch, values=values, rows=rows, state=state, plant=plant)
+    written = SilenceWatch(state=state, plant=plant).resolved_by(batch)
+    anomaly = np.nan_to_num(scores.anomaly)
+    limits = broken_limits(values, plant)
+    warning, critical = SEVERITIES.index("warning"), SEVERITIES.index("critical")
+    fault = rows.fault != FAULT_NONE
+    kinds = (
+        (
+            "anomaly",
+            anomaly,
+            scores.flagged & rows.substantial,
+            anomaly < policy.resolve_below,
+            np.where(anomaly >= policy.critical_score, critical, warning),
+            _anomaly_model(models),
+        ),
+        ("limit", limits.level, limits.severity > 0, limits.severity == 0, limits.severity, RULE),
+        ("sensor_fault", fault.astype(np.float64), fault, ~fault, np.zeros(len(batch), np.int64), RULE),
+    )
+    for kind, level, over, calm, severity, model in kinds:
+        changes = follow(
+            kind,
+            slots=slots,
+            timestamps=batch.timestamps,
+            level=level,
+            over=over,
+            calm=calm,
+            severity=severity.astype(np.int64),
+            episodes=state.episodes,
+            policy=policy,
+        )
+        for position in range(len(changes.row)):
+            written += writer.write(kind, changes, position, model=model, limits=limits)
+    written.sort(key=lambda item: item[0])
+    return tuple(written)
+
+
+def _anomaly_model(models: Models) -> AlertModel:
+    if models.anomaly is None or models.flag_by == "distance":
+        return AlertModel(name="distance", version="1", level="machine")
+    return AlertModel(name=models.anomaly.name, version=models.anomaly.version, level="machine")
+
+
+def _recommendations(
+    scores: Scores,
+    *,
+    slots: NDArray[np.int64],
+    rows: RowResults,
+    state: FleetState,
+    models: Models,
+    plant: Plant,
+) -> tuple[Recommendation, ...]:
+    if models.maintenance is None:
+        return ()
+    batch = scores.batch
+    # before a machine's baseline is known its slow averages are hours old at most: no ground for advice
+    risk = np.where(scores.warm, scores.risk, np.nan)
+    due = advise(slots=slots, timestamps=batch.timestamps, risk=risk, wear=state.wear)
+    model = AlertModel(name=models.maintenance.name, version=models.maintenance.version, level="type")
+    sensors = tuple(plant.sensors[index] for index in watched_sensors(plant))
+    messages = []
+    for row, band_code, level in zip(*due, strict=True):
+        slot, band = slots[row], BANDS[band_code]
+        machine_id = batch.machine_ids[batch.machine[row]]
+        half = len(sensors)
+        messages.append(
+            Recommendation(
+                machine_id=machine_id,
+                issued_at=datetime.fromtimestamp(batch.timestamps[row], UTC),
+                risk_level=float(np.clip(level, 0, 3)),
+                band=band,
+                urgent=band == "urgent",
+                text=advice_text(machine_id, band),
+                reasons=reasons_of(
+                    rows.maintenance[row, half : 2 * half].astype(np.float64),
+                    state.tracks.mean[slot],
+                    state.tracks.scale[slot],
+                    sensors,
+                ),
+                model=model,
+            )
+        )
+    return tuple(messages)
+
+
+def _energy(
+    batch: ReadingBatch, values: Floats, state: FleetState, plant: Plant
+) -> tuple[tuple[EnergyWindow, ...], int]:
+    if not len(batch):
+        return (), 0
+    watermark = np.maximum(np.maximum.accumulate(batch.timestamps), state.watermark)
+    state.watermark = float(watermark[-1])
+    power, production = plant.index_of_role("power"), plant.index_of_role("production")
+    if power is None:
+        return (), 0
+    late = energy.accumulate(
+        state.windows,
+        machine_ids=batch.machine_ids,
+        machine=batch.machine,
+        timestamps=batch.timestamps,
+        power=values[:, power],
+        production=None if production is None else values[:, production],
+        watermark=watermark,
+        grace_seconds=plant.energy.grace_seconds,
+    )
+    closed = energy.close(state.windows, watermark=state.watermark, grace_seconds=plant.energy.grace_seconds)
+    return tuple(closed), late

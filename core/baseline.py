@@ -1,0 +1,126 @@
+"""What is normal for one machine, learned from its first readings.
+
+The method is a multivariate control chart: exponentially weighted averages of standardised readings (MEWMA,
+Lowry et al. 1992), a shrunken covariance (Ledoit and Wolf 2004), and channels that wander get their variance
+inflated instead of being dropped.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+from scipy.special import fdtri
+
+Floats = NDArray[np.float64]
+
+CLIP: Final = 5.0  # standard deviations; one wild reading must not own an average
+_BLOCK: Final = 40  # readings a block, for the estimate of drift
+_SKIP: Final = 30  # readings until an average has forgotten where it started
+_START: Final = 20  # readings whose mean starts an average
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Baseline:
+    """Normal behaviour of D sensors.
+
+    mean, scale: of each sensor in its unit, (D,). drift: variance of its random walk per reading, in squared
+    scales, (D,). precision: inverse covariances of the fast and slow averages, (2, D, D). typical: median squared
+    distance of each, (2,). limit: ratio to `typical` that normal readings exceed at the stated rate.
+    averages: where the fast and slow averages stand after the last reading, (2, D).
+    """
+
+    mean: Floats
+    scale: Floats
+    drift: Floats
+    precision: Floats
+    typical: Floats
+    limit: float
+    averages: Floats
+
+
+def fit_baseline(
+    rows: Floats, *, smoothing: tuple[float, float], false_alarm_rate: float, least_scale: Floats
+) -> Baseline:
+    """The baseline of `rows`, (n, D) with NaN where missing; n at least 20.
+
+    `smoothing` are the weights of the newest reading in the fast and the slow average; `least_scale`, (D,), is a
+    floor in the sensors' units, so that a sensor that did not move does not turn its first step into an alarm.
+    """
+    n, sensors = rows.shape
+    seen = ~np.isnan(rows)
+    counts = np.maximum(seen.sum(axis=0), 1)
+    mean = np.where(seen, rows, 0.0).sum(axis=0) / counts
+    filled = np.where(seen, rows, mean)
+    scale = np.maximum(filled.std(axis=0), np.maximum(least_scale, 1e-3 * np.abs(mean)))
+    scale = np.where(scale > 0, scale, 1.0)
+    z = np.clip((filled - mean) / scale, -CLIP, CLIP)
+    drift = _drift(z)
+    skip = min(_SKIP, n // 4)
+    precision = np.empty((2, sensors, sensors))
+    typical = np.empty(2)
+    limits = np.empty(2)
+    averages = np.empty((2, sensors))
+    for which, weight in enumerate(smoothing):
+        smooth = _smoothed(z, weight, z[: min(_START, n)].mean(axis=0))
+        covariance = ledoit_wolf(smooth[skip:]) + np.diag(50.0 * drift) + 1e-9 * np.eye(sensors)
+        precision[which] = np.linalg.inv(covariance)
+        distances = np.einsum("ni,ij,nj->n", smooth[skip:], precision[which], smooth[skip:])
+        typical[which] = max(float(np.median(distances)), 1e-9)
+        limits[which] = _limit(n, sensors, weight, false_alarm_rate) / typical[which]
+        averages[which] = smooth[-1]
+    return Baseline(
+        mean=mean,
+        scale=scale,
+        drift=drift,
+        precision=precision,
+        typical=typical,
+        limit=float(np.sqrt(limits.prod())),
+        averages=averages,
+    )
+
+
+def ledoit_wolf(rows: Floats) -> Floats:
+    """Covariance of `rows`, (n, D), shrunk towards a multiple of the identity (Ledoit and Wolf 2004, eq. 14)."""
+    n, sensors = rows.shape
+    centred = rows - rows.mean(axis=0)
+    sample: Floats = centred.T @ centred / n
+    level = np.trace(sample) / sensors
+    spread = ((sample - level * np.eye(sensors)) ** 2).sum()
+    if spread == 0:
+        return sample
+    noise = ((centred**2).sum(axis=1) ** 2).sum() / n**2 - (sample**2).sum() / n
+    shrinkage = min(max(noise, 0.0), spread) / spread
+    shrunken: Floats = (1 - shrinkage) * sample + shrinkage * level * np.eye(sensors)
+    return shrunken
+
+
+def _drift(z: Floats) -> Floats:
+    """Variance a reading of each channel's random walk, from how far means of blocks move, (D,)."""
+    blocks = len(z) // _BLOCK
+    if blocks < 3:  # noqa: PLR2004  two differences are the least that say anything
+        return np.zeros(z.shape[1])
+    means = z[: blocks * _BLOCK].reshape(blocks, _BLOCK, -1).mean(axis=1)
+    moved = (np.diff(means, axis=0) ** 2).mean(axis=0)
+    noise = np.minimum(z.var(axis=0), (np.diff(z, axis=0) ** 2).mean(axis=0) / 2)
+    drift: Floats = np.maximum(0.0, (moved - 2 * noise / _BLOCK) / (2 * _BLOCK / 3))
+    return drift
+
+
+def _limit(n: int, sensors: int, weight: float, rate: float) -> float:
+    """Hotelling's limit of a squared distance, for as many independent readings as an average of n holds."""
+    effective = max(n * weight / (2 - weight), 3.0 * sensors + 1)
+    factor = sensors * (effective + 1) * (effective - 1) / (effective * (effective - sensors))
+    return float(factor * fdtri(sensors, effective - sensors, 1 - rate))
+
+
+@njit(cache=True)
+def _smoothed(z: Floats, weight: float, start: Floats) -> Floats:
+    """Exponentially weighted averages of `z`, (n, D), from `start` on."""
+    out = np.empty_like(z)
+    average = start.copy()
+    for row in range(len(z)):
+        average += weight * (z[row] - average)
+        out[row] = average
+    return out

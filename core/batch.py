@@ -1,0 +1,136 @@
+"""A micro-batch of readings as columns, and the way from Kafka values to it."""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Self
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from core.plant import Plant
+from schemas.codec import DecodedReading, ReadingDecoder, Refusal
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReadingBatch:
+    """Readings of one partition in arrival order; n rows of S sensors.
+
+    machine_ids: distinct machines; machine: index into them, (n,).
+    timestamps: epoch seconds, (n,). values: sensors' values in the plant's order, NaN where missing, (n, S).
+    offsets: source offset of each row, (n,); rows of one message share theirs.
+    """
+
+    machine_ids: tuple[str, ...]
+    machine: Ints
+    timestamps: Floats
+    values: Floats
+    offsets: Ints
+
+    def __len__(self) -> int:
+        return len(self.timestamps)
+
+    @classmethod
+    def from_columns(
+        cls,
+        machine_ids: Sequence[str],
+        timestamps: Floats,
+        values: Floats,
+        offsets: Ints | None = None,
+    ) -> Self:
+        """A batch of equally long columns; without `offsets`, rows are numbered from 0."""
+        distinct = tuple(dict.fromkeys(machine_ids))
+        index = {machine_id: position for position, machine_id in enumerate(distinct)}
+        machine = np.fromiter(map(index.__getitem__, machine_ids), dtype=np.int64, count=len(machine_ids))
+        return cls(
+            machine_ids=distinct,
+            machine=machine,
+            timestamps=np.ascontiguousarray(timestamps, dtype=np.float64),
+            values=np.ascontiguousarray(values, dtype=np.float64),
+            offsets=np.arange(len(machine_ids), dtype=np.int64) if offsets is None else offsets,
+        )
+
+    def take(self, rows: NDArray[np.bool_]) -> "ReadingBatch":
+        """The rows where `rows` is true; machines keep their indices."""
+        return ReadingBatch(
+            machine_ids=self.machine_ids,
+            machine=self.machine[rows],
+            timestamps=self.timestamps[rows],
+            values=self.values[rows],
+            offsets=self.offsets[rows],
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decoded:
+    """What a fetch held: usable readings, refusals with their source offset, and unknown fields ignored."""
+
+    batch: ReadingBatch
+    refused: tuple[tuple[int, Refusal], ...]
+    unknown_fields: int
+
+
+def decode_records(
+    records: Iterable[tuple[int, bytes | None]],
+    *,
+    decoder: ReadingDecoder,
+    plant: Plant,
+    now: datetime,
+    max_message_bytes: int,
+) -> Decoded:
+    """Columns from (offset, value) records. Nothing raises: what cannot be used is refused with its reason."""
+    readings: list[DecodedReading] = []
+    offsets: list[int] = []
+    refused: list[tuple[int, Refusal]] = []
+    unknown = 0
+    decode_one = decoder.decode_one
+    for offset, value in records:
+        if value is not None and len(value) <= max_message_bytes:
+            try:
+                readings.append(decode_one(value))
+            except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+                pass
+            else:
+                offsets.append(offset)
+                continue
+        elif value is not None:
+            detail = f"{len(value)} bytes is above the limit of {max_message_bytes}; send fewer readings a message"
+            refused.append((offset, Refusal(reason="too_large", detail=detail, payload=value)))
+            continue
+        good, bad, strangers = decoder.decode(value)
+        readings += good
+        offsets += [offset] * len(good)
+        refused += [(offset, refusal) for refusal in bad]
+        unknown += strangers
+    timestamps = np.fromiter((reading.timestamp.timestamp() for reading in readings), np.float64, len(readings))
+    believed = _believed(timestamps, plant, now)
+    if not believed.all():
+        for row in np.flatnonzero(~believed):
+            refused.append((offsets[row], _unbelievable(readings[row], plant, now)))
+        readings = [reading for reading, keep in zip(readings, believed, strict=True) if keep]
+        offsets = [offset for offset, keep in zip(offsets, believed, strict=True) if keep]
+        timestamps = timestamps[believed]
+    rows = list(map(decoder.columns, readings))
+    values = np.array(rows, dtype=np.float64).reshape(len(rows), len(decoder.sensors))
+    batch = ReadingBatch.from_columns(
+        [reading.machine_id for reading in readings], timestamps, values, np.array(offsets, dtype=np.int64)
+    )
+    return Decoded(batch=batch, refused=tuple(refused), unknown_fields=unknown)
+
+
+def _believed(timestamps: Floats, plant: Plant, now: datetime) -> NDArray[np.bool_]:
+    latest = now.timestamp() + plant.readings.latest_ahead_seconds
+    return (timestamps >= plant.readings.earliest.timestamp()) & (timestamps <= latest)
+
+
+def _unbelievable(reading: DecodedReading, plant: Plant, now: datetime) -> Refusal:
+    rules = plant.readings
+    detail = (
+        f"timestamp = {reading.timestamp.isoformat()}: must lie between {rules.earliest.isoformat()} and "
+        f"{rules.latest_ahead_seconds:g} s after {now.isoformat(timespec='seconds')}; set the device's clock"
+    )
+    return Refusal(reason="timestamp_out_of_range", detail=detail, payload=msgspec.json.encode(reading))

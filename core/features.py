@@ -1,0 +1,226 @@
+"""From readings to features: each machine's running averages against its own baseline.
+
+One compiled pass over a batch keeps, for every machine, what its sensors were and are. It yields the feature rows
+of the models, the machine's own distance from normal, and each sensor's part in it.
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Final, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.baseline import fit_baseline
+from core.batch import ReadingBatch
+from core.columns import Column, Layout, allocate
+from core.plant import Plant
+from core.tracking import RowResults, Tracks, track
+
+Floats = NDArray[np.float64]
+
+FEATURES_VERSION: Final = 1
+"""Raise when the meaning of a feature changes: models trained before are then refused."""
+_SLOW_HOURS: Final = (6.0, 72.0)
+
+
+CONDITIONS: Final = ("running", "idle", "off", "silent", "unknown")
+"""Condition codes, in the order of the numbers that the compiled rules use."""
+
+
+class MachineTraits(NamedTuple):
+    """What the plant file says of a machine; not kept in state, so that a changed file takes effect."""
+
+    off_below: Floats
+    idle_below: Floats
+    type_code: Floats
+
+
+def watched_sensors(plant: Plant) -> tuple[int, ...]:
+    """Columns of the sensors that can be anomalous: all but the counter of running hours."""
+    return tuple(index for index, sensor in enumerate(plant.sensors) if sensor.role != "runtime")
+
+
+def anomaly_feature_names(plant: Plant) -> tuple[str, ...]:
+    """Names of the anomaly features: in standard deviations of the machine's own baseline."""
+    watched = [plant.sensors[index].name for index in watched_sensors(plant)]
+    kinds = ("z", "fast_average", "slow_average", "deviation")
+    return tuple(f"{name}.{kind}" for kind in kinds for name in watched)
+
+
+def maintenance_feature_names(plant: Plant) -> tuple[str, ...]:
+    """Names of the maintenance features: slow averages in the sensors' units, running hours, machine type."""
+    watched = [plant.sensors[index].name for index in watched_sensors(plant)]
+    slow = tuple(f"{name}.mean_{hours:g}h" for hours in _SLOW_HOURS for name in watched)
+    return (*slow, "runtime", "machine_type")
+
+
+def feature_fingerprint(plant: Plant) -> str:
+    """16 hex digits that change when models trained on these features would misread them."""
+    identity = [
+        FEATURES_VERSION,
+        plant.fingerprint,
+        anomaly_feature_names(plant),
+        maintenance_feature_names(plant),
+    ]
+    return hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:16]
+
+
+def tracks_layout(plant: Plant) -> Layout:
+    """The columns of `Tracks` for this plant."""
+    sensors, watched = len(plant.sensors), len(watched_sensors(plant))
+    nan = float("nan")
+    return {
+        "last_offset": Column("i8", fill=-1),
+        "readings": Column("i8"),
+        "last_seen": Column("f8", fill=nan),
+        "interval": Column("f8", fill=plant.interval_seconds),
+        "last_values": Column("f8", (sensors,), nan),
+        "condition": Column("i8", fill=CONDITIONS.index("unknown")),
+        "running_since": Column("f8", fill=nan),
+        "missing_run": Column("i8", (sensors,)),
+        "missing_usual": Column("f8", (sensors,)),
+        "same_run": Column("i8", (sensors,)),
+        "learned": Column("i8"),
+        "fitted": Column("b1"),
+        "mean": Column("f8", (watched,)),
+        "scale": Column("f8", (watched,), 1.0),
+        "drift": Column("f8", (watched,)),
+        "shift": Column("f8", (watched,)),
+        "precision": Column("f8", (2, watched, watched)),
+        "typical": Column("f8", (2,), 1.0),
+        "limit": Column("f8", fill=1.0),
+        "averages": Column("f8", (2, watched)),
+        "variance": Column("f8", (watched,), 1.0),
+        "recent": Column("f8", (2, 5), nan),
+        "slow": Column("f8", (len(_SLOW_HOURS), watched), nan),
+        "slow_hours": Column("f8"),
+    }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeatureFrame:
+    """Feature rows of a history: anomaly (n, Fa), maintenance (n, Fm), running (n,) once out of warm-up."""
+
+    anomaly: NDArray[np.float32]
+    maintenance: NDArray[np.float32]
+    running: NDArray[np.bool_]
+
+
+def traits_of(plant: Plant, machine_id: str) -> tuple[float, float, float]:
+    """Power below which the machine is off, below which it is idle (kW, -inf: never), and its type's code."""
+    kind = plant.type_of(machine_id)
+    if kind is None:
+        return -np.inf, -np.inf, -1.0
+    off = -np.inf if kind.off_below is None else kind.off_below
+    idle = off if kind.idle_below is None else kind.idle_below
+    return off, idle, float(plant.machine_types.index(kind))
+
+
+def observe(
+    batch: ReadingBatch,
+    *,
+    slots: NDArray[np.int64],
+    values: Floats,
+    tracks: Tracks,
+    traits: MachineTraits,
+    warm_ups: dict[int, NDArray[np.float32]],
+    plant: Plant,
+) -> RowResults:
+    """Runs the readings of `batch` through their machines' tracks, in place, and returns what each row showed.
+
+    slots: table row of each reading, (n,). values: physical values, NaN where missing or impossible, (n, S).
+    warm_ups: readings of machines that still learn, by slot; filled, fitted and dropped here.
+    """
+    watched = np.array(watched_sensors(plant), dtype=np.int64)
+    size = plant.detection.warm_up_readings
+    learners = [slot for slot in np.unique(slots).tolist() if not tracks.fitted[slot]]
+    buffers = np.empty((len(learners), size, len(watched)), dtype=np.float32)
+    buffer_of = np.full(len(tracks.last_offset), -1, dtype=np.int64)
+    for position, slot in enumerate(learners):
+        buffer_of[slot] = position
+        known = warm_ups.get(slot)
+        if known is not None:
+            # a plant file that now asks for fewer readings than were kept takes the first of them
+            tracks.learned[slot] = min(len(known), size)
+            buffers[position, : min(len(known), size)] = known[:size]
+    results = RowResults.empty(len(batch), len(watched), len(maintenance_feature_names(plant)))
+    row = 0
+    while True:
+        # the pass pauses at the very reading that completes a machine's warm-up
+        for slot in [slot for slot in learners if tracks.learned[slot] >= size and not tracks.fitted[slot]]:
+            _fit(tracks, slot, buffers[buffer_of[slot]], plant)
+        if row == len(batch):
+            break
+        row = track(
+            row,
+            slots,
+            batch.timestamps,
+            values,
+            watched,
+            _or_minus_one(plant.index_of_role("power")),
+            _or_minus_one(plant.index_of_role("runtime")),
+            np.array([plant.detection.fast_smoothing, plant.detection.slow_smoothing]),
+            np.array(_SLOW_HOURS) * 3600.0,
+            plant.detection.settle_seconds,
+            np.array([sensor.minimum_deviation for sensor in plant.sensors]),
+            np.array([sensor.stuck_after_readings or 0 for sensor in plant.sensors]),
+            tracks,
+            traits,
+            buffers,
+            buffer_of,
+            results,
+        )
+    for slot in learners:
+        if tracks.fitted[slot]:
+            warm_ups.pop(slot, None)
+        else:
+            warm_ups[slot] = buffers[buffer_of[slot], : tracks.learned[slot]].copy()
+    return results
+
+
+def _or_minus_one(index: int | None) -> int:
+    return -1 if index is None else index
+
+
+def _fit(tracks: Tracks, slot: int, rows: NDArray[np.float32], plant: Plant) -> None:
+    least = np.array([plant.sensors[index].minimum_deviation / 3 for index in watched_sensors(plant)])
+    policy = plant.detection
+    baseline = fit_baseline(
+        rows.astype(np.float64),
+        smoothing=(policy.fast_smoothing, policy.slow_smoothing),
+        false_alarm_rate=policy.false_alarm_rate,
+        least_scale=least,
+    )
+    tracks.mean[slot] = baseline.mean
+    tracks.scale[slot] = baseline.scale
+    tracks.drift[slot] = baseline.drift
+    tracks.precision[slot] = baseline.precision
+    tracks.typical[slot] = baseline.typical
+    tracks.limit[slot] = baseline.limit
+    tracks.averages[slot] = baseline.averages
+    tracks.fitted[slot] = True
+
+
+def extract(batch: ReadingBatch, *, plant: Plant) -> FeatureFrame:
+    """The feature rows of a history that begins with `batch`: machines start without a baseline."""
+    tracks = allocate(Tracks, tracks_layout(plant), len(batch.machine_ids))
+    traits = MachineTraits(*np.array([traits_of(plant, machine_id) for machine_id in batch.machine_ids]).T.copy())
+    results = observe(
+        batch,
+        slots=batch.machine,
+        values=physical(batch.values, plant),
+        tracks=tracks,
+        traits=traits,
+        warm_ups={},
+        plant=plant,
+    )
+    return FeatureFrame(anomaly=results.anomaly, maintenance=results.maintenance, running=results.scored)
+
+
+def physical(values: Floats, plant: Plant) -> Floats:
+    """`values`, (n, S), with NaN for what lies outside a sensor's physical range."""
+    lowest = np.array([sensor.minimum for sensor in plant.sensors])
+    highest = np.array([sensor.maximum for sensor in plant.sensors])
+    return np.where((values < lowest) | (values > highest), np.nan, values)

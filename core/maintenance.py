@@ -1,0 +1,105 @@
+"""From risk to advice: bands with hysteresis, and words a planner can act on."""
+
+from typing import Final, NamedTuple, get_args
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from core.columns import Column, Layout
+from core.plant import Sensor
+from schemas.recommendations import Band, Reason
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+BANDS: Final[tuple[Band, ...]] = get_args(Band)
+BAND_STARTS: Final = (0.75, 1.75, 2.5)
+"""Risk from which `watch`, `plan` and `urgent` begin: within about 7, 3 and 1 days of failure."""
+_HYSTERESIS: Final = 0.25
+_SMOOTHING: Final = 0.1
+_REPEAT_SECONDS: Final = 24 * 3600.0
+_TEXT: Final[dict[Band, str]] = {
+    "none": "{machine} shows no wear that calls for work.",
+    "watch": "Watch {machine}: it wears; plan its next service within a week.",
+    "plan": "Plan maintenance of {machine} within three days.",
+    "urgent": "Stop {machine} for maintenance within a day.",
+}
+
+
+class Wear(NamedTuple):
+    """Where the advice for each machine stands; m machines. risk: smoothed, NaN before the first estimate."""
+
+    risk: Floats
+    band: Ints
+    issued_at: Floats
+
+
+WEAR_LAYOUT: Final[Layout] = {
+    "risk": Column("f8", fill=float("nan")),
+    "band": Column("i8"),
+    "issued_at": Column("f8", fill=float("nan")),
+}
+
+
+def advise(*, slots: Ints, timestamps: Floats, risk: Floats, wear: Wear) -> tuple[Ints, Ints, Floats]:
+    """Advances the bands by one batch, in place; returns rows at which advice is due, its band and its risk.
+
+    risk: (n,) in [0, 3], NaN where not estimated. Advice is due at a change of band and a day after the last.
+    """
+    return _advise(slots, timestamps, risk, wear, np.array(BAND_STARTS))
+
+
+@njit(cache=True)
+def _advise(slots: Ints, timestamps: Floats, risk: Floats, wear: Wear, starts: Floats) -> tuple[Ints, Ints, Floats]:
+    rows = []
+    bands = []
+    risks = []
+    for row in range(len(slots)):
+        if np.isnan(risk[row]):
+            continue
+        slot = slots[row]
+        if np.isnan(wear.risk[slot]):
+            wear.risk[slot] = risk[row]
+        wear.risk[slot] += _SMOOTHING * (risk[row] - wear.risk[slot])
+        band = wear.band[slot]
+        while band < len(starts) and wear.risk[slot] >= starts[band]:
+            band += 1
+        while band > 0 and wear.risk[slot] < starts[band - 1] - _HYSTERESIS:
+            band -= 1
+        first = np.isnan(wear.issued_at[slot])
+        if first or band != wear.band[slot] or timestamps[row] - wear.issued_at[slot] >= _REPEAT_SECONDS:
+            wear.band[slot] = band
+            wear.issued_at[slot] = timestamps[row]
+            rows.append(row)
+            bands.append(band)
+            risks.append(wear.risk[slot])
+    # int64 and float64 also where nothing is due: an empty list has no element type of its own
+    return np.array(rows, dtype=np.int64), np.array(bands, dtype=np.int64), np.array(risks, dtype=np.float64)
+
+
+def advice_text(machine_id: str, band: Band) -> str:
+    """What to do, in one sentence."""
+    return _TEXT[band].format(machine=machine_id)
+
+
+def reasons_of(slow: Floats, mean: Floats, scale: Floats, sensors: tuple[Sensor, ...]) -> tuple[Reason, ...]:
+    """The sensors whose slow average has left its baseline by more than half a scale, farthest first.
+
+    slow, mean, scale: (D,) in the units of the D `sensors`.
+    """
+    away = np.nan_to_num((slow - mean) / scale)
+    total = float(np.abs(away).sum()) or 1.0
+    order = np.argsort(-np.abs(away))
+    return tuple(
+        Reason(
+            sensor=sensors[d].name,
+            contribution=float(abs(away[d]) / total),
+            sentence=(
+                f"{sensors[d].name} averages {slow[d]:.3g} {sensors[d].unit} over the last days, "
+                f"{'above' if away[d] > 0 else 'below'} its normal {mean[d]:.3g} {sensors[d].unit}"
+            ),
+        )
+        for d in order
+        if abs(away[d]) > 0.5  # noqa: PLR2004  half a scale: what the docstring says
+    )

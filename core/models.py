@@ -1,0 +1,53 @@
+"""The ports through which the rules use trained models, whatever runs them."""
+
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Features = NDArray[np.float32]
+FlagBy = Literal["distance", "forest", "both"]
+
+
+class AnomalyModel(Protocol):
+    """Scores feature rows. Calibrated: normal readings cross 0.5 at the plant's stated rate."""
+
+    @property
+    def name(self) -> str:
+        """Name in the model repository."""
+
+    @property
+    def version(self) -> str:
+        """Version in the model repository."""
+
+    def score(self, features: Features) -> Floats:
+        """Anomaly scores in [0, 1], shape (n,), of `features`, shape (n, Fa); high means anomalous."""
+
+
+class RiskModel(Protocol):
+    """Estimates wear from slow feature rows."""
+
+    @property
+    def name(self) -> str:
+        """Name in the model repository."""
+
+    @property
+    def version(self) -> str:
+        """Version in the model repository."""
+
+    def risk(self, features: Features) -> Floats:
+        """Risk levels in [0, 3], shape (n,), of `features`, shape (n, Fm)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Models:
+    """The models a worker runs; None where there is none, and the rules go on without it.
+
+    `flag_by` says which score raises the flag: the machine's own distance, the forest, or the higher of both.
+    """
+
+    anomaly: AnomalyModel | None = None
+    maintenance: RiskModel | None = None
+    flag_by: FlagBy = "both"

@@ -1,0 +1,318 @@
+"""The compiled pass over a batch: about a microsecond a reading, which is why it is written as plain loops."""
+
+from typing import Final, NamedTuple, Self
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+Features = NDArray[np.float32]
+
+FAULT_NONE: Final = 0
+FAULT_MISSING: Final = 1
+FAULT_STUCK: Final = 2
+FAULT_IMPOSSIBLE: Final = 3
+
+_RUNNING: Final = 0
+_IDLE: Final = 1
+_OFF: Final = 2
+_CLIP: Final = 5.0
+_MISSING_FACTOR: Final = 4.0  # a sensor is missing once its gap is so many times what is usual
+_MISSING_LEAST: Final = 4
+_SHIFT_GAIN: Final = 1 / 300  # how fast the baseline of a wandering channel follows it
+_SHIFT_DRIFT: Final = 0.002  # drift at which it follows with full gain
+
+
+class Tracks(NamedTuple):
+    """What is remembered of each machine; m machines, S sensors, D of them watched for anomalies.
+
+    Bookkeeping: last_offset (m,), readings (m,), last_seen (m,) epoch s, interval (m,) s, last_values (m, S).
+    Condition: condition (m,) code, running_since (m,) epoch s.
+    Sensor health, in readings: missing_run, missing_usual, same_run (m, S).
+    Baseline: learned (m,), fitted (m,), and the fields of `core.baseline.Baseline`; shift (m, D) in scales.
+    Averages of standardised values: averages (m, 2, D), variance (m, D); recent (m, 2, 5) squared distances.
+    Slow averages in the sensors' units: slow (m, 2, D), over slow_hours (m,) running hours so far.
+    """
+
+    last_offset: Ints
+    readings: Ints
+    last_seen: Floats
+    interval: Floats
+    last_values: Floats
+    condition: Ints
+    running_since: Floats
+    missing_run: Ints
+    missing_usual: Floats
+    same_run: Ints
+    learned: Ints
+    fitted: Bools
+    mean: Floats
+    scale: Floats
+    drift: Floats
+    shift: Floats
+    precision: Floats
+    typical: Floats
+    limit: Floats
+    averages: Floats
+    variance: Floats
+    recent: Floats
+    slow: Floats
+    slow_hours: Floats
+
+
+class RowResults(NamedTuple):
+    """What each reading showed; n rows, D watched sensors.
+
+    condition (n,) code; warm (n,): its baseline is learned; scored (n,): running, settled and warm.
+    anomaly (n, 4 D) and maintenance (n, Fm) features; risky (n,): the slow averages exist.
+    distance (n,): score of the machine's own distance in [0, 1], NaN where not scored, 0.5 at its limit.
+    expected (n, D) in the sensors' units; deviation (n, D) in scales; contribution (n, D), at least 0, sum 1.
+    substantial (n,): some sensor is off by its minimum deviation. fault (n,) code and fault_sensor (n,) column.
+    """
+
+    condition: Ints
+    warm: Bools
+    scored: Bools
+    anomaly: Features
+    maintenance: Features
+    risky: Bools
+    distance: Floats
+    expected: Features
+    deviation: Features
+    contribution: Features
+    substantial: Bools
+    fault: Ints
+    fault_sensor: Ints
+
+    @classmethod
+    def empty(cls, rows: int, watched: int, maintenance: int) -> Self:
+        """Room for the results of `rows` readings."""
+        return cls(
+            condition=np.zeros(rows, dtype=np.int64),
+            warm=np.zeros(rows, dtype=np.bool_),
+            scored=np.zeros(rows, dtype=np.bool_),
+            anomaly=np.zeros((rows, 4 * watched), dtype=np.float32),
+            maintenance=np.zeros((rows, maintenance), dtype=np.float32),
+            risky=np.zeros(rows, dtype=np.bool_),
+            distance=np.full(rows, np.nan),
+            expected=np.full((rows, watched), np.nan, dtype=np.float32),
+            deviation=np.zeros((rows, watched), dtype=np.float32),
+            contribution=np.zeros((rows, watched), dtype=np.float32),
+            substantial=np.zeros(rows, dtype=np.bool_),
+            fault=np.zeros(rows, dtype=np.int64),
+            fault_sensor=np.full(rows, -1, dtype=np.int64),
+        )
+
+
+@njit(cache=True)
+def track(
+    first: int,
+    slots: Ints,
+    timestamps: Floats,
+    values: Floats,
+    watched: Ints,
+    power: int,
+    runtime: int,
+    smoothing: Floats,
+    slow_seconds: Floats,
+    settle_seconds: float,
+    least_deviation: Floats,
+    stuck_after: Ints,
+    tracks: Tracks,
+    traits: tuple[Floats, Floats, Floats],
+    buffers: Features,
+    buffer_of: Ints,
+    out: RowResults,
+) -> int:
+    """Tracks the readings from row `first` on; returns the row after the last one done.
+
+    That is short of the end only when a reading completed the warm-up of its machine, which is to be fitted before
+    the next call.
+    """
+    for row in range(first, len(slots)):
+        slot = slots[row]
+        now = timestamps[row]
+        elapsed = now - tracks.last_seen[slot]  # NaN at the first reading, negative when out of order
+        if elapsed > 0:
+            tracks.interval[slot] += 0.05 * (min(elapsed, 10 * tracks.interval[slot]) - tracks.interval[slot])
+        if not elapsed <= 0:
+            tracks.last_seen[slot] = now
+        tracks.readings[slot] += 1
+        _sensor_health(row, slot, values, stuck_after, tracks, out)
+        _condition(row, slot, now, values, power, tracks, traits, out)
+        if out.condition[row] == _RUNNING:
+            _slow_averages(slot, elapsed, values[row], watched, slow_seconds, tracks)
+        _maintenance_features(row, slot, runtime, tracks, traits, out)
+        out.warm[row] = tracks.fitted[slot]
+        if out.condition[row] != _RUNNING or now - tracks.running_since[slot] < settle_seconds:
+            continue
+        if not tracks.fitted[slot]:
+            buffer = buffers[buffer_of[slot]]
+            for d in range(len(watched)):
+                buffer[tracks.learned[slot], d] = values[row, watched[d]]
+            tracks.learned[slot] += 1
+            if tracks.learned[slot] == len(buffer):
+                return row + 1
+            continue
+        _detect(row, slot, values[row], watched, smoothing, least_deviation, tracks, out)
+    return len(slots)
+
+
+@njit(cache=True)
+def _sensor_health(row: int, slot: int, values: Floats, stuck_after: Ints, tracks: Tracks, out: RowResults) -> None:
+    for sensor in range(values.shape[1]):
+        value = values[row, sensor]
+        if np.isnan(value):
+            known = not np.isnan(tracks.last_values[slot, sensor])
+            tracks.missing_run[slot, sensor] += 1
+            usual = max(_MISSING_LEAST, _MISSING_FACTOR * (1 + tracks.missing_usual[slot, sensor]))
+            if known and tracks.missing_run[slot, sensor] >= usual:
+                out.fault[row] = FAULT_MISSING
+                out.fault_sensor[row] = sensor
+            continue
+        run = tracks.missing_run[slot, sensor]
+        tracks.missing_usual[slot, sensor] += 0.05 * (min(run, 20) - tracks.missing_usual[slot, sensor])
+        tracks.missing_run[slot, sensor] = 0
+        if value == tracks.last_values[slot, sensor] and value != 0:
+            tracks.same_run[slot, sensor] += 1
+            if 0 < stuck_after[sensor] <= tracks.same_run[slot, sensor] + 1:
+                out.fault[row] = FAULT_STUCK
+                out.fault_sensor[row] = sensor
+        else:
+            tracks.same_run[slot, sensor] = 0
+        tracks.last_values[slot, sensor] = value
+
+
+@njit(cache=True)
+def _condition(
+    row: int,
+    slot: int,
+    now: float,
+    values: Floats,
+    power: int,
+    tracks: Tracks,
+    traits: tuple[Floats, Floats, Floats],
+    out: RowResults,
+) -> None:
+    before = tracks.condition[slot]
+    # what draws no known power is taken for running: better a score too many than a fault unseen
+    condition = before if before <= _OFF else _RUNNING
+    if power >= 0 and not np.isnan(values[row, power]):
+        drawn = values[row, power]
+        condition = _OFF if drawn < traits[0][slot] else _IDLE if drawn < traits[1][slot] else _RUNNING
+    if condition == _RUNNING and before != _RUNNING:
+        tracks.running_since[slot] = now
+    tracks.condition[slot] = condition
+    out.condition[row] = condition
+
+
+@njit(cache=True)
+def _slow_averages(
+    slot: int, elapsed: float, values: Floats, watched: Ints, slow_seconds: Floats, tracks: Tracks
+) -> None:
+    # time away does not count: an average over running hours must not forget while the machine stands
+    step = min(max(elapsed, 0.0), 3600.0) if elapsed == elapsed else 0.0  # noqa: PLR0124  false for NaN
+    tracks.slow_hours[slot] += step / 3600.0
+    for which in range(len(slow_seconds)):
+        # a young average is the plain mean so far, which an old one forgets
+        weight = 1 - np.exp(-step / min(slow_seconds[which], 3600.0 * tracks.slow_hours[slot] + 1e-9))
+        for d in range(len(watched)):
+            value = values[watched[d]]
+            if np.isnan(value):
+                continue
+            if np.isnan(tracks.slow[slot, which, d]):
+                tracks.slow[slot, which, d] = value
+            else:
+                tracks.slow[slot, which, d] += weight * (value - tracks.slow[slot, which, d])
+
+
+@njit(cache=True)
+def _maintenance_features(
+    row: int, slot: int, runtime: int, tracks: Tracks, traits: tuple[Floats, Floats, Floats], out: RowResults
+) -> None:
+    column = 0
+    complete = True
+    for which in range(tracks.slow.shape[1]):
+        for d in range(tracks.slow.shape[2]):
+            value = tracks.slow[slot, which, d]
+            complete = complete and not np.isnan(value)
+            out.maintenance[row, column] = value
+            column += 1
+    hours = tracks.last_values[slot, runtime] if runtime >= 0 else 0.0
+    out.maintenance[row, column] = 0.0 if np.isnan(hours) else hours
+    out.maintenance[row, column + 1] = traits[2][slot]
+    out.risky[row] = complete
+
+
+@njit(cache=True)
+def _detect(
+    row: int,
+    slot: int,
+    values: Floats,
+    watched: Ints,
+    smoothing: Floats,
+    least_deviation: Floats,
+    tracks: Tracks,
+    out: RowResults,
+) -> None:
+    sensors = len(watched)
+    present = 0
+    for d in range(sensors):
+        value = values[watched[d]]
+        scale = tracks.scale[slot, d]
+        expected = tracks.mean[slot, d] + tracks.shift[slot, d] * scale
+        out.expected[row, d] = expected
+        z = 0.0
+        if not np.isnan(value):
+            present += 1
+            z = (value - expected) / scale
+            out.deviation[row, d] = z
+            clipped = min(max(z, -_CLIP), _CLIP)
+            for which in range(2):
+                tracks.averages[slot, which, d] += smoothing[which] * (clipped - tracks.averages[slot, which, d])
+            around = clipped - tracks.averages[slot, 0, d]
+            tracks.variance[slot, d] += smoothing[1] * (around * around - tracks.variance[slot, d])
+            off = max(abs(value - expected), abs(tracks.averages[slot, 0, d]) * scale)
+            if off >= least_deviation[watched[d]]:
+                out.substantial[row] = True
+        out.anomaly[row, d] = min(max(z, -20.0), 20.0)
+        out.anomaly[row, sensors + d] = tracks.averages[slot, 0, d]
+        out.anomaly[row, 2 * sensors + d] = tracks.averages[slot, 1, d]
+        out.anomaly[row, 3 * sensors + d] = np.sqrt(tracks.variance[slot, d])
+    if present == 0:
+        return  # nothing was said, so nothing is known
+    ratio = 1.0
+    for which in range(2):
+        squared = 0.0
+        for d in range(sensors):
+            part = 0.0
+            for other in range(sensors):
+                part += tracks.precision[slot, which, d, other] * tracks.averages[slot, which, other]
+            part *= tracks.averages[slot, which, d]
+            squared += part
+            out.contribution[row, d] += max(part, 0.0) / 2
+        ratio *= _median_of_recent(tracks.recent[slot, which], squared) / tracks.typical[slot, which]
+    ratio = np.sqrt(max(ratio, 0.0))
+    total = out.contribution[row].sum()
+    if total > 0:
+        out.contribution[row] /= total
+    limit = tracks.limit[slot]
+    out.distance[row] = ratio / (ratio + limit)
+    out.scored[row] = True
+    if ratio < limit / 2:
+        for d in range(sensors):
+            follow = _SHIFT_GAIN * min(1.0, tracks.drift[slot, d] / _SHIFT_DRIFT)
+            clipped = min(max(float(out.deviation[row, d]), -_CLIP), _CLIP)
+            tracks.shift[slot, d] += follow * clipped
+
+
+@njit(cache=True)
+def _median_of_recent(recent: Floats, newest: float) -> float:
+    """Shifts `newest` into the last five and returns their median."""
+    for position in range(4):
+        recent[position] = recent[position + 1]
+    recent[4] = newest
+    return float(np.nanmedian(recent))

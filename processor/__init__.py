@@ -1,0 +1,1 @@
+"""The stream processor: Faust around checkpointed micro-batches of readings."""

@@ -1,0 +1,302 @@
+"""The processor's composition root: `create_worker` reads like a table of contents."""
+
+import asyncio
+import logging
+import tempfile
+import time
+from typing import Any, Final
+
+import faust
+from faust.auth import SASLCredentials, SSLCredentials
+from prometheus_client import generate_latest
+
+from core.features import feature_fingerprint
+from core.models import Models
+from core.plant import Plant
+from processor.checkpoint import Checkpoints
+from processor.health import CHECKS, Health
+from processor.outputs import Outputs
+from processor.pipeline import Pipeline
+from processor.transport import FetchedRecords, FetchSchema, consumer_of, install_batches
+from runtime.errors import FailureError
+from runtime.inference import load_models
+from runtime.kafka import list_topics, wait_for_broker
+from runtime.logging import configure_logging
+from runtime.metrics import ProcessorMetrics, process_registry
+from runtime.plants import load_plant
+from runtime.repository import ModelRepository
+from runtime.settings import KafkaSettings, Settings
+from schemas.topics import READINGS
+
+LOGGER: Final = logging.getLogger("nexova.processor")
+TABLE: Final = "machines"
+_TICK_SECONDS: Final = 1.0
+_PREFETCH_EVENTS: Final = 4  # an event is a whole fetch: this bounds memory and is the back-pressure
+
+
+class Worker:
+    """One processor: a Faust app and what it is made of."""
+
+    def __init__(self, settings: Settings, *, plant: Plant, models: Models, metrics: ProcessorMetrics) -> None:
+        self.settings = settings
+        self.metrics = metrics
+        self.app = _faust_app(settings)
+        self.outputs = Outputs(settings.kafka, metrics)
+        self.pipeline = Pipeline(
+            plant=plant,
+            models=models,
+            settings=settings.processor,
+            outputs=self.outputs,
+            metrics=metrics,
+            clock=time.time,
+        )
+        table = self.app.Table(
+            TABLE,
+            partitions=settings.kafka.partitions,
+            key_type=bytes,
+            value_type=bytes,
+        )
+        self.checkpoints = Checkpoints(
+            app=self.app,
+            table=table,
+            pipeline=self.pipeline,
+            outputs=self.outputs,
+            metrics=metrics,
+            epoch=lambda: consumer_of(self.app).epoch,
+        )
+        self.health = Health(
+            stall_seconds=settings.processor.stall_seconds,
+            exit_after_seconds=settings.processor.exit_after_stall_seconds,
+            dead_letters_per_second=settings.processor.dead_letter_limit_per_second,
+        )
+        self._records_done = 0
+        self._ready = False
+        self._show_models(models)
+        install_batches(
+            self.app,
+            topics=[READINGS],
+            batch_records=settings.processor.batch_records,
+            before_revoke=self._before_revoke,
+        )
+        self._agent()
+        self._tasks()
+        self._signals()
+        self._pages()
+
+    def _show_models(self, models: Models) -> None:
+        fingerprint = feature_fingerprint(self.pipeline.plant)
+        for model in (models.anomaly, models.maintenance):
+            if model is not None:
+                self.metrics.model_info.labels(
+                    name=model.name, version=model.version, feature_fingerprint=fingerprint
+                ).set(1)
+
+    def _agent(self) -> None:
+        topic = self.app.topic(READINGS, schema=FetchSchema())
+
+        @self.app.agent(topic)
+        async def readings(stream: Any) -> None:
+            async for event in stream.noack().events():
+                try:
+                    self._process(event.message.partition, event.value)
+                except Exception as error:
+                    # going on would commit past what was not processed: the orchestrator is to restart us
+                    LOGGER.exception("a batch of partition %d could not be processed", event.message.partition)
+                    await self.app.crash(error)
+                    return
+                await asyncio.sleep(0)  # timers, heartbeats and pages get their turn
+
+    def _process(self, partition: int, fetched: FetchedRecords) -> None:
+        if fetched.epoch != consumer_of(self.app).epoch:
+            return  # fetched before a rebalance; the records are fetched again
+        if partition not in self.pipeline.partitions:
+            held = self.pipeline.adopt(partition, self.checkpoints.records_of(partition))
+            LOGGER.info("partition %d: %d machines restored", partition, len(held.state.ids))
+        self.pipeline.process(partition, fetched.records)
+        self._records_done += len(fetched.records)
+
+    def _tasks(self) -> None:
+        @self.app.task  # type: ignore[untyped-decorator]
+        async def checkpoint() -> None:
+            while not self.app.should_stop:
+                await asyncio.sleep(self.settings.processor.checkpoint_seconds)
+                if self._ready and not self.app.rebalancing:
+                    await self._or_crash(self.checkpoints.make())
+
+        @self.app.task  # type: ignore[untyped-decorator]
+        async def tick() -> None:
+            while not self.app.should_stop:
+                before = time.monotonic()
+                await asyncio.sleep(_TICK_SECONDS)
+                lag = time.monotonic() - before - _TICK_SECONDS
+                await self._or_crash(self._tick(max(0.0, lag)))
+
+    async def _or_crash(self, work: Any) -> None:
+        try:
+            await work
+        except Exception as error:
+            LOGGER.exception("the worker cannot go on: %s", error)  # noqa: TRY401  the reason in the first line
+            await self.app.crash(error)
+
+    async def _tick(self, loop_lag_seconds: float) -> None:
+        if self._ready:
+            self.pipeline.tick()
+            self.outputs.poll()
+        self._watch(loop_lag_seconds)
+
+    def _watch(self, loop_lag_seconds: float) -> None:
+        positions = {
+            partition: held.next_offset
+            for partition, held in self.pipeline.partitions.items()
+            if held.next_offset is not None
+        }
+        lag = consumer_of(self.app).lag(positions, topic=READINGS) if self._ready else {}
+        for partition, records in lag.items():
+            self.metrics.consumer_lag.labels(partition=str(partition)).set(records)
+        self.metrics.event_loop_lag.set(loop_lag_seconds)
+        self.health.observe(
+            records_done=self._records_done,
+            lag=lag,
+            recovering=not self._ready,
+            loop_lag_seconds=loop_lag_seconds,
+            checkpointed_at=self.checkpoints.last_success,
+            dead_letters=self.pipeline.dead_letters,
+        )
+        failed = self.health.failures()
+        for check in CHECKS:
+            self.metrics.health_checks_failed.labels(check=check).set(check in failed)
+        self.metrics.healthy.set(not failed)
+        fatal = self.health.fatal()
+        if fatal is not None:
+            raise StalledError(fatal)
+
+    def _signals(self) -> None:
+        @self.app.on_partitions_revoked.connect(weak=False)
+        async def revoked(_: faust.App, partitions: Any, **__: Any) -> None:
+            self._ready = False
+            for tp in partitions:
+                if tp.topic == READINGS:
+                    self._forget_gauges(tp.partition)
+            self.pipeline.drop()
+            self.checkpoints.forget()
+
+        @self.app.on_rebalance_complete.connect(weak=False)
+        async def assigned(_: faust.App, **__: Any) -> None:
+            self.metrics.rebalances.inc()
+            self._ready = True
+
+    def _forget_gauges(self, partition: int) -> None:
+        # a gauge of a partition that another worker has now would stand still for ever
+        for gauge in (self.metrics.consumer_lag, self.metrics.watermark_delay):
+            gauge.remove_by_labels({"partition": str(partition)})
+
+    async def _before_revoke(self) -> None:
+        """A last checkpoint, so that the next owner repeats little; without it everything stays right as well."""
+        if not self._ready:
+            return
+        try:
+            await asyncio.wait_for(self.checkpoints.make(), timeout=self.app.conf.broker_session_timeout / 2)
+        except Exception:  # noqa: BLE001  partitions are given up whatever happens
+            LOGGER.warning("no checkpoint before partitions were revoked; their new owner reads a little again")
+
+    def _pages(self) -> None:
+        @self.app.page("/metrics")
+        async def metrics(view: Any, _: Any) -> Any:
+            return view.bytes(generate_latest(self.metrics.registry), content_type="text/plain; version=0.0.4")
+
+        @self.app.page("/healthz")
+        async def healthz(view: Any, _: Any) -> Any:
+            failed = self.health.failures()
+            body = {
+                "status": "failing" if failed else "ok",
+                "ready": self._ready,
+                "failed_checks": failed,
+                "lag_records": self.health.lag_records,
+                "partitions": sorted(self.pipeline.partitions),
+            }
+            return view.json(body, status=503 if failed else 200)
+
+
+class StalledError(RuntimeError):
+    """The worker stood still for longer than it may."""
+
+
+def _faust_app(settings: Settings) -> faust.App:
+    kafka, processor = settings.kafka, settings.processor
+    return faust.App(
+        kafka.group,
+        broker=[f"kafka://{server.strip()}" for server in kafka.bootstrap_servers.split(",")],
+        broker_credentials=_credentials(kafka),
+        store="memory://",
+        datadir=tempfile.mkdtemp(prefix="nexova-"),
+        autodiscover=False,
+        topic_partitions=kafka.partitions,
+        topic_replication_factor=kafka.replication_factor,
+        table_standby_replicas=0,
+        stream_buffer_maxsize=_PREFETCH_EVENTS,
+        stream_wait_empty=False,
+        stream_recovery_delay=0.0,
+        consumer_auto_offset_reset="earliest",
+        consumer_max_fetch_size=1_048_576,
+        producer_max_request_size=kafka.max_message_bytes,
+        broker_commit_interval=min(1.0, processor.checkpoint_seconds),
+        broker_session_timeout=10.0,
+        broker_heartbeat_interval=1.0,
+        broker_rebalance_timeout=10.0,
+        broker_request_timeout=30.0,
+        web_bind=processor.web_host,
+        web_host=processor.web_host,
+        web_port=processor.web_port,
+    )
+
+
+def _credentials(kafka: KafkaSettings) -> SASLCredentials | SSLCredentials | None:
+    if kafka.security_protocol == "PLAINTEXT":
+        return None
+    from aiokafka.helpers import create_ssl_context  # noqa: PLC0415  only where TLS is asked for
+
+    context = None
+    if kafka.security_protocol.endswith("SSL"):
+        context = create_ssl_context(
+            cafile=kafka.ssl_ca_file and str(kafka.ssl_ca_file),
+            certfile=kafka.ssl_certificate_file and str(kafka.ssl_certificate_file),
+            keyfile=kafka.ssl_key_file and str(kafka.ssl_key_file),
+            password=kafka.ssl_key_password and kafka.ssl_key_password.get_secret_value(),
+        )
+    if kafka.security_protocol == "SSL":
+        return SSLCredentials(context=context)
+    return SASLCredentials(
+        mechanism=kafka.sasl_mechanism,
+        username=kafka.sasl_username,
+        password=None if kafka.sasl_password is None else kafka.sasl_password.get_secret_value(),
+        ssl_context=context,
+    )
+
+
+def run(settings: Settings) -> int:
+    """Runs a worker until SIGTERM or SIGINT; returns 0 after a clean stop and 1 after a failure.
+
+    Raises:
+        BrokerUnavailable: no broker answered.
+    """
+    configure_logging(settings)
+    wait_for_broker(settings.kafka, max_retries=settings.max_retries, on_retry=_say_retry)
+    for topic in list_topics(settings.kafka):
+        if topic.name == READINGS and topic.problem:
+            raise FailureError(topic.problem)
+    plant = load_plant(settings.plant_file)
+    loaded = load_models(ModelRepository(settings.model_path), plant=plant, features=feature_fingerprint(plant))
+    for problem in loaded.problems:
+        LOGGER.warning("%s", problem)
+    metrics = ProcessorMetrics(process_registry())
+    worker = Worker(settings, plant=plant, models=loaded.models, metrics=metrics)
+    runner = faust.Worker(worker.app, override_logging=False, redirect_stdouts=False, loglevel=settings.log_level)
+    try:
+        runner.execute_from_commandline()
+    except SystemExit as stopped:
+        return int(bool(stopped.code))
+    return 0
+
+
+def _say_retry(number: int, reason: str) -> None:
+    LOGGER.warning("no broker yet (%s); try %d", reason, number)

@@ -1,0 +1,110 @@
+"""The checkpoint: outputs flushed, state to the changelog, offsets moved; never in another order.
+
+A crash between two steps leads to readings that are read again. Their machines' state knows them by offset, or,
+where it was not saved yet, leads to the same outputs once more. Nothing is lost and nothing counts twice; why
+outputs go first is in docs/decisions/0002-checkpoint-order.md.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Any, Final
+
+import faust
+
+from processor.outputs import Outputs
+from processor.pipeline import Pipeline
+from processor.transport import consumer_of
+from runtime.metrics import ProcessorMetrics
+from schemas.topics import READINGS
+
+ACKNOWLEDGE_SECONDS: Final = 30.0
+
+
+def shard_key(partition: int, shard: int) -> bytes:
+    """Changelog key of a shard of machines."""
+    return f"{partition}/{shard}".encode()
+
+
+def partition_of(key: bytes) -> int:
+    """The partition in a changelog key."""
+    return int(key.partition(b"/")[0])
+
+
+class Checkpoints:
+    """Makes checkpoints of a pipeline into a Faust table; one at a time."""
+
+    def __init__(
+        self,
+        *,
+        app: faust.App,
+        table: Any,
+        pipeline: Pipeline,
+        outputs: Outputs,
+        metrics: ProcessorMetrics,
+        epoch: Callable[[], int],
+    ) -> None:
+        self._app = app
+        self._table = table
+        self._pipeline = pipeline
+        self._outputs = outputs
+        self._metrics = metrics
+        self._epoch = epoch
+        self._one = asyncio.Lock()
+        self._saved: dict[int, int] = {}
+        self.last_success = time.monotonic()
+
+    async def make(self) -> None:
+        """Saves all that changed since the last checkpoint.
+
+        Raises:
+            OutputFailed: an output was not delivered; nothing was saved.
+        """
+        async with self._one:
+            started = time.monotonic()
+            try:
+                await self._make()
+            except BaseException:
+                self._metrics.checkpoints.labels(result="failed").inc()
+                raise
+            self._metrics.checkpoints.labels(result="succeeded").inc()
+            self._metrics.checkpoint_duration.observe(time.monotonic() - started)
+            self.last_success = time.monotonic()
+
+    async def _make(self) -> None:
+        epoch = self._epoch()
+        # taken at one instant, without a pause: state, outputs and offsets belong together
+        records = [
+            (partition, shard_key(partition, shard), record)
+            for partition, held in self._pipeline.partitions.items()
+            for shard, record in held.state.changed_shards()
+        ]
+        offsets = {
+            partition: held.next_offset
+            for partition, held in self._pipeline.partitions.items()
+            if held.next_offset is not None and held.next_offset != self._saved.get(partition)
+        }
+        await asyncio.to_thread(self._outputs.flush)
+        if self._epoch() != epoch:
+            return  # the partitions were given up meanwhile: whoever has them now reads on from the last commit
+        if records:
+            await self._save(records)
+            self._metrics.state_size.set(sum(len(record) for _, _, record in records))
+        if self._epoch() == epoch and offsets:
+            consumer_of(self._app).checkpoint(offsets, topic=READINGS)
+            self._saved.update(offsets)
+
+    async def _save(self, records: list[tuple[int, bytes, bytes]]) -> None:
+        sent = []
+        for partition, key, record in records:
+            sent.append(self._table.send_changelog(partition, key, record))
+            self._table.data[key] = record
+        await asyncio.wait_for(asyncio.gather(*sent), ACKNOWLEDGE_SECONDS)
+
+    def records_of(self, partition: int) -> list[bytes]:
+        """The shards of a partition as its recovered table holds them."""
+        return [record for key, record in self._table.data.items() if partition_of(key) == partition]
+
+    def forget(self) -> None:
+        """Drops what belongs to partitions that were given up."""
+        self._saved.clear()

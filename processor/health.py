@@ -1,0 +1,101 @@
+"""No silent death: what must move is watched, said, counted, and in the end makes the process end."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+CHECKS: Final = ("agent", "checkpoints", "recovery", "event_loop", "dead_letters")
+_LOOP_LAG_LIMIT: Final = 5.0
+_DEAD_LETTER_WINDOW: Final = 60.0
+
+
+@dataclass(slots=True)
+class Health:
+    """Judges the worker from what it is told; `clock` gives monotonic seconds.
+
+    A check that fails names what stands still, for how long, and what to do.
+    """
+
+    stall_seconds: float
+    exit_after_seconds: float
+    dead_letters_per_second: float | None = None
+    clock: Callable[[], float] = time.monotonic
+    lag_records: int = 0
+    loop_lag_seconds: float = 0.0
+    recovering: bool = True
+    _since: dict[str, float] = field(default_factory=dict)
+    _progress: tuple[int, float] = (0, 0.0)
+    _checkpointed_at: float = 0.0
+    _recovering_since: float = 0.0
+    _letters: list[tuple[float, int]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        now = self.clock()
+        self._progress = (0, now)
+        self._checkpointed_at = now
+        self._recovering_since = now
+
+    def observe(
+        self,
+        *,
+        records_done: int,
+        lag: Mapping[int, int],
+        recovering: bool,
+        loop_lag_seconds: float,
+        checkpointed_at: float,
+        dead_letters: int,
+    ) -> None:
+        """Takes the worker's figures: totals so far, lag by partition, and when it last made a checkpoint."""
+        now = self.clock()
+        self.lag_records = sum(lag.values())
+        if records_done != self._progress[0] or not self.lag_records or recovering:
+            self._progress = (records_done, now)
+        if recovering and not self.recovering:
+            self._recovering_since = now
+        self.recovering = recovering
+        self.loop_lag_seconds = loop_lag_seconds
+        self._checkpointed_at = now if recovering else max(self._checkpointed_at, checkpointed_at)
+        self._letters.append((now, dead_letters))
+        self._letters = [(at, total) for at, total in self._letters if now - at <= _DEAD_LETTER_WINDOW]
+
+    def failures(self) -> dict[str, str]:
+        """The checks that fail now, each with a sentence."""
+        now = self.clock()
+        failed = {}
+        still = now - self._progress[1]
+        if still > self.stall_seconds:
+            failed["agent"] = f"{self.lag_records} records wait, and none was processed for {still:.0f} s; restart"
+        unsaved = now - self._checkpointed_at
+        if unsaved > self.stall_seconds:
+            failed["checkpoints"] = f"no checkpoint succeeded for {unsaved:.0f} s; check the broker"
+        waiting = now - self._recovering_since
+        if self.recovering and waiting > self.stall_seconds:
+            failed["recovery"] = f"partitions are not ready after {waiting:.0f} s; check the broker and the changelog"
+        if self.loop_lag_seconds > _LOOP_LAG_LIMIT:
+            failed["event_loop"] = f"the event loop was blocked for {self.loop_lag_seconds:.1f} s; lower the batch size"
+        rate = self._dead_letter_rate()
+        if self.dead_letters_per_second is not None and rate > self.dead_letters_per_second:
+            failed["dead_letters"] = f"{rate:.1f} dead letters a second; look at nexova.dead-letters for the sender"
+        for check in list(self._since):
+            if check not in failed:
+                del self._since[check]
+        for check in failed:
+            self._since.setdefault(check, now)
+        return failed
+
+    def fatal(self) -> str | None:
+        """Why the process must end now, or None."""
+        failed = self.failures()
+        grace = self.exit_after_seconds - self.stall_seconds
+        for check, since in self._since.items():
+            if self.clock() - since >= grace:
+                return failed[check]
+        return None
+
+    def _dead_letter_rate(self) -> float:
+        if len(self._letters) < 2:  # noqa: PLR2004  a rate needs two points
+            return 0.0
+        (first, before), (last, after) = self._letters[0], self._letters[-1]
+        # over less than the whole window a burst is no rate
+        return (after - before) / _DEAD_LETTER_WINDOW if last > first else 0.0

@@ -1,0 +1,69 @@
+"""What the processor sends: through librdkafka, counted, and never lost in silence."""
+
+import logging
+from typing import Final
+
+from confluent_kafka import KafkaError, Message, Producer
+
+from runtime.errors import FailureError
+from runtime.kafka import producer_config
+from runtime.metrics import ProcessorMetrics
+from runtime.settings import KafkaSettings
+
+LOGGER: Final = logging.getLogger("nexova.processor.outputs")
+FLUSH_SECONDS: Final = 30.0
+_POLL_SECONDS: Final = 0.5
+
+
+class OutputFailed(FailureError):
+    """A message could not be delivered; what it came from will be read again after a restart."""
+
+
+class Outputs:
+    """Sends messages and tells, at `flush`, whether all of them arrived."""
+
+    def __init__(self, kafka: KafkaSettings, metrics: ProcessorMetrics) -> None:
+        # reports on every delivery would cost as much as the sending; those on failures are what we act upon
+        self._producer = Producer(producer_config(kafka) | {"delivery.report.only.error": True})
+        self._metrics = metrics
+        self._failure: str | None = None
+
+    def send(self, topic: str, *, key: str, value: bytes, partition: int) -> None:
+        """Queues a message; waits only when the queue is full."""
+        while True:
+            try:
+                self._producer.produce(topic, value, key, partition, self._report)
+            except BufferError:
+                self._producer.poll(_POLL_SECONDS)
+                continue
+            return
+
+    def count(self, topic: str, messages: int = 1) -> None:
+        """Counts messages sent; apart from `send`, so that a batch is counted once."""
+        self._metrics.output_messages.labels(topic=topic).inc(messages)
+
+    def poll(self) -> None:
+        """Serves delivery reports; call it now and then."""
+        self._producer.poll(0)
+
+    def flush(self) -> None:
+        """Waits until all messages arrived.
+
+        Raises:
+            OutputFailed: one could not be delivered, or the broker did not take them in time.
+        """
+        left = self._producer.flush(FLUSH_SECONDS)
+        if self._failure is not None:
+            raise OutputFailed(self._failure)
+        if left:
+            raise OutputFailed(
+                f"{left} output messages were not acknowledged within {FLUSH_SECONDS:g} s; check the broker"
+            )
+
+    def _report(self, error: KafkaError | None, message: Message) -> None:
+        if error is None:
+            return
+        topic = message.topic() or "an unknown topic"
+        self._metrics.output_failures.labels(topic=topic).inc()
+        self._failure = f"a message to {topic} was refused: {error.str()}; check the topic and our rights"
+        LOGGER.error(self._failure)

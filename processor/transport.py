@@ -1,0 +1,177 @@
+"""The only place that relies on Faust's internals: whole fetches as events, commits from checkpoints.
+
+Faust handles one record at a time and keeps books of acknowledged offsets. Both are replaced for the batch topics:
+what one fetch brought for a partition becomes one event, and what may be committed is what a checkpoint declared
+safe. Every assumption on Faust 0.15.3 made here has a test of its own in tests/processor/test_transport.py.
+"""
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from typing import Any, ClassVar, Final, cast
+
+import faust
+from aiokafka.structs import ConsumerRecord
+from faust.transport.drivers import aiokafka as driver
+from faust.types import TP
+
+FAUST_VERSION: Final = "0.15.3"
+
+Records = list[ConsumerRecord]
+
+
+class Fetch:
+    """Looks like one record to Faust, and carries consecutive records of one partition.
+
+    `offset` and `timestamp` are the last record's. `epoch` tells fetches of before a rebalance from those after:
+    one of before must not be processed any more, because its records will be fetched again.
+    """
+
+    __slots__ = (
+        "checksum",
+        "epoch",
+        "headers",
+        "key",
+        "offset",
+        "partition",
+        "serialized_key_size",
+        "serialized_value_size",
+        "timestamp",
+        "timestamp_type",
+        "topic",
+        "value",
+    )
+
+    def __init__(self, records: Records, epoch: int) -> None:
+        last = records[-1]
+        self.topic = last.topic
+        self.partition = last.partition
+        self.offset = last.offset
+        self.timestamp = last.timestamp
+        self.timestamp_type = last.timestamp_type
+        self.headers: tuple[Any, ...] = ()
+        self.key = None
+        self.value = FetchedRecords(records, epoch)
+        self.checksum = None
+        self.serialized_key_size = 0
+        self.serialized_value_size = sum(record.serialized_value_size for record in records)
+        self.epoch = epoch
+
+
+class FetchedRecords:
+    """The value of a `Fetch`: opaque to Faust's codecs."""
+
+    __slots__ = ("epoch", "records")
+
+    def __init__(self, records: Records, epoch: int) -> None:
+        self.records = records
+        self.epoch = epoch
+
+
+class FetchSchema(faust.Schema[None, FetchedRecords]):
+    """Hands a fetch to the agent as it is; decoding is ours, row by row."""
+
+    def loads_key(self, app: Any, message: Any, **kwargs: Any) -> None:  # noqa: ARG002  Faust's signature
+        """A fetch has no key."""
+        return
+
+    def loads_value(self, app: Any, message: Any, **kwargs: Any) -> FetchedRecords:  # noqa: ARG002
+        """The records themselves."""
+        value: FetchedRecords = message.value
+        return value
+
+
+class BatchConsumer(driver.Consumer):
+    """Cuts fetches of the batch topics into events, and commits what checkpoints allow."""
+
+    transport: "BatchTransport"
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.epoch = 0
+        self._safe: dict[TP, int] = {}
+
+    def checkpoint(self, offsets: Mapping[int, int], *, topic: str) -> None:
+        """Declares that all records of `topic` before these offsets, by partition, are done for good."""
+        for partition, next_offset in offsets.items():
+            tp = TP(topic, partition)
+            self._safe[tp] = next_offset
+            # the commit loop looks only at partitions with an entry here
+            self._acked[tp]
+
+    def lag(self, positions: Mapping[int, int], *, topic: str) -> dict[int, int]:
+        """Records behind the end of each partition of `positions` (next offset to process)."""
+        lags = {}
+        for partition, position in positions.items():
+            end = self.highwater(TP(topic, partition))
+            if end is not None:
+                lags[partition] = max(0, end - position)
+        return lags
+
+    async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> Any:  # noqa: ASYNC109
+        epoch = self.epoch  # of before the call: a rebalance while it waits makes its records stale
+        fetched = await super()._getmany(active_partitions=active_partitions, timeout=timeout)
+        size = self.transport.batch_records
+        return {
+            tp: (
+                [Fetch(records[i : i + size], epoch) for i in range(0, len(records), size)]
+                if records and tp.topic in self.transport.batch_topics
+                else records
+            )
+            for tp, records in fetched.items()
+        }
+
+    def _new_offset(self, tp: TP) -> int | None:
+        if tp.topic in self.transport.batch_topics:
+            return self._safe.get(tp)
+        offset: int | None = super()._new_offset(tp)
+        return offset
+
+    async def _add_gap(self, tp: TP, offset_from: int, offset_to: int) -> None:
+        # the offsets inside a fetch would be taken for a gap that is already done
+        if tp.topic not in self.transport.batch_topics:
+            await super()._add_gap(tp, offset_from, offset_to)
+
+    async def on_partitions_revoked(self, revoked: set[TP]) -> None:
+        """Lets the processor make its last checkpoint, then forgets what was safe."""
+        await self.transport.before_revoke()
+        self.epoch += 1
+        await super().on_partitions_revoked(revoked)
+        for tp in revoked:
+            self._safe.pop(tp, None)
+
+
+class BatchTransport(driver.Transport):
+    """The aiokafka transport with our consumer."""
+
+    Consumer: ClassVar[type] = BatchConsumer
+    batch_topics: frozenset[str]
+    batch_records: int
+    before_revoke: Callable[[], Awaitable[None]]
+
+
+def install_batches(
+    app: faust.App, *, topics: Iterable[str], batch_records: int, before_revoke: Callable[[], Awaitable[None]]
+) -> None:
+    """Makes `app` deliver fetches of `topics` as `FetchedRecords` of at most `batch_records`.
+
+    before_revoke: called before partitions are given up, while their offsets can still be committed.
+    """
+    if faust.__version__ != FAUST_VERSION:
+        raise RuntimeError(
+            f"faust-streaming {faust.__version__}: the batch transport was checked with {FAUST_VERSION} only; "
+            f"install that version"
+        )
+
+    def new_transport() -> BatchTransport:
+        transport = BatchTransport(app.conf.broker_consumer, app, loop=app.loop)
+        transport.batch_topics = frozenset(topics)
+        transport.batch_records = batch_records
+        transport.before_revoke = before_revoke
+        return transport
+
+    # Faust has no public way to pass an instance
+    app._new_transport = new_transport  # type: ignore[method-assign]  # noqa: SLF001
+
+
+def consumer_of(app: faust.App) -> BatchConsumer:
+    """The app's running consumer."""
+    return cast("BatchConsumer", app.consumer)

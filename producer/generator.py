@@ -1,0 +1,135 @@
+"""Labelled data of a simulated plant, as one table.
+
+The same machines that `nexova produce simulate` shows live: their readings beside the truth about them.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Final
+
+import numpy as np
+import pandas as pd
+from pandas.tseries.frequencies import to_offset
+
+from core.plant import Plant
+from producer.faults import FAULT_KINDS, InjectedFault
+from producer.fleet import Fleet
+from producer.shifts import CONDITIONS
+from runtime.errors import UsageError
+from runtime.plants import load_plant
+
+DATA_START: Final = datetime(2025, 1, 6, tzinfo=UTC)
+"""A Monday. Generated data lies in the past, so that it can be replayed into a plant that refuses the future."""
+FAULT_SHARE: Final = 0.05
+_HEALTHY_START_DAYS: Final = 14.0
+_SHORTEST_SECONDS: Final = 1.0
+_LONGEST_SECONDS: Final = 3600.0
+_MOST_ROWS: Final = 50_000_000
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Made:
+    """What the last call made, for the truth about it."""
+
+    fleet: Fleet
+    end: float
+
+
+@dataclass(kw_only=True)
+class IndustrialDataGenerator:
+    """Makes labelled readings; the same seed and arguments make the same bytes.
+
+    plant: None means the shipped default plant.
+    """
+
+    seed: int = 42
+    plant: Plant | None = None
+    _made: _Made | None = field(default=None, init=False, repr=False)
+
+    def generate_energy_timeseries(
+        self,
+        days: int = 90,
+        frequency: str = "5min",
+        machines: int | Sequence[str] = 5,
+        include_anomalies: bool = True,  # noqa: FBT001, FBT002  the product's published signature
+        *,
+        start: datetime = DATA_START,
+    ) -> pd.DataFrame:
+        """Readings of all machines in order of time, with their truth.
+
+        Columns: machine_id, timestamp (UTC), one per sensor (NaN where it gave nothing), anomaly (0 or 1),
+        anomaly_kind ("none" or a kind of `producer.faults`), hours_to_failure (of the hidden wear, with nobody
+        intervening) and condition (off, idle, running, maintenance). About 5 % of readings are anomalous.
+
+        Raises:
+            UsageError: an argument breaks its rule; the message names it.
+        """
+        plant = load_plant(None) if self.plant is None else self.plant
+        interval = interval_of(frequency)
+        if days < 1:
+            raise UsageError(f"days = {days}: must be at least 1")
+        if start.tzinfo is None:
+            raise UsageError(f"start = {start.isoformat()}: has no time zone; add one, such as +00:00")
+        epoch = float(np.floor(start.timestamp() / 60.0) * 60.0)
+        fleet = Fleet(
+            plant=plant,
+            machines=machines,
+            seed=self.seed,
+            epoch=epoch,
+            interval_seconds=interval,
+            least_days=_HEALTHY_START_DAYS,
+            fault_share=FAULT_SHARE if include_anomalies else 0.0,
+        )
+        instants = int(days * 86_400.0 // interval)
+        rows = instants * len(fleet.machine_ids)
+        if rows > _MOST_ROWS:
+            raise UsageError(
+                f"{days} days of {len(fleet.machine_ids)} machines every {frequency} are {rows:,} rows, more than "
+                f"{_MOST_ROWS:,}; ask for fewer days or machines, or a longer frequency"
+            )
+        self._made = _Made(fleet=fleet, end=epoch + instants * interval)
+        return _table(fleet, epoch + np.arange(instants) * interval)
+
+    def injected_faults(self) -> tuple[InjectedFault, ...]:
+        """The faults in the table made last, in order of their start; none before the first call."""
+        if self._made is None:
+            return ()
+        return self._made.fleet.planned_faults(self._made.fleet.epoch, self._made.end)
+
+
+def interval_of(frequency: str) -> float:
+    """Seconds between readings, of a frequency such as "5min", "30s" or "1h".
+
+    Raises:
+        UsageError: it is no such frequency, or outside 1 s to 1 h.
+    """
+    try:
+        seconds = pd.Timedelta(to_offset(frequency)).total_seconds()
+    except (ValueError, TypeError) as error:
+        raise UsageError(f'frequency = {frequency!r}: is not a fixed time; write "5min", "30s" or "1h"') from error
+    if not _SHORTEST_SECONDS <= seconds <= _LONGEST_SECONDS:
+        raise UsageError(f'frequency = {frequency!r}: must lie between "1s" and "1h"')
+    return seconds
+
+
+def _table(fleet: Fleet, seconds: np.ndarray[tuple[int], np.dtype[np.float64]]) -> pd.DataFrame:
+    observed = fleet.observe(seconds)
+    instants, machines, sensors = observed.values.shape
+    values = observed.values.reshape(instants * machines, sensors)
+    names = np.array(fleet.machine_ids, dtype=object)
+    kinds = np.array(["none", *FAULT_KINDS], dtype=object)
+    states = np.array(CONDITIONS, dtype=object)
+    milliseconds = np.round(seconds * 1000.0).astype(np.int64).astype("datetime64[ms]")
+    columns: dict[str, object] = {
+        "machine_id": np.tile(names, instants),
+        "timestamp": pd.DatetimeIndex(np.repeat(milliseconds, machines)).tz_localize("UTC"),
+    }
+    columns |= {name: values[:, index] for index, name in enumerate(fleet.plant.sensor_names)}
+    columns |= {
+        "anomaly": (observed.kinds.ravel() > 0).astype(np.int8),
+        "anomaly_kind": kinds[observed.kinds.ravel()],
+        "hours_to_failure": np.round(observed.hours_to_failure.ravel(), 2),
+        "condition": states[observed.states.ravel()],
+    }
+    return pd.DataFrame(columns)

@@ -1,0 +1,259 @@
+"""Trained forests, run by ONNX Runtime behind the ports of `core.models`. Nothing is unpickled."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Annotated, Any, Literal, Self, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from core.models import Models
+from core.plant import Plant
+from runtime.manifest import champions
+from runtime.repository import (
+    ModelBundle,
+    ModelDamaged,
+    ModelIncompatible,
+    ModelRefused,
+    ModelRepository,
+    UnknownVersion,
+)
+
+Features = npt.NDArray[np.float32]
+Floats = npt.NDArray[np.float64]
+
+ANOMALY, MAINTENANCE = "anomaly", "maintenance"
+GRAPH, DOCUMENT = "model.onnx", "model.json"
+HIGHEST_RISK = 3.0
+
+# Rows a call. One row costs three times as much as in a chunk of 64; from 128 on nothing more is gained,
+# while a whole fetch at once would push the forest out of the cache between two trees.
+CHUNK_ROWS = 128
+
+Port = TypeVar("Port")
+
+
+class _Document(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    feature_names: Annotated[tuple[str, ...], Field(min_length=1, description="columns, in order")]
+
+
+class AnomalyDocument(_Document):
+    """model.json of an isolation forest: from mean path length to a calibrated score."""
+
+    kind: Literal["isolation_forest"] = "isolation_forest"
+    path_length_scale: Annotated[float, Field(gt=0, description="c(rows a tree was grown on)")]
+    false_alarm_rate: Annotated[
+        float, Field(gt=0, lt=0.5, description="share of normal readings from 0.5 on")
+    ]
+    knots_raw: Annotated[tuple[float, ...], Field(min_length=2, description="rising")]
+    knots_score: Annotated[tuple[float, ...], Field(min_length=2, description="rising, in [0, 1]")]
+
+    @model_validator(mode="after")
+    def _knots_rise(self) -> Self:
+        raw, score = np.array(self.knots_raw), np.array(self.knots_score)
+        rises = raw.shape == score.shape and bool(np.all(np.diff(raw) > 0) and np.all(np.diff(score) >= 0))
+        if not rises or score[0] < 0 or score[-1] > 1:
+            message = "knots must be equally many, raw rising, scores rising within [0, 1]"
+            raise ValueError(message)
+        return self
+
+
+class RiskDocument(_Document):
+    """model.json of a risk forest: what its levels mean in hours to failure."""
+
+    kind: Literal["random_forest"] = "random_forest"
+    anchors: Annotated[
+        tuple[tuple[float, float], ...], Field(description="(hours to failure, risk), hours falling")
+    ]
+
+
+class OnnxForest:
+    """A tree ensemble of one output; raises ModelDamaged for a graph that is none, or of another width.
+
+    `source` is what the error calls the model.
+    """
+
+    def __init__(self, graph: bytes, *, n_features: int, source: str) -> None:
+        options = onnxruntime.SessionOptions()
+        # threads of its own would fight with the worker's; a chunk is done before they have met
+        options.intra_op_num_threads = 1
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        try:
+            self._session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # the runtime's own errors share no base
+            detail = " ".join(str(error).split())[:200]
+            raise ModelDamaged(
+                f"{source}: ONNX Runtime cannot read {GRAPH}: {detail}; train again"
+            ) from error
+        inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
+        shapes = [list(port.shape[1:]) for port in (*inputs, *outputs)]
+        if shapes != [[n_features], [1]]:
+            raise ModelDamaged(
+                f"{source}: {GRAPH} has columns {shapes} in and out, {DOCUMENT} states [{n_features}] and [1]; "
+                "train again"
+            )
+        self._input, self._outputs = inputs[0].name, [outputs[0].name]
+
+    def __call__(self, features: Features) -> Floats:
+        """Return the forest's value for each row: float32[n, F] to float64[n]."""
+        rows = np.ascontiguousarray(features, dtype=np.float32)
+        values = np.empty(len(rows), dtype=np.float64)
+        for start in range(0, len(rows), CHUNK_ROWS):
+            chunk = slice(start, start + CHUNK_ROWS)
+            values[chunk] = self._session.run(self._outputs, {self._input: rows[chunk]})[0][:, 0]
+        return values
+
+
+@dataclass(frozen=True, kw_only=True)
+class ForestAnomalyModel:
+    """An isolation forest as `core.models.AnomalyModel`."""
+
+    name: str
+    version: str
+    forest: OnnxForest
+    document: AnomalyDocument
+
+    def raw(self, features: Features) -> Floats:
+        """Return the original paper's score in (0, 1), uncalibrated: float32[n, F] to float64[n]."""
+        return raw_anomaly(self.forest(features), scale=self.document.path_length_scale)
+
+    def score(self, features: Features) -> Floats:
+        """Return calibrated scores in [0, 1], high means anomalous: float32[n, F] to float64[n]."""
+        return np.interp(self.raw(features), self.document.knots_raw, self.document.knots_score)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ForestRiskModel:
+    """A random forest as `core.models.RiskModel`."""
+
+    name: str
+    version: str
+    forest: OnnxForest
+    document: RiskDocument
+
+    def risk(self, features: Features) -> Floats:
+        """Return risk levels in [0, 3]: float32[n, F] to float64[n]."""
+        return np.clip(self.forest(features), 0.0, HIGHEST_RISK)
+
+    def hours(self, risk: Floats) -> Floats:
+        """Return the hours to failure that risk levels stand for; at 0, the most that is told apart."""
+        hours, levels = zip(*self.document.anchors, strict=True)
+        return np.asarray(np.interp(risk, levels, hours))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LoadedModels:
+    """What a worker is to run, and one sentence for each thing that could not be loaded."""
+
+    models: Models
+    problems: tuple[str, ...] = ()
+
+
+def raw_anomaly(mean_path_length: Floats, *, scale: float) -> Floats:
+    """Return the isolation forest's score in (0, 1) by its paper's formula; high means anomalous."""
+    return np.exp2(-mean_path_length / scale)
+
+
+def load_models(repository: ModelRepository, *, plant: Plant, features: str) -> LoadedModels:
+    """Load the promoted version of each model, or failing that the last good one promoted before it.
+
+    A model that cannot be had is None and its problem a sentence: a worker without it still watches limits.
+
+    Raises:
+        RepositoryUnavailable: the storage failed, which says nothing about the models.
+    """
+    problems: list[str] = []
+    anomaly = _last_good(repository, ANOMALY, partial(open_anomaly, plant=plant, features=features), problems)
+    risk = _last_good(repository, MAINTENANCE, partial(open_risk, plant=plant, features=features), problems)
+    return LoadedModels(models=Models(anomaly=anomaly, maintenance=risk), problems=tuple(problems))
+
+
+def open_anomaly(bundle: ModelBundle, *, plant: Plant, features: str) -> ForestAnomalyModel:
+    """Build the anomaly model of a verified version; raises ModelRefused when it is not for this plant."""
+    document = _open_document(bundle, AnomalyDocument, plant=plant, features=features)
+    return ForestAnomalyModel(
+        name=bundle.manifest.name,
+        version=bundle.manifest.version,
+        forest=_open_forest(bundle, n_features=len(document.feature_names)),
+        document=document,
+    )
+
+
+def open_risk(bundle: ModelBundle, *, plant: Plant, features: str) -> ForestRiskModel:
+    """Build the risk model of a verified version; raises ModelRefused when it is not for this plant."""
+    document = _open_document(bundle, RiskDocument, plant=plant, features=features)
+    return ForestRiskModel(
+        name=bundle.manifest.name,
+        version=bundle.manifest.version,
+        forest=_open_forest(bundle, n_features=len(document.feature_names)),
+        document=document,
+    )
+
+
+def _last_good(
+    repository: ModelRepository, name: str, build: Callable[[ModelBundle], Port], problems: list[str]
+) -> Port | None:
+    """Walk back through the promotions still standing to the first version that can be run."""
+    standing = [entry.version for entry in champions(repository.history(name))]
+    if not standing:
+        problems.append(
+            f"model {name}: no version of it is promoted in {repository.root}; nexova train {name} makes one"
+        )
+    for version in dict.fromkeys(reversed(standing)):
+        try:
+            model = build(repository.load(name, version))
+        except (ModelRefused, UnknownVersion) as error:
+            problems.append(error.message)
+            continue
+        if version != standing[-1]:
+            problems.append(
+                f"model {name}: {version} runs in the place of {standing[-1]} until that is repaired"
+            )
+        return model
+    return None
+
+
+Document = TypeVar("Document", bound=_Document)
+
+
+def _open_document(bundle: ModelBundle, kind: type[Document], *, plant: Plant, features: str) -> Document:
+    """Check the passport, then read model.json."""
+    manifest = bundle.manifest
+    who = _who(bundle)
+    if manifest.plant != plant.fingerprint:
+        raise ModelIncompatible(
+            f"{who} was trained for the sensors {manifest.plant}, plant {plant.name} has {plant.fingerprint}; train "
+            "on this plant's readings, or run the plant file it was trained with"
+        )
+    if manifest.features != features:
+        raise ModelIncompatible(
+            f"{who} was trained with features {manifest.features}, this release computes {features}; train "
+            "again, or run the release it was trained with"
+        )
+    try:
+        return kind.model_validate_json(_file(bundle, DOCUMENT))
+    except ValidationError as error:
+        first: Any = error.errors(include_url=False)[0]
+        where = ".".join(map(str, first["loc"])) or "the document"
+        raise ModelDamaged(f"{who}: {DOCUMENT}: {where}: {first['msg']}; train again") from error
+
+
+def _open_forest(bundle: ModelBundle, *, n_features: int) -> OnnxForest:
+    return OnnxForest(_file(bundle, GRAPH), n_features=n_features, source=_who(bundle))
+
+
+def _who(bundle: ModelBundle) -> str:
+    return f"model {bundle.manifest.name} {bundle.manifest.version}"
+
+
+def _file(bundle: ModelBundle, file: str) -> bytes:
+    content = bundle.files.get(file)
+    if content is None:
+        raise ModelDamaged(f"{_who(bundle)} has no {file}; train again")
+    return content

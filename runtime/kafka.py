@@ -1,0 +1,272 @@
+"""Kafka as all processes use it: client configurations, waiting for a broker, the topics of the catalogue.
+
+Faust brings its own client (aiokafka); everything else of ours goes through librdkafka, configured here and
+nowhere else. librdkafka would write to stderr by itself: it is told to be still, and what matters comes to
+our logger.
+"""
+
+import logging
+import re
+import time
+import uuid
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, Final
+
+from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin._metadata import ClusterMetadata
+from confluent_kafka.cimpl import NewTopic
+
+from runtime.errors import BrokerRefused, BrokerUnavailable
+from runtime.settings import KafkaSettings
+from schemas.topics import CATALOGUE, Topic
+
+LOGGER: Final = logging.getLogger("nexova.kafka")
+TRY_SECONDS: Final = 2.0
+_CRITICAL: Final = 2  # syslog's number, as librdkafka counts
+_DEBUG: Final = 7
+# the client's own error codes are public in all but name
+_ALL_BROKERS_DOWN: Final = KafkaError._ALL_BROKERS_DOWN  # noqa: SLF001
+_AUTHENTICATION: Final = KafkaError._AUTHENTICATION  # noqa: SLF001
+_UNANSWERED: Final = frozenset({KafkaError._TIMED_OUT, KafkaError._TRANSPORT})  # noqa: SLF001
+_MILLISECONDS_PER_HOUR: Final = 3_600_000
+_THREE_COPIES: Final = 3
+
+
+def client_config(kafka: KafkaSettings) -> dict[str, Any]:
+    """Configuration that every librdkafka client of ours starts from: addresses, security, quiet logs."""
+    config: dict[str, Any] = {
+        "bootstrap.servers": kafka.bootstrap_servers,
+        "client.id": kafka.client_id,
+        "security.protocol": kafka.security_protocol,
+        "socket.keepalive.enable": True,
+        "reconnect.backoff.max.ms": 2_000,
+        "logger": LOGGER,
+        "log_level": _DEBUG if LOGGER.isEnabledFor(logging.DEBUG) else _CRITICAL,
+        "error_cb": _log_client_error,
+    }
+    optional = {
+        "sasl.mechanism": kafka.sasl_mechanism,
+        "sasl.username": kafka.sasl_username,
+        "sasl.password": kafka.sasl_password and kafka.sasl_password.get_secret_value(),
+        "ssl.ca.location": kafka.ssl_ca_file and str(kafka.ssl_ca_file),
+        "ssl.certificate.location": kafka.ssl_certificate_file and str(kafka.ssl_certificate_file),
+        "ssl.key.location": kafka.ssl_key_file and str(kafka.ssl_key_file),
+        "ssl.key.password": kafka.ssl_key_password and kafka.ssl_key_password.get_secret_value(),
+    }
+    return config | {name: value for name, value in optional.items() if value is not None}
+
+
+def producer_config(kafka: KafkaSettings) -> dict[str, Any]:
+    """Configuration of an idempotent producer: in order, without duplicates, acknowledged by all replicas.
+
+    Keys are spread by murmur2, as Faust's and Java's clients do, so that a machine has one partition whoever
+    sends. A full queue (a million messages or 512 MiB) raises BufferError in `produce`; poll and try again.
+    """
+    return client_config(kafka) | {
+        "enable.idempotence": True,
+        "acks": "all",
+        "partitioner": "murmur2_random",
+        "compression.type": "lz4",
+        "linger.ms": 10,
+        "queue.buffering.max.messages": 1_000_000,
+        "queue.buffering.max.kbytes": 524_288,
+        "message.max.bytes": kafka.max_message_bytes,
+    }
+
+
+def consumer_config(kafka: KafkaSettings, group: str | None = None) -> dict[str, Any]:
+    """Configuration of a consumer that starts at the beginning and commits only what it is told to.
+
+    Without a `group` it is a reader of its own (a name nobody else has), for following a topic.
+    """
+    return client_config(kafka) | {
+        "group.id": group or f"{kafka.client_id}-reader-{uuid.uuid4().hex}",
+        "auto.offset.reset": "earliest",
+        "enable.auto.commit": False,
+        "enable.auto.offset.store": False,
+        "fetch.error.backoff.ms": 100,
+    }
+
+
+def wait_for_broker(
+    kafka: KafkaSettings,
+    *,
+    max_retries: int,
+    try_seconds: float = TRY_SECONDS,
+    on_retry: Callable[[int, str], None] | None = None,
+) -> None:
+    """Return once a broker answers; `on_retry(number, reason)` is called before each further try.
+
+    Raises:
+        BrokerUnavailable: nobody answered in `max_retries` + 1 tries of `try_seconds` each.
+        BrokerRefused: a broker does not accept our credentials; trying again would not help.
+    """
+    failures: list[KafkaError] = []
+    admin = AdminClient(client_config(kafka) | {"error_cb": failures.append, "reconnect.backoff.max.ms": 500})
+    reason = "no answer"
+    for number in range(max_retries + 1):
+        if number and on_retry is not None:
+            on_retry(number, reason)
+        try:
+            admin.list_topics(timeout=try_seconds)
+        except KafkaException as error:
+            admin.poll(0)  # hands over what went wrong underneath
+            reason = _reason(failures, fallback=error)
+            if any(failure.code() == _AUTHENTICATION for failure in failures):
+                raise BrokerRefused(
+                    f"{kafka.bootstrap_servers} refused user {kafka.sasl_username!r} ({reason}); "
+                    "check NEXOVA_KAFKA__SASL_USERNAME, NEXOVA_KAFKA__SASL_PASSWORD and NEXOVA_KAFKA__SASL_MECHANISM"
+                ) from None
+        else:
+            return
+    tries = f"{max_retries + 1} tries" if max_retries else "1 try"
+    raise BrokerUnavailable(
+        f"no Kafka broker answered at {kafka.bootstrap_servers} in {tries} ({reason}); "
+        "start one, set NEXOVA_KAFKA__BOOTSTRAP_SERVERS to where it is, or raise MAX_RETRIES"
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TopicState:
+    """One topic of the catalogue as the broker has it; `partitions` is 0 where it does not exist."""
+
+    name: str
+    partitions: int
+    wanted_partitions: int
+    created: bool = False
+
+    @property
+    def problem(self) -> str | None:
+        """What is wrong and what to do about it, in one line; None when all is well."""
+        if self.partitions == 0:
+            return f"{self.name} does not exist; run `nexova topics create`"
+        if self.partitions != self.wanted_partitions:
+            return (
+                f"{self.name} has {self.partitions} partitions, not {self.wanted_partitions}; set "
+                f"NEXOVA_KAFKA__PARTITIONS to what the topics have, or delete the topic and create it anew"
+            )
+        return None
+
+
+def create_topics(
+    kafka: KafkaSettings, catalogue: Iterable[Topic] = CATALOGUE, *, timeout_seconds: float = 30.0
+) -> tuple[TopicState, ...]:
+    """Create the topics that are missing, and tell the state of all; existing ones are never changed.
+
+    Raises:
+        BrokerUnavailable: no broker answered in time.
+        BrokerRefused: the broker did not accept a topic (rights, replication factor, its policy).
+    """
+    topics = tuple(catalogue)
+    admin = AdminClient(client_config(kafka))
+    deadline = time.monotonic() + timeout_seconds
+    before = _partitions_by_topic(_metadata(admin, kafka, timeout_seconds))
+    missing = [topic for topic in topics if topic.name not in before]
+    if missing:
+        futures = admin.create_topics(
+            [_new_topic(kafka, topic) for topic in missing], operation_timeout=timeout_seconds
+        )
+        for name, future in futures.items():
+            _await_creation(kafka, name, future)
+    existing = before
+    # a broker acknowledges before all of it knows the topic; who produces at once would be refused
+    while any(topic.name not in existing for topic in missing) and time.monotonic() < deadline:
+        existing = _partitions_by_topic(_metadata(admin, kafka, max(1.0, deadline - time.monotonic())))
+    created = {topic.name for topic in missing}
+    return tuple(_state(kafka, topic, existing, created=topic.name in created) for topic in topics)
+
+
+def list_topics(
+    kafka: KafkaSettings, catalogue: Iterable[Topic] = CATALOGUE, *, timeout_seconds: float = 10.0
+) -> tuple[TopicState, ...]:
+    """State of each topic of the catalogue.
+
+    Raises:
+        BrokerUnavailable: no broker answered in time.
+    """
+    existing = _partitions_by_topic(_metadata(AdminClient(client_config(kafka)), kafka, timeout_seconds))
+    return tuple(_state(kafka, topic, existing) for topic in catalogue)
+
+
+def partitions_of(kafka: KafkaSettings, topic: Topic) -> int:
+    """How many partitions a topic is to have."""
+    return 1 if topic.partitions == "one" else kafka.partitions
+
+
+def topic_config(kafka: KafkaSettings, topic: Topic) -> dict[str, str]:
+    """Broker-side configuration of a topic of the catalogue."""
+    config = {"cleanup.policy": topic.cleanup, "max.message.bytes": str(topic.max_message_bytes)}
+    if "delete" in topic.cleanup:
+        hours = topic.retention_hours
+        config["retention.ms"] = "-1" if hours is None else str(hours * _MILLISECONDS_PER_HOUR)
+    if kafka.replication_factor >= _THREE_COPIES:
+        # with acks=all, a write is safe when one broker is lost, and possible while one is away
+        config["min.insync.replicas"] = str(kafka.replication_factor - 1)
+    return config
+
+
+def _new_topic(kafka: KafkaSettings, topic: Topic) -> NewTopic:
+    return NewTopic(
+        topic.name,
+        num_partitions=partitions_of(kafka, topic),
+        replication_factor=kafka.replication_factor,
+        config=topic_config(kafka, topic),
+    )
+
+
+def _await_creation(kafka: KafkaSettings, name: str, future: Any) -> None:
+    try:
+        future.result()
+    except KafkaException as error:
+        failure: KafkaError = error.args[0]
+        if failure.code() == KafkaError.TOPIC_ALREADY_EXISTS:
+            return  # another process was quicker
+        if failure.retriable() or failure.code() in _UNANSWERED:
+            raise BrokerUnavailable(
+                f"{kafka.bootstrap_servers} did not create {name} in time ({failure.str()}); try again"
+            ) from None
+        raise BrokerRefused(
+            f"{kafka.bootstrap_servers} refused to create {name} ({failure.str()}); check our user's rights "
+            f"and NEXOVA_KAFKA__REPLICATION_FACTOR={kafka.replication_factor}"
+        ) from None
+
+
+def _state(kafka: KafkaSettings, topic: Topic, existing: dict[str, int], *, created: bool = False) -> TopicState:
+    return TopicState(
+        name=topic.name,
+        partitions=existing.get(topic.name, 0),
+        wanted_partitions=partitions_of(kafka, topic),
+        created=created,
+    )
+
+
+def _metadata(admin: AdminClient, kafka: KafkaSettings, timeout_seconds: float) -> ClusterMetadata:
+    try:
+        return admin.list_topics(timeout=timeout_seconds)
+    except KafkaException as error:
+        raise BrokerUnavailable(
+            f"no Kafka broker answered at {kafka.bootstrap_servers} within {timeout_seconds:g} s "
+            f"({error.args[0].str()}); start one, or set NEXOVA_KAFKA__BOOTSTRAP_SERVERS to where it is"
+        ) from None
+
+
+def _partitions_by_topic(metadata: ClusterMetadata) -> dict[str, int]:
+    return {name: len(topic.partitions) for name, topic in metadata.topics.items() if topic.error is None}
+
+
+def _reason(failures: list[KafkaError], *, fallback: KafkaException) -> str:
+    """Plain part of `host:port/bootstrap: Connect to … failed: Connection refused (after 0ms …)`."""
+    details = [one for one in failures if one.code() != _ALL_BROKERS_DOWN]
+    if not details:
+        return str(fallback.args[0].str())
+    text = str(details[-1].str()).partition("bootstrap: ")[2] or str(details[-1].str())
+    text = re.sub(r" \(after \d+ms in state .*\)$", "", text)
+    return re.sub(r"^Connect to \S+ failed: ", "", text)
+
+
+def _log_client_error(error: KafkaError) -> None:
+    """Say when all brokers are lost or refuse us; librdkafka mends the rest by itself."""
+    loud = error.fatal() or error.code() in {_ALL_BROKERS_DOWN, _AUTHENTICATION}
+    LOGGER.log(logging.WARNING if loud else logging.DEBUG, "Kafka client: %s", error.str())

@@ -1,0 +1,96 @@
+"""The passport of a model version, and the log of which version ran when. Pure: no file is opened here."""
+
+import hashlib
+from collections.abc import Iterable
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+
+# one path segment each, so that nothing read from a manifest can lead out of its folder
+ModelName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,63}$")]
+VersionId = Annotated[str, StringConstraints(pattern=r"^\d{8}T\d{6}Z$")]
+FileName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]*\.[a-z]+$")]
+Sha256 = Annotated[str, StringConstraints(pattern=r"^[0-9a-f]{64}$")]
+Count = Annotated[int, Field(ge=0)]
+
+
+class _Record(BaseModel):
+    # a manifest of a later release may say more; what this release does not know cannot mislead it
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class Span(_Record):
+    """From the first to the last reading that was learned from."""
+
+    start: AwareDatetime
+    end: AwareDatetime
+
+
+class Manifest(_Record):
+    """What a version is, what it was made from, and how to tell that its files are whole."""
+
+    schema_version: Literal[1] = 1
+    name: ModelName
+    version: VersionId
+    created_at: AwareDatetime
+    files: Annotated[dict[FileName, Sha256], Field(description="sha256 of each file of the version")] = {}
+    plant: Annotated[str, Field(description="fingerprint of the plant's sensors")]
+    features: Annotated[str, Field(description="fingerprint of the features the model reads")]
+    trained_on: Span
+    rows_used: Count
+    rows_excluded: Annotated[dict[str, Count], Field(description="reason to number of rows")] = {}
+    libraries: Annotated[dict[str, str], Field(description="package to version")] = {}
+    metrics: Annotated[dict[str, float | None], Field(description="on the untouched test split")] = {}
+    parent: Annotated[VersionId | None, Field(description="the champion when this was trained")] = None
+    parameters: dict[str, Any] = {}
+
+
+class Promotion(_Record):
+    """One line of the registry: from `at` on, `version` is what all workers are to run."""
+
+    name: ModelName
+    version: VersionId
+    action: Literal["promoted", "rolled_back"] = "promoted"
+    at: AwareDatetime
+    previous: VersionId | None = None
+    reason: Annotated[str, StringConstraints(min_length=1)]
+
+
+def version_id(at: datetime) -> str:
+    """Return the version id of something made at that moment; ids sort as the moments do, to the second."""
+    return at.astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")
+
+
+def sha256_of(content: bytes) -> str:
+    """Return the 64 hex digits that stand in a manifest for this content."""
+    return hashlib.sha256(content).hexdigest()
+
+
+def champions(log: Iterable[Promotion]) -> list[Promotion]:
+    """Return what a rollback walks back through: the promotions still standing, the current one last.
+
+    A promotion is put on top, a rollback takes the top one off; so two rollbacks never swing to and fro.
+    """
+    standing: list[Promotion] = []
+    for entry in log:
+        if entry.action == "promoted":
+            standing.append(entry)
+        elif standing:
+            standing.pop()
+    return standing
+
+
+def parse_log(text: str) -> list[Promotion]:
+    """Return the promotions of a registry, oldest first.
+
+    A line that is not whole is one whose writer died: that promotion did not happen, and the next one
+    still counts. So such lines are passed over, and the version before goes on running.
+    """
+    entries = []
+    for line in text.splitlines():
+        try:
+            entries.append(Promotion.model_validate_json(line))
+        except ValidationError:
+            continue
+    return entries

@@ -1,0 +1,262 @@
+"""The catalogue of Nexova's Prometheus metrics: every name, unit, label and bucket in one place.
+
+A set of metrics is a class whose attributes are specifications; an instance of it holds the prometheus_client
+objects, registered with the registry it was given. Nothing is registered when this module is imported.
+
+    metrics = ProcessorMetrics(process_registry())
+    metrics.readings_accepted.inc(4096)
+    metrics.readings_rejected.labels(reason="not_json").inc()
+
+Names are in base units (`_seconds`, `_bytes`, `_total`). Labels are bounded, and no label carries a machine
+id: what concerns one machine is a message on a topic, not a time series. Closed labels are exposed at zero
+from the start, so that a rate sees the first increment.
+"""
+
+from __future__ import annotations
+
+import itertools
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final, Generic, Literal, TypeVar, get_args, overload
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
+from prometheus_client.process_collector import ProcessCollector
+
+from schemas.alerts import AlertKind, AlertState, Severity
+from schemas.dead_letters import DeadLetterReason
+from schemas.machines import Condition
+from schemas.recommendations import Band
+from schemas.topics import ALERTS, DEAD_LETTERS, ENERGY, FORECASTS, MACHINES, RECOMMENDATIONS, SCORES
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+Kind = Literal["counter", "gauge", "histogram"]
+Instrument = TypeVar("Instrument", Counter, Gauge, Histogram)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Label:
+    """A label: its whole set of values or, where they are not known beforehand, what bounds their number."""
+
+    name: str
+    values: tuple[str, ...] = ()
+    bound: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Metric(Generic[Instrument]):
+    """One metric of the catalogue; on an instance of its set the attribute is the prometheus_client object.
+
+    `buckets` are upper bounds in the metric's own unit, ascending, and only a histogram has them.
+    """
+
+    name: str
+    kind: Kind
+    help: str
+    labels: tuple[Label, ...]
+    buckets: tuple[float, ...]
+    build: Callable[[Metric[Instrument], CollectorRegistry], Instrument]
+
+    @overload
+    def __get__(self, owner: None, of: type) -> Metric[Instrument]: ...
+
+    @overload
+    def __get__(self, owner: object, of: type) -> Instrument: ...
+
+    def __get__(self, owner: object | None, of: type) -> Metric[Instrument] | Instrument:
+        # An instance holds the built object in its own __dict__, which goes before this method.
+        return self
+
+    @property
+    def label_names(self) -> tuple[str, ...]:
+        """The labels' names, in the order of the catalogue."""
+        return tuple(label.name for label in self.labels)
+
+
+def _counter(name: str, text: str, *labels: Label) -> Metric[Counter]:
+    def build(metric: Metric[Counter], registry: CollectorRegistry) -> Counter:
+        return Counter(metric.name, metric.help, metric.label_names, registry=registry)
+
+    return Metric(name=name, kind="counter", help=text, labels=labels, buckets=(), build=build)
+
+
+def _gauge(name: str, text: str, *labels: Label) -> Metric[Gauge]:
+    def build(metric: Metric[Gauge], registry: CollectorRegistry) -> Gauge:
+        return Gauge(metric.name, metric.help, metric.label_names, registry=registry)
+
+    return Metric(name=name, kind="gauge", help=text, labels=labels, buckets=(), build=build)
+
+
+def _histogram(name: str, text: str, *, buckets: tuple[float, ...]) -> Metric[Histogram]:
+    def build(metric: Metric[Histogram], registry: CollectorRegistry) -> Histogram:
+        return Histogram(metric.name, metric.help, metric.label_names, registry=registry, buckets=metric.buckets)
+
+    return Metric(name=name, kind="histogram", help=text, labels=(), buckets=buckets, build=build)
+
+
+class MetricSet:
+    """The metrics of one process, registered with one registry; a registry takes each set once."""
+
+    def __init__(self, registry: CollectorRegistry) -> None:
+        self.registry = registry
+        for attribute, metric in vars(type(self)).items():
+            if isinstance(metric, Metric):
+                vars(self)[attribute] = _with_closed_labels(metric.build(metric, registry), metric)
+
+    @classmethod
+    def catalogue(cls) -> tuple[Metric[Counter] | Metric[Gauge] | Metric[Histogram], ...]:
+        """Every metric of the set, in the order of its declaration."""
+        return tuple(value for value in vars(cls).values() if isinstance(value, Metric))
+
+
+def _with_closed_labels(instrument: Instrument, metric: Metric[Instrument]) -> Instrument:
+    if metric.labels and all(label.values for label in metric.labels):
+        for values in itertools.product(*(label.values for label in metric.labels)):
+            instrument.labels(*values)
+    return instrument
+
+
+def process_registry() -> CollectorRegistry:
+    """A new registry with this process's own memory, processor time and open files (`process_…`).
+
+    Also turns off prometheus_client's `_created` series, which double the exposition and which no query here
+    uses; that switch is the library's and holds for the whole process, so a composition root calls this.
+    """
+    disable_created_metrics()  # type: ignore[no-untyped-call]
+    registry = CollectorRegistry()
+    ProcessCollector(registry=registry)
+    return registry
+
+
+_REASON: Final = Label(name="reason", values=get_args(DeadLetterReason))
+_KIND: Final = Label(name="kind", values=get_args(AlertKind))
+_PARTITION: Final = Label(name="partition", bound="partitions of nexova.readings assigned to this worker")
+_TOPIC: Final = Label(name="topic", values=(SCORES, ALERTS, RECOMMENDATIONS, ENERGY, FORECASTS, MACHINES, DEAD_LETTERS))
+_MODEL: Final = Label(name="name", bound="models of the processor")
+
+
+class ProcessorMetrics(MetricSet):
+    """What one `nexova process` worker tells Prometheus."""
+
+    readings_accepted = _counter(
+        "nexova_readings_accepted_total", "Readings that were decoded, valid and seen for the first time."
+    )
+    readings_rejected = _counter(
+        "nexova_readings_rejected_total", "Readings refused before they were assessed, by reason.", _REASON
+    )
+    readings_replayed = _counter(
+        "nexova_readings_replayed_total",
+        "Readings skipped because the machine's state had seen their offset.",
+    )
+    readings_late = _counter("nexova_readings_late_total", "Readings that came after their energy window had closed.")
+    unknown_sensors = _counter(
+        "nexova_unknown_sensors_total", "Values ignored because the plant file has no sensor of that name."
+    )
+    readings_scored = _counter("nexova_readings_scored_total", "Readings that were given an anomaly score.")
+    scores_flagged = _counter("nexova_scores_flagged_total", "Scores at or above the flag's threshold of 0.5.")
+    alerts = _counter(
+        "nexova_alerts_total",
+        "Alert messages published, by kind, the state they report and severity.",
+        _KIND,
+        Label(name="state", values=get_args(AlertState)),
+        Label(name="severity", values=get_args(Severity)),
+    )
+    alerts_open = _gauge(
+        "nexova_alerts_open",
+        "Alerts open now on this worker's partitions, by kind.",
+        _KIND,
+    )
+    recommendations = _counter(
+        "nexova_recommendations_total",
+        "Maintenance recommendations published, by band.",
+        Label(name="band", values=get_args(Band)),
+    )
+    energy_windows = _counter(
+        "nexova_energy_windows_total",
+        "Hourly energy windows published: final at their close, revised when late data changed a closed one.",
+        Label(name="state", values=("final", "revised")),
+    )
+    dead_letters = _counter("nexova_dead_letters_total", "Dead letters published, by reason.", _REASON)
+    machines = _gauge(
+        "nexova_machines",
+        "Machines on this worker's partitions, by condition.",
+        Label(name="condition", values=get_args(Condition)),
+    )
+    consumer_lag = _gauge(
+        "nexova_consumer_lag_records",
+        "Kafka records between the last one read and the end of the partition.",
+        _PARTITION,
+    )
+    watermark_delay = _gauge(
+        "nexova_watermark_delay_seconds",
+        "Wall-clock seconds that the event time of a partition's newest readings lies behind.",
+        _PARTITION,
+    )
+    batch_duration = _histogram(
+        "nexova_batch_duration_seconds",
+        "Seconds to decode, assess and publish one micro-batch.",
+        buckets=(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0),
+    )
+    batch_readings = _histogram(
+        "nexova_batch_readings",
+        "Readings in one micro-batch.",
+        buckets=(1, 4, 16, 64, 256, 1024, 4096, 16384),
+    )
+    checkpoint_duration = _histogram(
+        "nexova_checkpoint_duration_seconds",
+        "Seconds of one checkpoint: outputs flushed, state to the changelog, offsets moved.",
+        buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0),
+    )
+    checkpoints = _counter(
+        "nexova_checkpoints_total",
+        "Checkpoints, by result; a failed one moved no offset.",
+        Label(name="result", values=("succeeded", "failed")),
+    )
+    state_size = _gauge(
+        "nexova_state_bytes", "Size of the state that the last checkpoint saved: of the machines that changed."
+    )
+    reading_to_alert = _histogram(
+        "nexova_reading_to_alert_seconds",
+        "Seconds from the Kafka timestamp of the reading that changed an alert to the alert's delivery.",
+        buckets=(
+            *(0.01, 0.015, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75),
+            *(1.0, 1.5, 2.0, 3.0, 5.0, 7.5, 10.0, 15.0, 20.0, 30.0, 60.0),
+        ),
+    )
+    rebalances = _counter("nexova_rebalances_total", "Completed assignments of partitions to this worker.")
+    output_messages = _counter(
+        "nexova_output_messages_total", "Messages that the broker acknowledged, by topic.", _TOPIC
+    )
+    output_failures = _counter(
+        "nexova_output_failures_total", "Messages that could not be delivered, by topic.", _TOPIC
+    )
+    model_info = _gauge(
+        "nexova_model_info",
+        "1 for each model in use: its name, version and the fingerprint of the features it wants.",
+        _MODEL,
+        Label(name="version", bound="one for each name at a time: the series of the last one is removed"),
+        Label(name="feature_fingerprint", bound="one for each version"),
+    )
+    model_fallbacks = _counter(
+        "nexova_model_fallbacks_total",
+        "Times a model could not be used and the next level (type baseline, then limits) answered for it.",
+        _MODEL,
+        Label(name="reason", bound="reasons of runtime.inference for refusing a model"),
+    )
+    event_loop_lag = _gauge(
+        "nexova_event_loop_lag_seconds",
+        "Seconds by which a timer of the event loop fired too late, at the last look.",
+    )
+    healthy = _gauge("nexova_healthy", "1 while every health check passes, else 0; the same answer as /healthz.")
+    health_checks_failed = _gauge(
+        "nexova_health_checks_failed",
+        "1 for each health check that fails now, else 0.",
+        Label(name="check", bound="the five checks of processor/health.py"),
+    )
+
+
+class ProducerMetrics(MetricSet):
+    """What the simulator or a replay tells Prometheus."""
+
+    delivered = _counter("nexova_producer_delivered_total", "Messages with readings that the broker acknowledged.")
+    failed = _counter("nexova_producer_failed_total", "Messages with readings that could not be delivered.")

@@ -1,0 +1,258 @@
+"""Everything that can be set from outside, built once at the edge of a process and handed down.
+
+The first that is given counts: `load_settings(**overrides)`, the environment, a `.env` file in the working
+directory. Variables are `NEXOVA_…`, nested by `__` (`NEXOVA_KAFKA__PARTITIONS`); five also work without the
+prefix: MODEL_PATH, LOG_LEVEL, WORKERS, MAX_RETRIES, CACHE_TIMEOUT. Nothing is read at import.
+"""
+
+import re
+from pathlib import Path
+from typing import Annotated, Any, Literal, Self
+
+from pydantic import (
+    AliasChoices,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    ValidationError,
+    model_validator,
+)
+from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import SettingsError as SourceError
+
+from runtime.errors import SettingsError
+
+PREFIX = "NEXOVA_"
+_SERVER = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):[0-9]{1,5}")
+
+
+def _servers(value: object) -> object:
+    """Accept `host:port[,host:port…]` only; without a port it would look like a broker that never answers."""
+    if isinstance(value, str):
+        for server in value.split(","):
+            if not _SERVER.fullmatch(server.strip()):
+                raise ValueError(f"each server must be host:port, and {server.strip()!r} is not")
+        return ",".join(server.strip() for server in value.split(","))
+    return value
+
+
+def _upper(value: object) -> object:
+    return value.upper() if isinstance(value, str) else value
+
+
+def _none_if_empty(value: object) -> object:
+    """`NAME=` in an env file means that the value is not set."""
+    return None if value == "" else value
+
+
+Servers = Annotated[str, BeforeValidator(_servers)]
+OptionalPath = Annotated[Path | None, BeforeValidator(_none_if_empty)]
+OptionalText = Annotated[str | None, BeforeValidator(_none_if_empty)]
+OptionalSecret = Annotated[SecretStr | None, BeforeValidator(_none_if_empty)]
+OptionalRate = Annotated[float | None, Field(gt=0.0, le=1e6), BeforeValidator(_none_if_empty)]
+SecurityProtocol = Annotated[Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"], BeforeValidator(_upper)]
+SaslMechanism = Annotated[Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None, BeforeValidator(_none_if_empty)]
+LogLevel = Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], BeforeValidator(_upper)]
+
+
+class KafkaSettings(BaseModel):
+    """Where the brokers are, how to speak to them, and how our topics are laid out."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+    bootstrap_servers: Servers = Field(
+        "127.0.0.1:9092", description="Brokers to ask first, as host:port separated by commas."
+    )
+    partitions: int = Field(
+        8,
+        ge=1,
+        le=1024,
+        description="Partitions of topics spread by machine; bounds the workers. Never change it later.",
+    )
+    replication_factor: int = Field(
+        1, ge=1, le=15, description="Copies of each topic; 3 on a cluster of three brokers or more."
+    )
+    group: str = Field(
+        "nexova-processor", min_length=1, max_length=200, description="Consumer group of the processors."
+    )
+    client_id: str = Field(
+        "nexova", min_length=1, max_length=200, description="Name under which brokers log our clients."
+    )
+    max_message_bytes: int = Field(
+        8_388_608,
+        ge=65_536,
+        le=104_857_600,
+        description="Largest message in bytes that our producers send; topics have limits of their own.",
+    )
+    security_protocol: SecurityProtocol = Field("PLAINTEXT", description="How to speak to the brokers.")
+    sasl_mechanism: SaslMechanism = Field(None, description="How to prove who we are; with SASL only.")
+    sasl_username: OptionalText = Field(None, description="User name; with SASL only.")
+    sasl_password: OptionalSecret = Field(None, description="Password; with SASL only. Never logged.")
+    ssl_ca_file: OptionalPath = Field(
+        None, description="PEM file of the authorities to trust; empty: those of the system."
+    )
+    ssl_certificate_file: OptionalPath = Field(None, description="PEM file of our own certificate, for mutual TLS.")
+    ssl_key_file: OptionalPath = Field(None, description="PEM file of our own private key, for mutual TLS.")
+    ssl_key_password: OptionalSecret = Field(None, description="Password of the private key. Never logged.")
+
+    @model_validator(mode="after")
+    def _credentials_fit_the_protocol(self) -> Self:
+        wants_sasl = self.security_protocol.startswith("SASL_")
+        given = (self.sasl_mechanism, self.sasl_username, self.sasl_password)
+        protocol = self.security_protocol
+        if wants_sasl and None in given:
+            raise ValueError(f"security_protocol {protocol} needs sasl_mechanism, sasl_username, sasl_password")
+        if not wants_sasl and any(given):
+            raise ValueError(f"sasl_* is given with security_protocol {protocol}; set SASL_SSL, or remove sasl_*")
+        if (self.ssl_certificate_file is None) != (self.ssl_key_file is None):
+            raise ValueError("ssl_certificate_file and ssl_key_file belong together; give both or neither")
+        return self
+
+
+class ProcessorSettings(BaseModel):
+    """How the processor batches, checkpoints and watches itself."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+    checkpoint_seconds: float = Field(
+        1.0, gt=0.0, le=60.0, description="Seconds between checkpoints: what a crash may make us read again."
+    )
+    batch_records: int = Field(
+        4096, ge=1, le=65_536, description="Most messages of one partition that are processed at once."
+    )
+    publish_scores: bool = Field(default=True, description="Publish one score a reading to nexova.scores.")
+    web_host: str = Field(
+        "127.0.0.1",
+        min_length=1,
+        description="Address that /metrics and /healthz listen on; 0.0.0.0 in a container.",
+    )
+    web_port: int = Field(6066, ge=1, le=65_535, description="Port that /metrics and /healthz listen on.")
+    stall_seconds: float = Field(
+        60.0,
+        gt=0.0,
+        le=3600.0,
+        description="Seconds without progress, with work waiting, after which /healthz turns red.",
+    )
+    exit_after_stall_seconds: float = Field(
+        180.0,
+        gt=0.0,
+        le=86_400.0,
+        description="Seconds without progress after which the process ends with an error.",
+    )
+    status_seconds: float = Field(
+        5.0, gt=0.0, le=3600.0, description="Least seconds between two status messages of one machine."
+    )
+    dead_letter_limit_per_second: OptionalRate = Field(
+        None, description="Dead letters a second, over a minute, at which the worker stops; empty: never."
+    )
+    max_message_bytes: int = Field(
+        1_048_576,
+        ge=1024,
+        le=104_857_600,
+        description="Largest message in bytes that is decoded; larger is a dead letter.",
+    )
+
+    @model_validator(mode="after")
+    def _exit_comes_after_the_warning(self) -> Self:
+        if self.exit_after_stall_seconds < self.stall_seconds:
+            raise ValueError(
+                f"exit_after_stall_seconds ({self.exit_after_stall_seconds}) must not be below "
+                f"stall_seconds ({self.stall_seconds})"
+            )
+        return self
+
+
+def _bare(name: str) -> AliasChoices:
+    return AliasChoices(f"{PREFIX}{name}", name)
+
+
+class Settings(BaseSettings):
+    """All settings of all processes; immutable."""
+
+    model_config = SettingsConfigDict(
+        env_prefix=PREFIX,
+        env_nested_delimiter="__",
+        env_file=".env",
+        env_file_encoding="utf-8",
+        # a Kubernetes service nexova-api brings variables NEXOVA_API_…; `nexova doctor` names unknown ones
+        extra="ignore",
+        frozen=True,
+        populate_by_name=True,
+        validate_default=True,
+    )
+
+    kafka: KafkaSettings = KafkaSettings()
+    processor: ProcessorSettings = ProcessorSettings()
+    plant_file: OptionalPath = Field(
+        None, description="Plant file: sensors, machine types, limits, policies; empty: the shipped default."
+    )
+    model_path: str = Field(
+        "models",
+        min_length=1,
+        validation_alias=_bare("MODEL_PATH"),
+        description="Folder or bucket address of the model repository.",
+    )
+    log_level: LogLevel = Field("INFO", validation_alias=_bare("LOG_LEVEL"), description="Least level that is logged.")
+    log_format: Literal["text", "json"] = Field(
+        "text", description="Form of log lines: text for people, json for collectors."
+    )
+    workers: int = Field(
+        1,
+        ge=1,
+        le=64,
+        validation_alias=_bare("WORKERS"),
+        description="Worker processes that `nexova process` runs.",
+    )
+    max_retries: int = Field(
+        5,
+        ge=0,
+        le=1000,
+        validation_alias=_bare("MAX_RETRIES"),
+        description="Times to try again before an unreachable broker ends the process.",
+    )
+    cache_timeout: float = Field(
+        300.0,
+        ge=0.0,
+        le=86_400.0,
+        validation_alias=_bare("CACHE_TIMEOUT"),
+        description="Seconds that what was read from the model repository counts as fresh.",
+    )
+
+
+def load_settings(**overrides: Any) -> Settings:
+    """Build the settings; `overrides` win, nested ones are merged: `load_settings(kafka={"partitions": 4})`.
+
+    Raises:
+        SettingsError: names each variable, the value, the rule and where to change it, in one line.
+    """
+    try:
+        return Settings(**overrides)
+    except ValidationError as error:
+        raise SettingsError("; ".join(_complaint(one) for one in error.errors(include_url=False))) from None
+    except SourceError as error:
+        raise SettingsError(f"{error}; nested settings have one variable each, such as {PREFIX}KAFKA__GROUP") from None
+
+
+def variable_name(path: tuple[str, ...]) -> str:
+    """Name of the environment variable that sets the field at `path`, such as ("kafka", "group")."""
+    name = "__".join(path).upper()
+    return name if name.startswith(PREFIX) or name in bare_names() else PREFIX + name
+
+
+def bare_names() -> frozenset[str]:
+    """Variables that work without our prefix."""
+    return frozenset(
+        name.upper() for name, field in Settings.model_fields.items() if field.validation_alias is not None
+    )
+
+
+def _complaint(error: Any) -> str:
+    path = tuple(str(part) for part in error["loc"])
+    rule = error["msg"].removeprefix("Value error, ")
+    if error["type"] == "extra_forbidden":
+        return f"{variable_name(path)} is not a setting; see .env.example for all of them"
+    if isinstance(error["input"], dict | BaseModel) or "password" in path[-1].lower():
+        return f"{variable_name(path)}: {rule}; change it in the environment or in .env"
+    return f"{variable_name(path)}={error['input']}: {rule}; change it in the environment or in .env"

@@ -1,0 +1,1 @@
+"""The wire: every message, every topic, and the codecs between bytes and values."""

@@ -1,0 +1,190 @@
+"""Bytes to readings and scores to bytes, fast.
+
+The msgspec types here are derived from the pydantic contracts, never written by hand, so that there is one
+definition of each message; a property test holds that both accept and refuse the same inputs.
+"""
+
+import types
+import typing
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from operator import attrgetter
+from typing import Annotated, Any, Final, Literal
+
+import annotated_types
+import msgspec
+from pydantic import AwareDatetime, BaseModel, ValidationError
+from pydantic.fields import FieldInfo
+
+from schemas.dead_letters import DeadLetterReason
+from schemas.readings import Reading, reading_model
+
+_CONSTRAINTS: Final[dict[Any, tuple[str, str]]] = {
+    annotated_types.MinLen: ("min_length", "min_length"),
+    annotated_types.MaxLen: ("max_length", "max_length"),
+    annotated_types.Ge: ("ge", "ge"),
+    annotated_types.Le: ("le", "le"),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """Why one reading was refused; `payload` is the part of the message that held it."""
+
+    reason: DeadLetterReason
+    detail: str
+    payload: bytes
+
+
+class DecodedReading(typing.Protocol):
+    """What the decoder returns: a struct with these two and one attribute per sensor."""
+
+    machine_id: str
+    timestamp: datetime
+
+
+def derive_struct(model: type[BaseModel], *, forbid_unknown_fields: bool = False) -> type[msgspec.Struct]:
+    """A msgspec type with the fields, defaults and bounds of a flat pydantic `model`."""
+    fields: list[Any] = []
+    for name, info in model.model_fields.items():
+        annotation = _msgspec_type(info)
+        fields.append((name, annotation) if info.is_required() else (name, annotation, info.default))
+    return msgspec.defstruct(
+        model.__name__,
+        fields,
+        forbid_unknown_fields=forbid_unknown_fields,
+        frozen=True,
+        gc=False,
+        kw_only=True,
+    )
+
+
+def _msgspec_type(info: FieldInfo) -> Any:
+    annotation = info.annotation
+    bounds = {
+        key: getattr(item, attribute)
+        for item in info.metadata
+        for kind, (key, attribute) in _CONSTRAINTS.items()
+        if isinstance(item, kind)
+    }
+    if annotation in (datetime, AwareDatetime):
+        return Annotated[datetime, msgspec.Meta(tz=True)]
+    plain = _strip(annotation)
+    return Annotated[plain, msgspec.Meta(**bounds)] if bounds else plain
+
+
+def _strip(annotation: Any) -> Any:
+    """The annotation without pydantic's metadata, which msgspec would refuse."""
+    origin = typing.get_origin(annotation)
+    if origin is Annotated:
+        return _strip(typing.get_args(annotation)[0])
+    if origin in (types.UnionType, typing.Union):
+        return typing.Union[tuple(_strip(part) for part in typing.get_args(annotation))]  # noqa: UP007
+    if origin is Literal:
+        return annotation
+    return annotation
+
+
+class ReadingDecoder:
+    """Decodes messages of a plant with these `sensors`: about 0.7 microseconds a reading.
+
+    `columns(reading)` gives the sensors' values of a decoded reading in the order of `sensors`, None where missing.
+    """
+
+    def __init__(self, sensors: Sequence[str]) -> None:
+        self.sensors = tuple(sensors)
+        self.model: type[Reading] = reading_model(self.sensors)
+        known = set(self.model.model_fields)
+        self._known = known
+        # the strict type costs nothing and tells us, by failing, that a reading carries unknown fields
+        self._strict = msgspec.json.Decoder(derive_struct(self.model, forbid_unknown_fields=True))
+        self._lenient = msgspec.json.Decoder(derive_struct(self.model))
+        self._elements = msgspec.json.Decoder(list[msgspec.Raw])
+        self._object = msgspec.json.Decoder(dict[str, msgspec.Raw])
+        get = attrgetter(*self.sensors)
+        self.columns: Any = get if len(self.sensors) > 1 else lambda reading: (get(reading),)
+
+    def decode_one(self, value: bytes) -> DecodedReading:
+        """One reading. Fast path; raises msgspec.MsgspecError where `decode` must look closer."""
+        return typing.cast("DecodedReading", self._strict.decode(value))
+
+    def decode(self, value: bytes | None) -> tuple[list[DecodedReading], list[Refusal], int]:
+        """Readings, refusals and the number of unknown fields of one message, which may hold an array."""
+        if value is None:
+            return [], [_refusal("null_value", "the record has no value; send a reading as JSON", b"")], 0
+        stripped = value.lstrip()
+        if not stripped:
+            return [], [_refusal("empty_value", "the value is empty; send a reading as JSON", value)], 0
+        if not stripped.startswith(b"["):
+            return self._decode_element(value)
+        try:
+            elements = self._elements.decode(value)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            return [], [_refusal("not_json", f"{error}; send UTF-8 JSON", value)], 0
+        if not elements:
+            return [], [_refusal("empty_value", "the array is empty; send at least one reading", value)], 0
+        readings: list[DecodedReading] = []
+        refusals: list[Refusal] = []
+        unknown = 0
+        for element in elements:
+            good, bad, strangers = self._decode_element(bytes(element))
+            readings += good
+            refusals += bad
+            unknown += strangers
+        return readings, refusals, unknown
+
+    def _decode_element(self, value: bytes) -> tuple[list[DecodedReading], list[Refusal], int]:
+        try:
+            return [self.decode_one(value)], [], 0
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            pass
+        try:
+            reading = typing.cast("DecodedReading", self._lenient.decode(value))
+            return [reading], [], len(self._object.decode(value).keys() - self._known)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+            return [], [self._explain(value, error)], 0
+
+    def _explain(self, value: bytes, error: Exception) -> Refusal:
+        """Which rule `value` broke, as pydantic sees it: its errors carry a type and a place."""
+        try:
+            self.model.model_validate_json(value)
+        except ValidationError as refused:
+            # the sender's identity comes first: without it no other fault can be traced
+            first = min(refused.errors(include_url=False), key=lambda item: _ORDER.get(str(item["loc"][:1]), 2))
+            place = str(first["loc"][0]) if first["loc"] else ""
+            reason = _reason(first["type"], place)
+            shown = repr(first["input"])[:80]
+            detail = f"{place or 'value'} = {shown}: {first['msg']}"
+            return _refusal(reason, f"{detail}; {_REMEDY[reason]}", value)
+        return _refusal("not_a_reading", f"{error}; {_REMEDY['not_a_reading']}", value)
+
+
+_ORDER: Final = {"('machine_id',)": 0, "('timestamp',)": 1}
+_REMEDY: Final[dict[DeadLetterReason, str]] = {
+    "not_json": "send UTF-8 JSON",
+    "not_a_reading": "send an object with machine_id, timestamp and the plant's sensors, or an array of such objects",
+    "machine_id_missing": "send the machine's name as machine_id",
+    "machine_id_invalid": "send 1 to 128 characters as machine_id",
+    "timestamp_missing": "send the time of measurement as timestamp",
+    "timestamp_invalid": "send RFC 3339 with zone, as 2026-03-01T12:00:00Z",
+    "sensor_wrong_type": "send a JSON number, null, or leave the sensor out",
+    "sensor_not_finite": "send a finite number, null, or leave the sensor out",
+}
+
+
+def _reason(kind: str, place: str) -> DeadLetterReason:
+    """Our reason for a pydantic error of type `kind` at field `place`."""
+    if kind == "json_invalid":
+        return "not_json"
+    if place == "machine_id":
+        return "machine_id_missing" if kind in {"missing", "string_too_short"} else "machine_id_invalid"
+    if place == "timestamp":
+        return "timestamp_missing" if kind == "missing" else "timestamp_invalid"
+    if kind == "finite_number":
+        return "sensor_not_finite"
+    return "sensor_wrong_type" if place else "not_a_reading"
+
+
+def _refusal(reason: DeadLetterReason, detail: str, payload: bytes) -> Refusal:
+    return Refusal(reason=reason, detail=detail, payload=payload)

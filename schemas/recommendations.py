@@ -1,0 +1,40 @@
+"""Recommendation: what to do about a machine's wear, and how soon."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from schemas.alerts import AlertModel
+from schemas.message import MachineId, Message, Share, Timestamp
+
+Band = Literal["none", "watch", "plan", "urgent"]
+
+
+class Reason(Message):
+    """One sensor's part in a recommendation."""
+
+    sensor: str
+    contribution: Share
+    sentence: str
+
+
+class HoursToFailure(Message):
+    """An interval of running hours until the expected failure."""
+
+    low: Annotated[float, Field(ge=0)]
+    mid: Annotated[float, Field(ge=0)]
+    high: Annotated[float, Field(ge=0)]
+
+
+class Recommendation(Message):
+    """Advice for one machine, published when its band changes and at least daily."""
+
+    machine_id: MachineId
+    issued_at: Timestamp
+    risk_level: Annotated[float, Field(ge=0, le=3)]
+    band: Band
+    urgent: bool
+    text: str
+    hours_to_failure: HoursToFailure | None = None
+    reasons: tuple[Reason, ...] = ()
+    model: AlertModel

@@ -1,0 +1,22 @@
+"""Score: what the models made of one reading."""
+
+from typing import Annotated
+
+from pydantic import Field
+
+from schemas.machines import Condition
+from schemas.message import MachineId, Message, Share, Timestamp
+
+Risk = Annotated[float, Field(ge=0, le=3, description="0 above 7 days to failure, 1, 2 and 3 at 7, 3 and 1 days.")]
+
+
+class Score(Message):
+    """Scores of one reading; null where the machine was not scored (off, idle, warming up, no model)."""
+
+    machine_id: MachineId
+    timestamp: Timestamp
+    anomaly_score: Annotated[Share | None, Field(description="In [0, 1]; high means anomalous.")] = None
+    is_anomaly: Annotated[bool, Field(description="True from a score of 0.5 on.")] = False
+    risk: Risk | None = None
+    condition: Condition = "running"
+    warm_up: Annotated[bool, Field(description="True while the machine's baseline is still being learned.")] = False

@@ -1,0 +1,60 @@
+"""Fixtures of all tests: a clean environment and the two brokers.
+
+`tansu`, `apache_kafka` and `broker` (each test once with both) are shared by all tests of a process, so use `unique`
+names of topics and groups there. `fresh_tansu`, `fresh_apache_kafka` and `fresh_broker` belong to one test, for those
+that use the real topic names; for a module or a class, call `running_tansu` and `running_apache_kafka` in a fixture.
+"""
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from tests.brokers import Broker, running_apache_kafka, running_tansu
+
+_BARE = {"MODEL_PATH", "LOG_LEVEL", "WORKERS", "MAX_RETRIES", "CACHE_TIMEOUT"}
+
+
+@pytest.fixture(autouse=True)
+def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What a developer has set for their own runs must not change what tests see."""
+    for name in list(os.environ):
+        ours = name.startswith("NEXOVA_") and not name.startswith("NEXOVA_TEST_")
+        if ours or name in _BARE:
+            monkeypatch.delenv(name)
+
+
+@pytest.fixture(scope="session")
+def tansu() -> Iterator[Broker]:
+    with running_tansu() as broker:
+        yield broker
+
+
+@pytest.fixture(scope="session")
+def apache_kafka() -> Iterator[Broker]:
+    with running_apache_kafka() as broker:
+        yield broker
+
+
+@pytest.fixture(scope="session", params=["tansu", "apache_kafka"])
+def broker(request: pytest.FixtureRequest) -> Broker:
+    found: Broker = request.getfixturevalue(request.param)
+    return found
+
+
+@pytest.fixture
+def fresh_tansu() -> Iterator[Broker]:
+    with running_tansu() as broker:
+        yield broker
+
+
+@pytest.fixture
+def fresh_apache_kafka() -> Iterator[Broker]:
+    with running_apache_kafka() as broker:
+        yield broker
+
+
+@pytest.fixture(params=["fresh_tansu", "fresh_apache_kafka"])
+def fresh_broker(request: pytest.FixtureRequest) -> Broker:
+    found: Broker = request.getfixturevalue(request.param)
+    return found

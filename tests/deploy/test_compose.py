@@ -1,0 +1,172 @@
+import json
+import re
+import shlex
+from pathlib import Path
+from typing import Any
+
+import pytest
+import typer.main
+import yaml
+
+from runtime.settings import Settings
+from runtime.settings_reference import setting_rows
+from tests.deploy.checks import ROOT, run
+
+FILE = ROOT / "docker-compose.yml"
+VARIABLES = {row.variable for row in setting_rows()}
+
+
+@pytest.fixture(scope="module")
+def stack(compose_loader: Path) -> dict[str, Any]:
+    """The stack as Docker Compose itself reads it."""
+    loaded = run(compose_loader, "-format", "json", FILE)
+    assert loaded.returncode == 0, loaded.stderr
+    document: dict[str, Any] = json.loads(loaded.stdout)
+    return document
+
+
+def nexova_commands(service: dict[str, Any]) -> list[list[str]]:
+    """The command lines that a service of our image runs: its command, or the nexova lines of its shell script."""
+    if service.get("image") != "nexova:local":
+        return []
+    if "entrypoint" not in service:
+        return [service["command"]]
+    lines = [shlex.split(line) for script in service["command"] for line in script.splitlines()]
+    return [line[1:] for line in lines if line[:1] == ["nexova"]]
+
+
+def parse(command: Any, arguments: list[str], name: str = "nexova") -> None:
+    """Let the real command line parse `arguments` down to the last option, without running anything."""
+    context = command.make_context(name, list(arguments))
+    if hasattr(command, "resolve_command"):
+        name, child, rest = command.resolve_command(context, [*context._protected_args, *context.args])
+        parse(child, rest, name)
+
+
+def test_compose_loads_the_file_and_finds_all_services(stack: dict[str, Any]) -> None:
+    assert set(stack["services"]) == {
+        "kafka", "topics", "train", "simulator", "processor", "prometheus", "grafana",
+    }  # fmt: skip
+
+
+def test_the_loader_refuses_a_misspelt_key(compose_loader: Path, tmp_path: Path) -> None:
+    misspelt = tmp_path / "docker-compose.yml"
+    misspelt.write_text(FILE.read_text(encoding="utf-8").replace("healthcheck:", "helthcheck:", 1))
+
+    refused = run(compose_loader, misspelt)
+
+    assert refused.returncode != 0
+    assert "helthcheck" in refused.stderr
+
+
+def test_every_command_is_one_that_the_command_line_knows(stack: dict[str, Any]) -> None:
+    from cli.main import app  # noqa: PLC0415 - the other tests need no command line
+
+    root = typer.main.get_command(app)
+    commands = [line for service in stack["services"].values() for line in nexova_commands(service)]
+
+    assert [line[:2] for line in commands] == [
+        ["process"], ["produce", "simulate"], ["topics", "create"], ["data", "generate"], ["train", "all"],
+    ]  # fmt: skip
+    for line in commands:
+        parse(root, line)
+    with pytest.raises(Exception, match="No such option"):
+        parse(root, ["process", "--no-such-option"])
+
+
+def test_two_processors_wait_for_the_topics_and_the_first_models(stack: dict[str, Any]) -> None:
+    processor = stack["services"]["processor"]
+
+    assert processor["deploy"]["replicas"] == 2
+    conditions = {name: waits["condition"] for name, waits in processor["depends_on"].items()}
+    assert conditions == dict.fromkeys(("topics", "train"), "service_completed_successfully")
+    assert stack["services"]["topics"]["depends_on"]["kafka"]["condition"] == "service_healthy"
+
+
+def test_what_others_wait_for_can_be_waited_for(stack: dict[str, Any]) -> None:
+    services = stack["services"]
+    for service in services.values():
+        for name, waits in service.get("depends_on", {}).items():
+            if waits["condition"] == "service_healthy":
+                assert services[name]["healthcheck"]["test"]
+            else:
+                assert services[name]["restart"] == "on-failure", f"{name} never completes"
+
+
+def test_the_processors_health_is_asked_where_it_is_served(stack: dict[str, Any]) -> None:
+    port = Settings.model_fields["processor"].default.web_port
+    check = " ".join(stack["services"]["processor"]["healthcheck"]["test"])
+    scrape = yaml.safe_load((ROOT / "deploy" / "prometheus" / "prometheus.yml").read_text(encoding="utf-8"))
+    (job,) = [job for job in scrape["scrape_configs"] if job["job_name"] == "nexova-processor"]
+
+    assert f"127.0.0.1:{port}/healthz" in check
+    assert job["dns_sd_configs"][0] | {"refresh_interval": ""} == {
+        "names": ["processor"], "type": "A", "port": port, "refresh_interval": "",
+    }  # fmt: skip
+    assert f"EXPOSE {port}" in (ROOT / "Dockerfile").read_text(encoding="utf-8")
+
+
+def test_every_variable_of_ours_is_a_setting(stack: dict[str, Any]) -> None:
+    ours = {
+        name
+        for service in stack["services"].values()
+        if service.get("image") == "nexova:local"
+        for name in service.get("environment", {})
+    }
+    ours |= set(re.findall(r"^ *(?:ENV )?(NEXOVA_\w+)=", (ROOT / "Dockerfile").read_text(), re.MULTILINE))
+
+    assert {"NEXOVA_KAFKA__BOOTSTRAP_SERVERS", "NEXOVA_MODEL_PATH", "NEXOVA_PROCESSOR__WEB_HOST"} <= ours
+    assert ours <= VARIABLES
+
+
+def test_our_services_reach_the_broker_by_the_name_it_advertises(stack: dict[str, Any]) -> None:
+    services = stack["services"]
+    advertised = services["kafka"]["environment"]["KAFKA_ADVERTISED_LISTENERS"]
+
+    for name in ("topics", "simulator", "processor"):
+        server = services[name]["environment"]["NEXOVA_KAFKA__BOOTSTRAP_SERVERS"]
+        assert f"INSIDE://{server}" in advertised
+    published = services["kafka"]["ports"][0]
+    assert f"OUTSIDE://{published['host_ip']}:{published['published']}" in advertised
+
+
+def test_nothing_is_published_beyond_this_machine(stack: dict[str, Any]) -> None:
+    for name, service in stack["services"].items():
+        for port in service.get("ports", []):
+            assert port["host_ip"] == "127.0.0.1", name
+
+
+def test_there_is_no_secret_in_the_file(stack: dict[str, Any]) -> None:
+    names = {name for service in stack["services"].values() for name in service.get("environment", {})}
+
+    assert not {name for name in names if re.search("PASSWORD|SECRET|TOKEN|CREDENTIAL", name)}
+
+
+def test_our_containers_can_write_to_nothing_but_what_they_need(stack: dict[str, Any]) -> None:
+    for name, service in stack["services"].items():
+        if service.get("image") == "nexova:local":
+            assert service["read_only"], name
+            assert service["cap_drop"] == ["ALL"], name
+    (models,) = stack["services"]["processor"]["volumes"]
+    assert models["read_only"]
+
+
+def test_what_is_mounted_from_the_checkout_is_there_and_grafana_finds_it(stack: dict[str, Any]) -> None:
+    bound = {
+        volume["target"]: Path(volume["source"])
+        for service in stack["services"].values()
+        for volume in service.get("volumes", [])
+        if volume["type"] == "bind"
+    }
+    assert all(source.exists() for source in bound.values())
+
+    provisioning = bound["/etc/grafana/provisioning"]
+    providers = yaml.safe_load((provisioning / "dashboards" / "nexova.yml").read_text())["providers"]
+    sources = yaml.safe_load((provisioning / "datasources" / "prometheus.yml").read_text())["datasources"]
+    home = Path(stack["services"]["grafana"]["environment"]["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"])
+    dashboards = bound[providers[0]["options"]["path"]]
+
+    assert (dashboards / home.name).is_file()
+    uid = json.loads((dashboards / home.name).read_text())["panels"][1]["datasource"]["uid"]
+    assert [source["uid"] for source in sources] == [uid]
+    assert sources[0]["url"] == "http://prometheus:9090"

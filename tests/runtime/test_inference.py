@@ -1,0 +1,284 @@
+"""Loading verified models, and refusing all others with a sentence that helps."""
+
+import json
+import pickle
+import re
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.ensemble import IsolationForest, RandomForestRegressor
+
+from core.features import anomaly_feature_names, feature_fingerprint, maintenance_feature_names
+from core.plant import Plant
+from runtime.inference import (
+    CHUNK_ROWS,
+    AnomalyDocument,
+    LoadedModels,
+    OnnxForest,
+    RiskDocument,
+    load_models,
+)
+from runtime.manifest import Manifest, Span, version_id
+from runtime.plants import load_plant
+from runtime.repository import ModelDamaged, ModelRepository
+from trainer.export import export_isolation_forest, export_random_forest, path_length_scale
+
+PLANT = load_plant(None)
+ANOMALY_WIDTH, RISK_WIDTH = len(anomaly_feature_names(PLANT)), len(maintenance_feature_names(PLANT))
+START = datetime(2026, 3, 1, 12, tzinfo=UTC)
+ANCHORS = ((216.0, 0.0), (168.0, 0.5), (72.0, 1.5), (24.0, 2.5), (0.0, 3.0))
+
+
+def some_rows(width: int, rows: int = 400, seed: int = 1) -> np.ndarray[Any, np.dtype[np.float32]]:
+    return np.random.default_rng(seed).normal(size=(rows, width)).astype(np.float32)
+
+
+def anomaly_files() -> dict[str, bytes]:
+    forest = IsolationForest(n_estimators=20, random_state=1).fit(some_rows(ANOMALY_WIDTH))
+    document = AnomalyDocument(
+        feature_names=anomaly_feature_names(PLANT),
+        path_length_scale=path_length_scale(forest),
+        false_alarm_rate=0.01,
+        knots_raw=(0.3, 0.6, 0.8),
+        knots_score=(0.0, 0.5, 1.0),
+    )
+    return {"model.onnx": export_isolation_forest(forest), "model.json": document.model_dump_json().encode()}
+
+
+def risk_files() -> dict[str, bytes]:
+    rows = some_rows(RISK_WIDTH)
+    forest = RandomForestRegressor(n_estimators=20, random_state=1).fit(rows, np.clip(rows[:, 0] + 1, 0, 3))
+    document = RiskDocument(feature_names=maintenance_feature_names(PLANT), anchors=ANCHORS)
+    return {"model.onnx": export_random_forest(forest), "model.json": document.model_dump_json().encode()}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shelf:
+    """A repository with one promoted version of each model, and helpers to add to it."""
+
+    repository: ModelRepository
+    path: Path
+
+    def put(self, name: str, files: dict[str, bytes], *, minutes: int = 0, **changes: Any) -> Path:
+        at = START + timedelta(minutes=minutes)
+        manifest = Manifest(
+            **{
+                "name": name,
+                "version": version_id(at),
+                "created_at": at,
+                "plant": PLANT.fingerprint,
+                "features": feature_fingerprint(PLANT),
+                "trained_on": Span(start=START, end=START),
+                "rows_used": 400,
+            }
+            | changes
+        )
+        self.repository.publish(manifest, files)
+        self.repository.promote(name, manifest.version, at=at, reason="test")
+        return self.path / name / manifest.version
+
+    def load(self, plant: Plant = PLANT) -> LoadedModels:
+        return load_models(self.repository, plant=plant, features=feature_fingerprint(PLANT))
+
+
+@pytest.fixture
+def shelf(tmp_path: Path) -> Shelf:
+    shelf = Shelf(repository=ModelRepository(tmp_path), path=tmp_path)
+    shelf.put("anomaly", anomaly_files())
+    shelf.put("maintenance", risk_files())
+    return shelf
+
+
+def test_both_promoted_models_are_loaded_and_say_who_they_are(shelf: Shelf) -> None:
+    loaded = shelf.load()
+    assert loaded.problems == ()
+    anomaly, risk = loaded.models.anomaly, loaded.models.maintenance
+    assert anomaly is not None
+    assert risk is not None
+    assert (anomaly.name, anomaly.version) == ("anomaly", "20260301T120000Z")
+    assert (risk.name, risk.version) == ("maintenance", "20260301T120000Z")
+
+
+def test_scores_lie_in_0_1_and_are_higher_far_from_what_was_learned(shelf: Shelf) -> None:
+    model = shelf.load().models.anomaly
+    assert model is not None
+    rows = some_rows(ANOMALY_WIDTH, seed=2)
+    usual, odd = model.score(rows), model.score(rows * 8)
+    assert usual.dtype == np.float64
+    assert usual.shape == (400,)
+    assert 0 <= usual.min() <= odd.max() <= 1
+    assert odd.mean() > usual.mean() + 0.2
+
+
+def test_risks_lie_in_0_3(shelf: Shelf) -> None:
+    model = shelf.load().models.maintenance
+    assert model is not None
+    risk = model.risk(some_rows(RISK_WIDTH, seed=2) * 8)
+    assert 0 <= risk.min() < risk.max() <= 3
+
+
+@pytest.mark.parametrize("rows", [0, 1, CHUNK_ROWS - 1, CHUNK_ROWS, CHUNK_ROWS + 1, 3 * CHUNK_ROWS])
+def test_a_row_scores_the_same_alone_and_in_any_crowd(shelf: Shelf, rows: int) -> None:
+    model = shelf.load().models.anomaly
+    assert model is not None
+    features = some_rows(ANOMALY_WIDTH, rows, seed=3)
+    together = model.score(features)
+    alone = [model.score(features[row : row + 1])[0] for row in range(rows)]
+    assert together.tolist() == alone
+
+
+def test_columns_in_fortran_order_or_float64_score_the_same(shelf: Shelf) -> None:
+    model = shelf.load().models.anomaly
+    assert model is not None
+    features = some_rows(ANOMALY_WIDTH)
+    expected = model.score(features)
+    assert np.array_equal(model.score(np.asfortranarray(features)), expected)
+    assert np.array_equal(model.score(features.astype(np.float64)), expected)  # type: ignore[arg-type]
+
+
+def test_an_empty_repository_gives_no_models_and_says_how_to_make_them(tmp_path: Path) -> None:
+    loaded = Shelf(repository=ModelRepository(tmp_path), path=tmp_path).load()
+    assert loaded.models.anomaly is None
+    assert loaded.models.maintenance is None
+    assert len(loaded.problems) == 2
+    assert "no version of it is promoted" in loaded.problems[0]
+    assert loaded.problems[0].endswith("nexova train anomaly makes one")
+
+
+def cut(folder: Path) -> None:
+    graph = folder / "model.onnx"
+    graph.write_bytes(graph.read_bytes()[:-100])
+
+
+def swap_in_other_model(folder: Path) -> None:
+    (folder / "model.onnx").write_bytes(risk_files()["model.onnx"])
+
+
+def remove(folder: Path) -> None:
+    (folder / "model.json").unlink()
+
+
+def fill_with_nothing(folder: Path) -> None:
+    (folder / "manifest.json").write_bytes(b"")
+
+
+@pytest.mark.parametrize(
+    ("damage", "complaint"),
+    [
+        (cut, "model.onnx .* has sha256 .* it was cut or changed: train again"),
+        (swap_in_other_model, "model.onnx .* has sha256"),
+        (remove, "model.json is missing, its manifest lists it"),
+        (fill_with_nothing, "manifest.json is no manifest"),
+    ],
+)
+def test_a_damaged_model_is_left_out_with_one_clear_line(
+    shelf: Shelf, damage: Callable[[Path], None], complaint: str
+) -> None:
+    damage(shelf.path / "anomaly" / "20260301T120000Z")
+    loaded = shelf.load()
+    assert loaded.models.anomaly is None
+    assert loaded.models.maintenance is not None, "the other model is not touched"
+    (problem,) = loaded.problems
+    assert problem.startswith("model anomaly 20260301T120000Z: ")
+    assert "\n" not in problem
+    assert re.search(complaint, problem)
+
+
+def test_the_last_good_version_runs_in_the_place_of_a_damaged_one(shelf: Shelf) -> None:
+    cut(shelf.put("anomaly", anomaly_files(), minutes=5))
+    loaded = shelf.load()
+    assert loaded.models.anomaly is not None
+    assert loaded.models.anomaly.version == "20260301T120000Z"
+    assert "20260301T120500Z: model.onnx" in loaded.problems[0]
+    assert loaded.problems[1].startswith("model anomaly: 20260301T120000Z runs in the place of 20260301T120500Z")
+
+
+def test_a_promoted_version_that_is_gone_is_reported(shelf: Shelf) -> None:
+    folder = shelf.path / "anomaly" / "20260301T120000Z"
+    folder.rename(shelf.path / "elsewhere")
+    loaded = shelf.load()
+    assert loaded.models.anomaly is None
+    assert "which has no version of it" in loaded.problems[0]
+
+
+def test_a_model_of_another_plant_is_refused_with_both_fingerprints(shelf: Shelf) -> None:
+    other = load_plant(Path("skab"))
+    (problem, _) = shelf.load(other).problems
+    assert PLANT.fingerprint in problem
+    assert other.fingerprint in problem
+    assert "train on this plant's readings" in problem
+
+
+def test_a_model_with_other_features_is_refused_with_both_fingerprints(shelf: Shelf) -> None:
+    shelf.put("maintenance", risk_files(), minutes=5, features="0" * 16)
+    loaded = shelf.load()
+    assert "was trained with features 0000000000000000, this release computes" in loaded.problems[0]
+    assert loaded.models.maintenance is not None, "the version before still fits"
+
+
+@pytest.mark.parametrize(
+    ("changes", "complaint"),
+    [
+        ({"knots_raw": [0.6, 0.3, 0.8]}, "knots must be equally many"),
+        ({"knots_score": [0.0, 0.5, 1.5]}, "knots must be equally many"),
+        ({"path_length_scale": 0}, "path_length_scale: Input should be greater than 0"),
+        ({"kind": "forest of another kind"}, "kind: Input should be"),
+        ({"feature_names": ["power.z"]}, r"model.onnx has columns \[\[16\], \[1\]\] in and out, .* states \[1\]"),
+    ],
+)
+def test_a_document_that_breaks_a_rule_is_refused(tmp_path: Path, changes: dict[str, Any], complaint: str) -> None:
+    files = anomaly_files()
+    files["model.json"] = json.dumps(json.loads(files["model.json"]) | changes).encode()
+    shelf = Shelf(repository=ModelRepository(tmp_path), path=tmp_path)
+    shelf.put("anomaly", files)
+    assert re.search(complaint, shelf.load().problems[0])
+
+
+class Bomb:
+    """Whoever unpickles it writes a file."""
+
+    def __init__(self, fuse: Path) -> None:
+        self.fuse = fuse
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Path.write_text, (self.fuse, "went off")
+
+
+def test_nothing_is_unpickled(tmp_path: Path) -> None:
+    fuse = tmp_path / "fuse"
+    shelf = Shelf(repository=ModelRepository(tmp_path / "models"), path=tmp_path / "models")
+    shelf.put("anomaly", anomaly_files() | {"model.onnx": pickle.dumps(Bomb(fuse))})
+    shelf.put("maintenance", risk_files() | {"model.json": pickle.dumps(Bomb(fuse))})
+    loaded = shelf.load()
+    assert "ONNX Runtime cannot read model.onnx" in loaded.problems[0]
+    assert "model.json: the document: Invalid JSON" in loaded.problems[1]
+    assert not fuse.exists()
+
+
+def test_a_graph_that_is_none_is_refused_by_name() -> None:
+    with pytest.raises(ModelDamaged, match=r"model x: ONNX Runtime cannot read model\.onnx"):
+        OnnxForest(b"not a graph", n_features=3, source="model x")
+
+
+def test_risk_levels_translate_back_to_hours(shelf: Shelf) -> None:
+    model: Any = shelf.load().models.maintenance
+    assert model.hours(np.array([0.0, 0.5, 1.0, 2.5, 3.0])).tolist() == [216, 168, 120, 24, 0]
+
+
+def test_a_hundred_trees_cost_microseconds_a_row() -> None:
+    """A guard against a slow path (one row a call, a converter's graph), far from the measured 2 µs."""
+    forest = IsolationForest(n_estimators=100, random_state=1).fit(some_rows(ANOMALY_WIDTH, 5000))
+    run = OnnxForest(export_isolation_forest(forest), n_features=ANOMALY_WIDTH, source="test")
+    rows = some_rows(ANOMALY_WIDTH, 20_000, seed=2)
+    seconds = []
+    for _ in range(3):
+        begun = time.perf_counter()
+        run(rows)
+        seconds.append(time.perf_counter() - begun)
+    assert min(seconds) / len(rows) < 30e-6

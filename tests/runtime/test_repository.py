@@ -1,0 +1,336 @@
+"""One contract for a folder and for a bucket, then what only a folder can promise."""
+
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import fsspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from runtime.errors import NexovaError, UsageError
+from runtime.manifest import Manifest, Promotion, Span, champions, parse_log, version_id
+from runtime.model_storage import open_storage
+from runtime.repository import (
+    ModelDamaged,
+    ModelRepository,
+    RepositoryUnavailable,
+    UnknownVersion,
+    VersionExists,
+)
+
+START = datetime(2026, 3, 1, 12, tzinfo=UTC)
+FILES = {"model.onnx": b"trees" * 1000, "model.json": b"{}", "metrics.json": b'{"f1": 0.9}'}
+
+
+def a_moment(minutes: int = 0) -> datetime:
+    return START + timedelta(minutes=minutes)
+
+
+def a_manifest(minutes: int = 0, **changes: Any) -> Manifest:
+    fields: dict[str, Any] = {
+        "name": "anomaly",
+        "version": version_id(a_moment(minutes)),
+        "created_at": a_moment(minutes),
+        "plant": "0123456789abcdef",
+        "features": "fedcba9876543210",
+        "trained_on": Span(start=START - timedelta(days=30), end=START),
+        "rows_used": 12_345,
+        "rows_excluded": {"labelled anomalous": 67},
+        "metrics": {"f1": 0.9 + minutes / 100, "rmse": 0.5 - minutes / 100},
+    }
+    return Manifest.model_validate(fields | changes)
+
+
+@pytest.fixture(params=["folder", "bucket"])
+def root(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    if request.param == "folder":
+        yield str(tmp_path / "models")
+        return
+    yield f"memory://{tmp_path}"
+    fsspec.filesystem("memory").store.clear()
+
+
+@pytest.fixture
+def repository(root: str) -> ModelRepository:
+    return ModelRepository(root)
+
+
+def overwrite(root: str, path: str, content: bytes) -> None:
+    fs, base = fsspec.core.url_to_fs(root)
+    fs.pipe_file(f"{base}/{path}", content)
+
+
+def test_what_is_published_is_loaded_byte_for_byte(repository: ModelRepository) -> None:
+    published = repository.publish(a_manifest(), FILES)
+    bundle = repository.load("anomaly", published.version)
+    assert bundle.files == FILES
+    assert bundle.manifest == published
+    assert set(bundle.manifest.files) == set(FILES)
+
+
+def test_an_empty_repository_has_no_models(repository: ModelRepository) -> None:
+    assert repository.names() == ()
+    assert repository.versions("anomaly") == ()
+    assert repository.current("anomaly") is None
+    assert "There is no model yet" in repository.page()
+
+
+def test_versions_are_listed_from_old_to_new_whatever_order_they_came_in(repository: ModelRepository) -> None:
+    for minutes in (5, 0, 9):
+        repository.publish(a_manifest(minutes), FILES)
+    assert repository.versions("anomaly") == tuple(version_id(a_moment(minutes)) for minutes in (0, 5, 9))
+
+
+def test_version_ids_sort_as_their_moments_in_any_zone() -> None:
+    later_elsewhere = datetime.fromisoformat("2026-03-01T14:00:00+01:00")
+    assert version_id(START) == "20260301T120000Z" < version_id(later_elsewhere) == "20260301T130000Z"
+
+
+def test_a_version_is_never_overwritten(repository: ModelRepository) -> None:
+    repository.publish(a_manifest(), FILES)
+    with pytest.raises(VersionExists, match=r"20260301T120000Z exists .* never changes"):
+        repository.publish(a_manifest(), {"model.json": b"other"})
+    assert repository.load("anomaly", "20260301T120000Z").files == FILES
+
+
+@pytest.mark.parametrize(
+    ("damage", "complaint"),
+    [
+        ({"anomaly/20260301T120000Z/model.onnx": FILES["model.onnx"][:-1]}, r"model.onnx \(4999 bytes\) has sha256"),
+        ({"anomaly/20260301T120000Z/model.json": b'{"a":1}'}, "model.json .* was cut or changed: train again"),
+        ({"anomaly/20260301T120000Z/manifest.json": b'{"name": "anom'}, "is no manifest: the document: Invalid JSON"),
+        ({"anomaly/20260301T120000Z/manifest.json": b"{}"}, "is no manifest: name: Field required"),
+    ],
+)
+def test_a_damaged_version_is_refused_with_file_and_remedy(
+    root: str, repository: ModelRepository, damage: dict[str, bytes], complaint: str
+) -> None:
+    repository.publish(a_manifest(), FILES)
+    for path, content in damage.items():
+        overwrite(root, path, content)
+    with pytest.raises(ModelDamaged, match=complaint) as raised:
+        repository.load("anomaly", "20260301T120000Z")
+    assert "\n" not in str(raised.value)
+    with pytest.raises(ModelDamaged):
+        repository.promote("anomaly", "20260301T120000Z", at=START, reason="try")
+    assert repository.current("anomaly") is None
+
+
+def test_a_missing_file_is_refused(root: str, repository: ModelRepository) -> None:
+    repository.publish(a_manifest(), FILES)
+    fs, base = fsspec.core.url_to_fs(root)
+    fs.rm_file(f"{base}/anomaly/20260301T120000Z/model.onnx")
+    with pytest.raises(ModelDamaged, match=r"model.onnx is missing, its manifest lists it"):
+        repository.load("anomaly", "20260301T120000Z")
+
+
+def test_a_manifest_from_another_folder_is_refused(root: str, repository: ModelRepository) -> None:
+    repository.publish(a_manifest(0), FILES)
+    other = repository.publish(a_manifest(1), FILES)
+    overwrite(root, "anomaly/20260301T120000Z/manifest.json", other.model_dump_json().encode())
+    with pytest.raises(ModelDamaged, match="is that of anomaly 20260301T120100Z; folders were swapped"):
+        repository.load("anomaly", "20260301T120000Z")
+
+
+def test_a_file_name_cannot_lead_out_of_the_repository(repository: ModelRepository) -> None:
+    for name in ("../evil.json", "/etc/passwd", "a/b.json", "..json"):
+        with pytest.raises(ValueError, match="files"):
+            repository.publish(a_manifest(), {name: b""})
+    with pytest.raises(UnknownVersion):
+        repository.load("../anomaly", "20260301T120000Z")
+
+
+def test_an_unknown_version_error_names_those_that_are_there(repository: ModelRepository) -> None:
+    repository.publish(a_manifest(), FILES)
+    with pytest.raises(UnknownVersion, match="which has 20260301T120000Z; choose one"):
+        repository.load("anomaly", "20260301T120001Z")
+    with pytest.raises(UnknownVersion, match="which has no version of it"):
+        repository.promote("forecast", "20260301T120001Z", at=START, reason="x")
+
+
+def test_the_newest_version_does_not_run_until_it_is_promoted(repository: ModelRepository) -> None:
+    for minutes in (0, 1):
+        repository.publish(a_manifest(minutes), FILES)
+    repository.promote("anomaly", version_id(a_moment(0)), at=a_moment(2), reason="the first version")
+    assert repository.current("anomaly") == version_id(a_moment(0))
+
+
+def test_rollbacks_walk_back_and_never_swing_to_and_fro(repository: ModelRepository) -> None:
+    ids = [repository.publish(a_manifest(minutes), FILES).version for minutes in (0, 1, 2)]
+    for minutes, version in enumerate(ids):
+        repository.promote("anomaly", version, at=a_moment(10 + minutes), reason="better")
+    first_back = repository.rollback("anomaly", at=a_moment(20), reason="too many alerts")
+    assert (first_back.version, first_back.previous, first_back.action) == (ids[1], ids[2], "rolled_back")
+    assert repository.rollback("anomaly", at=a_moment(21), reason="still").version == ids[0]
+    with pytest.raises(UnknownVersion, match="20260301T120000Z was the first to be promoted"):
+        repository.rollback("anomaly", at=a_moment(22), reason="again")
+    assert [entry.version for entry in repository.history("anomaly")] == [*ids, ids[1], ids[0]]
+
+
+def test_models_have_histories_of_their_own(repository: ModelRepository) -> None:
+    for name in ("anomaly", "maintenance"):
+        repository.publish(a_manifest(name=name), FILES)
+    repository.promote("anomaly", "20260301T120000Z", at=START, reason="x")
+    assert repository.names() == ("anomaly", "maintenance")
+    assert repository.current("maintenance") is None
+
+
+def test_a_promotion_that_was_not_written_whole_did_not_happen(root: str, repository: ModelRepository) -> None:
+    for minutes in (0, 1):
+        repository.publish(a_manifest(minutes), FILES)
+    repository.promote("anomaly", version_id(a_moment(0)), at=a_moment(2), reason="the first version")
+    fs, base = fsspec.core.url_to_fs(root)
+    whole = fs.cat_file(f"{base}/registry.jsonl")
+    overwrite(root, "registry.jsonl", whole + whole.strip()[:40])
+    assert repository.current("anomaly") == version_id(a_moment(0))
+    repository.promote("anomaly", version_id(a_moment(1)), at=a_moment(3), reason="better")
+    assert repository.current("anomaly") == version_id(a_moment(1))
+    assert len(repository.history()) == 2
+
+
+def test_the_page_tells_what_runs_since_when_and_what_came_before(repository: ModelRepository) -> None:
+    for minutes in (0, 5):
+        repository.publish(a_manifest(minutes), FILES)
+        repository.promote("anomaly", version_id(a_moment(minutes)), at=a_moment(minutes), reason="because")
+    page = repository.page()
+    assert "Version 20260301T120500Z runs since 2026-03-01 12:05 UTC: because" in page
+    assert "12,345 rows, 2026-01-30 to 2026-03-01; left out: 67 labelled anomalous" in page
+    assert "f1 0.950, 0.050 better than 20260301T120000Z" in page
+    assert "rmse 0.450, 0.050 better than 20260301T120000Z" in page
+    assert "promoted 20260301T120500Z, in the place of 20260301T120000Z" in page
+    assert "| 20260301T120000Z | ran |" in page
+
+
+def test_the_page_is_written_at_every_promotion(root: str, repository: ModelRepository) -> None:
+    repository.publish(a_manifest(), FILES)
+    repository.promote("anomaly", "20260301T120000Z", at=START, reason="the first version")
+    fs, base = fsspec.core.url_to_fs(root)
+    assert fs.cat_file(f"{base}/MODEL_REGISTRY.md").decode() == repository.page()
+
+
+def test_the_page_names_what_is_damaged(root: str, repository: ModelRepository) -> None:
+    repository.publish(a_manifest(), FILES)
+    overwrite(root, "anomaly/20260301T120000Z/manifest.json", b"")
+    assert "## Damaged\n\n- model anomaly 20260301T120000Z: manifest.json is no manifest" in repository.page()
+
+
+class _Breaks(dict[str, bytes]):
+    """Files of which the disk takes one and then no more."""
+
+    def items(self) -> Any:
+        yield "model.onnx", b"trees"
+        raise OSError(28, "No space left on device")
+
+
+def test_a_write_that_breaks_off_leaves_nothing_to_be_seen(root: str, repository: ModelRepository) -> None:
+    broken: Mapping[str, bytes] = _Breaks()
+    with pytest.raises(OSError, match="No space"):
+        open_storage(root).create("anomaly/20260301T120000Z", broken)
+    assert repository.versions("anomaly") == ()
+    assert repository.names() == ()
+
+
+def test_of_two_who_publish_the_same_version_one_wins_whole(root: str) -> None:
+    def publish(writer: int) -> bool:
+        content = {name: bytes([writer]) * 50_000 for name in FILES}
+        try:
+            ModelRepository(root).publish(a_manifest(), content)
+        except VersionExists:
+            return False
+        return True
+
+    with ThreadPoolExecutor(8) as pool:
+        won = list(pool.map(publish, range(8)))
+    assert won.count(True) == 1
+    files = ModelRepository(root).load("anomaly", "20260301T120000Z").files
+    assert {content[0] for content in files.values()} == {won.index(True)}
+
+
+def test_promotions_at_the_same_moment_all_arrive_in_a_folder(tmp_path: Path) -> None:
+    ModelRepository(tmp_path).publish(a_manifest(), FILES)
+
+    def promote(who: int) -> Promotion:
+        return ModelRepository(tmp_path).promote("anomaly", "20260301T120000Z", at=START, reason=f"{who}")
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(promote, range(40)))
+    assert {entry.reason for entry in ModelRepository(tmp_path).history()} == {str(who) for who in range(40)}
+
+
+_ENDLESS_PUBLISHER = """
+import sys
+from tests.runtime.test_repository import a_manifest
+from runtime.repository import ModelRepository
+minutes = int(sys.argv[2])
+while True:
+    ModelRepository(sys.argv[1]).publish(a_manifest(minutes), {"model.onnx": b"trees" * 200_000})
+    print(minutes, flush=True)
+    minutes += 1
+"""
+
+
+def test_a_publisher_that_is_killed_leaves_only_whole_versions(tmp_path: Path) -> None:
+    seen = 0
+    for kill in range(3):
+        child = subprocess.Popen(
+            [sys.executable, "-c", _ENDLESS_PUBLISHER, str(tmp_path), str(kill * 1000)],
+            stdout=subprocess.PIPE,
+            cwd=Path(__file__).parents[2],
+        )
+        assert child.stdout is not None
+        child.stdout.readline()
+        time.sleep(0.01 * kill)  # not awaited: the point is to hit any moment of a write
+        child.send_signal(signal.SIGKILL)
+        child.stdout.close()
+        child.wait()
+        repository = ModelRepository(tmp_path)
+        versions = repository.versions("anomaly")
+        assert len(versions) > seen
+        seen = len(versions)
+        for version in versions:
+            repository.load("anomaly", version)
+
+
+def test_a_root_that_is_a_file_is_one_clear_line(tmp_path: Path) -> None:
+    (tmp_path / "models").write_text("not a folder")
+    with pytest.raises(RepositoryUnavailable, match=r"could not be written: .*; check that it is there") as raised:
+        ModelRepository(tmp_path / "models").publish(a_manifest(), FILES)
+    assert "\n" not in str(raised.value)
+
+
+def test_an_unknown_kind_of_storage_is_the_users_mistake() -> None:
+    with pytest.raises(UsageError, match="no storage of that kind"):
+        ModelRepository("floppy://models")
+
+
+def test_every_error_of_the_repository_is_for_people() -> None:
+    assert all(
+        issubclass(kind, NexovaError) for kind in (ModelDamaged, RepositoryUnavailable, UnknownVersion, VersionExists)
+    )
+
+
+actions = st.lists(st.sampled_from(["promote", "roll back"]), max_size=30)
+
+
+@given(actions)
+def test_a_rollback_undoes_exactly_one_promotion(steps: list[str]) -> None:
+    log: list[Promotion] = []
+    expected: list[str] = []
+    for minutes, step in enumerate(steps):
+        version = version_id(a_moment(minutes))
+        if step == "promote":
+            expected.append(version)
+            log.append(Promotion(name="anomaly", version=version, at=START, reason="x"))
+        elif len(expected) > 1:
+            expected.pop()
+            log.append(Promotion(name="anomaly", version=expected[-1], action="rolled_back", at=START, reason="x"))
+    assert [entry.version for entry in champions(log)] == expected
+    assert parse_log("\n\n".join(entry.model_dump_json() for entry in log)) == log

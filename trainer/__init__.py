@@ -1,0 +1,1 @@
+"""Trains the models from readings with known outcomes, and publishes them with their passports."""

@@ -1,0 +1,46 @@
+"""What a training run hands on: a version not yet published, with all that its passport will state."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from runtime.manifest import Span
+
+# called with what is being done and the share of it that is done, in [0, 1]
+Progress = Callable[[str, float], None]
+
+_LIBRARIES = ("scikit-learn", "onnx", "onnxruntime", "numpy")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Candidate:
+    """A trained model as files, with where it comes from. metrics: on the untouched test split."""
+
+    name: str
+    files: Mapping[str, bytes]
+    metrics: Mapping[str, float | None]
+    trained_on: Span
+    rows_used: int
+    rows_excluded: Mapping[str, int]
+    parameters: Mapping[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+
+
+def libraries() -> dict[str, str]:
+    """Return the versions of the packages that decide what a forest is."""
+    return {name: version(name) for name in _LIBRARIES}
+
+
+def span_of(timestamps: npt.NDArray[np.float64]) -> Span:
+    """Return the first and last of some epoch seconds."""
+    start, end = (datetime.fromtimestamp(float(moment), UTC) for moment in (timestamps.min(), timestamps.max()))
+    return Span(start=start, end=end)
+
+
+def no_progress(_step: str, _share: float) -> None:
+    """Take no notice."""

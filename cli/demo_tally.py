@@ -1,29 +1,14 @@
-"""What a demo run has seen, and the figures that follow from it; pure arithmetic over messages and the truth.
-
-Definitions, with `grace` the time that the alert policy needs to see that something is over
-(`resolve_after_readings` readings at the live cadence), and all instants in event time unless stated otherwise:
-
-opening           an alert message of state `opened`, or the first `updated` one after a `resolved` one of the same
-                  alert (the same episode began again); it is open until the next `resolved`
-live phase        from the first to the last live reading, and the grace after it
-alerted fault     an injected fault [start, end) of a machine that has an alert of kind anomaly, limit or sensor_fault
-                  which is open at some instant of [start, end + grace]
-false alert       an opening in the live phase, of whatever kind, of a machine of which no injected fault covers that
-                  instant, again with the grace after its end
-latency           Kafka's timestamp of a score less the timestamp of its reading, for readings of the live phase
-to first alert    from the start of the first injected fault until the publication (Kafka's timestamp) of the first
-                  opening that an injected fault explains
-"""
+"""What a demo run has seen, counted message by message; what it means against the truth is in `cli.demo_truth`."""
 
 from array import array
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 import msgspec
 
+from cli.demo_truth import Opening
 from schemas.alerts import Alert, Severity
 from schemas.codec import derive_struct
 from schemas.machines import MachineStatus
@@ -32,46 +17,7 @@ from schemas.scores import Score
 from schemas.topics import ALERTS, DEAD_LETTERS, ENERGY, MACHINES, RECOMMENDATIONS, SCORES
 
 TOPICS: Final = (SCORES, ALERTS, RECOMMENDATIONS, ENERGY, DEAD_LETTERS, MACHINES)
-FAULT_KINDS_OF_ALERTS: Final = frozenset({"anomaly", "limit", "sensor_fault"})
 TREND_POINTS: Final = 120
-_FOREVER: Final = float("inf")
-
-
-class Fault(Protocol):
-    """The truth about one injected fault; `start` and `end` are epoch seconds."""
-
-    @property
-    def machine_id(self) -> str:
-        """Its machine."""
-
-    @property
-    def kind(self) -> str:
-        """What is wrong."""
-
-    @property
-    def start(self) -> float:
-        """First instant."""
-
-    @property
-    def end(self) -> float:
-        """First instant after it."""
-
-    @property
-    def sensors(self) -> tuple[str, ...]:
-        """The sensors that show it."""
-
-
-@dataclass(slots=True, kw_only=True)
-class Opening:
-    """One time that an alert was opened. at, until: event time; published_at: Kafka's; all epoch seconds."""
-
-    alert_id: str
-    machine_id: str
-    kind: str
-    again: bool
-    at: float
-    published_at: float
-    until: float = _FOREVER
 
 
 @dataclass(slots=True)
@@ -162,7 +108,7 @@ class Tally:
         self.alerts[alert.alert_id] = alert
         if not alert.machine_id or not alert.signals or not alert.signals[0].sensor:
             self.unnamed_alerts += 1
-        at = _seconds(alert.updated_at)
+        at = alert.updated_at.timestamp()
         if alert.state == "resolved":
             opening = self._open.pop(alert.alert_id, None)
             if opening is not None:
@@ -202,79 +148,3 @@ class Tally:
         if machine_id not in self.machines:
             self.machines[machine_id] = MachineNow()
         return self.machines[machine_id]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FaultOutcome:
-    """What became of one fault. seconds_to_alert: None without alert, or where one had been open before it."""
-
-    fault: Fault
-    opening: Opening | None
-    seconds_to_alert: float | None
-
-
-def outcomes(faults: Iterable[Fault], openings: Iterable[Opening], *, grace: float) -> list[FaultOutcome]:
-    """For each fault the first alert of its machine that was open during it or within `grace` seconds after."""
-    known = [opening for opening in openings if opening.kind in FAULT_KINDS_OF_ALERTS]
-    found = []
-    for fault in sorted(faults, key=lambda one: one.start):
-        during = [
-            opening
-            for opening in known
-            if opening.machine_id == fault.machine_id
-            and opening.at <= fault.end + grace
-            and opening.until >= fault.start
-        ]
-        # one that this fault opened tells how quick we were; one that was open before does not
-        own = [opening for opening in during if opening.at >= fault.start]
-        first = min(own or during, key=lambda opening: opening.at, default=None)
-        seconds = first.at - fault.start if own and first is not None else None
-        found.append(FaultOutcome(fault=fault, opening=first, seconds_to_alert=seconds))
-    return found
-
-
-def false_alerts(
-    faults: Iterable[Fault], openings: Iterable[Opening], *, live: tuple[float, float], grace: float
-) -> list[Opening]:
-    """The openings of the live phase `live` (from, until) that no fault of their machine explains."""
-    known = list(faults)
-    first, last = live
-    return [
-        opening
-        for opening in openings
-        if first <= opening.at <= last + grace and not _explained(opening, known, grace)
-    ]
-
-
-def seconds_to_first_alert(
-    faults: Iterable[Fault], openings: Iterable[Opening], *, grace: float
-) -> float | None:
-    """From the start of the first fault until an alert that a fault explains was published; None: there is none."""
-    known = list(faults)
-    published = [
-        opening.published_at
-        for opening in openings
-        if opening.kind in FAULT_KINDS_OF_ALERTS and _explained(opening, known, grace)
-    ]
-    if not published:
-        return None
-    return min(published) - min(fault.start for fault in known)
-
-
-def percentile(values: "array[float]", share: float) -> float | None:
-    """The value that `share` of the values do not exceed; None for no values."""
-    if not values:
-        return None
-    ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, max(0, round(share * len(ordered) + 0.5) - 1))]
-
-
-def _explained(opening: Opening, faults: list[Fault], grace: float) -> bool:
-    return any(
-        fault.machine_id == opening.machine_id and fault.start <= opening.at <= fault.end + grace
-        for fault in faults
-    )
-
-
-def _seconds(at: datetime) -> float:
-    return at.timestamp()

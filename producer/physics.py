@@ -140,7 +140,7 @@ def physics_of(plant: Plant, machine_id: str, chance: Chance) -> Physics:
         standby_power=0.3 * off_below,
         lowest_fault_power=1.25 * idle_below,
         temperature_rise=own.temperature_rise * vary("temperature_rise", 0.03),
-        vibration=own.vibration * vary("vibration", 0.02),
+        vibration=own.vibration * vary("vibration", 0.01),
         production=own.production * vary("production", 0.03),
     )
 

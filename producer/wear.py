@@ -22,9 +22,9 @@ _LIVES: Final = 512  # some thirty years
 _LEAST_LIFE_DAYS: Final = 12.0
 _LIFE_SCALE_DAYS: Final = 27.0
 _LIFE_SHAPE: Final = 2.2
-_PACE_DAYS: Final = 3.8  # wear falls to 1/e so long before failure
-_PACE_SPREAD: Final = 0.07
-_CREEP: Final = 0.05  # wear that age alone brings
+_PACE_DAYS: Final = 5.0  # wear falls to 1/e so long before failure
+_PACE_SPREAD: Final = 0.08
+_CREEP: Final = 0.03  # wear that age alone brings
 _WOBBLE: Final = 0.02
 _WOBBLE_SECONDS: Final = 12 * 3600.0
 _PLANNED_SHARE: Final = 0.15  # lives that planned maintenance ends early
@@ -98,7 +98,7 @@ class Lives:
         left_days = np.maximum(failures - seconds[:, None], 0.0) / DAY_SECONDS
         begun = self.starts[life][:, None]
         age = np.clip((seconds[:, None] - begun) / np.maximum(failures - begun, 60.0), 0.0, 1.0)
-        pace = _PACE_DAYS * (1.0 + _PACE_SPREAD * (2.0 * self._draws[life, 3 : 3 + self.components] - 1.0) * 2.0)
+        pace = _PACE_DAYS * (1.0 + _PACE_SPREAD * (2.0 * self._draws[life, 3 : 3 + self.components] - 1.0))
         wobble = 1.0 + _WOBBLE * self.chance.child("wobble").wander(seconds, every=_WOBBLE_SECONDS)[:, None]
         wear: Floats = (_CREEP * age + (1.0 - _CREEP) * np.exp(-left_days / pace)) * wobble
         return wear

@@ -1,0 +1,73 @@
+# `make setup`, `make demo` and `make test` work on a fresh machine with Python 3.11 or newer; uv is used where it is there.
+SHELL := /bin/bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3.13 || echo python3)
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.set-up
+
+DURATION ?= 60
+BROKER ?= tansu
+REPORT ?=
+JOBS ?= 2
+ARGS ?=
+
+.PHONY: help setup demo test check format bench generated lock clean
+
+help: ## show this overview
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
+	@echo "  DURATION=$(DURATION) seconds, BROKER=$(BROKER) (or kafka), REPORT=file.json: for make demo"
+	@echo "  ARGS=\"-k alerts\": for make test; JOBS=$(JOBS): test processes"
+
+setup: $(STAMP) ## make the virtual environment with all that is locked (again when a lock file changes)
+
+$(STAMP): requirements-dev.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Nexova needs Python 3.11 or newer and $(PYTHON) is not; install one, or make $@ PYTHON=/path/to/python" >&2; exit 1; }
+	@echo "setting up $(VENV) (once, a minute or two)"
+	@if command -v uv >/dev/null; then \
+		test -x $(BIN)/python || uv venv --quiet --python "$(PYTHON)" $(VENV); \
+		uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements-dev.txt; \
+		uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .; \
+	else \
+		test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV); \
+		$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt; \
+		$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .; \
+	fi
+	@touch $@
+
+demo: setup ## watch machines being produced, scored, alerted on and advised, for DURATION seconds
+	@$(BIN)/nexova demo --duration $(DURATION) --broker $(BROKER) $(if $(REPORT),--report "$(REPORT)")
+
+test: setup ## run all tests, on both brokers
+	@$(BIN)/pytest -n $(JOBS) $(ARGS)
+
+check: setup ## run ruff, mypy and import-linter
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+
+format: setup ## let ruff mend and format the code
+	@$(BIN)/ruff check --fix --quiet . || true
+	@$(BIN)/ruff format .
+
+bench: setup ## measure throughput on a real Kafka beside a no-op Faust agent and a bare consumer
+	@$(BIN)/python -m benchmarks $(ARGS)
+
+generated: setup ## write anew what is made from the code: .env.example and tables of the docs
+	@$(BIN)/python -m runtime.settings_reference
+	@$(BIN)/nexova docs write
+
+# no address of an index goes into a lock file: whoever installs brings their own
+LOCK := pip compile --quiet --universal --python-version 3.11 --generate-hashes \
+	--no-emit-index-url --no-emit-find-links --no-annotate --no-header
+
+lock: ## resolve the locked requirements anew, keeping what still fits (needs uv; ARGS=--upgrade for all)
+	@$(or $(shell command -v uv),$(BIN)/uv) $(LOCK) $(ARGS) pyproject.toml -o requirements.txt
+	@$(or $(shell command -v uv),$(BIN)/uv) $(LOCK) $(ARGS) --constraint requirements.txt --extra dev pyproject.toml -o requirements-dev.txt
+
+clean: ## remove the virtual environment and all caches
+	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

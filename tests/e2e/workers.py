@@ -1,0 +1,178 @@
+"""Workers, readings and topics for tests that run the real thing."""
+
+import json
+import os
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from confluent_kafka import Consumer, ConsumerGroupTopicPartitions, Producer, TopicPartition
+from confluent_kafka.admin import AdminClient
+
+from runtime.children import free_port
+from runtime.kafka import client_config, consumer_config, producer_config
+from schemas.topics import READINGS
+from tests.brokers import Broker
+
+_REPOSITORY = Path(__file__).parents[2]
+
+
+def eventually(condition: Callable[[], bool], *, seconds: float, what: str) -> None:
+    """Waits until `condition` holds; the error says `what` did not come about."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, f"not within {seconds:g} s: {what}"
+        time.sleep(0.1)
+
+
+@dataclass
+class Worker:
+    """A `nexova process` of its own."""
+
+    process: subprocess.Popen[bytes]
+    port: int
+    log: Path
+
+    def health(self) -> dict[str, Any]:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/healthz", timeout=2) as answer:
+                return dict(json.load(answer))
+        except urllib.error.HTTPError as error:
+            return dict(json.load(error))
+        except OSError:
+            return {}
+
+    def metric(self, name: str) -> float:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=5) as answer:
+            lines = answer.read().decode().splitlines()
+        return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith((f"{name} ", f"{name}{{")))
+
+    def kill(self) -> None:
+        self.process.kill()
+        self.process.wait(10)
+
+
+@dataclass
+class Workers:
+    """Starts workers against one broker, and ends them all."""
+
+    broker: Broker
+    folder: Path
+    environment: dict[str, str] = field(default_factory=dict)
+    started: list[Worker] = field(default_factory=list)
+
+    def start(self) -> Worker:
+        port = free_port()
+        log = self.folder / f"worker-{len(self.started)}.log"
+        environment = os.environ | {
+            "NEXOVA_KAFKA__BOOTSTRAP_SERVERS": self.broker.bootstrap_servers,
+            "NEXOVA_PROCESSOR__WEB_PORT": str(port),
+            "MODEL_PATH": str(self.folder / "models"),
+            **self.environment,
+        }
+        with log.open("wb") as output:
+            process = subprocess.Popen(
+                [sys.executable, "-m", "cli.main", "process"],
+                cwd=_REPOSITORY,
+                env=environment,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+        worker = Worker(process=process, port=port, log=log)
+        self.started.append(worker)
+        return worker
+
+    def wait_ready(self, *, seconds: float = 60) -> None:
+        """Waits until the living workers have all partitions between them."""
+        alive = [worker for worker in self.started if worker.process.poll() is None]
+        eventually(
+            lambda: bool(alive) and all(worker.health().get("ready") for worker in alive),
+            seconds=seconds,
+            what="all workers ready; their logs:\n" + "\n".join(w.log.read_text()[-2000:] for w in alive),
+        )
+
+
+@contextmanager
+def workers(broker: Broker, folder: Path, **environment: str) -> Iterator[Workers]:
+    group = Workers(broker=broker, folder=folder, environment=environment)
+    try:
+        yield group
+    finally:
+        for worker in group.started:
+            if worker.process.poll() is None:
+                worker.process.terminate()
+        for worker in group.started:
+            try:
+                worker.process.wait(15)
+            except subprocess.TimeoutExpired:
+                worker.kill()
+
+
+def publish(broker: Broker, messages: Iterator[tuple[str, bytes | None]]) -> int:
+    """Sends (key, value) messages to the readings topic; returns how many."""
+    producer = Producer(producer_config(broker.kafka))
+    number = 0
+    for key, value in messages:
+        while True:
+            try:
+                producer.produce(READINGS, value, key)
+                break
+            except BufferError:
+                producer.poll(0.1)
+        number += 1
+    assert producer.flush(60) == 0
+    return number
+
+
+def read_all(broker: Broker, topic: str) -> list[tuple[bytes | None, bytes | None]]:
+    """All (key, value) records of a topic, partition by partition in order of offsets."""
+    consumer = Consumer(consumer_config(broker.kafka))
+    try:
+        partitions = consumer.list_topics(topic, timeout=10).topics[topic].partitions
+        records = []
+        for partition in partitions:
+            low, high = consumer.get_watermark_offsets(TopicPartition(topic, partition), timeout=10)
+            consumer.assign([TopicPartition(topic, partition, low)])
+            position = low
+            deadline = time.monotonic() + 60
+            while position < high:
+                assert time.monotonic() < deadline, f"{topic}/{partition} could not be read to its end"
+                for message in consumer.consume(10_000, timeout=1):
+                    assert message.error() is None, message.error()
+                    records.append((message.key(), message.value()))
+                    position = message.offset() + 1
+        return records
+    finally:
+        consumer.close()
+
+
+def ends(broker: Broker, topic: str) -> dict[int, int]:
+    """The end offset of each partition."""
+    consumer = Consumer(consumer_config(broker.kafka))
+    try:
+        partitions = consumer.list_topics(topic, timeout=10).topics[topic].partitions
+        return {p: consumer.get_watermark_offsets(TopicPartition(topic, p), timeout=10)[1] for p in partitions}
+    finally:
+        consumer.close()
+
+
+def committed(broker: Broker, topic: str = READINGS) -> dict[int, int]:
+    """The committed offset of each partition of the processors' group."""
+    admin = AdminClient(client_config(broker.kafka))
+    wanted = [TopicPartition(topic, partition) for partition in ends(broker, topic)]
+    group = broker.kafka.group
+    future = admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(group, wanted)])[group]
+    return {tp.partition: max(tp.offset, 0) for tp in future.result(timeout=10).topic_partitions}
+
+
+def wait_committed(broker: Broker, *, seconds: float) -> None:
+    """Waits until everything that was published is processed and committed."""
+    target = ends(broker, READINGS)
+    eventually(lambda: committed(broker) == target, seconds=seconds, what=f"commits at the end {target}")

@@ -4,6 +4,7 @@ The msgspec types here are derived from the pydantic contracts, never written by
 definition of each message; a property test holds that both accept and refuse the same inputs.
 """
 
+import json
 import types
 import typing
 from collections.abc import Sequence
@@ -119,16 +120,19 @@ class ReadingDecoder:
         if not stripped.startswith(b"["):
             return self._decode_element(value)
         try:
-            elements = self._elements.decode(value)
+            elements: list[bytes] = [bytes(element) for element in self._elements.decode(value)]
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            return [], [_refusal("not_json", f"{error}; send UTF-8 JSON", value)], 0
+            elements_or_none = _split_leniently(value)
+            if elements_or_none is None:
+                return [], [_refusal("not_json", f"{error}; {_REMEDY['not_json']}", value)], 0
+            elements = elements_or_none
         if not elements:
             return [], [_refusal("empty_value", "the array is empty; send at least one reading", value)], 0
         readings: list[DecodedReading] = []
         refusals: list[Refusal] = []
         unknown = 0
         for element in elements:
-            good, bad, strangers = self._decode_element(bytes(element))
+            good, bad, strangers = self._decode_element(element)
             readings += good
             refusals += bad
             unknown += strangers
@@ -157,7 +161,17 @@ class ReadingDecoder:
             shown = repr(first["input"])[:80]
             detail = f"{place or 'value'} = {shown}: {first['msg']}"
             return _refusal(reason, f"{detail}; {_REMEDY[reason]}", value)
-        return _refusal("not_a_reading", f"{error}; {_REMEDY['not_a_reading']}", value)
+        # NaN in a field that we ignore is all that pydantic takes and JSON does not
+        return _refusal("not_json", f"{error}; {_REMEDY['not_json']}", value)
+
+
+def _split_leniently(value: bytes) -> list[bytes] | None:
+    """The elements of an array with NaN in it, which is not JSON, so that only the row with the NaN is refused."""
+    try:
+        elements = json.loads(value)
+    except (ValueError, RecursionError):
+        return None
+    return [json.dumps(element).encode() for element in elements]
 
 
 _ORDER: Final = {"('machine_id',)": 0, "('timestamp',)": 1}

@@ -1,23 +1,28 @@
 """What all messages share: a version, frozen values, and time with a zone."""
 
-import re
 from datetime import datetime
 from typing import Annotated, Final
 
+import msgspec
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 
 SCHEMA_VERSION: Final = 1
 
-_RFC3339: Final = re.compile(
-    r"\d{4}-\d{2}-\d{2}[Tt ]\d{2}:\d{2}:\d{2}(\.\d{1,6})?([Zz]|[+-]\d{2}:\d{2})",
-    re.ASCII,
-)
+_Zoned: Final = Annotated[datetime, msgspec.Meta(tz=True)]
 
 
 def _only_rfc3339(value: object) -> object:
-    """Refuse what pydantic would guess: epoch numbers, dates without a time, times without seconds."""
-    if isinstance(value, datetime) or (isinstance(value, str) and _RFC3339.fullmatch(value)):
+    """Reads text as the fast decoder does, so that both agree on what a timestamp is.
+
+    What pydantic would guess is refused: epoch numbers, dates without a time, times without seconds.
+    """
+    if isinstance(value, datetime):
         return value
+    if isinstance(value, str):
+        try:
+            return msgspec.convert(value, _Zoned)
+        except msgspec.ValidationError:
+            pass
     raise ValueError("expected an RFC 3339 timestamp with seconds and zone")
 
 

@@ -1,6 +1,7 @@
 """The isolation forest: what a fleet's normal readings look like, and how rare a reading is against that."""
 
 import json
+from math import ceil
 from typing import Final
 
 import numpy as np
@@ -21,7 +22,7 @@ from runtime.inference import (
     raw_anomaly,
 )
 from trainer.calibration import calibration_knots, fewest_normal_readings
-from trainer.candidate import Candidate, Progress, span_of
+from trainer.candidate import METRICS, Candidate, Progress, span_of
 from trainer.datasets import Datasets
 from trainer.export import export_isolation_forest, path_length_scale
 
@@ -31,30 +32,48 @@ Floats = npt.NDArray[np.float64]
 TREES: Final = 100
 CONTAMINATION: Final = 0.05
 FLAG_AT: Final = 0.5
+# With the usual 256 the F1 of one seed and the next differ by 0.05, with these by 0.01.
+ROWS_A_TREE: Final = 1024
 FEWEST_ROWS: Final = 1000
-# A forest grown on 256 rows a tree learns no more from a million rows than from these.
+HEALTHY_HOURS: Final = 168.0
+# A hundred trees of that many rows see no more of a million rows than of these.
 _MOST_ROWS: Final = 100_000
+_UNLABELLED: Final = "the data has no column anomaly: the score is calibrated on all running readings, and not measured"
 
 
 def train_anomaly(data: Datasets, frame: FeatureFrame, *, plant: Plant, seed: int, progress: Progress) -> Candidate:
-    """Fit on the training split, calibrate on the normal readings of the next one, measure on the last.
+    """Fit on the training split, calibrate on the healthy readings of the next one, measure on the last.
+
+    The forest sees anomalous readings too: it isolates by cutting between what it was shown, so one that saw
+    normal readings only has no cuts beyond them (F1 0.31 instead of 0.48 on the generated test split). What
+    counts as normal is decided by the calibration alone.
 
     Raises:
         UsageError: too few usable readings.
     """
-    used, excluded = _usable(data, frame)
-    train = used & (data.split == 0)
     rate = plant.detection.false_alarm_rate
-    held_out = used & (data.split == 1)
-    _demand(int(train.sum()), FEWEST_ROWS, "train_data", excluded)
-    _demand(int(held_out.sum()), fewest_normal_readings(rate), "val_data", excluded)
+    healthy = _healthy(data, settle_readings=ceil(3 / plant.detection.slow_smoothing))
+    train = frame.running & (data.split == 0)
+    held_out = frame.running & healthy & (data.split == 1)
+    _demand(int(train.sum()), FEWEST_ROWS, of=int((data.split == 0).sum()), what="running readings in train_data")
+    _demand(
+        int(held_out.sum()),
+        fewest_normal_readings(rate),
+        of=int((data.split == 1).sum()),
+        what="healthy readings in val_data",
+    )
 
-    generator = np.random.default_rng(seed)
     rows = np.flatnonzero(train)
     if rows.size > _MOST_ROWS:
-        rows = np.sort(generator.choice(rows, _MOST_ROWS, replace=False))
+        rows = np.sort(np.random.default_rng(seed).choice(rows, _MOST_ROWS, replace=False))
     progress("isolation forest", 0.0)
-    forest = IsolationForest(n_estimators=TREES, contamination=CONTAMINATION, random_state=seed, n_jobs=-1)
+    forest = IsolationForest(
+        n_estimators=TREES,
+        contamination=CONTAMINATION,
+        max_samples=min(ROWS_A_TREE, rows.size),
+        random_state=seed,
+        n_jobs=-1,
+    )
     forest.fit(frame.anomaly[rows])
     progress("isolation forest", 0.5)
 
@@ -63,7 +82,8 @@ def train_anomaly(data: Datasets, frame: FeatureFrame, *, plant: Plant, seed: in
     scale = path_length_scale(forest)
     runner = OnnxForest(graph, n_features=len(names), source=ANOMALY)
     # calibrated with what will run, not with what was fitted
-    knots_raw, knots_score = calibration_knots(raw_anomaly(runner(frame.anomaly[held_out]), scale=scale), rate=rate)
+    raw = raw_anomaly(runner(frame.anomaly[held_out]), scale=scale)
+    knots_raw, knots_score = calibration_knots(raw, rate=rate)
     document = AnomalyDocument(
         feature_names=names,
         path_length_scale=scale,
@@ -80,12 +100,16 @@ def train_anomaly(data: Datasets, frame: FeatureFrame, *, plant: Plant, seed: in
         files={
             GRAPH: graph,
             DOCUMENT: document.model_dump_json().encode(),
-            "metrics.json": json.dumps({"anomaly": metrics}, indent=2).encode(),
+            METRICS: json.dumps({"anomaly": metrics}, indent=2).encode(),
         },
         metrics=metrics,
         trained_on=span_of(data.batch.timestamps[train]),
         rows_used=rows.size,
-        rows_excluded=excluded | {"more than the forest can use": int(train.sum()) - rows.size},
+        rows_excluded={
+            "given twice": data.duplicates,
+            "not running, or in warm-up": int((~frame.running & (data.split == 0)).sum()),
+            "more than the forest can use": int(train.sum()) - rows.size,
+        },
         parameters={
             "trees": TREES,
             "contamination": CONTAMINATION,
@@ -93,29 +117,38 @@ def train_anomaly(data: Datasets, frame: FeatureFrame, *, plant: Plant, seed: in
             "rows_calibrated_on": int(held_out.sum()),
             "seed": seed,
         },
+        notes=() if data.anomaly is not None else (_UNLABELLED,),
     )
 
 
-def _usable(data: Datasets, frame: FeatureFrame) -> tuple[Bools, dict[str, int]]:
-    """Return the rows that show a machine as it should be, and for the training split why others do not."""
-    reasons = {"not running, or still in warm-up": ~frame.running}
+def _healthy(data: Datasets, *, settle_readings: int) -> Bools:
+    """Return the rows that show a machine as it should be, as far as the data tells.
+
+    That is without a label, past the time in which averages still remember one, and not about to fail: wear is
+    no anomaly by its label, but it is not what normal should be measured by.
+    """
+    healthy = np.ones(len(data.batch), dtype=bool)
     if data.anomaly is not None:
-        reasons["labelled anomalous"] = data.anomaly
-    used = np.ones(len(data.batch), dtype=bool)
-    excluded = {"given twice": data.duplicates} if data.duplicates else {}
-    for reason, rows in reasons.items():
-        hit = used & rows
-        excluded[reason] = int((hit & (data.split == 0)).sum())
-        used &= ~rows
-    return used, excluded
+        row = np.arange(healthy.size)
+        # rows are ordered by machine, then time; an anomaly before a machine's first row is another machine's
+        first = _first_rows(data.batch.machine)
+        last = np.maximum.accumulate(np.where(data.anomaly, row, -1))
+        healthy &= (last < first) | (row - last > settle_readings)
+    if data.hours_to_failure is not None:
+        healthy &= data.hours_to_failure > HEALTHY_HOURS
+    return healthy
 
 
-def _demand(rows: int, least: int, file: str, excluded: dict[str, int]) -> None:
+def _first_rows(machine: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+    """Return for each row the first row of its machine; the rows of a machine follow each other."""
+    begins = np.append(True, machine[1:] != machine[:-1])
+    return np.maximum.accumulate(np.where(begins, np.arange(machine.size), 0))
+
+
+def _demand(rows: int, least: int, *, of: int, what: str) -> None:
     if rows < least:
-        left_out = ", ".join(f"{count} {reason}" for reason, count in excluded.items()) or "none"
         raise UsageError(
-            f"anomaly: {rows} usable rows in {file} are too few, {least} are needed (left out of training: "
-            f"{left_out}); give more days or more machines"
+            f"anomaly: {rows} {what} of {of} rows are too few, {least} are needed; give more days or more machines"
         )
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.metadata import version
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +14,8 @@ from runtime.manifest import Span
 # called with what is being done and the share of it that is done, in [0, 1]
 Progress = Callable[[str, float], None]
 
-_LIBRARIES = ("scikit-learn", "onnx", "onnxruntime", "numpy")
+METRICS: Final = "metrics.json"
+_LIBRARIES: Final = ("scikit-learn", "onnx", "onnxruntime", "numpy")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -22,7 +22,7 @@ from runtime.inference import (
     OnnxForest,
     RiskDocument,
 )
-from trainer.candidate import Candidate, Progress, span_of
+from trainer.candidate import METRICS, Candidate, Progress, span_of
 from trainer.datasets import Datasets
 from trainer.export import export_random_forest
 
@@ -105,13 +105,13 @@ def train_maintenance(data: Datasets, frame: FeatureFrame, *, plant: Plant, seed
         files={
             GRAPH: graph,
             DOCUMENT: document.model_dump_json().encode(),
-            "metrics.json": json.dumps({"recommendation": metrics}, indent=2).encode(),
+            METRICS: json.dumps({"recommendation": metrics}, indent=2).encode(),
         },
         metrics=metrics,
         trained_on=span_of(data.batch.timestamps[train]),
         rows_used=rows.size,
         rows_excluded={
-            **({"given twice": data.duplicates} if data.duplicates else {}),
+            "given twice": data.duplicates,
             "without slow averages yet": int((~usable & (data.split == 0)).sum()),
             "left out as nearly repeating others": int(train.sum()) - rows.size,
         },

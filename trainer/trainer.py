@@ -15,12 +15,11 @@ from runtime.manifest import Manifest, version_id
 from runtime.plants import load_plant
 from runtime.repository import ModelRepository
 from trainer.anomaly import train_anomaly
-from trainer.candidate import Candidate, Progress, libraries, no_progress
+from trainer.candidate import METRICS, Candidate, Progress, libraries, no_progress
 from trainer.datasets import Datasets
 from trainer.gate import Verdict, verdict
 from trainer.maintenance import train_maintenance
 
-METRICS: Final = "metrics.json"
 _TRAINERS: Final = {ANOMALY: train_anomaly, MAINTENANCE: train_maintenance}
 FAMILIES: Final = tuple(_TRAINERS)
 
@@ -107,7 +106,8 @@ def train_models(
     sections = [json.loads(candidate.files[METRICS]) for candidate in candidates]
     metrics: dict[str, dict[str, float | None]] = {k: v for section in sections for k, v in section.items()}
     _merge_metrics(repository, metrics)
-    return TrainingReport(trained=tuple(trained), metrics=metrics, notes=data.notes)
+    notes = (*data.notes, *(note for candidate in candidates for note in candidate.notes))
+    return TrainingReport(trained=tuple(trained), metrics=metrics, notes=notes)
 
 
 def _demand_known(families: Sequence[str]) -> None:

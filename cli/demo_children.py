@@ -1,0 +1,57 @@
+"""The processes of a demo run: their command lines, their environment, and how to tell that they are ready."""
+
+import json
+import os
+import sys
+import urllib.request
+from collections.abc import Mapping
+from http.client import HTTPException
+from pathlib import Path
+from typing import Any, Final
+
+from pydantic import SecretStr
+
+from runtime.settings import PREFIX, KafkaSettings, Settings
+
+_ROOT: Final = Path(__file__).resolve().parent.parent
+_ANSWER_SECONDS: Final = 1.0
+
+
+def python_module(module: str, *arguments: str) -> list[str]:
+    """The command that runs a module of ours with this Python, from a checkout as well as installed."""
+    return [sys.executable, "-m", module, *arguments]
+
+
+def environment(settings: Settings, kafka: KafkaSettings, *, web_port: int) -> dict[str, str]:
+    """Our environment with the demo's broker in it.
+
+    Every Kafka setting is stated, so that neither the user's variables nor a .env file lead a child to another broker.
+    """
+    own = dict(os.environ)
+    for name in KafkaSettings.model_fields:
+        value = getattr(kafka, name)
+        plain = value.get_secret_value() if isinstance(value, SecretStr) else value
+        own[f"{PREFIX}KAFKA__{name.upper()}"] = "" if plain is None else str(plain)
+    own |= {
+        f"{PREFIX}PROCESSOR__WEB_HOST": "127.0.0.1",
+        f"{PREFIX}PROCESSOR__WEB_PORT": str(web_port),
+        f"{PREFIX}PROCESSOR__STATUS_SECONDS": "1.0",
+        f"{PREFIX}PROCESSOR__PUBLISH_SCORES": "true",
+        f"{PREFIX}MODEL_PATH": settings.model_path,
+        "PYTHONPATH": os.pathsep.join([str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]),
+        "PYTHONUNBUFFERED": "1",
+    }
+    own.pop("MODEL_PATH", None)  # two names of one setting: ours is to count
+    return own
+
+
+def health(web_port: int) -> Mapping[str, Any]:
+    """What the processor says of its health; nothing while it does not answer."""
+    try:
+        with urllib.request.urlopen(
+            f"http://127.0.0.1:{web_port}/healthz", timeout=_ANSWER_SECONDS
+        ) as answer:
+            found: Mapping[str, Any] = json.load(answer)
+            return found
+    except (OSError, ValueError, HTTPException):
+        return {}

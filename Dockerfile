@@ -9,7 +9,7 @@ WORKDIR /src
 
 # dependencies first: they change less often than our code, and their layer is the large one
 COPY requirements.txt ./
-RUN pip install --require-hashes -r requirements.txt
+RUN pip install --require-hashes --only-binary :all: -r requirements.txt
 
 COPY pyproject.toml README.md LICENSE ./
 COPY schemas schemas

@@ -3,10 +3,16 @@ SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
 
-PYTHON ?= $(shell command -v python3.11 || command -v python3.12 || command -v python3.13 || echo python3)
+# the first that really runs: a version manager may have names for versions that are not there
+PYTHON ?= $(or $(shell for each in python3.11 python3.12 python3.13 python3; do \
+	$$each -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$each && break; done),python3)
 VENV := .venv
 BIN := $(VENV)/bin
-STAMP := $(VENV)/.set-up
+RUN := $(VENV)/.ready-to-run
+DEV := $(VENV)/.ready-to-test
+# --no-compile: Python compiles what is imported when it is; all of it beforehand takes a minute
+INSTALL = install() { if command -v uv >/dev/null; then uv pip install --quiet --python $(BIN)/python "$$@"; \
+	else $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-compile "$$@"; fi; }; install
 
 DURATION ?= 60
 BROKER ?= tansu
@@ -21,33 +27,40 @@ help: ## show this overview
 	@echo "  DURATION=$(DURATION) seconds, BROKER=$(BROKER) (or kafka), REPORT=file.json: for make demo"
 	@echo "  ARGS=\"-k alerts\": for make test; JOBS=$(JOBS): test processes"
 
-setup: $(STAMP) ## make the virtual environment with all that is locked (again when a lock file changes)
+setup: $(DEV) ## make the virtual environment with all that is locked (again when a lock file changes)
 
-$(STAMP): requirements-dev.txt pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-		{ echo "Nexova needs Python 3.11 or newer and $(PYTHON) is not; install one, or make $@ PYTHON=/path/to/python" >&2; exit 1; }
-	@echo "setting up $(VENV) (once, a minute or two)"
+# what runs, and the project itself; enough for the demo
+$(RUN): requirements.txt pyproject.toml
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo \
+		"Nexova needs Python 3.11 or newer and $(PYTHON) is not; install one, or say which: make PYTHON=/path/to/it" >&2; \
+		exit 1; }
+	@echo "setting up $(VENV) (once, about a minute)" >&2
 	@if command -v uv >/dev/null; then \
 		test -x $(BIN)/python || uv venv --quiet --python "$(PYTHON)" $(VENV); \
-		uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements-dev.txt; \
-		uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .; \
 	else \
 		test -x $(BIN)/pip || $(PYTHON) -m venv $(VENV); \
-		$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements-dev.txt; \
-		$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .; \
 	fi
+	@$(INSTALL) --require-hashes -r requirements.txt
+	@$(INSTALL) --no-deps --no-build-isolation --editable .
 	@touch $@
 
-demo: setup ## watch machines being produced, scored, alerted on and advised, for DURATION seconds
+# and what checks
+$(DEV): requirements-dev.txt $(RUN)
+	@echo "adding the tools that test and check" >&2
+	@$(INSTALL) --require-hashes -r requirements-dev.txt
+	@touch $@
+
+demo: $(RUN) ## watch machines being produced, scored, alerted on and advised, for DURATION seconds
 	@$(BIN)/nexova demo --duration $(DURATION) --broker $(BROKER) $(if $(REPORT),--report "$(REPORT)")
 
 test: setup ## run all tests, on both brokers
-	@$(BIN)/pytest -n $(JOBS) $(ARGS)
+	@$(BIN)/pytest -n $(JOBS) --dist loadscope $(ARGS)
 
 check: setup ## run ruff, mypy and import-linter
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
+	@$(BIN)/mypy --explicit-package-bases tests
 	@$(BIN)/lint-imports
 
 format: setup ## let ruff mend and format the code
@@ -66,8 +79,8 @@ LOCK := pip compile --quiet --universal --python-version 3.11 --generate-hashes 
 	--no-emit-index-url --no-emit-find-links --no-annotate --no-header
 
 lock: ## resolve the locked requirements anew, keeping what still fits (needs uv; ARGS=--upgrade for all)
-	@$(or $(shell command -v uv),$(BIN)/uv) $(LOCK) $(ARGS) pyproject.toml -o requirements.txt
-	@$(or $(shell command -v uv),$(BIN)/uv) $(LOCK) $(ARGS) --constraint requirements.txt --extra dev pyproject.toml -o requirements-dev.txt
+	@$(or $(shell command -v uv),$(BIN)/uv) $(LOCK) $(ARGS) --extra build pyproject.toml -o requirements.txt
+	@$(or $(shell command -v uv),$(BIN)/uv) $(LOCK) $(ARGS) --constraint requirements.txt --extra build --extra dev pyproject.toml -o requirements-dev.txt
 
 clean: ## remove the virtual environment and all caches
 	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -56,9 +56,17 @@ def on_a_terminal() -> bool:
     return sys.stdout.isatty()
 
 
-def stdout() -> Console:
+class Output(Console):
+    """A console that lets its caller decide what it means that the reader has left."""
+
+    def on_broken_pipe(self) -> None:
+        """Rich would end the process with an error."""
+        raise BrokenPipeError
+
+
+def stdout() -> Output:
     """Where results go: colours on a terminal, nothing but text in a pipe, and lines are never cut or broken."""
-    return Console(file=sys.stdout, soft_wrap=True, highlight=False, markup=False, emoji=False)
+    return Output(file=sys.stdout, soft_wrap=True, highlight=False, markup=False, emoji=False)
 
 
 def local_zone() -> tzinfo:

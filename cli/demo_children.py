@@ -22,35 +22,39 @@ def python_module(module: str, *arguments: str) -> list[str]:
     return [sys.executable, "-m", module, *arguments]
 
 
-def environment(settings: Settings, kafka: KafkaSettings, *, web_port: int) -> dict[str, str]:
-    """Our environment with the demo's broker in it.
-
-    Every Kafka setting is stated, so that neither the user's variables nor a .env file lead a child to another broker.
-    """
-    own = dict(os.environ)
-    for name in KafkaSettings.model_fields:
-        value = getattr(kafka, name)
-        plain = value.get_secret_value() if isinstance(value, SecretStr) else value
-        own[f"{PREFIX}KAFKA__{name.upper()}"] = "" if plain is None else str(plain)
-    own |= {
-        f"{PREFIX}PROCESSOR__WEB_HOST": "127.0.0.1",
-        f"{PREFIX}PROCESSOR__WEB_PORT": str(web_port),
-        f"{PREFIX}PROCESSOR__STATUS_SECONDS": "1.0",
-        f"{PREFIX}PROCESSOR__PUBLISH_SCORES": "true",
-        f"{PREFIX}MODEL_PATH": settings.model_path,
+def base_environment(settings: Settings) -> dict[str, str]:
+    """Our environment, with our packages to be found and the settings' model repository in it."""
+    own = dict(os.environ) | {
         "PYTHONPATH": os.pathsep.join([str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]),
         "PYTHONUNBUFFERED": "1",
+        f"{PREFIX}MODEL_PATH": settings.model_path,
     }
     own.pop("MODEL_PATH", None)  # two names of one setting: ours is to count
     return own
 
 
+def processor_environment(base: Mapping[str, str], kafka: KafkaSettings, *, web_port: int) -> dict[str, str]:
+    """`base` with the demo's broker in it.
+
+    Every Kafka setting is stated, so that neither the user's variables nor a .env file lead to another broker.
+    """
+    own = dict(base)
+    for name in KafkaSettings.model_fields:
+        value = getattr(kafka, name)
+        plain = value.get_secret_value() if isinstance(value, SecretStr) else value
+        own[f"{PREFIX}KAFKA__{name.upper()}"] = "" if plain is None else str(plain)
+    return own | {
+        f"{PREFIX}PROCESSOR__WEB_HOST": "127.0.0.1",
+        f"{PREFIX}PROCESSOR__WEB_PORT": str(web_port),
+        f"{PREFIX}PROCESSOR__STATUS_SECONDS": "1.0",
+        f"{PREFIX}PROCESSOR__PUBLISH_SCORES": "true",
+    }
+
+
 def health(web_port: int) -> Mapping[str, Any]:
     """What the processor says of its health; nothing while it does not answer."""
     try:
-        with urllib.request.urlopen(
-            f"http://127.0.0.1:{web_port}/healthz", timeout=_ANSWER_SECONDS
-        ) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{web_port}/healthz", timeout=_ANSWER_SECONDS) as answer:
             found: Mapping[str, Any] = json.load(answer)
             return found
     except (OSError, ValueError, HTTPException):

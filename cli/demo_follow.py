@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from typing import Final
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, TopicPartition
+from confluent_kafka.admin import AdminClient, OffsetSpec
 
 from cli.demo_tally import TOPICS, Tally
 from runtime.errors import BrokerUnavailable, FailureError
-from runtime.kafka import consumer_config, partitions_of
+from runtime.kafka import client_config, consumer_config, partitions_of
 from runtime.settings import KafkaSettings
 from schemas.topics import CATALOGUE
 
@@ -24,6 +25,7 @@ class Follower:
     """Feeds a tally with all messages of the output topics, from their beginnings."""
 
     consumer: Consumer
+    admin: AdminClient
     tally: Tally
     partitions: Sequence[TopicPartition]
 
@@ -50,13 +52,11 @@ class Follower:
             BrokerUnavailable: the broker did not give all of it in time.
         """
         deadline = time.monotonic() + timeout_seconds
-        ends = {
-            (one.topic, one.partition): self.consumer.get_watermark_offsets(one, timeout=_ANSWER_SECONDS)[1]
-            for one in self.partitions
-        }
+        latest = {one: OffsetSpec.latest() for one in self.partitions}
+        found = self.admin.list_offsets(latest, request_timeout=_ANSWER_SECONDS)
+        ends = {(one.topic, one.partition): future.result().offset for one, future in found.items()}
         while any(
-            ends[one.topic, one.partition] > max(0, one.offset)
-            for one in self.consumer.position(list(self.partitions))
+            ends[one.topic, one.partition] > max(0, one.offset) for one in self.consumer.position(list(self.partitions))
         ):
             self.poll(0.1)
             if time.monotonic() > deadline:
@@ -76,7 +76,7 @@ def following(kafka: KafkaSettings, tally: Tally) -> Iterator[Follower]:
     consumer = Consumer(consumer_config(kafka) | {"fetch.wait.max.ms": 50})
     try:
         consumer.assign(partitions)
-        yield Follower(consumer, tally, partitions)
+        yield Follower(consumer, AdminClient(client_config(kafka)), tally, partitions)
     finally:
         consumer.close()
 

@@ -1,7 +1,7 @@
 """How a demo run shows itself: start-up steps as ticks, then the live view; in a pipe a line now and then."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final, Protocol
@@ -20,7 +20,9 @@ _REFRESH_SECONDS: Final = 0.25
 _LINE_SECONDS: Final = 5.0
 _LINE_SECONDS_LATER: Final = 10.0
 _A_WHILE: Final = 60.0
-_NAME_WIDTH: Final = 26
+_NAME_WIDTH: Final = 20
+_HEADING_WIDTH: Final = 10
+_WRONG: Final = frozenset({"missed", "false"})
 
 
 @dataclass(slots=True)
@@ -59,6 +61,9 @@ class Show(Protocol):
 
     def close(self) -> None:
         """Leaves the terminal as it was."""
+
+    def finish(self, lines: Sequence[tuple[str, str]]) -> None:
+        """The run is over, and this came of it: headings and sentences."""
 
 
 @dataclass(slots=True)
@@ -99,6 +104,11 @@ class PlainShow:
 
     def close(self) -> None:
         """Nothing to tidy up."""
+
+    def finish(self, lines: Sequence[tuple[str, str]]) -> None:
+        """A line for each."""
+        for heading, sentence in lines:
+            self._say(f"{heading:<{_HEADING_WIDTH}}{sentence}")
 
     def _say(self, words: str) -> None:
         self.out.print(words)
@@ -157,6 +167,14 @@ class TerminalShow:
             self._live.stop()
             self._live = None
 
+    def finish(self, lines: Sequence[tuple[str, str]]) -> None:
+        """The headings in a column, what went wrong in colour."""
+        self.out.print()
+        for heading, sentence in lines:
+            style = "yellow" if heading in _WRONG else "dim"
+            text = Text.assemble(" ", (f"{heading:<{_HEADING_WIDTH}}", style), sentence)
+            self.out.print(text, soft_wrap=True)
+
 
 @dataclass(slots=True)
 class _Steps:
@@ -183,4 +201,3 @@ def _figures(seen: Snapshot) -> str:
         f"{seen.scored:,} readings scored, {seen.per_second:,.0f}/s{latency}, {seen.alerts_open} alerts open, "
         f"{seen.faults_alerted} of {seen.faults_begun} faults alerted, {seen.dead_letters} dead letters{left}"
     )
-

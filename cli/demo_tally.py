@@ -37,7 +37,8 @@ class MachineNow:
 class Tally:
     """Counts messages as they come. `live_from`: when the live phase began, epoch seconds; None before.
 
-    power: the sensor whose value is the machine's power, if the plant has one.
+    power: the sensor whose value is the machine's power, if the plant has one. changes: alerts as they were when
+    they opened, began again, or were resolved.
     """
 
     power: str | None = None
@@ -52,7 +53,9 @@ class Tally:
     advice: dict[str, Recommendation] = field(default_factory=dict)
     openings: list[Opening] = field(default_factory=list)
     latencies: "array[float]" = field(default_factory=lambda: array("d"))
+    changes: list[Alert] = field(default_factory=list)
     unnamed_alerts: int = 0
+    _scored_span: tuple[float, float] | None = None
     _open: dict[str, Opening] = field(default_factory=dict)
     _take: dict[str, Callable[[bytes, bytes, float], None]] = field(init=False)
     _score: Any = field(init=False)
@@ -82,6 +85,11 @@ class Tally:
         """Alerts whose last word is that they are over."""
         return sum(alert.state == "resolved" for alert in self.alerts.values())
 
+    def scoring_rate(self) -> float | None:
+        """Readings a second between the first and the last score, by Kafka's timestamps; None below two scores."""
+        first, last = self._scored_span or (0.0, 0.0)
+        return (self.readings_scored - 1) / (last - first) if last > first else None
+
     def open_alerts(self, machine_id: str | None = None) -> list[Alert]:
         """Alerts that are open now, the gravest and newest first."""
         order: dict[Severity, int] = {"critical": 0, "warning": 1, "info": 2}
@@ -95,6 +103,8 @@ class Tally:
     def _take_score(self, _: bytes, value: bytes, written_at: float) -> None:
         score = self._score.decode(value)
         self.readings_scored += 1
+        first, last = self._scored_span or (written_at, written_at)
+        self._scored_span = (min(first, written_at), max(last, written_at))
         at = score.timestamp.timestamp()
         if self.live_from is not None and at >= self.live_from:
             self.live_readings += 1
@@ -113,6 +123,7 @@ class Tally:
             opening = self._open.pop(alert.alert_id, None)
             if opening is not None:
                 opening.until = at
+                self.changes.append(alert)
         elif alert.alert_id not in self._open:
             opening = Opening(
                 alert_id=alert.alert_id,
@@ -124,6 +135,7 @@ class Tally:
             )
             self._open[alert.alert_id] = opening
             self.openings.append(opening)
+            self.changes.append(alert)
 
     def _take_recommendation(self, _: bytes, value: bytes, __: float) -> None:
         advice = Recommendation.model_validate_json(value)

@@ -15,6 +15,7 @@ to first alert    from the start of the first injected fault until the publicati
                   opening that an injected fault explains
 """
 
+import math
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from typing import Final
@@ -98,7 +99,8 @@ def percentile(values: Collection[float], share: float) -> float | None:
     if not values:
         return None
     ordered = sorted(values)
-    return ordered[min(len(ordered) - 1, max(0, round(share * len(ordered) + 0.5) - 1))]
+    # a hair less, because 0.99 * 100 is more than 99 in floating point
+    return ordered[max(0, math.ceil(share * len(ordered) - 1e-9) - 1)]
 
 
 def _explained(opening: Opening, faults: list[InjectedFault], grace: float) -> bool:

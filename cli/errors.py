@@ -21,7 +21,8 @@ def reported(work: Callable[[], Any]) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
-        return _reader_left()
+        reader_left()
+        return 0
     except typer.Abort:
         return INTERRUPTED
     except typer.TyperException as error:
@@ -31,10 +32,9 @@ def reported(work: Callable[[], Any]) -> int:
     return code if isinstance(code, int) else 0
 
 
-def _reader_left() -> int:
+def reader_left() -> None:
     """`nexova tail … | head` has seen enough: no error, and nothing left to say when Python ends."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return 0
 
 
 def _misused(error: typer.TyperException) -> int:

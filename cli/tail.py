@@ -11,7 +11,7 @@ import typer
 from pydantic import ValidationError
 
 from cli import console
-from cli.errors import say
+from cli.errors import reader_left, say
 from cli.follow import Record, read_topic
 from cli.tail_lines import KINDS, Kind
 from runtime.kafka import wait_for_broker
@@ -75,8 +75,11 @@ def tail(
         ending = "; Ctrl-C ends" if goes_on else ""
         say(f"{reader.kind.topic.name}, times in {console.zone_name(zone)}{ending}")
     found = read_topic(settings.kafka, reader.kind.topic, decode=reader, from_start=from_start, follow=goes_on)
-    for record, message in islice(found, limit):
-        show(record, message)
+    try:
+        for record, message in islice(found, limit):
+            show(record, message)
+    except BrokenPipeError:
+        reader_left()
     if reader.unreadable:
         say(f"{reader.unreadable} messages of {reader.kind.topic.name} could not be read and were left out")
 

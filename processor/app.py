@@ -98,7 +98,7 @@ class Worker:
         async def readings(stream: Any) -> None:
             async for event in stream.noack().events():
                 try:
-                    self._process(event.message.partition, event.value)
+                    await self._process(event.message.partition, event.value)
                 except Exception as error:
                     # going on would commit past what was not processed: the orchestrator is to restart us
                     LOGGER.exception("a batch of partition %d could not be processed", event.message.partition)
@@ -106,12 +106,19 @@ class Worker:
                     return
                 await asyncio.sleep(0)  # timers, heartbeats and pages get their turn
 
-    def _process(self, partition: int, fetched: FetchedRecords) -> None:
-        if fetched.epoch != consumer_of(self.app).epoch:
-            return  # fetched before a rebalance; the records are fetched again
+    async def _process(self, partition: int, fetched: FetchedRecords) -> None:
+        consumer = consumer_of(self.app)
+        started, committed = consumer.started_at(partition, topic=READINGS)
+        if not started or not self._ready:
+            return  # left over from before a rebalance; the records are fetched again
         if partition not in self.pipeline.partitions:
-            held = self.pipeline.adopt(partition, self.checkpoints.records_of(partition))
+            held = self.pipeline.adopt(partition, self.checkpoints.records_of(partition), next_offset=committed)
             LOGGER.info("partition %d: %d machines restored", partition, len(held.state.ids))
+        missing = self.pipeline.missing_before(partition, fetched.records)
+        if missing is not None:
+            LOGGER.info("partition %d: reading again from offset %d", partition, missing)
+            await consumer.read_again(partition, missing, topic=READINGS)
+            return
         self.pipeline.process(partition, fetched.records)
         self._records_done += len(fetched.records)
 

@@ -37,11 +37,13 @@ class Partition:
     """What the worker holds of one partition of readings.
 
     next_offset: of the first record not yet processed. heard_at: wall clock, epoch s, of the last record.
+    gap: (next_offset, first offset of a fetch) that did not fit together, and is being read again.
     """
 
     state: FleetState
     heard_at: float
     next_offset: int | None = None
+    gap: tuple[int, int] | None = None
     statuses_due: set[int] = field(default_factory=set)
     statuses_sent_at: float = float("-inf")
 
@@ -70,17 +72,32 @@ class Pipeline:
         self._decoder = ReadingDecoder(plant.sensor_names)
         self._encode = msgspec.json.Encoder().encode
 
-    def adopt(self, partition: int, records: list[bytes]) -> Partition:
-        """Takes over a partition with the state that its changelog records hold."""
+    def adopt(self, partition: int, records: list[bytes], *, next_offset: int | None) -> Partition:
+        """Takes over a partition with the state that its changelog records hold, to go on at `next_offset`."""
         state = FleetState(self.plant)
         for record in records:
             state.restore(record)
-        self.partitions[partition] = Partition(state=state, heard_at=self._clock())
+        self.partitions[partition] = Partition(state=state, heard_at=self._clock(), next_offset=next_offset)
         return self.partitions[partition]
 
     def drop(self) -> None:
         """Forgets all partitions; what was not saved will be read again."""
         self.partitions.clear()
+
+    def missing_before(self, partition: int, records: list[ConsumerRecord]) -> int | None:
+        """The offset to read again from when `records` do not follow what was processed last; None when they do.
+
+        A fetch of before a rebalance may arrive after it, ahead of records that were not saved; were it processed,
+        these would be taken for replayed ones. An offset that is missing for good (a transaction's marker) leads to
+        the same gap when it is read again, and is then believed.
+        """
+        held = self.partitions[partition]
+        first = records[0].offset
+        if held.next_offset is None or first <= held.next_offset or held.gap == (held.next_offset, first):
+            held.gap = None
+            return None
+        held.gap = (held.next_offset, first)
+        return held.next_offset
 
     def process(self, partition: int, records: list[ConsumerRecord]) -> None:
         """Processes consecutive records of a partition that was adopted; messages are queued, not yet flushed."""
@@ -99,7 +116,7 @@ class Pipeline:
         assessment = assess(decoded.batch, state=held.state, models=self.models, plant=self.plant)
         held.state = assessment.state
         held.statuses_due.update(held.state.slots_of(decoded.batch.machine_ids).tolist())
-        held.next_offset = records[-1].offset + 1
+        held.next_offset = max(held.next_offset or 0, records[-1].offset + 1)
         self._send(partition, assessment, records)
         self._count(decoded, assessment)
         self._metrics.batch_duration.observe(time.perf_counter() - started)

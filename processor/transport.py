@@ -21,13 +21,11 @@ Records = list[ConsumerRecord]
 class Fetch:
     """Looks like one record to Faust, and carries consecutive records of one partition.
 
-    `offset` and `timestamp` are the last record's. `epoch` tells fetches of before a rebalance from those after:
-    one of before must not be processed any more, because its records will be fetched again.
+    `offset` and `timestamp` are the last record's.
     """
 
     __slots__ = (
         "checksum",
-        "epoch",
         "headers",
         "key",
         "offset",
@@ -40,7 +38,7 @@ class Fetch:
         "value",
     )
 
-    def __init__(self, records: Records, epoch: int) -> None:
+    def __init__(self, records: Records) -> None:
         last = records[-1]
         self.topic = last.topic
         self.partition = last.partition
@@ -49,21 +47,19 @@ class Fetch:
         self.timestamp_type = last.timestamp_type
         self.headers: tuple[Any, ...] = ()
         self.key = None
-        self.value = FetchedRecords(records, epoch)
+        self.value = FetchedRecords(records)
         self.checksum = None
         self.serialized_key_size = 0
         self.serialized_value_size = sum(record.serialized_value_size for record in records)
-        self.epoch = epoch
 
 
 class FetchedRecords:
     """The value of a `Fetch`: opaque to Faust's codecs."""
 
-    __slots__ = ("epoch", "records")
+    __slots__ = ("records",)
 
-    def __init__(self, records: Records, epoch: int) -> None:
+    def __init__(self, records: Records) -> None:
         self.records = records
-        self.epoch = epoch
 
 
 class FetchSchema(faust.Schema[None, FetchedRecords]):
@@ -88,6 +84,7 @@ class BatchConsumer(driver.Consumer):
         super().__init__(*args, **kwargs)
         self.epoch = 0
         self._safe: dict[TP, int] = {}
+        self._sought: dict[TP, int | None] = {}
 
     def checkpoint(self, offsets: Mapping[int, int], *, topic: str) -> None:
         """Declares that all records of `topic` before these offsets, by partition, are done for good."""
@@ -96,6 +93,18 @@ class BatchConsumer(driver.Consumer):
             self._safe[tp] = next_offset
             # the commit loop looks only at partitions with an entry here
             self._acked[tp]
+
+    def started_at(self, partition: int, *, topic: str) -> tuple[bool, int | None]:
+        """Whether reading of an assigned partition has begun, and the committed offset at which it did (or None).
+
+        An event that comes before is left over from an earlier assignment: its records are fetched again.
+        """
+        tp = TP(topic, partition)
+        return tp in self._sought, self._sought.get(tp)
+
+    async def read_again(self, partition: int, offset: int, *, topic: str) -> None:
+        """Goes on reading a partition at `offset`."""
+        await self.seek(TP(topic, partition), offset)
 
     def lag(self, positions: Mapping[int, int], *, topic: str) -> dict[int, int]:
         """Records behind the end of each partition of `positions` (next offset to process)."""
@@ -107,17 +116,21 @@ class BatchConsumer(driver.Consumer):
         return lags
 
     async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> Any:  # noqa: ASYNC109
-        epoch = self.epoch  # of before the call: a rebalance while it waits makes its records stale
         fetched = await super()._getmany(active_partitions=active_partitions, timeout=timeout)
         size = self.transport.batch_records
         return {
             tp: (
-                [Fetch(records[i : i + size], epoch) for i in range(0, len(records), size)]
+                [Fetch(records[i : i + size]) for i in range(0, len(records), size)]
                 if records and tp.topic in self.transport.batch_topics
                 else records
             )
             for tp, records in fetched.items()
         }
+
+    async def perform_seek(self) -> None:
+        """Begins to read the assigned partitions where their commits stand."""
+        await super().perform_seek()
+        self._sought = {tp: self._committed_offset[tp] for tp in self.assignment()}
 
     def _new_offset(self, tp: TP) -> int | None:
         if tp.topic in self.transport.batch_topics:
@@ -134,6 +147,7 @@ class BatchConsumer(driver.Consumer):
         """Lets the processor make its last checkpoint, then forgets what was safe."""
         await self.transport.before_revoke()
         self.epoch += 1
+        self._sought = {}
         await super().on_partitions_revoked(revoked)
         for tp in revoked:
             self._safe.pop(tp, None)

@@ -46,8 +46,8 @@ class Physics:
 
 
 _BEARING: Final = Component(name="bearing", vibration_share=0.95, power_share=0.03, temperature_kelvin=2.5)
-_DRIVE: Final = Component(name="drive", vibration_share=0.85, power_share=0.06, temperature_kelvin=3.0)
-_COOLING: Final = Component(name="cooling", vibration_share=0.80, power_share=0.04, temperature_kelvin=5.0)
+_DRIVE: Final = Component(name="drive", vibration_share=0.95, power_share=0.06, temperature_kelvin=3.0)
+_COOLING: Final = Component(name="cooling", vibration_share=0.95, power_share=0.04, temperature_kelvin=5.0)
 
 _GENERAL: Final = Physics(
     week="three_shifts",

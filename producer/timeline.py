@@ -165,9 +165,9 @@ class MachineTimeline:
             value = self._hall(at.seconds) + at.heat / own.base_load * (own.temperature_rise + worn)
             spread = np.full(len(value), 0.35)
         elif quantity == "vibration":
-            # vibrations of several sources add by their squares
-            worn = 1.0 + np.sqrt(at.wear**2 @ np.array([part.vibration_share for part in parts]) ** 2)
-            value = np.where(at.running, 0.75 + 0.25 * at.load / own.base_load, np.where(at.idle, 0.3, 0.01))
+            # the worst part drowns the others
+            worn = 1.0 + (at.wear * np.array([part.vibration_share for part in parts])).max(axis=1)
+            value = np.where(at.running, 0.85 + 0.15 * at.load / own.base_load, np.where(at.idle, 0.3, 0.01))
             value = own.vibration * value * worn
             spread = own.vibration * np.where(at.running, 0.045, np.where(at.idle, 0.02, 0.001))
         elif quantity == "production":

@@ -47,9 +47,7 @@ class AnomalyDocument(_Document):
 
     kind: Literal["isolation_forest"] = "isolation_forest"
     path_length_scale: Annotated[float, Field(gt=0, description="c(rows a tree was grown on)")]
-    false_alarm_rate: Annotated[
-        float, Field(gt=0, lt=0.5, description="share of normal readings from 0.5 on")
-    ]
+    false_alarm_rate: Annotated[float, Field(gt=0, lt=0.5, description="share of normal readings from 0.5 on")]
     knots_raw: Annotated[tuple[float, ...], Field(min_length=2, description="rising")]
     knots_score: Annotated[tuple[float, ...], Field(min_length=2, description="rising, in [0, 1]")]
 
@@ -67,9 +65,7 @@ class RiskDocument(_Document):
     """model.json of a risk forest: what its levels mean in hours to failure."""
 
     kind: Literal["random_forest"] = "random_forest"
-    anchors: Annotated[
-        tuple[tuple[float, float], ...], Field(description="(hours to failure, risk), hours falling")
-    ]
+    anchors: Annotated[tuple[tuple[float, float], ...], Field(description="(hours to failure, risk), hours falling")]
 
 
 class OnnxForest:
@@ -88,9 +84,7 @@ class OnnxForest:
             self._session = onnxruntime.InferenceSession(graph, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # the runtime's own errors share no base
             detail = " ".join(str(error).split())[:200]
-            raise ModelDamaged(
-                f"{source}: ONNX Runtime cannot read {GRAPH}: {detail}; train again"
-            ) from error
+            raise ModelDamaged(f"{source}: ONNX Runtime cannot read {GRAPH}: {detail}; train again") from error
         inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
         shapes = [list(port.shape[1:]) for port in (*inputs, *outputs)]
         if shapes != [[n_features], [1]]:
@@ -212,9 +206,7 @@ def _last_good(
             problems.append(error.message)
             continue
         if version != standing[-1]:
-            problems.append(
-                f"model {name}: {version} runs in the place of {standing[-1]} until that is repaired"
-            )
+            problems.append(f"model {name}: {version} runs in the place of {standing[-1]} until that is repaired")
         return model
     return None
 

@@ -8,9 +8,7 @@ from runtime.manifest import Manifest, Promotion, champions
 _LOWER_IS_BETTER = frozenset({"rmse", "mae", "mape"})
 
 
-def render_registry(
-    manifests: Iterable[Manifest], log: Sequence[Promotion], *, damaged: Sequence[str] = ()
-) -> str:
+def render_registry(manifests: Iterable[Manifest], log: Sequence[Promotion], *, damaged: Sequence[str] = ()) -> str:
     """Write the page in Markdown; `damaged` are the complaints of versions whose manifest cannot be read."""
     by_name: dict[str, list[Manifest]] = {}
     for manifest in manifests:

@@ -183,9 +183,7 @@ class ModelRepository:
     def promote(self, name: str, version: str, *, at: datetime, reason: str) -> Promotion:
         """Make a version the one to run, after verifying it; raises as `load` does."""
         self.load(name, version)
-        return self._record(
-            Promotion(name=name, version=version, at=at, previous=self.current(name), reason=reason)
-        )
+        return self._record(Promotion(name=name, version=version, at=at, previous=self.current(name), reason=reason))
 
     def rollback(self, name: str, *, at: datetime, reason: str) -> Promotion:
         """Return to the version that was promoted before the current one; raises as `load` does."""

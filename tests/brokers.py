@@ -5,9 +5,11 @@ Maven, Docker. Without any, its tests are skipped, and with CI=true they fail.
 """
 
 import fcntl
+import gc
 import os
 import tempfile
 import uuid
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -68,9 +70,15 @@ def running_tansu() -> Iterator[Broker]:
 
 
 @contextmanager
-def running_apache_kafka(*, properties: Mapping[str, str] | None = None) -> Iterator[Broker]:
-    """A real Kafka of one's own, up in about 3 s (a given one is lent to one test at a time, emptied before)."""
+def running_apache_kafka(*, properties: Mapping[str, str] | None = None, shared: bool = False) -> Iterator[Broker]:
+    """A real Kafka of one's own, up in about 3 s.
+
+    One that is given (see above) is lent to one user at a time and emptied before, unless it is to be `shared`.
+    """
     given = os.environ.get(GIVEN)
+    if given and shared:
+        yield Broker(kind="apache", bootstrap_servers=given)
+        return
     if given:
         with _lent(given) as broker:
             yield broker
@@ -101,6 +109,15 @@ def why_java_cannot() -> str | None:
 
 
 def _docker_answers() -> bool:
+    with warnings.catch_warnings():
+        # docker's client leaves its socket open where nobody answers
+        warnings.simplefilter("ignore", ResourceWarning)
+        answers = _ping_docker()
+        gc.collect()
+    return answers
+
+
+def _ping_docker() -> bool:
     try:
         client = docker.from_env(timeout=3)
     except docker.errors.DockerException:

@@ -9,8 +9,14 @@ import os
 from collections.abc import Iterator
 
 import pytest
+from hypothesis import settings
 
 from tests.brokers import Broker, running_apache_kafka, running_tansu
+
+# compiled rules make a first example slow, whatever the rule; `--hypothesis-profile=search` looks for new examples
+settings.register_profile("steady", deadline=None, derandomize=True, database=None)
+settings.register_profile("search", deadline=None, max_examples=1000, print_blob=True)
+settings.load_profile("steady")
 
 _BARE = {"MODEL_PATH", "LOG_LEVEL", "WORKERS", "MAX_RETRIES", "CACHE_TIMEOUT"}
 
@@ -32,7 +38,7 @@ def tansu() -> Iterator[Broker]:
 
 @pytest.fixture(scope="session")
 def apache_kafka() -> Iterator[Broker]:
-    with running_apache_kafka() as broker:
+    with running_apache_kafka(shared=True) as broker:
         yield broker
 
 

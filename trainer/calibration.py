@@ -33,9 +33,9 @@ def calibration_knots(raw: Floats, *, rate: float) -> tuple[Floats, Floats]:
         raise ValueError(message)
     ranked = ordered[int(np.ceil((n + 1) * (1 - rate))) - 1]
     above = ordered[ordered > ranked]
+    spread = max(float(ranked - np.median(ordered)), 1e-6)
     # between two readings, so that the one ranked, and its equals, stay below the flag
-    threshold = (ranked + above[0]) / 2 if above.size else np.nextafter(ranked, np.inf)
-    spread = max(float(threshold - np.median(ordered)), 1e-9)
+    threshold = (ranked + above[0]) / 2 if above.size else ranked + spread / 1000
     # a tail of equal readings has no excess; the score is then a steep step, but still a slope
     beta = max(float(np.mean(above - threshold)) if above.size else 0.0, spread / 100)
 

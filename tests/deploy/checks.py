@@ -11,6 +11,7 @@ import pytest
 from runtime.metrics import MetricSet
 
 ROOT = Path(__file__).parents[2]
+COMPOSE = ROOT / "docker-compose.yml"
 
 
 def missing(tool: str, remedy: str) -> NoReturn:

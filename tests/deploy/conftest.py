@@ -1,8 +1,10 @@
+import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from tests.deploy.checks import debian_program, go_program
+from tests.deploy.checks import COMPOSE, debian_program, go_program, run
 
 
 @pytest.fixture(scope="session")
@@ -13,6 +15,15 @@ def promtool() -> Path:
 @pytest.fixture(scope="session")
 def compose_loader() -> Path:
     return go_program("github.com/compose-spec/compose-go/v2/cmd", "v2.16.2")
+
+
+@pytest.fixture(scope="session")
+def stack(compose_loader: Path) -> dict[str, Any]:
+    """docker-compose.yml as Docker Compose itself reads it."""
+    loaded = run(compose_loader, "-format", "json", COMPOSE)
+    assert loaded.returncode == 0, loaded.stderr
+    document: dict[str, Any] = json.loads(loaded.stdout)
+    return document
 
 
 @pytest.fixture(scope="session")

@@ -10,19 +10,9 @@ import yaml
 
 from runtime.settings import Settings
 from runtime.settings_reference import setting_rows
-from tests.deploy.checks import ROOT, run
+from tests.deploy.checks import COMPOSE, ROOT, run
 
-FILE = ROOT / "docker-compose.yml"
 VARIABLES = {row.variable for row in setting_rows()}
-
-
-@pytest.fixture(scope="module")
-def stack(compose_loader: Path) -> dict[str, Any]:
-    """The stack as Docker Compose itself reads it."""
-    loaded = run(compose_loader, "-format", "json", FILE)
-    assert loaded.returncode == 0, loaded.stderr
-    document: dict[str, Any] = json.loads(loaded.stdout)
-    return document
 
 
 def nexova_commands(service: dict[str, Any]) -> list[list[str]]:
@@ -51,7 +41,7 @@ def test_compose_loads_the_file_and_finds_all_services(stack: dict[str, Any]) ->
 
 def test_the_loader_refuses_a_misspelt_key(compose_loader: Path, tmp_path: Path) -> None:
     misspelt = tmp_path / "docker-compose.yml"
-    misspelt.write_text(FILE.read_text(encoding="utf-8").replace("healthcheck:", "helthcheck:", 1))
+    misspelt.write_text(COMPOSE.read_text(encoding="utf-8").replace("healthcheck:", "helthcheck:", 1))
 
     refused = run(compose_loader, misspelt)
 

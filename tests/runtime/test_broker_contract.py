@@ -1,13 +1,16 @@
 """What we ask of any broker, asked of both; what Tansu cannot do is marked so, and must go on failing."""
 
+import random
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Self
 
 import pytest
+from aiokafka.partitioner import murmur2  # what Faust's producer uses
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin._config import ConfigResource
 from confluent_kafka.cimpl import NewTopic
 
 from runtime.kafka import client_config, consumer_config, create_topics, list_topics, producer_config
@@ -45,8 +48,6 @@ class BrokerContract:
         assert all(turn == list(range(50)) for turn in turns.values())
 
     def test_our_producer_and_fausts_agree_on_the_partition_of_a_machine(self, broker: Broker) -> None:
-        from aiokafka.partitioner import murmur2  # noqa: PLC0415  (the partitioner that Faust's producer uses)
-
         topic = a_topic(broker, partitions=7)
         produce(broker, topic, [(machine.encode(), b"{}") for machine in MACHINES])
         for record in consume(broker, topic, count=len(MACHINES)):
@@ -154,8 +155,6 @@ class TestApacheKafka(BrokerContract):
             yield broker
 
     def test_the_topics_get_the_policies_of_the_catalogue(self, broker: Broker) -> None:
-        from confluent_kafka.admin import ConfigResource  # noqa: PLC0415
-
         catalogue = a_catalogue()
         create_topics(broker.kafka, catalogue)
         admin = AdminClient(client_config(broker.kafka))
@@ -216,8 +215,7 @@ def produce(broker: Broker, topic: str, records: list[tuple[bytes, bytes]], *, t
 
     producer = Producer(producer_config(broker.kafka))
     for key, value in records:
-        when = {} if timestamp is None else {"timestamp": timestamp}
-        producer.produce(topic, key=key, value=value, on_delivery=delivered, **when)
+        producer.produce(topic, key=key, value=value, on_delivery=delivered, timestamp=timestamp or 0)  # 0: now
     assert producer.flush(PATIENCE) == 0
     if refused:
         raise KafkaException(refused[0])
@@ -265,8 +263,6 @@ def partition_of(record: Message) -> int:
 
 def noise(size: int) -> bytes:
     """Bytes that do not compress, so that the limits of the broker are met."""
-    import random  # noqa: PLC0415
-
     return random.Random(size).randbytes(size)
 
 

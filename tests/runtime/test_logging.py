@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from runtime.logging import CHATTY, configure_logging
-from runtime.settings import Settings
+from runtime.settings import load_settings
 
 
 @pytest.fixture(autouse=True)
@@ -98,5 +98,5 @@ def test_warnings_of_python_become_log_records() -> None:
 
 def configured(**settings: str) -> io.StringIO:
     stream = io.StringIO()
-    configure_logging(Settings(_env_file=None, **settings), stream=stream)
+    configure_logging(load_settings(_env_file=None, **settings), stream=stream)
     return stream

@@ -26,7 +26,7 @@ def test_new_normal_readings_cross_half_at_the_stated_rate(rate: float) -> None:
     arrays(
         np.float64,
         st.integers(fewest_normal_readings(0.05), 300),
-        elements=st.one_of(st.floats(0.2, 0.8), st.sampled_from([0.4, 0.5])),
+        elements=st.one_of(st.floats(0.25, 0.75, width=32), st.sampled_from([0.4, 0.5])),
     )
 )
 def test_whatever_the_readings_at_most_the_stated_share_of_them_is_flagged(raw: Floats) -> None:

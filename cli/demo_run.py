@@ -1,0 +1,291 @@
+"""A demo run from the first child to the last: `run_demo` reads like a table of contents."""
+
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from cli.demo_children import base_environment, health, processor_environment, python_module
+from cli.demo_follow import Follower, Meter, following
+from cli.demo_report import Report, make_report
+from cli.demo_show import Show, Step
+from cli.demo_simulation import Simulation
+from cli.demo_snapshot import snapshot
+from cli.demo_stop import Stops
+from cli.demo_tally import Tally
+from core.plant import Plant
+from runtime.apache_kafka import apache_kafka
+from runtime.children import Child, child_process, free_port
+from runtime.embedded import EmbeddedBroker, embedded_broker
+from runtime.errors import ChildEnded, FailureError, NexovaError
+from runtime.kafka import create_topics
+from runtime.plants import load_plant
+from runtime.settings import KafkaSettings, Settings
+
+BROKERS: Final = {"tansu": "Tansu", "kafka": "Apache Kafka"}
+WORK_SECONDS: Final = 600.0
+READY_SECONDS: Final = 90.0
+BACKLOG_SECONDS: Final = 180.0
+DRAIN_SECONDS: Final = 30.0
+END_SECONDS: Final = 15.0
+_POLL_SECONDS: Final = 0.05
+_SETTLE_SECONDS: Final = 0.5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What the user asked for. duration: seconds of the live phase, None: until Ctrl-C; days: of history."""
+
+    broker: str
+    duration: float | None
+    seed: int
+    machines: int
+    days: float
+
+    @property
+    def title(self) -> str:
+        """What the view says above everything."""
+        return f"demo · {self.machines} machines · {BROKERS[self.broker]} · seed {self.seed}"
+
+
+@dataclass(slots=True, kw_only=True)
+class Run:
+    """One run: what the user asked for, who shows it, where logs go, and what ends with it."""
+
+    options: Options
+    plant: Plant
+    show: Show
+    logs: Path
+    children: ExitStack
+    begun_at: float = field(default_factory=time.monotonic)
+
+    @contextmanager
+    def step(self, name: str) -> Iterator[Step]:
+        """A step of the start-up, as long as the block runs."""
+        step = self.show.begin(name)
+        yield step
+        self.show.end(step, step.note)
+
+    def child(self, name: str, command: list[str], environment: dict[str, str], *, grace: float = 1.0) -> Child:
+        """A process that ends with the run at the latest. All are started in the main thread: see runtime.children."""
+        log = self.logs / f"{name}.log"
+        return self.children.enter_context(
+            child_process(f"the {name}", command, log=log, environment=environment, grace_seconds=grace)
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """What works together once all is up."""
+
+    broker: EmbeddedBroker
+    processor: Child
+    simulation: Simulation
+    follower: Follower
+    tally: Tally
+
+    def turn(self) -> None:
+        """Take in what has been published.
+
+        Raises:
+            ChildEnded: the broker or the processor does not run any more.
+            NexovaError: the simulator cannot go on.
+        """
+        self.follower.poll(_POLL_SECONDS)
+        self.broker.check()
+        self.processor.check()
+        self.simulation.check()
+
+    def wait_until_accounted(self, *, timeout_seconds: float) -> None:
+        """Return once every reading that was produced came out again, as a score or a dead letter.
+
+        Raises:
+            FailureError: some did not in time.
+        """
+        deadline = time.monotonic() + timeout_seconds
+        while self.tally.accounted < self.simulation.delivered:
+            self.turn()
+            if time.monotonic() > deadline:
+                missing = self.simulation.delivered - self.tally.accounted
+                raise FailureError(
+                    f"{missing:,} of {self.simulation.delivered:,} readings were neither scored nor dead-lettered "
+                    f"within {timeout_seconds:g} s after the last was produced; look for the reason in processor.log"
+                )
+
+
+def run_demo(options: Options, settings: Settings, *, show: Show, stops: Stops) -> Report:
+    """Run the demo from start to end and return its figures.
+
+    Raises:
+        FailureError: a part failed, or not every reading came out again; the message says where the logs are.
+        UsageError: the plant file is broken, or the plant cannot be simulated.
+    """
+    plant = load_plant(settings.plant_file)
+    with _log_folder() as logs, ExitStack() as children:
+        run = Run(options=options, plant=plant, show=show, logs=logs, children=children)
+        environment = base_environment(settings)
+        # the longest first: models are trained and rules compiled while everything else comes up
+        train = python_module("cli.demo_work", "models", str(options.seed))
+        with run.step("models ready") as models:
+            trainer = run.child("training", train, environment)
+            with run.step("rules compiled") as rules:
+                compiler = run.child("compiler", python_module("cli.demo_work", "compile"), environment)
+                broker = _start_broker(run)
+                kafka = KafkaSettings(bootstrap_servers=broker.bootstrap_servers)
+                simulation = _produce_history(run, kafka)
+                _await_work(compiler, rules)
+            _await_work(trainer, models)
+        processor = _start_processor(run, environment, kafka)
+        tally = Tally(power=_power_sensor(plant))
+        parts = Parts(
+            broker=broker,
+            processor=processor,
+            simulation=simulation,
+            follower=children.enter_context(following(kafka, tally)),
+            tally=tally,
+        )
+        backfill_rate = _work_off_history(run, parts)
+        start_up_seconds = time.monotonic() - run.begun_at
+        _live(run, parts, stops)
+        return make_report(
+            tally,
+            faults=simulation.faults,
+            live=(simulation.live_from, simulation.live_until),
+            grace=simulation.grace_seconds,
+            broker=options.broker,
+            seed=options.seed,
+            produced=simulation.delivered,
+            backfill=simulation.backfilled,
+            bad_messages=simulation.bad_messages,
+            backfill_rate=backfill_rate,
+            start_up_seconds=start_up_seconds,
+        )
+
+
+def _start_broker(run: Run) -> EmbeddedBroker:
+    with run.step("broker up") as step:
+        start = apache_kafka if run.options.broker == "kafka" else embedded_broker
+        broker = run.children.enter_context(start())
+        step.note = f"{BROKERS[run.options.broker]} at {broker.bootstrap_servers}"
+    return broker
+
+
+def _produce_history(run: Run, kafka: KafkaSettings) -> Simulation:
+    with run.step("topics created"):
+        create_topics(kafka)
+    with run.step("history produced") as step:
+        options = run.options
+        simulation = Simulation(run.plant, kafka, machines=options.machines, seed=options.seed, days=options.days)
+        simulation.backfill()
+        step.note = f"{simulation.backfilled:,} readings of {options.days:g} days"
+    return simulation
+
+
+def _await_work(child: Child, step: Step) -> None:
+    """Return when a child has done its work; meanwhile the step's note is the child's last line.
+
+    Raises:
+        ChildEnded: it failed, or did not end in time.
+    """
+    deadline = time.monotonic() + WORK_SECONDS
+    while child.process.poll() is None:
+        if child.log.stat().st_size:
+            step.note = child.last_words()
+        if time.monotonic() > deadline:
+            raise ChildEnded(f"{child.name} has not ended after {WORK_SECONDS:g} s: {child.last_words()}")
+        time.sleep(_POLL_SECONDS)
+    if child.process.returncode != 0:
+        child.check()
+    step.note = child.last_words()
+
+
+def _start_processor(run: Run, environment: dict[str, str], kafka: KafkaSettings) -> Child:
+    with run.step("processor ready") as step:
+        port = free_port()
+        processor = run.child(
+            "processor",
+            # one worker: more would be children of a child, which a kill of ours would not reach
+            python_module("cli.main", "process", "--workers", "1"),
+            processor_environment(environment, kafka, web_port=port),
+            grace=END_SECONDS,
+        )
+        processor.wait_until(lambda: health(port).get("ready") is True, timeout_seconds=READY_SECONDS)
+        step.note = f"process {processor.pid}"
+    return processor
+
+
+def _work_off_history(run: Run, parts: Parts) -> float | None:
+    """Return the readings a second that the processor scored with all of them waiting."""
+    with run.step("history worked off") as step:
+        parts.wait_until_accounted(timeout_seconds=BACKLOG_SECONDS)
+        rate = parts.tally.scoring_rate()
+        step.note = "" if rate is None else f"{rate:,.0f} readings/s"
+    return rate
+
+
+def _live(run: Run, parts: Parts, stops: Stops) -> None:
+    """The live phase, and what is left to do when no more readings come."""
+    simulation, tally = parts.simulation, parts.tally
+    simulation.start(run.options.duration)
+    tally.live_from = simulation.live_from
+    meter = Meter()
+    told = len(tally.changes)
+    stops.expected = run.options.duration is None
+    with run.show.live():
+        while not stops.asked and not simulation.over():
+            parts.turn()
+            told = _tell_changes(run, tally, told)
+            run.show.update(lambda: snapshot(run.options.title, parts.simulation, tally, meter))
+        stops.expected = False
+        simulation.stop()
+        parts.wait_until_accounted(timeout_seconds=DRAIN_SECONDS)
+        _settle(parts)
+        _tell_changes(run, tally, told)
+        _end(parts.processor)
+
+
+def _tell_changes(run: Run, tally: Tally, told: int) -> int:
+    for alert in tally.changes[told:]:
+        run.show.alert(alert)
+    return len(tally.changes)
+
+
+def _settle(parts: Parts) -> None:
+    """Take in what was published together with the last scores."""
+    deadline = time.monotonic() + _SETTLE_SECONDS
+    while time.monotonic() < deadline:
+        parts.turn()
+    parts.follower.to_the_end(timeout_seconds=DRAIN_SECONDS)
+
+
+def _end(processor: Child) -> None:
+    code = processor.end(grace_seconds=END_SECONDS)
+    if code != 0:
+        raise ChildEnded(f"the processor ended with code {code} when it was asked to stop: {processor.last_words()}")
+
+
+def _power_sensor(plant: Plant) -> str | None:
+    index = plant.index_of_role("power")
+    return None if index is None else plant.sensor_names[index]
+
+
+@contextmanager
+def _log_folder() -> Iterator[Path]:
+    """A folder for the children's logs, which stays, and is named, when something fails."""
+    folder = Path(tempfile.mkdtemp(prefix="nexova-demo-"))
+    try:
+        yield folder
+    except NexovaError as error:
+        if any(folder.iterdir()):
+            error.message = f"{error.message}; the logs are in {folder}"
+        raise
+    except Exception:
+        raise
+    except BaseException:  # somebody stopped it: nothing to look into
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    shutil.rmtree(folder, ignore_errors=True)

@@ -1,0 +1,61 @@
+"""From a tally and the simulation to what the live view shows."""
+
+import time
+from typing import Final
+
+from cli.demo_follow import Meter
+from cli.demo_simulation import Simulation
+from cli.demo_tally import MachineNow, Tally
+from cli.demo_truth import outcomes, percentile
+from cli.view import MachineRow, Snapshot
+from producer.faults import InjectedFault
+
+_LATELY: Final = 200
+_ALERTS: Final = 60
+
+
+def snapshot(title: str, simulation: Simulation, tally: Tally, meter: Meter) -> Snapshot:
+    """What is known now."""
+    now = time.time()
+    faults = tuple(fault for fault in simulation.faults if fault.start <= now)
+    found = outcomes(faults, tally.openings, grace=simulation.grace_seconds)
+    latencies = tally.latencies[-_LATELY:]
+    open_alerts = tally.open_alerts()
+    return Snapshot(
+        title=title,
+        seconds_live=max(0.0, now - simulation.live_from),
+        seconds_left=None if simulation.ends_at is None else max(0.0, simulation.ends_at - now),
+        machines=tuple(
+            _row(machine_id, tally.machines.get(machine_id, MachineNow()), tally, faults, now)
+            for machine_id in simulation.machine_ids
+        ),
+        recent=tuple(sorted(tally.alerts.values(), key=lambda alert: alert.opened_at, reverse=True)[:_ALERTS]),
+        produced=simulation.delivered,
+        scored=tally.readings_scored,
+        dead_letters=tally.dead_letters,
+        per_second=meter.rate(tally.readings_scored),
+        latency_p50_ms=_milliseconds(percentile(latencies, 0.50)),
+        latency_p99_ms=_milliseconds(percentile(latencies, 0.99)),
+        alerts_open=len(open_alerts),
+        alerts_resolved=tally.alerts_resolved,
+        faults_begun=len(found),
+        faults_alerted=sum(one.opening is not None for one in found),
+    )
+
+
+def _row(machine_id: str, known: MachineNow, tally: Tally, faults: tuple[InjectedFault, ...], now: float) -> MachineRow:
+    return MachineRow(
+        machine_id=machine_id,
+        condition=known.condition,
+        warm_up=known.warm_up,
+        score=known.score,
+        trend=tuple(known.trend),
+        risk=known.risk,
+        power=known.power,
+        fault=next((fault for fault in faults if fault.machine_id == machine_id and fault.end > now), None),
+        alerts=tuple(tally.open_alerts(machine_id)),
+    )
+
+
+def _milliseconds(seconds: float | None) -> float | None:
+    return None if seconds is None else seconds * 1000.0

@@ -1,0 +1,87 @@
+"""`nexova models`: what is in the model repository, what runs, and what is to run."""
+
+import json
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import typer
+
+from runtime.errors import UsageError
+from runtime.manifest import Promotion
+from runtime.repository import ModelRepository
+from runtime.settings import load_settings
+
+app = typer.Typer(help="Model versions: list, show, promote, roll back, report.", no_args_is_help=True)
+
+Models = Annotated[str | None, typer.Option(help="Model repository: a folder or a URL; default: MODEL_PATH.")]
+Name = Annotated[str, typer.Argument(help="Name of the model, such as anomaly.")]
+Reason = Annotated[str, typer.Option(help="Why, for the registry.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
+
+
+@app.command("list")
+def list_models(*, models: Models = None, as_json: Json = False) -> None:
+    """List every version, oldest first, and which ones run."""
+    repository = _open(models)
+    rows = [
+        {"name": name, "version": version, "runs": version == current}
+        for name in repository.names()
+        for current in [repository.current(name)]
+        for version in repository.versions(name)
+    ]
+    if as_json:
+        typer.echo(json.dumps(rows))
+        return
+    if not rows:
+        typer.echo(f"no models in {repository.root}; nexova train all --data DIR makes the first", err=True)
+    for row in rows:
+        typer.echo(f"{row['name']} {row['version']}{' runs' if row['runs'] else ''}")
+
+
+@app.command()
+def show(
+    name: Name,
+    version: Annotated[str | None, typer.Argument(help="Version; default: the one that runs.")] = None,
+    models: Models = None,
+) -> None:
+    """Print the passport of a version as JSON, after verifying its files."""
+    repository = _open(models)
+    wanted = version or repository.current(name) or next(iter(reversed(repository.versions(name))), "")
+    if not wanted:
+        there = ", ".join(repository.names()) or "no models"
+        raise UsageError(f"model {name} has no version in {repository.root}, which has {there}; name one that is there")
+    manifest = repository.load(name, wanted).manifest
+    document: dict[str, Any] = {"runs": wanted == repository.current(name), **manifest.model_dump(mode="json")}
+    typer.echo(json.dumps(document, indent=2, ensure_ascii=False))
+
+
+@app.command()
+def promote(
+    name: Name,
+    version: Annotated[str, typer.Argument(help="Version that is to run.")],
+    models: Models = None,
+    reason: Reason = "promoted by hand",
+) -> None:
+    """Make a version the one that runs, after verifying its files."""
+    _tell(_open(models).promote(name, version, at=datetime.now(UTC), reason=reason))
+
+
+@app.command()
+def rollback(name: Name, models: Models = None, reason: Reason = "rolled back by hand") -> None:
+    """Return to the version that ran before."""
+    _tell(_open(models).rollback(name, at=datetime.now(UTC), reason=reason))
+
+
+@app.command()
+def report(models: Models = None) -> None:
+    """Print what runs, since when, trained on what, better by how much, and who came before (Markdown)."""
+    typer.echo(_open(models).page(), nl=False)
+
+
+def _open(models: str | None) -> ModelRepository:
+    return ModelRepository(models or load_settings().model_path)
+
+
+def _tell(entry: Promotion) -> None:
+    former = f" in the place of {entry.previous}" if entry.previous else ""
+    typer.echo(f"{entry.name} {entry.version} runs from now on{former}: {entry.reason}")

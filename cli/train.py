@@ -1,0 +1,139 @@
+"""`nexova train`: models from labelled readings; and the quick training that the demo begins with."""
+
+import json
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
+
+from core.plant import Plant
+from runtime.plants import load_plant
+from runtime.repository import ModelRepository
+from runtime.settings import load_settings
+
+if TYPE_CHECKING:
+    from trainer.candidate import Progress as Report
+    from trainer.trainer import TrainingReport
+
+DEMO_DAYS: Final = 30
+DEMO_MACHINES: Final = 8
+
+
+class What(StrEnum):
+    """What can be trained."""
+
+    ANOMALY = "anomaly"
+    MAINTENANCE = "maintenance"
+    ALL = "all"
+
+
+def train(
+    *,
+    data: Annotated[Path, typer.Option(help="Folder with train_data, val_data and test_data (.csv or .parquet).")],
+    what: Annotated[What, typer.Argument(help="Which model.")] = What.ALL,
+    models: Annotated[
+        str | None, typer.Option(help="Model repository: a folder or a URL; default: MODEL_PATH.")
+    ] = None,
+    plant: Annotated[Path | None, typer.Option(help="Plant file, or the name of a shipped plant.")] = None,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="The same seed and data give the same forests.")] = 42,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> None:
+    """Train models on labelled readings, measure them on the untouched test split, and publish them."""
+    # scikit-learn takes its second to load, which no other command should pay
+    from trainer.trainer import FAMILIES, MLModelTrainer  # noqa: PLC0415
+
+    settings = load_settings()
+    with progress_bar() as progress:
+        trainer = MLModelTrainer(
+            data,
+            models or settings.model_path,
+            plant=load_plant(plant or settings.plant_file),
+            seed=seed,
+            progress=progress,
+        )
+        report = trainer.train(FAMILIES if what is What.ALL else (what.value,))
+    _print(report, as_json=as_json)
+
+
+def train_on_the_spot(
+    plant: Plant,
+    models: str | Path,
+    *,
+    seed: int = 42,
+    frequency: str | None = None,
+    progress: "Report | None" = None,
+) -> "TrainingReport":
+    """Train both models on a month of simulated history, in some ten seconds; for a demo without models.
+
+    frequency: time between readings; None: what the plant expects live, but at least a minute.
+    """
+    from producer.generator import IndustrialDataGenerator  # noqa: PLC0415
+    from trainer.candidate import no_progress  # noqa: PLC0415
+    from trainer.datasets import Datasets, Ratio  # noqa: PLC0415
+    from trainer.trainer import train_models  # noqa: PLC0415
+
+    tell = progress or no_progress
+    tell("simulated history", 0.0)
+    generator = IndustrialDataGenerator(seed=seed, plant=plant)
+    interval = frequency or f"{min(max(plant.interval_seconds, 60), 900):g}s"
+    frame = generator.generate_energy_timeseries(DEMO_DAYS, interval, DEMO_MACHINES)
+    tell("simulated history", 1.0)
+    return train_models(
+        # a month is short: the test split must hold some machine's last days
+        Datasets.of_frame(frame, plant=plant, ratio=Ratio(train=0.7, val=0.15, test=0.15)),
+        plant=plant,
+        repository=ModelRepository(models),
+        at=datetime.now(UTC),
+        seed=seed,
+        progress=tell,
+    )
+
+
+@contextmanager
+def progress_bar() -> Iterator["Report"]:
+    """Show progress on a terminal's stderr, one bar a step; in a pipe, nothing."""
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description:20}"), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=console, disable=not sys.stderr.isatty()) as bar:
+        tasks: dict[str, TaskID] = {}
+
+        def show(step: str, share: float) -> None:
+            if step not in tasks:
+                tasks[step] = bar.add_task(step, total=1.0)
+            bar.update(tasks[step], completed=share)
+
+        yield show
+
+
+def _print(report: "TrainingReport", *, as_json: bool) -> None:
+    if as_json:
+        versions = {
+            item.manifest.name: {
+                "version": item.manifest.version,
+                "promoted": item.verdict.promote,
+                "reason": item.verdict.reason,
+                "rows_used": item.manifest.rows_used,
+                "rows_excluded": item.manifest.rows_excluded,
+            }
+            for item in report.trained
+        }
+        typer.echo(json.dumps({"models": versions, "metrics": report.metrics, "notes": report.notes}))
+        return
+    for note in report.notes:
+        typer.echo(f"note: {note}")
+    for item in report.trained:
+        manifest = item.manifest
+        figures = ", ".join(
+            f"{name} {'unknown' if value is None else f'{value:.3f}'}" for name, value in manifest.metrics.items()
+        )
+        excluded = ", ".join(f"{count:,} {reason}" for reason, count in manifest.rows_excluded.items() if count)
+        typer.echo(f"{manifest.name} {manifest.version}: {figures} on the test split")
+        typer.echo(f"  learned from {manifest.rows_used:,} rows; left out: {excluded or 'none'}")
+        typer.echo(f"  {'runs now' if item.verdict.promote else 'does not run yet'}: {item.verdict.reason}")

@@ -1,0 +1,143 @@
+"""Each assumption on Faust's internals that processor/transport.py makes, one by one.
+
+When a new Faust version breaks one of these, the test says which, before any broker is involved.
+"""
+
+import asyncio
+import inspect
+from collections.abc import AsyncIterator
+from typing import Any
+
+import faust
+import pytest
+from aiokafka.structs import ConsumerRecord
+from faust.transport.consumer import Consumer as BaseConsumer
+from faust.transport.drivers import aiokafka as driver
+from faust.types import TP
+
+from processor.transport import FAUST_VERSION, BatchConsumer, FetchedRecords, FetchSchema, install_batches
+
+TOPIC = "nexova.readings"
+PARTITION = TP(TOPIC, 3)
+OTHER = TP("other", 0)
+
+
+async def nothing(*_: Any, **__: Any) -> None:
+    pass
+
+
+@pytest.fixture
+async def consumer() -> AsyncIterator[BatchConsumer]:
+    """A consumer of an app that was never started."""
+    app = faust.App("transport-test", broker="kafka://127.0.0.1:1", autodiscover=False, store="memory://")
+    install_batches(app, topics=[TOPIC], batch_records=4, before_revoke=nothing)
+    app.finalize()
+    made = app.transport.create_consumer(nothing, on_partitions_revoked=nothing, on_partitions_assigned=nothing)
+    yield made
+    # Faust makes these loops when the services are built and closes them only when they have run
+    made._thread.thread_loop.close()
+
+
+def records(number: int, *, topic: str = TOPIC) -> list[ConsumerRecord]:
+    return [
+        ConsumerRecord(topic, 3, 100 + i, 1_772_366_400_000 + i, 0, b"k", b"v%d" % i, None, 1, 2, ())
+        for i in range(number)
+    ]
+
+
+def test_the_pinned_version_is_the_one_that_was_checked() -> None:
+    assert faust.__version__ == FAUST_VERSION
+
+
+async def test_the_app_builds_its_transport_through_our_factory(consumer: BatchConsumer) -> None:
+    assert type(consumer) is BatchConsumer
+    assert consumer.transport.batch_topics == {TOPIC}
+
+
+async def test_fetches_of_a_batch_topic_are_cut_and_others_left_alone(
+    consumer: BatchConsumer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = records(2, topic="other")
+
+    async def fetched(self: Any, active_partitions: Any, timeout: float) -> Any:  # noqa: ARG001, ASYNC109
+        return {PARTITION: records(10), OTHER: other}
+
+    # the one replaced call is the one that would go to a broker
+    monkeypatch.setattr(driver.Consumer, "_getmany", fetched)
+    got = await consumer._getmany(active_partitions={PARTITION}, timeout=1.0)
+    assert [len(fetch.value.records) for fetch in got[PARTITION]] == [4, 4, 2]
+    assert [fetch.offset for fetch in got[PARTITION]] == [103, 107, 109]
+    assert got[OTHER] is other
+
+
+def test_the_base_class_asks_for_records_by_these_keywords() -> None:
+    assert list(inspect.signature(driver.Consumer._getmany).parameters) == ["self", "active_partitions", "timeout"]
+    assert "active_partitions=active_partitions" in inspect.getsource(BaseConsumer._wait_next_records)
+
+
+async def test_a_fetch_looks_like_a_record_to_faust(consumer: BatchConsumer, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def fetched(self: Any, active_partitions: Any, timeout: float) -> Any:  # noqa: ARG001, ASYNC109
+        return {PARTITION: records(3)}
+
+    monkeypatch.setattr(driver.Consumer, "_getmany", fetched)
+    (fetch,) = (await consumer._getmany(active_partitions=None, timeout=1.0))[PARTITION]
+    message = consumer._to_message(PARTITION, fetch)
+    assert (message.topic, message.partition, message.offset) == (TOPIC, 3, 102)
+    event = await consumer.app.topic(TOPIC, schema=FetchSchema()).decode(message, propagate=True)
+    assert isinstance(event.value, FetchedRecords)
+    assert [record.value for record in event.value.records] == [b"v0", b"v1", b"v2"]
+
+
+async def test_the_commit_loop_takes_the_safe_offset_and_nothing_else(consumer: BatchConsumer) -> None:
+    assert consumer._filter_committable_offsets(consumer._filter_tps_with_pending_acks()) == {}
+    consumer.checkpoint({3: 500}, topic=TOPIC)
+    assert consumer._filter_committable_offsets(consumer._filter_tps_with_pending_acks()) == {PARTITION: 500}
+    consumer._committed_offset[PARTITION] = 500
+    assert consumer._filter_committable_offsets(consumer._filter_tps_with_pending_acks()) == {}
+
+
+async def test_other_topics_keep_faust_s_own_books(consumer: BatchConsumer) -> None:
+    consumer._acked[OTHER].extend([7, 8, 9])
+    assert consumer._new_offset(OTHER) == 10
+
+
+async def test_the_inside_of_a_fetch_is_no_gap(consumer: BatchConsumer) -> None:
+    await consumer._add_gap(PARTITION, 1, 5)
+    await consumer._add_gap(OTHER, 1, 5)
+    assert PARTITION not in consumer._gap
+    assert OTHER in consumer._gap
+
+
+async def test_a_revoke_checkpoints_first_and_then_forgets_what_was_safe(consumer: BatchConsumer) -> None:
+    seen: list[dict[TP, int]] = []
+
+    async def before() -> None:
+        await asyncio.sleep(0)
+        seen.append(dict(consumer._safe))
+
+    consumer.transport.before_revoke = before
+    consumer.checkpoint({3: 500}, topic=TOPIC)
+    epoch = consumer.epoch
+    await consumer.on_partitions_revoked({PARTITION})
+    assert seen == [{PARTITION: 500}]
+    assert consumer._new_offset(PARTITION) is None
+    assert consumer.epoch == epoch + 1
+
+
+async def test_reading_begins_where_the_commit_stands(consumer: BatchConsumer, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def positions(self: Any) -> Any:  # noqa: ARG001
+        return {PARTITION: 42, TP(TOPIC, 4): None}
+
+    monkeypatch.setattr(driver.Consumer, "seek_to_committed", positions)
+    monkeypatch.setattr(driver.Consumer, "assignment", lambda _: {PARTITION, TP(TOPIC, 4)})
+    assert consumer.started_at(3, topic=TOPIC) == (False, None)
+    await consumer.perform_seek()
+    assert consumer.started_at(3, topic=TOPIC) == (True, 42)
+    assert consumer.started_at(4, topic=TOPIC) == (True, None)
+    await consumer.on_partitions_revoked({PARTITION})
+    assert consumer.started_at(3, topic=TOPIC) == (False, None)
+
+
+def test_streams_resume_only_after_the_seek() -> None:
+    source = inspect.getsource(faust.tables.recovery.Recovery._resume_streams)
+    assert source.index("on_rebalance_complete.send") < source.index("perform_seek") < source.index("resume_flow")

@@ -1,0 +1,111 @@
+"""`nexova train` and `nexova models`, as the command line runs them."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from cli.main import run
+
+
+@pytest.fixture(scope="module")
+def models(data_dir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("models")
+    assert run(["train", "all", "--data", str(data_dir), "--models", str(folder)]) == 0
+    return folder
+
+
+def test_train_prints_one_json_document_and_nothing_else(
+    data_dir: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["train", "anomaly", "--data", str(data_dir), "--models", str(tmp_path), "--json"]) == 0
+    output = capfd.readouterr()
+    document = json.loads(output.out)
+    assert document["models"]["anomaly"]["promoted"] is True
+    assert set(document["metrics"]["anomaly"]) == {"precision", "recall", "f1", "auc"}
+    assert output.err == "", "progress belongs on a terminal"
+
+
+def test_train_tells_a_person_what_came_of_it(
+    data_dir: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["train", "anomaly", "--data", str(data_dir), "--models", str(tmp_path)]) == 0
+    said = capfd.readouterr().out
+    assert "on the test split" in said
+    assert "learned from" in said
+    assert "runs now: the first version" in said
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["--data", "nowhere"], "data folder nowhere: is not there"),
+        (["weather", "--data", "."], "weather"),
+        (["--data", ".", "--models", "floppy://x"], "no storage of that kind"),
+        (["--data", ".", "--plant", "nowhere.toml"], "plant file nowhere.toml: does not exist"),
+    ],
+)
+def test_a_mistake_of_the_user_is_one_line_and_exit_code_2(
+    arguments: list[str], complaint: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["train", *arguments]) == 2
+    error = capfd.readouterr().err
+    assert complaint in error
+    assert error.count("\n") == 1
+
+
+def test_models_can_be_listed_shown_promoted_and_rolled_back(
+    models: Path, data_dir: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    where = ["--models", str(models)]
+    assert run(["train", "anomaly", "--data", str(data_dir), *where, "--seed", "7"]) == 0
+    capfd.readouterr()
+    assert run(["models", "list", *where, "--json"]) == 0
+    listed = [row for row in json.loads(capfd.readouterr().out) if row["name"] == "anomaly"]
+    first, second = (row["version"] for row in listed)
+    assert [row["runs"] for row in listed] == [True, False]
+
+    assert run(["models", "promote", "anomaly", second, *where, "--reason", "another seed"]) == 0
+    assert f"anomaly {second} runs from now on in the place of {first}: another seed" in capfd.readouterr().out
+    assert run(["models", "show", "anomaly", *where]) == 0
+    shown = json.loads(capfd.readouterr().out)
+    assert (shown["version"], shown["parameters"]["seed"], shown["parent"]) == (second, 7, first)
+
+    assert run(["models", "rollback", "anomaly", *where]) == 0
+    assert run(["models", "list", *where]) == 0
+    assert f"anomaly {first} runs\nanomaly {second}\n" in capfd.readouterr().out
+    assert run(["models", "report", *where]) == 0
+    assert capfd.readouterr().out == (models / "MODEL_REGISTRY.md").read_text()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["show", "weather"], "model weather has no version"),
+        (["promote", "anomaly", "20010101T000000Z"], "anomaly 20010101T000000Z is not in"),
+        (["rollback", "maintenance"], "to be promoted, so there is none to roll back to"),
+    ],
+)
+def test_a_version_that_is_not_there_is_the_users_mistake(
+    models: Path, arguments: list[str], complaint: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["models", *arguments, "--models", str(models)]) == 2
+    error = capfd.readouterr().err
+    assert complaint in error
+    assert error.count("\n") == 1
+
+
+def test_a_damaged_version_is_a_failure_and_exit_code_1(
+    data_dir: Path, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    where = ["--models", str(tmp_path)]
+    assert run(["train", "anomaly", "--data", str(data_dir), *where]) == 0
+    (graph,) = tmp_path.glob("anomaly/*/model.onnx")
+    graph.write_bytes(graph.read_bytes()[:-1])
+    assert run(["models", "show", "anomaly", *where]) == 1
+    assert "it was cut or changed" in capfd.readouterr().err
+
+
+def test_an_empty_repository_says_how_to_fill_it(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    assert run(["models", "list", "--models", str(tmp_path)]) == 0
+    assert "nexova train all" in capfd.readouterr().err

@@ -1,0 +1,245 @@
+import json
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from core.features import extract, feature_fingerprint
+from core.maintenance import BAND_STARTS
+from core.plant import Plant
+from runtime.errors import UsageError
+from runtime.inference import load_models
+from runtime.repository import ModelRepository
+from tests.trainer.conftest import write_splits
+from trainer.anomaly import _healthy
+from trainer.candidate import no_progress
+from trainer.datasets import Datasets, Ratio
+from trainer.maintenance import risk_of, train_maintenance
+from trainer.trainer import MLModelTrainer, TrainingReport, train_models
+
+AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
+RATIO = Ratio(0.7, 0.15, 0.15)
+
+
+@pytest.fixture(scope="session")
+def models_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("models")
+
+
+@pytest.fixture(scope="session")
+def report(data_dir: Path, models_dir: Path, plant: Plant) -> TrainingReport:
+    return MLModelTrainer(data_dir, models_dir, plant=plant, clock=lambda: AT).train()
+
+
+def test_both_families_are_published_promoted_and_can_be_loaded(
+    report: TrainingReport, models_dir: Path, plant: Plant
+) -> None:
+    assert [item.manifest.name for item in report.trained] == ["anomaly", "maintenance"]
+    assert all(item.verdict.promote and item.verdict.reason == "the first version" for item in report.trained)
+    loaded = load_models(ModelRepository(models_dir), plant=plant, features=feature_fingerprint(plant))
+    assert loaded.problems == ()
+    assert loaded.models.anomaly is not None
+    assert loaded.models.maintenance is not None
+    assert loaded.models.anomaly.version == "20260301T120000Z"
+    files = {path.name for path in (models_dir / "anomaly" / "20260301T120000Z").iterdir()}
+    assert files == {"model.onnx", "model.json", "metrics.json", "manifest.json"}
+
+
+def test_the_metrics_have_their_published_shape(report: TrainingReport, models_dir: Path) -> None:
+    written = json.loads((models_dir / "metrics.json").read_text())
+    assert {section: set(figures) for section, figures in written.items()} == {
+        "anomaly": {"precision", "recall", "f1", "auc"},
+        "recommendation": {"rmse", "mae", "r2"},
+    }
+    assert written == report.metrics
+    own = json.loads((models_dir / "anomaly" / "20260301T120000Z" / "metrics.json").read_text())
+    assert own == {"anomaly": written["anomaly"]}
+
+
+def test_the_models_know_more_than_chance(report: TrainingReport) -> None:
+    auc, r2 = report.metrics["anomaly"]["auc"], report.metrics["recommendation"]["r2"]
+    assert auc is not None
+    assert r2 is not None
+    assert auc > 0.7
+    assert r2 > 0.4
+
+
+def test_the_passport_says_what_was_learned_from(report: TrainingReport, table: pd.DataFrame, plant: Plant) -> None:
+    for item in report.trained:
+        manifest = item.manifest
+        assert manifest.plant == plant.fingerprint
+        assert manifest.features == feature_fingerprint(plant)
+        assert manifest.trained_on.start >= table["timestamp"].min()
+        assert manifest.trained_on.end < table["timestamp"].quantile(0.71)
+        assert manifest.rows_used + sum(manifest.rows_excluded.values()) == pytest.approx(0.7 * len(table), rel=0.01)
+        assert set(manifest.libraries) == {"scikit-learn", "onnx", "onnxruntime", "numpy"}
+        assert manifest.parent is None
+
+
+def test_healthy_readings_of_later_weeks_cross_the_flag_at_about_the_stated_rate(
+    report: TrainingReport, models_dir: Path, table: pd.DataFrame, plant: Plant
+) -> None:
+    assert report.trained
+    model = load_models(ModelRepository(models_dir), plant=plant, features=feature_fingerprint(plant)).models.anomaly
+    assert model is not None
+    data = Datasets.of_frame(table, plant=plant, ratio=RATIO)
+    frame = extract(data.batch, plant=plant)
+    rows = frame.running & _healthy(data, settle_readings=60) & (data.split == 2)
+    assert rows.sum() > 300
+    assert np.mean(model.score(frame.anomaly[rows]) >= 0.5) < 5 * plant.detection.false_alarm_rate
+
+
+def test_the_same_seed_and_data_give_the_same_bytes(
+    report: TrainingReport, table: pd.DataFrame, plant: Plant, tmp_path: Path
+) -> None:
+    again = MLModelTrainer(
+        write_splits(table, tmp_path / "data"), tmp_path / "models", plant=plant, clock=lambda: AT
+    ).train()
+    for first, second in zip(report.trained, again.trained, strict=True):
+        assert first.manifest.files == second.manifest.files
+
+
+def test_a_later_version_waits_until_it_is_promoted(
+    report: TrainingReport, data_dir: Path, models_dir: Path, plant: Plant, tmp_path: Path
+) -> None:
+    assert report.trained
+    copy = tmp_path / "models"
+    for path in models_dir.rglob("*"):
+        if path.is_file():
+            target = copy / path.relative_to(models_dir)
+            target.parent.mkdir(parents=True, exist_ok=True)
+            target.write_bytes(path.read_bytes())
+    later = MLModelTrainer(data_dir, copy, plant=plant, clock=lambda: AT + timedelta(hours=1)).train(["anomaly"])
+    (item,) = later.trained
+    assert not item.verdict.promote
+    assert "nexova models promote anomaly 20260301T130000Z" in item.verdict.reason
+    assert item.manifest.parent == "20260301T120000Z"
+    assert ModelRepository(copy).current("anomaly") == "20260301T120000Z"
+    assert set(json.loads((copy / "metrics.json").read_text())) == {"anomaly", "recommendation"}
+
+
+def train_on(frame: pd.DataFrame, models: Path, plant: Plant, *families: str) -> TrainingReport:
+    return train_models(
+        Datasets.of_frame(frame, plant=plant, ratio=RATIO),
+        plant=plant,
+        repository=ModelRepository(models),
+        at=AT,
+        seed=1,
+        families=families or ("anomaly", "maintenance"),
+    )
+
+
+def test_a_champion_that_cannot_run_is_replaced(table: pd.DataFrame, plant: Plant, tmp_path: Path) -> None:
+    train_on(table, tmp_path, plant, "anomaly")
+    (tmp_path / "anomaly" / "20260301T120000Z" / "model.onnx").write_bytes(b"")
+    report = train_models(
+        Datasets.of_frame(table, plant=plant, ratio=RATIO),
+        plant=plant,
+        repository=ModelRepository(tmp_path),
+        at=AT + timedelta(hours=1),
+        seed=1,
+        families=["anomaly"],
+    )
+    assert report.trained[0].verdict.promote
+    assert "the champion cannot run: model anomaly 20260301T120000Z: model.onnx" in report.trained[0].verdict.reason
+    assert ModelRepository(tmp_path).current("anomaly") == "20260301T130000Z"
+
+
+@pytest.mark.parametrize(
+    ("spoil", "complaint"),
+    [
+        (lambda f: f.assign(power=0.0), "anomaly: 0 running readings in train_data of .* are too few"),
+        (lambda f: f.assign(hours_to_failure=1e4), "maintenance: train_data has .*, 0 of them within .* of a failure"),
+        (lambda f: f.drop(columns="hours_to_failure"), "maintenance: the data has no column hours_to_failure"),
+        (lambda f: f.assign(vibration=np.nan), "maintenance: train_data has 0 usable rows"),
+        (lambda f: f.iloc[:500], "are too few, 1000 are needed"),
+    ],
+)
+def test_data_that_teaches_too_little_leaves_nothing_behind(
+    table: pd.DataFrame,
+    plant: Plant,
+    tmp_path: Path,
+    spoil: Callable[[pd.DataFrame], pd.DataFrame],
+    complaint: str,
+) -> None:
+    with pytest.raises(UsageError, match=complaint):
+        train_on(spoil(table), tmp_path / "models", plant)
+    assert not (tmp_path / "models").exists()
+
+
+def test_one_machine_is_enough(table: pd.DataFrame, plant: Plant, tmp_path: Path) -> None:
+    report = train_on(table[table["machine_id"] == "pump-01"], tmp_path, plant, "anomaly")
+    assert report.trained[0].verdict.promote
+
+
+def test_a_constant_sensor_is_noted_and_learned_around(table: pd.DataFrame, plant: Plant, tmp_path: Path) -> None:
+    report = train_on(table.assign(production=100.0), tmp_path, plant, "anomaly")
+    assert any("sensor production is 100 in all training rows" in note for note in report.notes)
+
+
+def test_without_labels_the_forest_is_trained_and_its_metrics_are_unknown(
+    table: pd.DataFrame, plant: Plant, tmp_path: Path
+) -> None:
+    report = train_on(table.drop(columns=["anomaly", "hours_to_failure"]), tmp_path, plant, "anomaly")
+    assert report.metrics["anomaly"] == dict.fromkeys(("precision", "recall", "f1", "auc"))
+    assert any("no column anomaly" in note for note in report.notes)
+
+
+def test_an_unknown_family_is_the_users_mistake(data_dir: Path, tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="model 'weather' is not known; choose one of: anomaly, maintenance, all"):
+        MLModelTrainer(data_dir, tmp_path).train(["weather"])
+
+
+def test_risk_learned_from_shuffled_failures_explains_nothing(table: pd.DataFrame, plant: Plant) -> None:
+    """No feature carries the answer: with the truth dealt out anew, nothing is left to find."""
+    generator = np.random.default_rng(1)
+    dealt = table.assign(hours_to_failure=generator.permutation(table["hours_to_failure"].to_numpy()))
+    data = Datasets.of_frame(dealt, plant=plant, ratio=RATIO)
+    candidate = train_maintenance(data, extract(data.batch, plant=plant), plant=plant, seed=1, progress=no_progress)
+    r2 = candidate.metrics["r2"]
+    assert r2 is not None
+    assert r2 < 0.05
+
+
+@pytest.mark.parametrize(("hours", "start"), list(zip((168, 72, 24), BAND_STARTS, strict=True)))
+def test_a_band_begins_where_its_days_do(hours: float, start: float) -> None:
+    just_before, at, just_after = risk_of(np.array([hours + 1.0, hours, hours - 1.0]))
+    assert just_before < start < just_after
+    assert at == start
+
+
+def test_risk_runs_from_0_far_from_failure_to_3_at_it() -> None:
+    risk = risk_of(np.array([np.inf, 1000.0, 300.0, 100.0, 10.0, 0.0]))
+    assert risk[0] == risk[1] == risk[2] == 0
+    assert np.all(np.diff(risk[2:]) > 0)
+    assert risk[-1] == 3
+
+
+def test_readings_after_an_anomaly_are_not_healthy_until_averages_forget_it(plant: Plant) -> None:
+    """Machine a: anomaly in row 2 of 10.  a: h h A s s s h h h h   b: h h h (nothing of a's)."""
+    frame = pd.DataFrame(
+        {
+            "machine_id": ["a"] * 10 + ["b"] * 3,
+            "timestamp": pd.to_datetime([*range(10), *range(3)], unit="s", utc=True),
+            **dict.fromkeys(plant.sensor_names, 1.0),
+            "anomaly": [0, 0, 1] + [0] * 7 + [0] * 3,
+        }
+    )
+    data = Datasets.of_frame(frame, plant=plant)
+    expected = [True] * 2 + [False] * 4 + [True] * 4 + [True] * 3
+    assert _healthy(data, settle_readings=3).tolist() == expected
+
+
+def test_readings_within_a_week_of_failure_are_not_healthy(plant: Plant) -> None:
+    frame = pd.DataFrame(
+        {
+            "machine_id": "a",
+            "timestamp": pd.to_datetime(range(3), unit="s", utc=True),
+            **dict.fromkeys(plant.sensor_names, 1.0),
+            "hours_to_failure": [169.0, 168.0, 1.0],
+        }
+    )
+    assert _healthy(Datasets.of_frame(frame, plant=plant), settle_readings=3).tolist() == [True, False, False]

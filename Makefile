@@ -68,7 +68,7 @@ format: setup ## let ruff mend and format the code
 	@$(BIN)/ruff format .
 
 bench: setup ## measure throughput on a real Kafka beside a no-op Faust agent and a bare consumer
-	@$(BIN)/python -m benchmarks $(ARGS)
+	@$(BIN)/python -m benchmarks.throughput $(ARGS)
 
 generated: setup ## write anew what is made from the code: .env.example and tables of the docs
 	@$(BIN)/python -m runtime.settings_reference

@@ -1,13 +1,15 @@
 """Reads what the processor publishes into the tally of a demo run."""
 
 import time
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, TopicPartition
-from confluent_kafka.admin import AdminClient, OffsetSpec
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin._listoffsets import LatestSpec, OffsetSpec
 
 from cli.demo_tally import TOPICS, Tally
 from runtime.errors import BrokerUnavailable, FailureError
@@ -52,7 +54,7 @@ class Follower:
             BrokerUnavailable: the broker did not give all of it in time.
         """
         deadline = time.monotonic() + timeout_seconds
-        latest = {one: OffsetSpec.latest() for one in self.partitions}
+        latest: dict[TopicPartition, OffsetSpec] = dict.fromkeys(self.partitions, LatestSpec())
         found = self.admin.list_offsets(latest, request_timeout=_ANSWER_SECONDS)
         ends = {(one.topic, one.partition): future.result().offset for one, future in found.items()}
         while any(
@@ -83,17 +85,22 @@ def following(kafka: KafkaSettings, tally: Tally) -> Iterator[Follower]:
 
 @dataclass(slots=True)
 class Meter:
-    """A count's rate over the last few seconds."""
+    """A count's growth a second, over the last few seconds."""
 
     window_seconds: float = 5.0
     clock: Callable[[], float] = time.monotonic
-    _points: list[tuple[float, int]] | None = None
+    _points: deque[tuple[float, int]] = field(default_factory=deque)
 
-    def rate(self, count: int) -> float:
-        """Note the count as it is now; return how much it grew a second, over the window."""
+    def note(self, count: int) -> None:
+        """Takes the count as it is now; to be called often."""
         now = self.clock()
-        points = [point for point in self._points or [] if now - point[0] <= self.window_seconds]
-        points.append((now, count))
-        self._points = points
-        (first, before), (last, after) = points[0], points[-1]
+        self._points.append((now, count))
+        while now - self._points[0][0] > self.window_seconds:
+            self._points.popleft()
+
+    def rate(self) -> float:
+        """How much the count grew a second."""
+        if len(self._points) < 2:  # noqa: PLR2004  growth is between two points
+            return 0.0
+        (first, before), (last, after) = self._points[0], self._points[-1]
         return (after - before) / (last - first) if last > first else 0.0

@@ -79,6 +79,14 @@ class Run:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Work:
+    """A child with an end of its own, and the step that shows it."""
+
+    step: Step
+    child: Child
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
     """What works together once all is up."""
 
@@ -130,15 +138,15 @@ def run_demo(options: Options, settings: Settings, *, show: Show, stops: Stops) 
         environment = base_environment(settings)
         # the longest first: models are trained and rules compiled while everything else comes up
         train = python_module("cli.demo_work", "models", str(options.seed))
-        with run.step("models ready") as models:
-            trainer = run.child("training", train, environment)
-            with run.step("rules compiled") as rules:
-                compiler = run.child("compiler", python_module("cli.demo_work", "compile"), environment)
-                broker = _start_broker(run)
-                kafka = KafkaSettings(bootstrap_servers=broker.bootstrap_servers)
-                simulation = _produce_history(run, kafka)
-                _await_work(compiler, rules)
-            _await_work(trainer, models)
+        compiling = python_module("cli.demo_work", "compile")
+        works = [
+            Work(step=show.begin("models ready"), child=run.child("training", train, environment)),
+            Work(step=show.begin("rules compiled"), child=run.child("compiler", compiling, environment)),
+        ]
+        broker = _start_broker(run)
+        kafka = KafkaSettings(bootstrap_servers=broker.bootstrap_servers)
+        simulation = _produce_history(run, kafka)
+        _await_works(run, works)
         processor = _start_processor(run, environment, kafka)
         tally = Tally(power=_power_sensor(plant))
         parts = Parts(
@@ -185,22 +193,32 @@ def _produce_history(run: Run, kafka: KafkaSettings) -> Simulation:
     return simulation
 
 
-def _await_work(child: Child, step: Step) -> None:
-    """Return when a child has done its work; meanwhile the step's note is the child's last line.
+def _await_works(run: Run, works: list[Work]) -> None:
+    """Return when all have done their work; meanwhile the last line of each is the note of its step.
 
     Raises:
-        ChildEnded: it failed, or did not end in time.
+        ChildEnded: one failed, or did not end in time.
     """
     deadline = time.monotonic() + WORK_SECONDS
-    while child.process.poll() is None:
-        if child.log.stat().st_size:
-            step.note = child.last_words()
+    while any(work.step.ended_at is None for work in works):
+        for work in works:
+            _look_at(run, work)
         if time.monotonic() > deadline:
-            raise ChildEnded(f"{child.name} has not ended after {WORK_SECONDS:g} s: {child.last_words()}")
+            names = ", ".join(work.child.name for work in works if work.step.ended_at is None)
+            raise ChildEnded(f"{names}: not done after {WORK_SECONDS:g} s; give this machine less to do and try again")
         time.sleep(_POLL_SECONDS)
-    if child.process.returncode != 0:
-        child.check()
-    step.note = child.last_words()
+
+
+def _look_at(run: Run, work: Work) -> None:
+    if work.step.ended_at is not None:
+        return
+    code = work.child.process.poll()
+    if work.child.log.stat().st_size:
+        work.step.note = work.child.last_words()
+    if code == 0:
+        run.show.end(work.step, work.step.note)
+    elif code is not None:
+        work.child.check()
 
 
 def _start_processor(run: Run, environment: dict[str, str], kafka: KafkaSettings) -> Child:
@@ -238,6 +256,7 @@ def _live(run: Run, parts: Parts, stops: Stops) -> None:
     with run.show.live():
         while not stops.asked and not simulation.over():
             parts.turn()
+            meter.note(tally.readings_scored)
             told = _tell_changes(run, tally, told)
             run.show.update(lambda: snapshot(run.options.title, parts.simulation, tally, meter))
         stops.expected = False

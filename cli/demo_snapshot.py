@@ -33,7 +33,7 @@ def snapshot(title: str, simulation: Simulation, tally: Tally, meter: Meter) -> 
         produced=simulation.delivered,
         scored=tally.readings_scored,
         dead_letters=tally.dead_letters,
-        per_second=meter.rate(tally.readings_scored),
+        per_second=meter.rate(),
         latency_p50_ms=_milliseconds(percentile(latencies, 0.50)),
         latency_p99_ms=_milliseconds(percentile(latencies, 0.99)),
         alerts_open=len(open_alerts),

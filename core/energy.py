@@ -104,7 +104,7 @@ def _integral(sums: Ints, counts: Ints) -> tuple[float, float]:
         return 0.0, 0.0
     means = sums[covered] / counts[covered] / _UNIT
     steps = np.diff(covered)
-    usual = int(np.median(steps)) if len(steps) else 1
+    usual = int(np.sort(steps)[len(steps) // 2]) if len(steps) else 1
     weights = np.append(np.minimum(steps, 2 * usual), usual)
     # a last reading may stand for time beyond the hour, as the first of the next hour lacks it; an hour is an hour
     hours = min(float(weights.sum()), float(_MINUTES)) / _MINUTES

@@ -1,0 +1,1 @@
+"""The source of readings: a simulated plant, or recorded files, sent to Kafka."""

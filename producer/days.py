@@ -74,7 +74,7 @@ class MachineDays:
         minutes = _grid_minutes(days)
         stopped = self._stopped(minutes - int(self.epoch // 60)) & (planned == RUNNING)
         state = np.where(stopped, np.int8(IDLE), planned)
-        seconds = minutes * 60.0
+        seconds = np.asarray(minutes * 60.0, dtype=np.float64)
         in_repair = seconds < self.lives.repaired[self.lives.life_at(seconds)]
         state = np.where(in_repair, np.int8(MAINTENANCE), state)
         if self.running_from is not None:
@@ -87,7 +87,8 @@ class MachineDays:
         if len(days) == 1 and int(days[0]) in self._kept:
             return self._kept[int(days[0])]
         state = self.states(days)
-        load = self._load(_grid_minutes(days) * 60.0, self._local(days))
+        seconds = np.asarray(_grid_minutes(days) * 60.0, dtype=np.float64)
+        load = self._load(seconds, self._local(days))
         drawn = np.where(state == RUNNING, self.running_share(load), 0.0)
         drawn = np.where(state == IDLE, self.physics.idle_power / self.physics.rated_power, drawn)
         grid = Grid(

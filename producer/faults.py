@@ -155,7 +155,8 @@ def plan_day(
     free = steady.copy()
     if free.sum() < 4 * gap:
         return ()
-    budget = share * 86_400.0 * (0.5 + float(chance.uniform(np.zeros(1, np.int64))[0]))
+    # a tenth more, because machines do not run every day
+    budget = 1.1 * share * 86_400.0 * (0.5 + float(chance.uniform(np.zeros(1, np.int64))[0]))
     attempts = 24 + int(budget / interval_seconds)
     draws = chance.uniform(1 + np.arange(attempts * 6)).reshape(attempts, 6)
     faults: list[InjectedFault] = []

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
@@ -99,7 +100,7 @@ class Fleet:
         )
         blocks = np.floor(seconds / (_DAYS_AT_ONCE * DAY_SECONDS))
         edges = [0, *(np.flatnonzero(np.diff(blocks)) + 1).tolist(), len(seconds)]
-        for first, last in zip(edges, edges[1:], strict=False):
+        for first, last in pairwise(edges):
             if first < last:
                 for index in range(len(self.timelines)):
                     self._observe(index, slice(first, last), scripted, observed)

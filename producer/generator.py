@@ -10,6 +10,7 @@ from typing import Final
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 from pandas.tseries.frequencies import to_offset
 
 from core.plant import Plant
@@ -18,6 +19,8 @@ from producer.fleet import Fleet
 from producer.shifts import CONDITIONS
 from runtime.errors import UsageError
 from runtime.plants import load_plant
+
+Floats = NDArray[np.float64]
 
 DATA_START: Final = datetime(2025, 1, 6, tzinfo=UTC)
 """A Monday. Generated data lies in the past, so that it can be replayed into a plant that refuses the future."""
@@ -89,7 +92,8 @@ class IndustrialDataGenerator:
                 f"{_MOST_ROWS:,}; ask for fewer days or machines, or a longer frequency"
             )
         self._made = _Made(fleet=fleet, end=epoch + instants * interval)
-        return _table(fleet, epoch + np.arange(instants) * interval)
+        seconds = np.asarray(epoch + np.arange(instants) * interval, dtype=np.float64)
+        return _table(fleet, seconds)
 
     def injected_faults(self) -> tuple[InjectedFault, ...]:
         """The faults in the table made last, in order of their start; none before the first call."""
@@ -105,7 +109,7 @@ def interval_of(frequency: str) -> float:
         UsageError: it is no such frequency, or outside 1 s to 1 h.
     """
     try:
-        seconds = pd.Timedelta(to_offset(frequency)).total_seconds()
+        seconds = float(to_offset(frequency).nanos) / 1e9
     except (ValueError, TypeError) as error:
         raise UsageError(f'frequency = {frequency!r}: is not a fixed time; write "5min", "30s" or "1h"') from error
     if not _SHORTEST_SECONDS <= seconds <= _LONGEST_SECONDS:
@@ -113,10 +117,11 @@ def interval_of(frequency: str) -> float:
     return seconds
 
 
-def _table(fleet: Fleet, seconds: np.ndarray[tuple[int], np.dtype[np.float64]]) -> pd.DataFrame:
+def _table(fleet: Fleet, seconds: Floats) -> pd.DataFrame:
     observed = fleet.observe(seconds)
-    instants, machines, sensors = observed.values.shape
-    values = observed.values.reshape(instants * machines, sensors)
+    cube = observed.values  # noqa: PD011  no frame
+    instants, machines, count = cube.shape
+    values = cube.reshape(instants * machines, count)
     names = np.array(fleet.machine_ids, dtype=object)
     kinds = np.array(["none", *FAULT_KINDS], dtype=object)
     states = np.array(CONDITIONS, dtype=object)

@@ -23,7 +23,7 @@ from runtime.settings import KafkaSettings
 
 VERSION: Final = "4.4.0"
 LEAST_JAVA: Final = 17
-READY_SECONDS: Final = 60.0
+READY_SECONDS: Final = 120.0  # 3 s on a quiet machine, 25 s on a very busy one
 _FETCH_SECONDS: Final = 300.0
 _CLUSTER: Final = "bmV4b3ZhLWxvY2FsLWthZg"  # any 22 characters of base64 will do
 _FOLDER: Final = "nexova-kafka-"

@@ -21,9 +21,7 @@ class Backtest(Message):
 
     wape: float | None
     coverage: Share | None
-    compared: Annotated[
-        dict[str, float], Field(default_factory=dict, description="WAPE of each other model.")
-    ]
+    compared: Annotated[dict[str, float], Field(default_factory=dict, description="WAPE of each other model.")]
 
 
 class Forecast(Message):

@@ -3,13 +3,13 @@
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from core.assess import Assessment, assess
+from core.assess import Assessment, Scores, assess
 from core.batch import ReadingBatch
 from core.elapse import elapse
 from core.models import Features, Models
@@ -22,7 +22,7 @@ from tests.builders import START, a_plant, the_usual_sensors
 PLANT: Final = a_plant(
     sensors=(*the_usual_sensors(), the_usual_sensors()[1].model_copy(update={"name": "output", "role": "production"})),
     detection={"warm_up_readings": 20},
-    alerts={"readings_over": 2, "of_readings": 3, "resolve_after_readings": 3},
+    alerts={"readings_over": 2, "of_readings": 3, "resolve_after_readings": 3, "update_seconds": 600.0},
 )
 MACHINES: Final = ("pump-01", "pump-02", "mixer-01")
 
@@ -134,22 +134,37 @@ def part(batch: ReadingBatch, first: int, last: int) -> ReadingBatch:
     )
 
 
+class RowScore(NamedTuple):
+    """What `assess` said of one reading; None where nothing was scored."""
+
+    machine_id: str
+    timestamp: float
+    anomaly: float | None
+    flagged: bool
+    risk: float | None
+    condition: int
+    warm: bool
+
+
+def row_scores(scores: Scores) -> list[RowScore]:
+    machines = [scores.batch.machine_ids[index] for index in scores.batch.machine.tolist()]
+    columns = (scores.batch.timestamps, scores.anomaly, scores.flagged, scores.risk, scores.condition, scores.warm)
+    rows = zip(machines, *(column.tolist() for column in columns), strict=True)
+    return [RowScore(*(None if value != value else value for value in row)) for row in rows]  # noqa: PLR0124  NaN
+
+
 @dataclass
 class Said:
     """All that came out of a stream, in order."""
 
-    scores: list[tuple[Any, ...]] = field(default_factory=list)
+    scores: list[RowScore] = field(default_factory=list)
     alerts: list[Alert] = field(default_factory=list)
     recommendations: list[Any] = field(default_factory=list)
     windows: dict[str, EnergyWindow] = field(default_factory=dict)
     late: int = 0
 
     def add(self, assessment: Assessment) -> None:
-        scores = assessment.scores
-        columns = (scores.anomaly, scores.flagged, scores.risk, scores.condition, scores.warm)
-        machines = [scores.batch.machine_ids[index] for index in scores.batch.machine.tolist()]
-        rows = zip(machines, scores.batch.timestamps.tolist(), *(map(repr, column) for column in columns), strict=True)
-        self.scores += rows
+        self.scores += row_scores(assessment.scores)
         self.alerts += [alert for _, alert in assessment.alerts]
         self.recommendations += assessment.recommendations
         self.late += assessment.late

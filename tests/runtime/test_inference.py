@@ -139,7 +139,7 @@ def test_columns_in_fortran_order_or_float64_score_the_same(shelf: Shelf) -> Non
     features = some_rows(ANOMALY_WIDTH)
     expected = model.score(features)
     assert np.array_equal(model.score(np.asfortranarray(features)), expected)
-    assert np.array_equal(model.score(features.astype(np.float64)), expected)  # type: ignore[arg-type]
+    assert np.array_equal(model.score(features.astype(np.float64)), expected)
 
 
 def test_an_empty_repository_gives_no_models_and_says_how_to_make_them(tmp_path: Path) -> None:

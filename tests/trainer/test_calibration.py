@@ -12,7 +12,7 @@ Floats = np.ndarray[Any, np.dtype[np.float64]]
 
 
 def scores(raw: Any, of: Floats, rate: float = 0.01) -> Floats:
-    return np.interp(raw, *calibration_knots(of, rate=rate))
+    return np.asarray(np.interp(raw, *calibration_knots(of, rate=rate)))
 
 
 @pytest.mark.parametrize("rate", [0.001, 0.01, 0.1])

@@ -8,7 +8,7 @@ import pytest
 from core.plant import Plant, parse_plant
 from runtime.errors import UsageError
 from runtime.plants import shipped_plants
-from tests.trainer.conftest import write_splits
+from tests.trainer.splits import write_splits
 from trainer.datasets import Datasets, Ratio
 
 
@@ -44,6 +44,8 @@ def test_files_say_the_same_as_the_table_they_were_written_from(
     assert read.anomaly is not None
     assert given.anomaly is not None
     assert np.array_equal(read.anomaly, given.anomaly)
+    assert read.hours_to_failure is not None
+    assert given.hours_to_failure is not None
     assert np.array_equal(read.hours_to_failure, given.hours_to_failure)
     assert np.abs(np.mean(read.split != given.split)) < 0.001, "a row on the very boundary may fall to either side"
 

@@ -56,7 +56,7 @@ def test_the_exported_isolation_forest_agrees_on_ten_thousand_rows(parameters: d
 
 
 def test_the_exported_random_forest_agrees_on_ten_thousand_rows() -> None:
-    train = some_rows(1, 20_000)
+    train = some_rows(1, 5000)
     risk = np.clip(train[:, 1] + train[:, 2] ** 2 / 9, 0, 3)
     forest = RandomForestRegressor(
         n_estimators=100, max_depth=15, min_samples_leaf=20, max_features=0.5, random_state=1, n_jobs=2

@@ -13,7 +13,7 @@ from core.plant import Plant
 from runtime.errors import UsageError
 from runtime.inference import load_models
 from runtime.repository import ModelRepository
-from tests.trainer.conftest import write_splits
+from tests.trainer.splits import write_splits
 from trainer.anomaly import _healthy
 from trainer.candidate import no_progress
 from trainer.datasets import Datasets, Ratio

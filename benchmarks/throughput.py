@@ -1,0 +1,177 @@
+"""Readings a second on a real Kafka, beside a Faust agent and a bare consumer that do nothing.
+
+    make bench                                   all in one run, on one broker
+    .venv/bin/python -m benchmarks.throughput --readings 3000000 --machines 50
+
+The worker runs with both models, state, checkpoints and one score message a reading. Rates are taken from a tenth of
+the way on, so that starts and compilation do not count; peak memory is that of the worker process.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+from confluent_kafka import Consumer, Producer
+
+from cli.train import train_on_the_spot
+from producer.generator import IndustrialDataGenerator
+from runtime.apache_kafka import apache_kafka
+from runtime.children import free_port
+from runtime.kafka import consumer_config, create_topics, producer_config
+from runtime.plants import load_plant
+from runtime.settings import KafkaSettings
+from schemas.topics import READINGS
+
+
+def messages(machines: int, readings: int) -> tuple[list[str], list[bytes]]:
+    """Keys and values of so many readings: a generated plant, cut to one reading a minute and machine in turn."""
+    per_machine = -(-readings // machines)
+    days = per_machine / 1440 + 1
+    frame = IndustrialDataGenerator(seed=3).generate_energy_timeseries(
+        days=int(days) + 1, frequency="1min", machines=min(machines, 8), include_anomalies=True
+    )
+    sensors = load_plant(None).sensor_names
+    start = datetime.now(UTC).timestamp() - per_machine * 60
+    columns = []
+    for _, part in frame.groupby("machine_id", sort=True):
+        columns.append((str(part.machine_id.iloc[0]), part[list(sensors)].to_numpy()[:per_machine]))
+    keys, values = [], []
+    for minute in range(per_machine):
+        at = datetime.fromtimestamp(start + minute * 60, UTC).isoformat()
+        for machine in range(machines):
+            base, rows = columns[machine % len(columns)]
+            machine_id = f"{base.rpartition('-')[0]}-{machine:03d}"
+            row = {n: None if np.isnan(v) else round(v, 4) for n, v in zip(sensors, rows[minute].tolist(), strict=True)}
+            keys.append(machine_id)
+            values.append(json.dumps({"machine_id": machine_id, "timestamp": at} | row).encode())
+    return keys[:readings], values[:readings]
+
+
+def publish(kafka: KafkaSettings, keys: list[str], values: list[bytes]) -> float:
+    """Sends all; returns readings a second of the sending."""
+    producer = Producer(producer_config(kafka))
+    started = time.perf_counter()
+    for key, value in zip(keys, values, strict=True):
+        while True:
+            try:
+                producer.produce(READINGS, value, key)
+                break
+            except BufferError:
+                producer.poll(0.1)
+    producer.flush()
+    return len(keys) / (time.perf_counter() - started)
+
+
+def bare_consumer(kafka: KafkaSettings, wanted: int) -> float:
+    """Readings a second of a consumer that only counts."""
+    consumer = Consumer(consumer_config(kafka))
+    consumer.subscribe([READINGS])
+    done, started = 0, time.perf_counter()
+    while done < wanted:
+        got = len(consumer.consume(10_000, timeout=1))
+        if done == 0 and got:
+            started = time.perf_counter()
+        done += got
+    seconds = time.perf_counter() - started
+    consumer.close()
+    return done / seconds
+
+
+def noop_faust(kafka: KafkaSettings, wanted: int) -> float:
+    """Readings a second of a Faust agent that does nothing."""
+    command = [sys.executable, "-m", "benchmarks.noop_faust", kafka.bootstrap_servers, str(wanted)]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=True)
+    figures = json.loads(done.stdout.splitlines()[-1])
+    return float(figures["readings"] / figures["seconds"])
+
+
+def nexova(kafka: KafkaSettings, wanted: int, models: Path) -> tuple[float, float, float]:
+    """Readings a second of one worker, and its peak memory in MiB half way and at the end."""
+    port = free_port()
+    environment = os.environ | {
+        "NEXOVA_KAFKA__BOOTSTRAP_SERVERS": kafka.bootstrap_servers,
+        "NEXOVA_KAFKA__GROUP": f"bench-{os.getpid()}",
+        "NEXOVA_PROCESSOR__WEB_PORT": str(port),
+        "MODEL_PATH": str(models),
+        "LOG_LEVEL": "WARNING",
+    }
+    worker = subprocess.Popen([sys.executable, "-m", "cli.main", "process"], env=environment)
+    try:
+        marks: dict[str, tuple[float, float]] = {}
+        peak = {"half": 0.0, "end": 0.0}
+        deadline = time.monotonic() + 600
+        while "end" not in marks and time.monotonic() < deadline:
+            time.sleep(0.05)
+            done = _accepted(port)
+            now = time.perf_counter()
+            for name, share in (("start", 0.1), ("half", 0.5), ("end", 1.0)):
+                if name not in marks and done >= share * wanted:
+                    marks[name] = (now, done)
+                    if name in peak:
+                        peak[name] = _peak_mib(worker.pid)
+        (began, first), (ended, last) = marks["start"], marks["end"]
+        return (last - first) / (ended - began), peak["half"], peak["end"]
+    finally:
+        worker.terminate()
+        worker.wait(30)
+
+
+def _accepted(port: int) -> float:
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
+            for line in answer:
+                if line.startswith(b"nexova_readings_accepted_total "):
+                    return float(line.split()[1])
+    except OSError:
+        pass  # not up yet
+    return 0.0
+
+
+def _peak_mib(pid: int) -> float:
+    for line in Path(f"/proc/{pid}/status").read_text().splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) / 1024
+    raise RuntimeError(f"process {pid} tells no VmHWM; run on Linux")
+
+
+def main() -> None:
+    """Runs everything once and prints a table."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--readings", type=int, default=600_000)
+    parser.add_argument("--machines", type=int, default=50)
+    parser.add_argument("--faust-readings", type=int, default=60_000)
+    parser.add_argument("--json", action="store_true", help="print one JSON document")
+    options = parser.parse_args()
+    plant = load_plant(None)
+    with tempfile.TemporaryDirectory() as folder, apache_kafka() as broker:
+        kafka = KafkaSettings(bootstrap_servers=broker.bootstrap_servers)
+        create_topics(kafka)
+        models = Path(folder) / "models"
+        train_on_the_spot(plant, models)
+        keys, values = messages(options.machines, options.readings)
+        figures: dict[str, float] = {"publish": publish(kafka, keys, values)}
+        figures["bare_consumer"] = bare_consumer(kafka, options.readings)
+        figures["noop_faust"] = noop_faust(kafka, min(options.faust_readings, options.readings))
+        rate, half, end = nexova(kafka, options.readings, models)
+        figures |= {"nexova": rate, "peak_mib_half": half, "peak_mib_end": end}
+        figures["nexova_per_noop_faust"] = rate / figures["noop_faust"]
+    if options.json:
+        print(json.dumps(figures))
+        return
+    print(f"{options.readings:,} readings of {options.machines} machines on Apache Kafka, one worker")
+    for name in ("publish", "bare_consumer", "noop_faust", "nexova"):
+        print(f"  {name.replace('_', ' '):15} {figures[name]:>10,.0f} readings/s")
+    print(f"  nexova / no-op Faust agent: {figures['nexova_per_noop_faust']:.1f}")
+    print(f"  worker's peak memory: {half:.0f} MiB half way, {end:.0f} MiB at the end")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,110 @@
+"""A simulated plant as a stream: history up to now, then live readings, with faults whose truth is known."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.plant import Plant
+from producer.chance import Chance
+from producer.faults import FaultKind, InjectedFault, sensors_of
+from producer.fleet import Fleet, Observed
+from producer.physics import quantities
+from producer.publish import Readings
+from runtime.errors import UsageError
+
+Floats = NDArray[np.float64]
+
+DAY_SECONDS: Final = 86_400.0
+SHOWN_KINDS: Final[tuple[FaultKind, ...]] = ("overheat", "imbalance", "stuck", "spike", "dip", "dropout")
+"""Faults that show within seconds; a drift takes longer than a demonstration lasts."""
+FAULT_READINGS: Final = 12
+_REST_READINGS: Final = 14
+_FIRST_FAULT_READINGS: Final = 4
+_CHUNK_SECONDS: Final = DAY_SECONDS
+
+
+@dataclass(frozen=True, kw_only=True)
+class Simulator:
+    """Machines whose history ends at `now` and goes on live; the same arguments make the same readings.
+
+    machines: how many, or their ids. days: length of the history. now: epoch s. interval_seconds: event time between
+    two live readings of a machine; the history has the plant's own interval. always_running: no machine stands in the
+    last hours before `now` and after it, whatever the plan of its shifts.
+    """
+
+    plant: Plant
+    machines: int | Sequence[str]
+    seed: int
+    days: float
+    now: float
+    interval_seconds: float
+    always_running: bool = False
+
+    def __post_init__(self) -> None:
+        if self.interval_seconds <= 0:
+            raise UsageError(f"interval = {self.interval_seconds:g} s: must be above 0; choose a rate")
+
+    @cached_property
+    def fleet(self) -> Fleet:
+        """The machines behind the stream."""
+        epoch = np.floor((self.now - self.days * DAY_SECONDS) / 60) * 60
+        return Fleet(
+            plant=self.plant,
+            machines=self.machines,
+            seed=self.seed,
+            epoch=float(epoch),
+            interval_seconds=self.plant.interval_seconds,
+            # a machine that breaks down in the middle would hide what is to be seen
+            least_days=self.days + 1,
+            running_from=self.now - 6 * 3600 if self.always_running else None,
+        )
+
+    def history(self) -> Iterator[Readings]:
+        """The readings before `now`, in order of time, a day at a time."""
+        step = self.plant.interval_seconds
+        seconds = np.arange(self.now - self.days * DAY_SECONDS + step, self.now, step)
+        for first in range(0, len(seconds), max(1, int(_CHUNK_SECONDS / step))):
+            chunk = seconds[first : first + max(1, int(_CHUNK_SECONDS / step))]
+            yield self._readings(self.fleet.observe(np.round(chunk, 3)))
+
+    def at(self, seconds: Floats, faults: Sequence[InjectedFault] = ()) -> Readings:
+        """Live readings of all machines at these instants, epoch s, rising; `faults` spoil theirs."""
+        return self._readings(self.fleet.observe(np.round(seconds, 3), scripted=faults))
+
+    def script(self, start: float, end: float, *, every_seconds: float) -> tuple[InjectedFault, ...]:
+        """Faults between `start` and `end`, one about `every_seconds`, never two at a machine without a rest.
+
+        Each lasts `FAULT_READINGS` live readings and ends before `end`.
+        """
+        chance = Chance.of("nexova", self.seed).child("script")
+        length, rest = FAULT_READINGS * self.interval_seconds, _REST_READINGS * self.interval_seconds
+        free = dict.fromkeys(self.fleet.machine_ids, start + _FIRST_FAULT_READINGS * self.interval_seconds)
+        faults: list[InjectedFault] = []
+        begin = min(free.values())
+        while begin + length <= end:
+            machine_id = min(free, key=lambda machine: (max(free[machine], begin), machine))
+            if free[machine_id] > begin:
+                begin = free[machine_id]
+                continue
+            kind = SHOWN_KINDS[len(faults) % len(SHOWN_KINDS)]
+            drawn = float(chance.uniform(np.array([len(faults)]))[0])
+            sensors = sensors_of(kind, chance=drawn, names=self.plant.sensor_names, quantities=quantities(self.plant))
+            if sensors:
+                faults.append(
+                    InjectedFault(machine_id=machine_id, kind=kind, start=begin, end=begin + length, sensors=sensors)
+                )
+            free[machine_id] = begin + length + rest
+            begin += every_seconds
+        return tuple(faults)
+
+    def _readings(self, observed: Observed) -> Readings:
+        instants, machines, sensors = observed.values.shape
+        return Readings(
+            machine_ids=list(self.fleet.machine_ids) * instants,
+            timestamps=np.repeat(observed.seconds, machines),
+            values=observed.values.reshape(instants * machines, sensors),
+        )

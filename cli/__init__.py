@@ -1,0 +1,1 @@
+"""The `nexova` command; it may use all other packages."""

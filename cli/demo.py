@@ -28,7 +28,7 @@ def demo(
     report: Annotated[Path | None, typer.Option(help="Write the figures of the run to this JSON file.")] = None,
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of the simulated plant.")] = 42,
     machines: Annotated[int, typer.Option(min=1, max=200, help="How many machines.")] = 8,
-    days: Annotated[float, typer.Option(min=1, max=14, help="Days of history before the live phase.")] = 2.0,
+    days: Annotated[float, typer.Option(min=1, max=14, help="Days of history before the live phase.")] = 7.0,
 ) -> None:
     """Start a broker, train models, simulate machines with faults, and watch the faults being found.
 

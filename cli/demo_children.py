@@ -22,11 +22,15 @@ def python_module(module: str, *arguments: str) -> list[str]:
     return [sys.executable, "-m", module, *arguments]
 
 
-def base_environment(settings: Settings) -> dict[str, str]:
-    """Our environment, with our packages to be found and the settings' model repository in it."""
+def base_environment(settings: Settings, *, temporary: Path) -> dict[str, str]:
+    """Our environment, with our packages to be found and the settings' model repository in it.
+
+    temporary: folder for what children leave lying about; it is to go away with the run.
+    """
     own = dict(os.environ) | {
         "PYTHONPATH": os.pathsep.join([str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]),
         "PYTHONUNBUFFERED": "1",
+        "TMPDIR": str(temporary),
         f"{PREFIX}MODEL_PATH": settings.model_path,
     }
     own.pop("MODEL_PATH", None)  # two names of one setting: ours is to count

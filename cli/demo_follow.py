@@ -54,7 +54,10 @@ class Follower:
             BrokerUnavailable: the broker did not give all of it in time.
         """
         deadline = time.monotonic() + timeout_seconds
-        latest: dict[TopicPartition, OffsetSpec] = dict.fromkeys(self.partitions, LatestSpec())
+        latest: dict[TopicPartition, OffsetSpec] = dict.fromkeys(
+            self.partitions,
+            LatestSpec(),  # type: ignore[no-untyped-call]
+        )
         found = self.admin.list_offsets(latest, request_timeout=_ANSWER_SECONDS)
         ends = {(one.topic, one.partition): future.result().offset for one, future in found.items()}
         while any(

@@ -135,7 +135,7 @@ def run_demo(options: Options, settings: Settings, *, show: Show, stops: Stops) 
     plant = load_plant(settings.plant_file)
     with _log_folder() as logs, ExitStack() as children:
         run = Run(options=options, plant=plant, show=show, logs=logs, children=children)
-        environment = base_environment(settings)
+        environment = base_environment(settings, temporary=logs)
         # the longest first: models are trained and rules compiled while everything else comes up
         train = python_module("cli.demo_work", "models", str(options.seed))
         compiling = python_module("cli.demo_work", "compile")
@@ -240,6 +240,7 @@ def _work_off_history(run: Run, parts: Parts) -> float | None:
     """Return the readings a second that the processor scored with all of them waiting."""
     with run.step("history worked off") as step:
         parts.wait_until_accounted(timeout_seconds=BACKLOG_SECONDS)
+        _settle(parts)  # alerts of the history are not to be told as news
         rate = parts.tally.scoring_rate()
         step.note = "" if rate is None else f"{rate:,.0f} readings/s"
     return rate
@@ -258,9 +259,10 @@ def _live(run: Run, parts: Parts, stops: Stops) -> None:
             parts.turn()
             meter.note(tally.readings_scored)
             told = _tell_changes(run, tally, told)
-            run.show.update(lambda: snapshot(run.options.title, parts.simulation, tally, meter))
+            run.show.update(lambda: snapshot(run.options.title, simulation, tally, meter))
         stops.expected = False
         simulation.stop()
+        run.show.update(lambda: snapshot(run.options.title, simulation, tally, meter, finishing=True), at_once=True)
         parts.wait_until_accounted(timeout_seconds=DRAIN_SECONDS)
         _settle(parts)
         _tell_changes(run, tally, told)

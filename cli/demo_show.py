@@ -53,7 +53,7 @@ class Show(Protocol):
     def live(self) -> Iterator[None]:
         """The live phase lasts as long as the block."""
 
-    def update(self, snapshot: Callable[[], Snapshot]) -> None:
+    def update(self, snapshot: Callable[[], Snapshot], *, at_once: bool = False) -> None:
         """Called often in the live phase; asks for a snapshot when it is time to show one."""
 
     def alert(self, alert: Alert) -> None:
@@ -89,7 +89,7 @@ class PlainShow:
         self._live_since = self._shown_at = time.monotonic()
         yield
 
-    def update(self, snapshot: Callable[[], Snapshot]) -> None:
+    def update(self, snapshot: Callable[[], Snapshot], *, at_once: bool = False) -> None:
         """A line, seldom."""
         now = time.monotonic()
         every = _LINE_SECONDS if now - self._live_since < _A_WHILE else _LINE_SECONDS_LATER
@@ -149,10 +149,10 @@ class TerminalShow:
         self._live = None
         self.steps = []
 
-    def update(self, snapshot: Callable[[], Snapshot]) -> None:
+    def update(self, snapshot: Callable[[], Snapshot], *, at_once: bool = False) -> None:
         """A new picture, a few times a second."""
         now = time.monotonic()
-        if self._live is None or now - self._shown_at < _REFRESH_SECONDS:
+        if self._live is None or (not at_once and now - self._shown_at < _REFRESH_SECONDS):
             return
         self._shown_at = now
         width, height = self.out.size

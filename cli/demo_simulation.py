@@ -75,7 +75,8 @@ class Simulation:
 
     def start(self, duration: float | None) -> None:
         """Begin the live phase, in a thread of its own; it lasts `duration` seconds, or until `stop`."""
-        self.live_from = time.time() + _LEAD_SECONDS
+        # on a whole tenth, so that no rounding puts the first reading before it
+        self.live_from = float(np.ceil((time.time() + _LEAD_SECONDS) * 10.0) / 10.0)
         self.ends_at = None if duration is None else self.live_from + duration
         self._plan(self.live_from, _ROUND_SECONDS if duration is None else duration)
         self._thread = threading.Thread(target=self._live, name="simulator", daemon=True)
@@ -91,7 +92,8 @@ class Simulation:
         Raises:
             FailureError: it did not take all of them.
         """
-        self._stopped.set()
+        if not self.over():  # else the last readings are due already, and no harm comes from waiting for them
+            self._stopped.set()
         if self._thread is not None:
             self._thread.join()
         self.live_until = min(time.time(), self.ends_at or np.inf)
@@ -127,7 +129,7 @@ class Simulation:
         """One reading of each machine again and again, until it is time to end."""
         machines = len(self.machine_ids)
         # one machine after the other, as devices would, and not all at the same instant
-        shifts = LIVE_INTERVAL_SECONDS / machines * np.arange(machines)
+        shifts = np.arange(machines, dtype=np.float64) * (LIVE_INTERVAL_SECONDS / machines)
         own = np.arange(machines) * machines + np.arange(machines)
         at = self.live_from
         while not self._stopped.is_set() and not (self.ends_at is not None and at >= self.ends_at):

@@ -9,12 +9,13 @@ from cli.demo_tally import MachineNow, Tally
 from cli.demo_truth import outcomes, percentile
 from cli.view import MachineRow, Snapshot
 from producer.faults import InjectedFault
+from schemas.alerts import Alert
 
 _LATELY: Final = 200
 _ALERTS: Final = 60
 
 
-def snapshot(title: str, simulation: Simulation, tally: Tally, meter: Meter) -> Snapshot:
+def snapshot(title: str, simulation: Simulation, tally: Tally, meter: Meter, *, finishing: bool = False) -> Snapshot:
     """What is known now."""
     now = time.time()
     faults = tuple(fault for fault in simulation.faults if fault.start <= now)
@@ -25,11 +26,12 @@ def snapshot(title: str, simulation: Simulation, tally: Tally, meter: Meter) -> 
         title=title,
         seconds_live=max(0.0, now - simulation.live_from),
         seconds_left=None if simulation.ends_at is None else max(0.0, simulation.ends_at - now),
+        finishing=finishing,
         machines=tuple(
             _row(machine_id, tally.machines.get(machine_id, MachineNow()), tally, faults, now)
             for machine_id in simulation.machine_ids
         ),
-        recent=tuple(sorted(tally.alerts.values(), key=lambda alert: alert.opened_at, reverse=True)[:_ALERTS]),
+        recent=_recent(tally, simulation.live_from),
         produced=simulation.delivered,
         scored=tally.readings_scored,
         dead_letters=tally.dead_letters,
@@ -37,10 +39,19 @@ def snapshot(title: str, simulation: Simulation, tally: Tally, meter: Meter) -> 
         latency_p50_ms=_milliseconds(percentile(latencies, 0.50)),
         latency_p99_ms=_milliseconds(percentile(latencies, 0.99)),
         alerts_open=len(open_alerts),
-        alerts_resolved=tally.alerts_resolved,
         faults_begun=len(found),
         faults_alerted=sum(one.opening is not None for one in found),
     )
+
+
+def _recent(tally: Tally, live_from: float) -> tuple[Alert, ...]:
+    """Alerts that the live phase has seen, newest first; those that were over before are history."""
+    seen = [
+        alert
+        for alert in tally.alerts.values()
+        if alert.state != "resolved" or alert.updated_at.timestamp() >= live_from
+    ]
+    return tuple(sorted(seen, key=lambda alert: alert.opened_at, reverse=True)[:_ALERTS])
 
 
 def _row(machine_id: str, known: MachineNow, tally: Tally, faults: tuple[InjectedFault, ...], now: float) -> MachineRow:

@@ -5,6 +5,7 @@ Ctrl-C. A traceback is printed with LOG_LEVEL=DEBUG only.
 """
 
 import importlib
+import os
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -120,6 +121,8 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
 def main() -> None:
     """The entry point of the `nexova` program."""
+    # ONNX Runtime would report its use to its makers over the internet; what runs in a plant tells nobody
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     sys.exit(run())
 
 

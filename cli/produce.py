@@ -8,14 +8,14 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Final
 
-import numpy as np
 import typer
 
-from core.plant import Plant
 from producer.faults import InjectedFault
+from producer.live import live_readings
 from producer.publish import FullSpeed, Pace, Paced, Publisher, merged
 from producer.replay import read_readings_csv
 from producer.simulator import Simulator
@@ -54,13 +54,21 @@ def simulate(
     ] = None,
     truth: Annotated[Path | None, typer.Option(help="Write the injected faults to this JSON lines file.")] = None,
     plant_file: PlantOption = None,
+    *,
+    always_running: Annotated[
+        bool | None,
+        typer.Option(
+            "--always-running/--by-shifts",
+            help="Whether machines stand at night and on Sundays; default: always running where there are faults.",
+        ),
+    ] = None,
 ) -> None:
     """Send a simulated plant: its history at --speed, then live readings at --rate until stopped."""
     settings = load_settings()
     plant = load_plant(plant_file or settings.plant_file)
-    pace = _pace(speed)
+    stop = threading.Event()
+    pace = _pace(speed, stop)
     interval = machines / rate if rate else 1.0
-    publisher = _connected(settings)
     simulator = Simulator(
         plant=plant,
         machines=machines,
@@ -68,12 +76,25 @@ def simulate(
         days=days,
         now=float(int(time.time())),
         interval_seconds=interval,
-        always_running=fault_every is not None,
+        always_running=fault_every is not None if always_running is None else always_running,
     )
-    with _until_stopped() as stopped, _progress(publisher):
+    simulator.check()
+    publisher = _connected(settings)
+    with _until_stopped(stop) as stopped, _progress(publisher), _truth(truth) as on_fault:
         for part in simulator.history():
             publisher.publish(part, plant.sensor_names, pace=pace, stopped=stopped)
-        _live(simulator, publisher, plant, duration=duration, fault_every=fault_every, truth=truth, stopped=stopped)
+            if stopped():
+                break
+        start = round(time.time(), 3)
+        for part in live_readings(
+            simulator,
+            start=start,
+            end=None if duration is None else start + duration,
+            fault_every=fault_every,
+            wait=partial(_wait, publisher, stopped),
+            on_fault=on_fault,
+        ):
+            publisher.publish(part, plant.sensor_names, stopped=stopped)
     _finish(publisher)
 
 
@@ -86,51 +107,48 @@ def replay(
     """Send recorded readings: file by file at --speed max, else merged in order of time."""
     settings = load_settings()
     plant = load_plant(plant_file or settings.plant_file)
-    pace = _pace(speed)
+    stop = threading.Event()
+    pace = _pace(speed, stop)
     # all files are read before the first message goes out: a mistake in the last one is no half replay
     parts = [read_readings_csv(path, plant)[0] for path in files]
     publisher = _connected(settings)
-    with _until_stopped() as stopped, _progress(publisher):
+    with _until_stopped(stop) as stopped, _progress(publisher):
         for part in parts if speed == MAX_SPEED else [merged(parts)]:
             publisher.publish(part, plant.sensor_names, pace=pace, stopped=stopped)
     _finish(publisher)
 
 
-def _live(
-    simulator: Simulator,
-    publisher: Publisher,
-    plant: Plant,
-    *,
-    duration: float | None,
-    fault_every: float | None,
-    truth: Path | None,
-    stopped: Callable[[], bool],
-) -> None:
-    """Readings of now, one instant of all machines at a time."""
-    began = time.time()
-    end = began + (duration if duration is not None else 10 * 365 * 86_400)
-    faults: tuple[InjectedFault, ...] = ()
-    if fault_every is not None and duration is not None:
-        faults = simulator.script(began, end, every_seconds=fault_every)
-    elif fault_every is not None:
-        raise UsageError("--fault-every needs --duration, so that every fault ends within it; add --duration")
-    if truth is not None:
-        truth.write_text("".join(json.dumps(asdict(fault)) + "\n" for fault in faults))
-
-    step = 0
+def _wait(publisher: Publisher, stopped: Callable[[], bool], instant: float) -> bool:
+    """Takes delivery reports until `instant`, epoch seconds; false when stopped before."""
     while not stopped():
-        instant = began + step * simulator.interval_seconds
-        if instant >= end:
-            return
-        while (left := instant - time.time()) > 0 and not stopped():
-            publisher.poll()
-            time.sleep(min(left, _PAUSE_SECONDS))
-        if not stopped():
-            publisher.publish(simulator.at(np.array([instant]), faults), plant.sensor_names)
-        step += 1
+        left = instant - time.time()
+        if left <= 0:
+            return True
+        publisher.poll()
+        time.sleep(min(left, _PAUSE_SECONDS))
+    return False
 
 
-def _pace(speed: str) -> Pace:
+@contextmanager
+def _truth(path: Path | None) -> Iterator[Callable[[InjectedFault], None]]:
+    """Gives a function that writes a fault to the file at once, one JSON document a line."""
+    if path is None:
+        yield lambda _: None
+        return
+    try:
+        file = path.open("w", encoding="utf-8")
+    except OSError as error:
+        raise FailureError(f"{path}: cannot be written: {error}") from error
+
+    def write(fault: InjectedFault) -> None:
+        file.write(json.dumps(asdict(fault)) + "\n")
+        file.flush()
+
+    with file:
+        yield write
+
+
+def _pace(speed: str, stop: threading.Event) -> Pace:
     if speed == MAX_SPEED:
         return FullSpeed()
     try:
@@ -139,7 +157,8 @@ def _pace(speed: str) -> Pace:
         factor = 0.0
     if not 0 < factor < float("inf"):
         raise UsageError(f"--speed {speed}: must be a number above 0, or max; 1 is as fast as it happened")
-    return Paced(factor)
+    # a wait that ends at once when we are to stop
+    return Paced(factor, sleep=stop.wait)
 
 
 def _connected(settings: Settings) -> Publisher:
@@ -155,9 +174,8 @@ def _connected(settings: Settings) -> Publisher:
 
 
 @contextmanager
-def _until_stopped() -> Iterator[Callable[[], bool]]:
-    """Gives a function that turns true at Ctrl-C or SIGTERM, for a clean stop between two readings."""
-    stop = threading.Event()
+def _until_stopped(stop: threading.Event) -> Iterator[Callable[[], bool]]:
+    """Sets `stop` at Ctrl-C or SIGTERM, for a clean end between two readings; gives the question whether it is set."""
     before = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield stop.is_set

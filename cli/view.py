@@ -28,7 +28,8 @@ _WIDE: Final = 96
 _WIDER: Final = 118
 _BLOCKS: Final = "▁▂▃▄▅▆▇█"
 _BAR: Final = 8
-_FIXED_LINES: Final = 11  # of the view that are neither machines nor alerts
+_FIXED_LINES: Final = 9  # of the view that are neither machines nor alerts
+_LEAST_ALERTS: Final = 5
 _FEW_SECONDS: Final = 10
 
 
@@ -49,11 +50,15 @@ class MachineRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """All that the view shows. seconds_left: of the live phase; None: until Ctrl-C. Latencies are of late, in ms."""
+    """All that the view shows. seconds_left: of the live phase; None: until Ctrl-C. Latencies are of late, in ms.
+
+    finishing: no more readings come, and what is left is being counted.
+    """
 
     title: str
     seconds_live: float
     seconds_left: float | None
+    finishing: bool
     machines: tuple[MachineRow, ...]
     recent: tuple[Alert, ...]
     produced: int
@@ -63,25 +68,24 @@ class Snapshot:
     latency_p50_ms: float | None
     latency_p99_ms: float | None
     alerts_open: int
-    alerts_resolved: int
     faults_begun: int
     faults_alerted: int
 
 
 def render(snapshot: Snapshot, *, width: int, height: int, zone: tzinfo) -> RenderableType:
     """The whole view, in at most `height` lines of `width` characters."""
-    room = max(4, height - _FIXED_LINES)
-    rows = min(len(snapshot.machines), max(3, room - 4))
-    lines = max(1, room - rows)
+    room = height - _FIXED_LINES
+    rows = min(len(snapshot.machines), max(3, room - _LEAST_ALERTS))
+    shortened = rows < len(snapshot.machines)
     return Group(
         _head(snapshot, width),
         _progress(snapshot, width),
+        *_figures(snapshot),
         Text(),
         _machines(snapshot, rows, width),
         Text(),
-        *_alerts(snapshot, lines, width, zone),
-        Text(),
-        *_figures(snapshot),
+        # what grows comes last, so that nothing above it ever moves
+        *_alerts(snapshot, room - rows - shortened, width, zone),
     )
 
 
@@ -95,6 +99,8 @@ def _head(snapshot: Snapshot, width: int) -> RenderableType:
 
 
 def _clock(snapshot: Snapshot, *, short: bool) -> Text:
+    if snapshot.finishing:
+        return Text("finishing", "bold cyan")
     if snapshot.seconds_left is None:
         ending = "" if short else ", Ctrl-C ends"
         return Text.assemble(("live ", "dim"), (_minutes(snapshot.seconds_live), "bold"), (ending, "dim"))
@@ -198,12 +204,11 @@ def _alerts(snapshot: Snapshot, lines: int, width: int, zone: tzinfo) -> list[Te
     found = [Text(f"alerts ({zone.tzname(None) or 'local time'})", "dim", no_wrap=True)]
     if not snapshot.recent:
         found.append(Text("none so far", "bright_black"))
-    for alert in snapshot.recent[:lines]:
+    for alert in snapshot.recent[: max(1, lines)]:
         text = _alert(alert, zone)
         text.truncate(width, overflow="ellipsis")
         found.append(text)
-    # an empty line for each that is to come, so that nothing jumps when alerts open
-    return found + [Text()] * (lines + 1 - len(found))
+    return found
 
 
 def _alert(alert: Alert, zone: tzinfo) -> Text:
@@ -231,12 +236,12 @@ def _figures(snapshot: Snapshot) -> list[Text]:
         ("scored", f"{snapshot.scored:,}"),
         ("waiting", f"{waiting:,}"),
         ("dead letters", f"{snapshot.dead_letters}"),
+        ("rate", f"{snapshot.per_second:,.0f}/s"),
     ]
     second = [
-        ("rate", f"{snapshot.per_second:,.0f}/s"),
-        ("latency", latency),
         ("faults alerted", f"{snapshot.faults_alerted} of {snapshot.faults_begun}"),
-        ("alerts", f"{snapshot.alerts_open} open, {snapshot.alerts_resolved} over"),
+        ("alerts open", f"{snapshot.alerts_open}"),
+        ("latency", latency),
     ]
     return [_row(first), _row(second)]
 

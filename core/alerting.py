@@ -29,7 +29,7 @@ class Episodes(NamedTuple):
     """Where the episodes of each machine stand; m machines, one column for each followed kind.
 
     recent: whether the last readings were over, newest in the lowest bit. severity: index into `SEVERITIES`.
-    calm: calm readings in a row. over: readings over the threshold so far. updated_at: epoch s.
+    calm: calm readings in a row. over: readings over the threshold so far. updated_at: of the last change, epoch s.
     """
 
     recent: Ints
@@ -77,8 +77,9 @@ def follow(
 ) -> Changes:
     """Advances the episodes of `kind` by one batch, in place, and returns the changes.
 
-    level: (n,) in [0, 1], what the peak is taken of. over: the reading speaks for an alert. calm: it speaks
-    against one. severity: (n,) index into `SEVERITIES` that this reading deserves.
+    timestamps: (n,) epoch s, of a machine's rows never falling. level: (n,) in [0, 1], what the peak is taken of.
+    over: the reading speaks for an alert. calm: it speaks against one. severity: (n,) index into `SEVERITIES` that
+    this reading deserves. An episode that starts again soon after it was resolved goes on: UPDATED, not OPENED.
     """
     rows, codes, severities, counts, peaks, shares = _follow(
         FOLLOWED_KINDS.index(kind),
@@ -93,6 +94,7 @@ def follow(
         policy.of_readings,
         policy.resolve_after_readings,
         policy.update_seconds,
+        policy.merge_gap_seconds,
     )
     return Changes(row=rows, code=codes, severity=severities, over=counts, peak=peaks, share=shares)
 
@@ -111,6 +113,7 @@ def _follow(
     of_readings: int,
     resolve_after: int,
     update_seconds: float,
+    merge_gap_seconds: float,
 ) -> tuple[Ints, Ints, Ints, Ints, Floats, Floats]:
     n = len(slots)
     changed = 0
@@ -135,11 +138,16 @@ def _follow(
         if not episodes.open[slot, kind]:
             if hits < readings_over or not over[row]:
                 continue
-            code = OPENED
+            code = UPDATED
+            if timestamps[row] - episodes.updated_at[slot, kind] > merge_gap_seconds:
+                code = OPENED
+                episodes.severity[slot, kind] = 0
+                episodes.over[slot, kind] = 0
+                episodes.peak[slot, kind] = 0.0
             episodes.open[slot, kind] = True
-            episodes.severity[slot, kind] = severity[row]
-            episodes.over[slot, kind] = hits
-            episodes.peak[slot, kind] = level[row]
+            episodes.severity[slot, kind] = max(episodes.severity[slot, kind], severity[row])
+            episodes.over[slot, kind] += hits
+            episodes.peak[slot, kind] = max(episodes.peak[slot, kind], level[row])
             episodes.calm[slot, kind] = 0
         else:
             worse = False

@@ -9,13 +9,14 @@ from numpy.typing import NDArray
 
 from core import energy
 from core.alerting import SEVERITIES, follow
-from core.alerts import RULE, AlertWriter, SilenceWatch
+from core.alerts import RULE, AlertWriter
 from core.batch import ReadingBatch
-from core.features import observe, physical, watched_sensors
-from core.limits import broken_limits
+from core.features import CONDITIONS, observe, physical, watched_sensors
+from core.limits import LEVELS, severity_of
 from core.maintenance import BANDS, advice_text, advise, reasons_of
 from core.models import Models
 from core.plant import Plant
+from core.silence import SilenceWatch
 from core.state import FleetState
 from core.tracking import FAULT_IMPOSSIBLE, FAULT_NONE, RowResults
 from schemas.alerts import Alert, AlertModel
@@ -78,12 +79,12 @@ def assess(batch: ReadingBatch, *, state: FleetState, models: Models, plant: Pla
         warm_ups=state.warm_ups,
         plant=plant,
     )
-    _mark_impossible(batch.values, values, rows)
+    rows.fault[np.isnan(values) & ~np.isnan(batch.values)] = FAULT_IMPOSSIBLE
     scores = _score(batch, rows, models)
     _remember_last(state, slots, scores)
     alerts = _alerts(scores, values=values, slots=slots, rows=rows, state=state, models=models, plant=plant)
     recommendations = _recommendations(scores, slots=slots, rows=rows, state=state, models=models, plant=plant)
-    windows, late = _energy(batch, values, state, plant)
+    windows, late = _energy(batch, values, rows, state, plant)
     np.maximum.at(state.tracks.last_offset, slots, batch.offsets)
     return Assessment(
         state=state,
@@ -94,13 +95,6 @@ def assess(batch: ReadingBatch, *, state: FleetState, models: Models, plant: Pla
         replayed=replayed,
         late=late,
     )
-
-
-def _mark_impossible(raw: Floats, values: Floats, rows: RowResults) -> None:
-    impossible = np.isnan(values) & ~np.isnan(raw)
-    hit = impossible.any(axis=1)
-    rows.fault[hit] = FAULT_IMPOSSIBLE
-    rows.fault_sensor[hit] = impossible[hit].argmax(axis=1)
 
 
 def _score(batch: ReadingBatch, rows: RowResults, models: Models) -> Scores:
@@ -140,28 +134,32 @@ def _alerts(
     """Alerts that changed, each with the row that changed it; in row order."""
     batch, policy = scores.batch, plant.alerts
     writer = AlertWriter(batch=batch, values=values, rows=rows, state=state, plant=plant)
-    written = SilenceWatch(state=state, plant=plant).resolved_by(batch)
+    silence = SilenceWatch(state=state, plant=plant)
+    written = silence.resolved_by(batch, rows.newest)
+    silence.heard(slots, batch.timestamps)
     anomaly = np.nan_to_num(scores.anomaly)
-    limits = broken_limits(values, plant)
+    limit = severity_of(values, plant)
+    fault = (rows.fault != FAULT_NONE).any(axis=1)
+    running = rows.condition == CONDITIONS.index("running")
     warning, critical = SEVERITIES.index("warning"), SEVERITIES.index("critical")
-    fault = rows.fault != FAULT_NONE
     kinds = (
         (
             "anomaly",
             anomaly,
             scores.flagged & rows.substantial,
-            anomaly < policy.resolve_below,
+            # a running machine of which nothing is known is not calm
+            (anomaly < policy.resolve_below) & (rows.scored | ~running),
             np.where(anomaly >= policy.critical_score, critical, warning),
             _anomaly_model(models),
         ),
-        ("limit", limits.level, limits.severity > 0, limits.severity == 0, limits.severity, RULE),
-        ("sensor_fault", fault.astype(np.float64), fault, ~fault, np.zeros(len(batch), np.int64), RULE),
+        ("limit", np.array(LEVELS)[limit], limit > 0, limit == 0, limit, RULE),
+        ("sensor_fault", fault.astype(np.float64), fault, ~fault & running, np.zeros(len(batch), np.int64), RULE),
     )
     for kind, level, over, calm, severity, model in kinds:
         changes = follow(
             kind,
             slots=slots,
-            timestamps=batch.timestamps,
+            timestamps=rows.newest,
             level=level,
             over=over,
             calm=calm,
@@ -170,7 +168,7 @@ def _alerts(
             policy=policy,
         )
         for position in range(len(changes.row)):
-            written += writer.write(kind, changes, position, model=model, limits=limits)
+            written += writer.write(kind, changes, position, model=model)
     written.sort(key=lambda item: item[0])
     return tuple(written)
 
@@ -224,14 +222,10 @@ def _recommendations(
 
 
 def _energy(
-    batch: ReadingBatch, values: Floats, state: FleetState, plant: Plant
+    batch: ReadingBatch, values: Floats, rows: RowResults, state: FleetState, plant: Plant
 ) -> tuple[tuple[EnergyWindow, ...], int]:
-    if not len(batch):
-        return (), 0
-    watermark = np.maximum(np.maximum.accumulate(batch.timestamps), state.watermark)
-    state.watermark = float(watermark[-1])
     power, production = plant.index_of_role("power"), plant.index_of_role("production")
-    if power is None:
+    if power is None or not len(batch):
         return (), 0
     late = energy.accumulate(
         state.windows,
@@ -240,8 +234,15 @@ def _energy(
         timestamps=batch.timestamps,
         power=values[:, power],
         production=None if production is None else values[:, production],
-        watermark=watermark,
+        newest=rows.newest,
         grace_seconds=plant.energy.grace_seconds,
     )
-    closed = energy.close(state.windows, watermark=state.watermark, grace_seconds=plant.energy.grace_seconds)
+    closed = energy.close(
+        state.windows,
+        watermark=state.watermark,
+        newest_of=state.newest_of,
+        grace_seconds=plant.energy.grace_seconds,
+    )
+    # what was published must not be published anew as if it had not been
+    state.dirty.update(state.slots[window.machine_id] for window in closed)
     return tuple(closed), late

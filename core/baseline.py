@@ -25,10 +25,10 @@ _START: Final = 20  # readings whose mean starts an average
 class Baseline:
     """Normal behaviour of D sensors.
 
-    mean, scale: of each sensor in its unit, (D,). drift: variance of its random walk per reading, in squared
-    scales, (D,). precision: inverse covariances of the fast and slow averages, (2, D, D). typical: median squared
-    distance of each, (2,). limit: ratio to `typical` that normal readings exceed at the stated rate.
-    averages: where the fast and slow averages stand after the last reading, (2, D).
+    mean, scale: of each sensor in its unit, (D,); the mean of a sensor that never spoke is NaN. drift: variance of
+    its random walk per reading, in squared scales, (D,). precision: inverse covariances of the fast and slow averages,
+    (2, D, D). typical: median squared distance of each, (2,). limit: ratio to `typical` that normal readings exceed at
+    the stated rate. averages: where the fast and slow averages stand after the last reading, (2, D).
     """
 
     mean: Floats
@@ -50,25 +50,34 @@ def fit_baseline(
     """
     n, sensors = rows.shape
     seen = ~np.isnan(rows)
-    counts = np.maximum(seen.sum(axis=0), 1)
-    mean = np.where(seen, rows, 0.0).sum(axis=0) / counts
-    filled = np.where(seen, rows, mean)
-    scale = np.maximum(filled.std(axis=0), np.maximum(least_scale, 1e-3 * np.abs(mean)))
+    counts = seen.sum(axis=0)
+    some = np.maximum(counts, 1)
+    mean = np.where(counts > 0, np.where(seen, rows, 0.0).sum(axis=0) / some, np.nan)
+    centred = np.where(seen, rows - mean, 0.0)
+    spread = np.sqrt((centred**2).sum(axis=0) / some)
+    scale = np.maximum(spread, np.maximum(least_scale, np.nan_to_num(1e-3 * np.abs(mean))))
     scale = np.where(scale > 0, scale, 1.0)
-    z = np.clip((filled - mean) / scale, -CLIP, CLIP)
+    # a sensor that moved less than its floor is given the noise that the floor stands for
+    lacking = 1.0 - (spread / scale) ** 2
+    moving = max(1.0, float(sensors - lacking.sum()))
+    z = np.clip(centred / scale, -CLIP, CLIP)
     drift = _drift(z)
+    spoken = np.where(seen, z, np.nan)
+    early = min(_START, n)
+    start = z[:early].sum(axis=0) / np.maximum(seen[:early].sum(axis=0), 1)
     skip = min(_SKIP, n // 4)
     precision = np.empty((2, sensors, sensors))
     typical = np.empty(2)
     limits = np.empty(2)
     averages = np.empty((2, sensors))
     for which, weight in enumerate(smoothing):
-        smooth = _smoothed(z, weight, z[: min(_START, n)].mean(axis=0))
-        covariance = ledoit_wolf(smooth[skip:]) + np.diag(50.0 * drift) + 1e-9 * np.eye(sensors)
+        smooth = _smoothed(spoken, weight, start)
+        inflation = 50.0 * drift + lacking * weight / (2 - weight) + 1e-9
+        covariance = ledoit_wolf(smooth[skip:]) + np.diag(inflation)
         precision[which] = np.linalg.inv(covariance)
         distances = np.einsum("ni,ij,nj->n", smooth[skip:], precision[which], smooth[skip:])
         typical[which] = max(float(np.median(distances)), 1e-9)
-        limits[which] = _limit(n, sensors, weight, false_alarm_rate) / typical[which]
+        limits[which] = _limit(n, moving, weight, false_alarm_rate) / typical[which]
         averages[which] = smooth[-1]
     return Baseline(
         mean=mean,
@@ -108,8 +117,11 @@ def _drift(z: Floats) -> Floats:
     return drift
 
 
-def _limit(n: int, sensors: int, weight: float, rate: float) -> float:
-    """Hotelling's limit of a squared distance, for as many independent readings as an average of n holds."""
+def _limit(n: int, sensors: float, weight: float, rate: float) -> float:
+    """Hotelling's limit of a squared distance, for as many independent readings as an average of n holds.
+
+    sensors: how many of them move, at least 1; one that moves less than its floor counts in part.
+    """
     effective = max(n * weight / (2 - weight), 3.0 * sensors + 1)
     factor = sensors * (effective + 1) * (effective - 1) / (effective * (effective - sensors))
     return float(factor * fdtri(sensors, effective - sensors, 1 - rate))
@@ -117,10 +129,12 @@ def _limit(n: int, sensors: int, weight: float, rate: float) -> float:
 
 @njit(cache=True)
 def _smoothed(z: Floats, weight: float, start: Floats) -> Floats:
-    """Exponentially weighted averages of `z`, (n, D), from `start` on."""
+    """Exponentially weighted averages of `z`, (n, D), from `start` on; where a value is NaN, its average stays."""
     out = np.empty_like(z)
     average = start.copy()
     for row in range(len(z)):
-        average += weight * (z[row] - average)
+        for d in range(z.shape[1]):
+            if not np.isnan(z[row, d]):
+                average[d] += weight * (z[row, d] - average[d])
         out[row] = average
     return out

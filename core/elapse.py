@@ -6,9 +6,10 @@ from datetime import UTC, datetime
 import numpy as np
 
 from core import energy
-from core.alerts import SilenceWatch, forget_resolved
+from core.alerts import forget_resolved
 from core.features import CONDITIONS
 from core.plant import Plant
+from core.silence import SilenceWatch
 from core.state import FleetState
 from schemas.alerts import Alert
 from schemas.energy import EnergyWindow
@@ -33,6 +34,7 @@ def elapse(state: FleetState, *, plant: Plant, now: float, idle_seconds: float) 
     windows = energy.close(
         state.windows,
         watermark=max(state.watermark, now) if idle else state.watermark,
+        newest_of=state.newest_of,
         grace_seconds=plant.energy.grace_seconds,
     )
     state.dirty.update(state.slots[window.machine_id] for window in windows)
@@ -61,7 +63,7 @@ def statuses(state: FleetState, slots: list[int], *, plant: Plant) -> list[Machi
                 timestamp=datetime.fromtimestamp(tracks.last_seen[slot], UTC),
                 machine_type=None if machine_type is None else machine_type.name,
                 condition="silent" if machine_id in silent else CONDITIONS[tracks.condition[slot]],
-                warm_up=1.0 if tracks.fitted[slot] else tracks.learned[slot] / plant.detection.warm_up_readings,
+                warm_up=_warm_up(state, slot, plant),
                 values={name: None if np.isnan(value) else value for name, value in values},
                 anomaly_score=_known(state.scores[slot]),
                 risk=_known(state.wear.risk[slot]),
@@ -70,6 +72,13 @@ def statuses(state: FleetState, slots: list[int], *, plant: Plant) -> list[Machi
             )
         )
     return reports
+
+
+def _warm_up(state: FleetState, slot: int, plant: Plant) -> float:
+    if state.tracks.fitted[slot]:
+        return 1.0
+    # a plant file that now asks for fewer readings may find more than enough of them
+    return min(1.0, float(state.tracks.learned[slot] / plant.detection.warm_up_readings))
 
 
 def _known(value: float) -> float | None:

@@ -3,9 +3,12 @@
 A window is 60 minutes of sums in integers: sums of integers do not depend on their order, so late, early and
 re-split readings lead to the same window. Energy weighs each minute by the time it stands for; gaps longer than
 twice the usual interval of the window stay empty.
+
+A window is published once the partition's time has passed it, and kept for as long as its machine's own time has
+not: a device that was cut off and now sends what it kept must find its hours as it left them.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -20,7 +23,7 @@ Ints = NDArray[np.int64]
 
 HOUR: Final = 3600
 REVISION_SECONDS: Final = 2 * HOUR
-"""How long after its close a window takes late readings and is published again."""
+"""How long after its end and grace a window takes late readings and is published again."""
 _MINUTES: Final = 60
 _UNIT: Final = 1e6  # readings are summed in millionths of their unit
 
@@ -105,8 +108,9 @@ def _integral(sums: Ints, counts: Ints) -> tuple[float, float]:
     means = sums[covered] / counts[covered] / _UNIT
     steps = np.diff(covered)
     usual = int(np.sort(steps)[len(steps) // 2]) if len(steps) else 1
-    weights = np.append(np.minimum(steps, 2 * usual), usual)
     # a last reading may stand for time beyond the hour, as the first of the next hour lacks it; an hour is an hour
+    stands = np.append(steps, max(_MINUTES - covered[-1], usual))
+    weights = np.where(stands > 2 * usual, usual, stands)
     hours = min(float(weights.sum()), float(_MINUTES)) / _MINUTES
     return float((means * weights).sum() / weights.sum() * hours), hours
 
@@ -119,15 +123,15 @@ def accumulate(
     timestamps: Floats,
     power: Floats,
     production: Floats | None,
-    watermark: Floats,
+    newest: Floats,
     grace_seconds: float,
 ) -> int:
     """Counts a batch into its windows, in place; returns how many readings came too late for any.
 
-    machine: (n,) index into `machine_ids`. watermark: (n,), the partition's when each reading arrived.
+    machine: (n,) index into `machine_ids`. newest: (n,), the machine's own time when each reading arrived.
     """
     hours = np.floor_divide(timestamps, HOUR).astype(np.int64)
-    late = (hours + 1) * HOUR + grace_seconds + REVISION_SECONDS < watermark
+    late = (hours + 1) * HOUR + grace_seconds + REVISION_SECONDS < newest
     minutes = np.floor_divide(timestamps - hours * HOUR, 60).astype(np.int64)
     # one sort brings the readings of a window together
     order = np.lexsort((hours, machine))
@@ -145,8 +149,13 @@ def accumulate(
     return int(late.sum())
 
 
-def close(windows: Windows, *, watermark: float, grace_seconds: float) -> list[EnergyWindow]:
-    """Summaries of the windows that are over and were not published as they are; drops those past revision."""
+def close(
+    windows: Windows, *, watermark: float, newest_of: Callable[[str], float], grace_seconds: float
+) -> list[EnergyWindow]:
+    """Summaries of the windows that are over and were not published as they are; drops those past revision.
+
+    watermark: the partition's time, epoch s. newest_of: a machine's own time.
+    """
     closed = []
     for key, window in list(windows.items()):
         if window.end + grace_seconds > watermark:
@@ -155,7 +164,8 @@ def close(windows: Windows, *, watermark: float, grace_seconds: float) -> list[E
             window.published += 1
             window.changed = False
             closed.append(window.summary(window.published))
-        if window.end + grace_seconds + REVISION_SECONDS < watermark:
+        last_call = window.end + grace_seconds + REVISION_SECONDS
+        if last_call < watermark and last_call < newest_of(window.machine_id):
             del windows[key]
     return closed
 

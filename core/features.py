@@ -80,7 +80,7 @@ def tracks_layout(plant: Plant) -> Layout:
         "condition": Column("i8", fill=CONDITIONS.index("unknown")),
         "running_since": Column("f8", fill=nan),
         "missing_run": Column("i8", (sensors,)),
-        "missing_usual": Column("f8", (sensors,)),
+        "missing_usual": Column("f8", (sensors,), nan),
         "same_run": Column("i8", (sensors,)),
         "learned": Column("i8"),
         "fitted": Column("b1"),
@@ -145,7 +145,12 @@ def observe(
             # a plant file that now asks for fewer readings than were kept takes the first of them
             tracks.learned[slot] = min(len(known), size)
             buffers[position, : min(len(known), size)] = known[:size]
-    results = RowResults.empty(len(batch), len(watched), len(maintenance_feature_names(plant)))
+    results = RowResults.empty(
+        len(batch),
+        sensors=len(plant.sensors),
+        watched=len(watched),
+        maintenance=len(maintenance_feature_names(plant)),
+    )
     row = 0
     while True:
         # the pass pauses at the very reading that completes a machine's warm-up

@@ -1,45 +1,60 @@
 """Limits of the plant file: rules that hold from a machine's first reading on, without any model."""
 
-from dataclasses import dataclass
+from collections.abc import Iterator
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from core.plant import Plant
+from core.plant import Plant, Sensor
 
 Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+LEVELS: Final = (0.0, 0.6, 1.0)
+"""How bad no broken limit, a warning limit and a critical limit are, in [0, 1]; indices are severities."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BrokenLimits:
-    """Limits that n readings broke. severity (n,): 0 none, 1 warning, 2 critical; level (n,): 0, 0.6 or 1.
+class BrokenLimit(NamedTuple):
+    """A limit that a value lies beyond. severity: 1 warning, 2 critical; sensor: its column; actual in its unit."""
 
-    sensor (n,): column of the sensor that broke the gravest limit, -1 where none; limit (n,): that limit.
+    severity: int
+    sensor: int
+    limit: float
+    actual: float
+
+
+def severity_of(values: Floats, plant: Plant) -> Ints:
+    """The gravest limit that each of `values`, (n, S) with NaN where missing, breaks: 0 none, 1 warning, 2 critical.
+
+    A missing value breaks none.
     """
-
-    severity: NDArray[np.int64]
-    level: Floats
-    sensor: NDArray[np.int64]
-    limit: Floats
-
-
-def broken_limits(values: Floats, plant: Plant) -> BrokenLimits:
-    """Which limits `values`, (n, S) with NaN where missing, break. A missing value breaks none."""
     severity = np.zeros(len(values), dtype=np.int64)
-    sensor = np.full(len(values), -1, dtype=np.int64)
-    limit = np.full(len(values), np.nan)
-    for index, spec in enumerate(plant.sensors):
-        bounds = (
-            (1, spec.warning_low, np.less),
-            (1, spec.warning_high, np.greater),
-            (2, spec.critical_low, np.less),
-            (2, spec.critical_high, np.greater),
-        )
-        for grade, bound, beyond in bounds:
-            if bound is None:
-                continue
-            broken = beyond(values[:, index], bound) & (severity < grade)
-            severity[broken] = grade
-            sensor[broken] = index
-            limit[broken] = bound
-    return BrokenLimits(severity=severity, level=np.array([0.0, 0.6, 1.0])[severity], sensor=sensor, limit=limit)
+    for index, sensor in enumerate(plant.sensors):
+        for grade, bound, sign in _limits_of(sensor):
+            np.maximum(severity, grade * (sign * values[:, index] > sign * bound), out=severity)
+    return severity
+
+
+def broken_limits(values: Floats, plant: Plant) -> list[BrokenLimit]:
+    """The gravest limit that each sensor breaks with its value of one reading, (S,); the gravest of all first."""
+    broken = []
+    for index, sensor in enumerate(plant.sensors):
+        actual = float(values[index])
+        beyond = [(grade, bound) for grade, bound, sign in _limits_of(sensor) if sign * actual > sign * bound]
+        if beyond:
+            grade, bound = max(beyond)
+            broken.append(BrokenLimit(severity=grade, sensor=index, limit=bound, actual=actual))
+    return sorted(broken, key=lambda item: -item.severity)
+
+
+def _limits_of(sensor: Sensor) -> Iterator[tuple[int, float, int]]:
+    """Severity, limit, and the sign of the direction in which the limit is broken."""
+    for grade, bound, sign in (
+        (1, sensor.warning_low, -1),
+        (1, sensor.warning_high, 1),
+        (2, sensor.critical_low, -1),
+        (2, sensor.critical_high, 1),
+    ):
+        if bound is not None:
+            yield grade, bound, sign

@@ -39,7 +39,8 @@ class FleetState:
     """State of the machines of one partition. The rules change it in place: whoever hands it over gives it away.
 
     alerts: newest alert of a machine and kind, open or resolved a short while ago. watermark: newest event time,
-    epoch s. dirty: slots changed since the last `changed_shards`.
+    epoch s. progress: how far event time has come since the state was made, s; heard: where it stood at each
+    machine's last reading. dirty: slots changed since the last `changed_shards`.
     """
 
     plant: Plant
@@ -54,6 +55,8 @@ class FleetState:
     windows: Windows = field(default_factory=dict)
     alerts: dict[tuple[str, str], Alert] = field(default_factory=dict)
     watermark: float = float("-inf")
+    progress: float = 0.0
+    heard: NDArray[np.float64] = field(init=False)
     dirty: set[int] = field(default_factory=set)
     _tracks_layout: Layout = field(init=False)
 
@@ -64,6 +67,7 @@ class FleetState:
         self.wear = allocate(Wear, WEAR_LAYOUT, 16)
         self.traits = MachineTraits(np.empty(16), np.empty(16), np.empty(16))
         self.scores = np.full(16, np.nan)
+        self.heard = np.zeros(16)
 
     def slots_of(self, machine_ids: Iterable[str]) -> NDArray[np.int64]:
         """Table rows of these machines; a machine not seen before gets one."""
@@ -79,11 +83,16 @@ class FleetState:
             self.wear = grown(self.wear, WEAR_LAYOUT, 2 * capacity)
             self.traits = MachineTraits(*(np.concatenate([array, np.empty(capacity)]) for array in self.traits))
             self.scores = np.concatenate([self.scores, np.full(capacity, np.nan)])
+            self.heard = np.concatenate([self.heard, np.zeros(capacity)])
         self.ids.append(machine_id)
         self.slots[machine_id] = slot
         for array, value in zip(self.traits, traits_of(self.plant, machine_id), strict=True):
             array[slot] = value
         return slot
+
+    def newest_of(self, machine_id: str) -> float:
+        """Time of a known machine's newest reading, epoch s."""
+        return float(self.tracks.last_seen[self.slots[machine_id]])
 
     def changed_shards(self) -> Iterator[tuple[int, bytes]]:
         """Shards with changed machines, as (shard, record); afterwards nothing is dirty."""
@@ -120,6 +129,7 @@ class FleetState:
         """Adds the machines of a changelog record.
 
         A record of another plant file keeps its counts, offsets, windows and alerts; its baselines are learned anew.
+        Silence counts from now on.
         """
         packed: dict[str, Any] = msgspec.msgpack.decode(record)
         rows = self.slots_of(packed["ids"])
@@ -131,16 +141,18 @@ class FleetState:
             rows,
             columns if same else {name: columns[name] for name in _SURVIVES},
         )
-        if same:
+        if packed["format"] == _FORMAT:
+            # an alert that is open outlives a change of the plant file, so that readings can resolve it
             unpack(self.episodes, EPISODES_LAYOUT, rows, packed["episodes"])
+            for text in packed["alerts"]:
+                alert = Alert.model_validate_json(text)
+                self.alerts[alert.machine_id, alert.kind] = alert
+        if same:
             unpack(self.wear, WEAR_LAYOUT, rows, packed["wear"])
             self.scores[rows] = np.frombuffer(packed["scores"], np.float64)
             for machine_id, values in packed["warm_ups"].items():
                 watched = self.tracks.mean.shape[1]
                 self.warm_ups[self.slots[machine_id]] = np.frombuffer(values, np.float32).reshape(-1, watched)
-            for text in packed["alerts"]:
-                alert = Alert.model_validate_json(text)
-                self.alerts[alert.machine_id, alert.kind] = alert
         for window in map(Window.unpack, packed["windows"]):
             self.windows[window.machine_id, window.hour] = window
         seen = self.tracks.last_seen[rows]

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
 Bools = NDArray[np.bool_]
+Codes = NDArray[np.int8]
 Features = NDArray[np.float32]
 
 FAULT_NONE: Final = 0
@@ -22,6 +23,7 @@ _OFF: Final = 2
 _CLIP: Final = 5.0
 _MISSING_FACTOR: Final = 4.0  # a sensor is missing once its gap is so many times what is usual
 _MISSING_LEAST: Final = 4
+_MISSING_MOST: Final = 20  # a longer gap is no habit
 _SHIFT_GAIN: Final = 1 / 300  # how fast the baseline of a wandering channel follows it
 _SHIFT_DRIFT: Final = 0.002  # drift at which it follows with full gain
 
@@ -31,7 +33,7 @@ class Tracks(NamedTuple):
 
     Bookkeeping: last_offset (m,), readings (m,), last_seen (m,) epoch s, interval (m,) s, last_values (m, S).
     Condition: condition (m,) code, running_since (m,) epoch s.
-    Sensor health, in readings: missing_run, missing_usual, same_run (m, S).
+    Sensor health, in readings: missing_run, missing_usual (NaN until a first gap is known), same_run (m, S).
     Baseline: learned (m,), fitted (m,), and the fields of `core.baseline.Baseline`; shift (m, D) in scales.
     Averages of standardised values: averages (m, 2, D), variance (m, D); recent (m, 2, 5) squared distances.
     Slow averages in the sensors' units: slow (m, 2, D), over slow_hours (m,) running hours so far.
@@ -64,15 +66,17 @@ class Tracks(NamedTuple):
 
 
 class RowResults(NamedTuple):
-    """What each reading showed; n rows, D watched sensors.
+    """What each reading showed; n rows, S sensors, D of them watched.
 
+    newest (n,): time of the machine, epoch s: that of its newest reading so far, which never runs backwards.
     condition (n,) code; warm (n,): its baseline is learned; scored (n,): running, settled and warm.
     anomaly (n, 4 D) and maintenance (n, Fm) features; risky (n,): the slow averages exist.
     distance (n,): score of the machine's own distance in [0, 1], NaN where not scored, 0.5 at its limit.
     expected (n, D) in the sensors' units; deviation (n, D) in scales; contribution (n, D), at least 0, sum 1.
-    substantial (n,): some sensor is off by its minimum deviation. fault (n,) code and fault_sensor (n,) column.
+    substantial (n,): a sensor that carries the score is off by its minimum deviation. fault (n, S) code.
     """
 
+    newest: Floats
     condition: Ints
     warm: Bools
     scored: Bools
@@ -84,13 +88,13 @@ class RowResults(NamedTuple):
     deviation: Features
     contribution: Features
     substantial: Bools
-    fault: Ints
-    fault_sensor: Ints
+    fault: Codes
 
     @classmethod
-    def empty(cls, rows: int, watched: int, maintenance: int) -> Self:
+    def empty(cls, rows: int, *, sensors: int, watched: int, maintenance: int) -> Self:
         """Room for the results of `rows` readings."""
         return cls(
+            newest=np.zeros(rows, dtype=np.float64),
             condition=np.zeros(rows, dtype=np.int64),
             warm=np.zeros(rows, dtype=np.bool_),
             scored=np.zeros(rows, dtype=np.bool_),
@@ -102,8 +106,7 @@ class RowResults(NamedTuple):
             deviation=np.zeros((rows, watched), dtype=np.float32),
             contribution=np.zeros((rows, watched), dtype=np.float32),
             substantial=np.zeros(rows, dtype=np.bool_),
-            fault=np.zeros(rows, dtype=np.int64),
-            fault_sensor=np.full(rows, -1, dtype=np.int64),
+            fault=np.zeros((rows, sensors), dtype=np.int8),
         )
 
 
@@ -140,14 +143,16 @@ def track(
             tracks.interval[slot] += 0.05 * (min(elapsed, 10 * tracks.interval[slot]) - tracks.interval[slot])
         if not elapsed <= 0:
             tracks.last_seen[slot] = now
+        out.newest[row] = tracks.last_seen[slot]
         tracks.readings[slot] += 1
-        _sensor_health(row, slot, values, stuck_after, tracks, out)
         _condition(row, slot, now, values, power, tracks, traits, out)
+        _sensor_health(row, slot, values, power, stuck_after, tracks, out)
         if out.condition[row] == _RUNNING:
             _slow_averages(slot, elapsed, values[row], watched, slow_seconds, tracks)
         _maintenance_features(row, slot, runtime, tracks, traits, out)
         out.warm[row] = tracks.fitted[slot]
-        if out.condition[row] != _RUNNING or now - tracks.running_since[slot] < settle_seconds:
+        # a start in the future was told by a clock that has been set right since
+        if out.condition[row] != _RUNNING or 0 <= now - tracks.running_since[slot] < settle_seconds:
             continue
         if not tracks.fitted[slot]:
             buffer = buffers[buffer_of[slot]]
@@ -162,27 +167,38 @@ def track(
 
 
 @njit(cache=True)
-def _sensor_health(row: int, slot: int, values: Floats, stuck_after: Ints, tracks: Tracks, out: RowResults) -> None:
+def _missing(run: int, usual: float) -> bool:
+    # false while `usual` is NaN: sensors may take turns in messages of their own, and their first round is no gap
+    return run >= _MISSING_LEAST and run >= _MISSING_FACTOR * (1 + usual)
+
+
+@njit(cache=True)
+def _sensor_health(
+    row: int, slot: int, values: Floats, power: int, stuck_after: Ints, tracks: Tracks, out: RowResults
+) -> None:
+    running = out.condition[row] == _RUNNING
     for sensor in range(values.shape[1]):
         value = values[row, sensor]
         if np.isnan(value):
-            known = not np.isnan(tracks.last_values[slot, sensor])
-            tracks.missing_run[slot, sensor] += 1
-            usual = max(_MISSING_LEAST, _MISSING_FACTOR * (1 + tracks.missing_usual[slot, sensor]))
-            if known and tracks.missing_run[slot, sensor] >= usual:
-                out.fault[row] = FAULT_MISSING
-                out.fault_sensor[row] = sensor
+            # a standing machine may say less; what it draws is what tells us that it stands
+            if running or sensor == power:
+                tracks.missing_run[slot, sensor] += 1
+            if _missing(tracks.missing_run[slot, sensor], tracks.missing_usual[slot, sensor]):
+                out.fault[row, sensor] = FAULT_MISSING
             continue
-        run = tracks.missing_run[slot, sensor]
-        tracks.missing_usual[slot, sensor] += 0.05 * (min(run, 20) - tracks.missing_usual[slot, sensor])
+        last = tracks.last_values[slot, sensor]
+        if not np.isnan(last):
+            gap = min(tracks.missing_run[slot, sensor], _MISSING_MOST)
+            if np.isnan(tracks.missing_usual[slot, sensor]):
+                tracks.missing_usual[slot, sensor] = gap
+            tracks.missing_usual[slot, sensor] += 0.05 * (gap - tracks.missing_usual[slot, sensor])
         tracks.missing_run[slot, sensor] = 0
-        if value == tracks.last_values[slot, sensor] and value != 0:
+        if value != last or value == 0:
+            tracks.same_run[slot, sensor] = 0
+        elif running:
             tracks.same_run[slot, sensor] += 1
             if 0 < stuck_after[sensor] <= tracks.same_run[slot, sensor] + 1:
-                out.fault[row] = FAULT_STUCK
-                out.fault_sensor[row] = sensor
-        else:
-            tracks.same_run[slot, sensor] = 0
+                out.fault[row, sensor] = FAULT_STUCK
         tracks.last_values[slot, sensor] = value
 
 
@@ -200,9 +216,12 @@ def _condition(
     before = tracks.condition[slot]
     # what draws no known power is taken for running: better a score too many than a fault unseen
     condition = before if before <= _OFF else _RUNNING
-    if power >= 0 and not np.isnan(values[row, power]):
+    if power >= 0:
         drawn = values[row, power]
-        condition = _OFF if drawn < traits[0][slot] else _IDLE if drawn < traits[1][slot] else _RUNNING
+        if not np.isnan(drawn):
+            condition = _OFF if drawn < traits[0][slot] else _IDLE if drawn < traits[1][slot] else _RUNNING
+        elif _missing(tracks.missing_run[slot, power] + 1, tracks.missing_usual[slot, power]):
+            condition = _RUNNING
     if condition == _RUNNING and before != _RUNNING:
         tracks.running_since[slot] = now
     tracks.condition[slot] = condition
@@ -266,7 +285,8 @@ def _detect(
         expected = tracks.mean[slot, d] + tracks.shift[slot, d] * scale
         out.expected[row, d] = expected
         z = 0.0
-        if not np.isnan(value):
+        # a sensor that never spoke during warm-up has no baseline to be held against
+        if not (np.isnan(value) or np.isnan(expected)):
             present += 1
             z = (value - expected) / scale
             out.deviation[row, d] = z
@@ -275,9 +295,6 @@ def _detect(
                 tracks.averages[slot, which, d] += smoothing[which] * (clipped - tracks.averages[slot, which, d])
             around = clipped - tracks.averages[slot, 0, d]
             tracks.variance[slot, d] += smoothing[1] * (around * around - tracks.variance[slot, d])
-            off = max(abs(value - expected), abs(tracks.averages[slot, 0, d]) * scale)
-            if off >= least_deviation[watched[d]]:
-                out.substantial[row] = True
         out.anomaly[row, d] = min(max(z, -20.0), 20.0)
         out.anomaly[row, sensors + d] = tracks.averages[slot, 0, d]
         out.anomaly[row, 2 * sensors + d] = tracks.averages[slot, 1, d]
@@ -299,6 +316,7 @@ def _detect(
     total = out.contribution[row].sum()
     if total > 0:
         out.contribution[row] /= total
+        out.substantial[row] = _substantial(row, slot, watched, least_deviation, tracks, out)
     limit = tracks.limit[slot]
     out.distance[row] = ratio / (ratio + limit)
     out.scored[row] = True
@@ -307,6 +325,17 @@ def _detect(
             follow = _SHIFT_GAIN * min(1.0, tracks.drift[slot, d] / _SHIFT_DRIFT)
             clipped = min(max(float(out.deviation[row, d]), -_CLIP), _CLIP)
             tracks.shift[slot, d] += follow * clipped
+
+
+@njit(cache=True)
+def _substantial(row: int, slot: int, watched: Ints, least_deviation: Floats, tracks: Tracks, out: RowResults) -> bool:
+    for d in range(len(watched)):
+        # sensors that carry less than their share of the score do not speak for it
+        if out.contribution[row, d] * len(watched) >= 1:
+            away = max(abs(out.deviation[row, d]), abs(tracks.averages[slot, 0, d])) * tracks.scale[slot, d]
+            if away >= least_deviation[watched[d]]:
+                return True
+    return False
 
 
 @njit(cache=True)

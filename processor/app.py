@@ -7,13 +7,14 @@ import time
 from typing import Any, Final
 
 import faust
-from faust.auth import SASLCredentials, SSLCredentials
 from prometheus_client import generate_latest
 
 from core.features import feature_fingerprint
 from core.models import Models
 from core.plant import Plant
+from core.rehearsal import rehearse
 from processor.checkpoint import Checkpoints
+from processor.faust_app import make_app
 from processor.health import CHECKS, Health
 from processor.outputs import Outputs
 from processor.pipeline import Pipeline
@@ -25,13 +26,12 @@ from runtime.logging import configure_logging
 from runtime.metrics import ProcessorMetrics, process_registry
 from runtime.plants import load_plant
 from runtime.repository import ModelRepository
-from runtime.settings import KafkaSettings, Settings
+from runtime.settings import Settings
 from schemas.topics import READINGS
 
 LOGGER: Final = logging.getLogger("nexova.processor")
 TABLE: Final = "machines"
 _TICK_SECONDS: Final = 1.0
-_PREFETCH_EVENTS: Final = 4  # an event is a whole fetch: this bounds memory and is the back-pressure
 
 
 class Worker:
@@ -40,7 +40,9 @@ class Worker:
     def __init__(self, settings: Settings, *, plant: Plant, models: Models, metrics: ProcessorMetrics) -> None:
         self.settings = settings
         self.metrics = metrics
-        self.app = _faust_app(settings)
+        # Faust wants a folder, although all our state is in the changelog; it goes when the worker does
+        self._folder = tempfile.TemporaryDirectory(prefix="nexova-")
+        self.app = make_app(settings, datadir=self._folder.name)
         self.outputs = Outputs(settings.kafka, metrics)
         self.pipeline = Pipeline(
             plant=plant,
@@ -228,58 +230,6 @@ class StalledError(RuntimeError):
     """The worker stood still for longer than it may."""
 
 
-def _faust_app(settings: Settings) -> faust.App:
-    kafka, processor = settings.kafka, settings.processor
-    return faust.App(
-        kafka.group,
-        broker=[f"kafka://{server.strip()}" for server in kafka.bootstrap_servers.split(",")],
-        broker_credentials=_credentials(kafka),
-        store="memory://",
-        datadir=tempfile.mkdtemp(prefix="nexova-"),
-        autodiscover=False,
-        topic_partitions=kafka.partitions,
-        topic_replication_factor=kafka.replication_factor,
-        table_standby_replicas=0,
-        stream_buffer_maxsize=_PREFETCH_EVENTS,
-        stream_wait_empty=False,
-        stream_recovery_delay=0.0,
-        consumer_auto_offset_reset="earliest",
-        consumer_max_fetch_size=1_048_576,
-        producer_max_request_size=kafka.max_message_bytes,
-        broker_commit_interval=min(1.0, processor.checkpoint_seconds),
-        broker_session_timeout=6.0,
-        broker_heartbeat_interval=1.0,
-        broker_rebalance_timeout=6.0,
-        broker_request_timeout=30.0,
-        web_bind=processor.web_host,
-        web_host=processor.web_host,
-        web_port=processor.web_port,
-    )
-
-
-def _credentials(kafka: KafkaSettings) -> SASLCredentials | SSLCredentials | None:
-    if kafka.security_protocol == "PLAINTEXT":
-        return None
-    from aiokafka.helpers import create_ssl_context  # noqa: PLC0415  only where TLS is asked for
-
-    context = None
-    if kafka.security_protocol.endswith("SSL"):
-        context = create_ssl_context(
-            cafile=kafka.ssl_ca_file and str(kafka.ssl_ca_file),
-            certfile=kafka.ssl_certificate_file and str(kafka.ssl_certificate_file),
-            keyfile=kafka.ssl_key_file and str(kafka.ssl_key_file),
-            password=kafka.ssl_key_password and kafka.ssl_key_password.get_secret_value(),
-        )
-    if kafka.security_protocol == "SSL":
-        return SSLCredentials(context=context)
-    return SASLCredentials(
-        mechanism=kafka.sasl_mechanism,
-        username=kafka.sasl_username,
-        password=None if kafka.sasl_password is None else kafka.sasl_password.get_secret_value(),
-        ssl_context=context,
-    )
-
-
 def run(settings: Settings) -> int:
     """Runs a worker until SIGTERM or SIGINT; returns 0 after a clean stop and 1 after a failure.
 
@@ -295,9 +245,15 @@ def run(settings: Settings) -> int:
     loaded = load_models(ModelRepository(settings.model_path), plant=plant, features=feature_fingerprint(plant))
     for problem in loaded.problems:
         LOGGER.warning("%s", problem)
+    rehearse(plant, loaded.models)
     metrics = ProcessorMetrics(process_registry())
+    for name, model in (("anomaly", loaded.models.anomaly), ("maintenance", loaded.models.maintenance)):
+        if model is None:
+            metrics.model_fallbacks.labels(name=name, reason="unavailable").inc()
     worker = Worker(settings, plant=plant, models=loaded.models, metrics=metrics)
-    runner = faust.Worker(worker.app, override_logging=False, redirect_stdouts=False, loglevel=settings.log_level)
+    runner = faust.Worker(
+        worker.app, override_logging=False, redirect_stdouts=False, loglevel=settings.log_level, quiet=True
+    )
     try:
         runner.execute_from_commandline()
     except SystemExit as stopped:

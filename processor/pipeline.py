@@ -5,7 +5,7 @@ from bisect import bisect_left
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Final
+from typing import Final, get_args
 
 import msgspec
 import numpy as np
@@ -21,7 +21,7 @@ from core.state import FleetState
 from processor.outputs import Outputs
 from runtime.metrics import ProcessorMetrics
 from runtime.settings import ProcessorSettings
-from schemas.alerts import Alert
+from schemas.alerts import Alert, AlertKind
 from schemas.codec import ReadingDecoder, derive_struct
 from schemas.dead_letters import DeadLetter, Source
 from schemas.energy import EnergyWindow
@@ -215,15 +215,16 @@ class Pipeline:
         metrics.readings_scored.inc(int(np.isfinite(scores.anomaly).sum()))
         metrics.scores_flagged.inc(int(scores.flagged.sum()))
         metrics.unknown_sensors.inc(decoded.unknown_fields)
+        metrics.readings_late.inc(assessment.late)
 
     def _count_machines(self) -> None:
         conditions = dict.fromkeys(CONDITIONS, 0)
-        kinds: dict[str, int] = {}
+        kinds = dict.fromkeys(get_args(AlertKind), 0)
         for held in self.partitions.values():
             for code in held.state.tracks.condition[: len(held.state.ids)].tolist():
                 conditions[CONDITIONS[code]] += 1
             for (_, kind), alert in held.state.alerts.items():
-                kinds[kind] = kinds.get(kind, 0) + (alert.state != "resolved")
+                kinds[kind] += alert.state != "resolved"
         for condition, number in conditions.items():
             self._metrics.machines.labels(condition=condition).set(number)
         for kind, number in kinds.items():

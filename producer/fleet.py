@@ -172,6 +172,6 @@ class Fleet:
         window = (
             counted[:, first : first + DAY_MINUTES] - counted[:, first - settle - 1 : first + DAY_MINUTES - settle - 1]
         )
-        after_epoch = days[:, None] * DAY_MINUTES + np.arange(DAY_MINUTES) >= self.epoch // 60 + settle
+        after_epoch = days[:, None] * DAY_MINUTES + np.arange(DAY_MINUTES) >= self.epoch // 60
         steady: NDArray[np.bool_] = (window == settle + 1) & after_epoch
         return steady

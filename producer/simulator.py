@@ -21,10 +21,11 @@ Floats = NDArray[np.float64]
 DAY_SECONDS: Final = 86_400.0
 SHOWN_KINDS: Final[tuple[FaultKind, ...]] = ("overheat", "imbalance", "stuck", "spike", "dip", "dropout")
 """Faults that show within seconds; a drift takes longer than a demonstration lasts."""
-FAULT_READINGS: Final = 12
-_REST_READINGS: Final = 14
+FAULT_READINGS: Final = 20
+REST_READINGS: Final = 14
 _FIRST_FAULT_READINGS: Final = 4
 _CHUNK_SECONDS: Final = DAY_SECONDS
+_CHUNK_ROWS: Final = 500_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,39 +59,51 @@ class Simulator:
             seed=self.seed,
             epoch=float(epoch),
             interval_seconds=self.plant.interval_seconds,
-            # a machine that breaks down in the middle would hide what is to be seen
-            least_days=self.days + 1,
+            # in a short show, a machine that breaks down in the middle would hide what is to be seen
+            least_days=self.days + 1 if self.always_running else 0.0,
             running_from=self.now - 6 * 3600 if self.always_running else None,
         )
 
+    def check(self) -> None:
+        """Does nothing where the plant can be simulated; worth asking before anything is sent.
+
+        Raises:
+            UsageError: it cannot, or its machines cannot be named.
+        """
+        _ = self.fleet.machine_ids, quantities(self.plant)
+
     def history(self) -> Iterator[Readings]:
-        """The readings before `now`, in order of time, a day at a time."""
+        """The readings before `now`, in order of time, at most a day at a time."""
         step = self.plant.interval_seconds
         seconds = np.arange(self.now - self.days * DAY_SECONDS + step, self.now, step)
-        for first in range(0, len(seconds), max(1, int(_CHUNK_SECONDS / step))):
-            chunk = seconds[first : first + max(1, int(_CHUNK_SECONDS / step))]
-            yield self._readings(self.fleet.observe(np.round(chunk, 3)))
+        together = max(1, min(int(_CHUNK_SECONDS / step), _CHUNK_ROWS // len(self.fleet.machine_ids)))
+        for first in range(0, len(seconds), together):
+            yield self._readings(self.fleet.observe(np.round(seconds[first : first + together], 3)))
 
     def at(self, seconds: Floats, faults: Sequence[InjectedFault] = ()) -> Readings:
         """Live readings of all machines at these instants, epoch s, rising; `faults` spoil theirs."""
         return self._readings(self.fleet.observe(np.round(seconds, 3), scripted=faults))
 
-    def script(self, start: float, end: float, *, every_seconds: float) -> tuple[InjectedFault, ...]:
+    def script(self, start: float, end: float, *, every_seconds: float, number: int = 0) -> tuple[InjectedFault, ...]:
         """Faults between `start` and `end`, one about `every_seconds`, never two at a machine without a rest.
 
-        Each lasts `FAULT_READINGS` live readings and ends before `end`.
+        Each lasts `FAULT_READINGS` live readings, ends before `end`, and is at a machine that runs all the while.
+        Plans of another `number` are others.
         """
-        chance = Chance.of("nexova", self.seed).child("script")
-        length, rest = FAULT_READINGS * self.interval_seconds, _REST_READINGS * self.interval_seconds
+        chance = Chance.of("nexova", self.seed).child("script", number)
+        length, rest = FAULT_READINGS * self.interval_seconds, REST_READINGS * self.interval_seconds
         free = dict.fromkeys(self.fleet.machine_ids, start + _FIRST_FAULT_READINGS * self.interval_seconds)
         faults: list[InjectedFault] = []
         begin = min(free.values())
         while begin + length <= end:
-            machine_id = min(free, key=lambda machine: (max(free[machine], begin), machine))
+            machine_id = min(free, key=lambda machine: (free[machine], machine))  # the one that rested longest
             if free[machine_id] > begin:
                 begin = free[machine_id]
                 continue
-            kind = SHOWN_KINDS[len(faults) % len(SHOWN_KINDS)]
+            if not self._works(machine_id, begin, begin + length):
+                free[machine_id] = begin + every_seconds
+                continue
+            kind = SHOWN_KINDS[(len(faults) + number) % len(SHOWN_KINDS)]
             drawn = float(chance.uniform(np.array([len(faults)]))[0])
             sensors = sensors_of(kind, chance=drawn, names=self.plant.sensor_names, quantities=quantities(self.plant))
             if sensors:
@@ -100,6 +113,11 @@ class Simulator:
             free[machine_id] = begin + length + rest
             begin += every_seconds
         return tuple(faults)
+
+    def _works(self, machine_id: str, start: float, end: float) -> bool:
+        if self.always_running:
+            return True
+        return self.fleet.runs_throughout(self.fleet.machine_ids.index(machine_id), start, end)
 
     def _readings(self, observed: Observed) -> Readings:
         instants, machines, sensors = observed.values.shape

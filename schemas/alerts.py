@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from schemas.message import MachineId, Message, Share, Timestamp
+from schemas.message import MachineId, Message, Part, Share, Timestamp
 
 AlertKind = Literal["anomaly", "limit", "silent", "sensor_fault", "forecast_breach", "fleet"]
 Severity = Literal["info", "warning", "critical"]
@@ -12,7 +12,7 @@ AlertState = Literal["opened", "updated", "resolved"]
 ModelLevel = Literal["machine", "type", "rule"]
 
 
-class Signal(Message):
+class Signal(Part):
     """One sensor's part in an alert."""
 
     sensor: str
@@ -22,7 +22,7 @@ class Signal(Message):
     contribution: Annotated[Share, Field(description="Share of the score, all signals together 1.")]
 
 
-class AlertModel(Message):
+class AlertModel(Part):
     """Which model raised the alert."""
 
     name: str

@@ -6,7 +6,7 @@ from typing import Annotated, Final, Literal, Self
 
 from pydantic import Base64Bytes, Field
 
-from schemas.message import Message, Timestamp
+from schemas.message import Message, Part, Timestamp
 
 DeadLetterReason = Literal[
     "null_value",
@@ -25,7 +25,7 @@ DeadLetterReason = Literal[
 PAYLOAD_LIMIT: Final = 64 * 1024
 
 
-class Source(Message):
+class Source(Part):
     """Where a record was read."""
 
     topic: str

@@ -4,10 +4,10 @@ from typing import Annotated
 
 from pydantic import Field
 
-from schemas.message import Message, Share, Timestamp
+from schemas.message import Message, Part, Share, Timestamp
 
 
-class ForecastPoint(Message):
+class ForecastPoint(Part):
     """One step of a forecast, in the series' unit."""
 
     timestamp: Timestamp
@@ -16,7 +16,7 @@ class ForecastPoint(Message):
     upper: float
 
 
-class Backtest(Message):
+class Backtest(Part):
     """How the answering model did on origins before this one."""
 
     wape: float | None

@@ -37,10 +37,14 @@ Finite = Annotated[float, Field(allow_inf_nan=False)]
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
-class Message(BaseModel):
-    """A value that travels on a topic. Frozen; unknown fields of a newer minor version are ignored."""
+class Part(BaseModel):
+    """A part of a message. Frozen; unknown fields of a newer minor version are ignored."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", ser_json_inf_nan="null")
+
+
+class Message(Part):
+    """A value that travels on a topic of its own."""
 
     schema_version: int = SCHEMA_VERSION
 

@@ -5,12 +5,12 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from schemas.alerts import AlertModel
-from schemas.message import MachineId, Message, Share, Timestamp
+from schemas.message import MachineId, Message, Part, Share, Timestamp
 
 Band = Literal["none", "watch", "plan", "urgent"]
 
 
-class Reason(Message):
+class Reason(Part):
     """One sensor's part in a recommendation."""
 
     sensor: str
@@ -18,7 +18,7 @@ class Reason(Message):
     sentence: str
 
 
-class HoursToFailure(Message):
+class HoursToFailure(Part):
     """An interval of running hours until the expected failure."""
 
     low: Annotated[float, Field(ge=0)]

@@ -44,7 +44,7 @@ def an_opening(
         (an_opening(12, 18, kind="silent"), False),  # silence says nothing about a sensor
     ],
 )
-def test_a_fault_is_alerted_when_an_alert_of_its_machine_is_open_during_it(opening: Opening, alerted: bool) -> None:
+def test_a_fault_is_alerted_when_an_alert_of_its_machine_is_open_during_it(*, opening: Opening, alerted: bool) -> None:
     (outcome,) = outcomes([a_fault(10, 20)], [opening], grace=GRACE)
     assert (outcome.opening is not None) == alerted
 
@@ -78,7 +78,7 @@ def test_an_alert_that_was_open_before_the_fault_tells_nothing_about_speed() -> 
         (an_opening(66), False),  # after the live phase
     ],
 )
-def test_an_alert_is_false_when_no_fault_explains_its_opening(opening: Opening, false: bool) -> None:
+def test_an_alert_is_false_when_no_fault_explains_its_opening(*, opening: Opening, false: bool) -> None:
     found = false_alerts([a_fault(10, 20)], [opening], live=(5, 60), grace=GRACE)
     assert bool(found) == false
 

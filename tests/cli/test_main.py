@@ -39,9 +39,7 @@ def test_help_imports_nothing_heavy() -> None:
         "import sys\nfrom cli.main import run\nrun(['--help'])\n"
         f"sys.stderr.write(','.join(name for name in {HEAVY!r} if name in sys.modules))"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", script], env=environment(), capture_output=True, text=True, check=True
-    )
+    done = subprocess.run([sys.executable, "-c", script], env=environment(), capture_output=True, text=True, check=True)
     assert done.stderr == ""
 
 

@@ -183,9 +183,7 @@ def test_the_limit_is_kept(broker: Broker, tmp_path: Path) -> None:
 
 def test_json_gives_each_message_as_it_is(broker: Broker, tmp_path: Path) -> None:
     lines = tail(broker, tmp_path, "alerts", "--json", "--machine", "pump-02").stdout.splitlines()
-    assert [Alert.model_validate_json(line) for line in lines] == [
-        an_alert("pump-02", minute=1, severity="critical")
-    ]
+    assert [Alert.model_validate_json(line) for line in lines] == [an_alert("pump-02", minute=1, severity="critical")]
     assert json.loads(lines[0])["schema_version"] == 1
 
 
@@ -197,9 +195,7 @@ def test_reading_leaves_no_group_behind(broker: Broker, tmp_path: Path) -> None:
 
 def test_a_missing_topic_is_one_line_with_the_remedy(fresh_tansu: Broker, tmp_path: Path) -> None:
     servers = fresh_tansu.bootstrap_servers
-    done = nexova(
-        "tail", "alerts", folder=tmp_path, variables={"NEXOVA_KAFKA__BOOTSTRAP_SERVERS": servers}
-    )
+    done = nexova("tail", "alerts", folder=tmp_path, variables={"NEXOVA_KAFKA__BOOTSTRAP_SERVERS": servers})
     assert done.returncode == 1
     assert done.stderr == f"nexova: nexova.alerts does not exist at {servers}; run `nexova topics create`\n"
 

@@ -3,6 +3,7 @@
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -120,7 +121,7 @@ def cut(batch: ReadingBatch, places: Iterable[int]) -> list[ReadingBatch]:
             row -= 1
         edges.add(row)
     ordered = sorted(edges)
-    return [part(batch, first, last) for first, last in zip(ordered, ordered[1:], strict=False)]
+    return [part(batch, first, last) for first, last in pairwise(ordered)]
 
 
 def part(batch: ReadingBatch, first: int, last: int) -> ReadingBatch:

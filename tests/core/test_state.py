@@ -7,7 +7,7 @@ from core.batch import ReadingBatch
 from core.features import CONDITIONS
 from core.state import SHARDS, FleetState, shard_of
 from tests.builders import PUMP, a_batch, a_plant, a_reading, a_sensor, normal_rows, the_usual_sensors
-from tests.core.streams import PLANT, Said, close_all, cut, part, play, remembered, restored, streams
+from tests.core.streams import PLANT, Said, close_all, cut, play, remembered, restored, streams
 
 places = st.lists(st.integers(0, 10_000), max_size=5)
 
@@ -42,10 +42,10 @@ def test_a_crash_between_two_shards_and_a_replay_lead_to_the_same_end(
 ) -> None:
     """The argument for exactly-once effects.
 
-        offsets  0 ------- committed ------- crash ------- end
-        shard A            saved             saved
-        shard B            saved             lost
-        replayed           |-------------------------------->
+    offsets  0 ------- committed ------- crash ------- end
+    shard A            saved             saved
+    shard B            saved             lost
+    replayed           |-------------------------------->
     """
     committed, crash = sorted((one % len(stream), other % len(stream)))
     pieces = cut(stream, (committed, crash))
@@ -168,6 +168,8 @@ def test_limits_that_the_plant_file_changed_take_effect_after_a_restart() -> Non
     kind = a_plant().machine_types[0].model_copy(update={"idle_below": 60.0})
     plant = a_plant(types=[kind])
     said, _ = play(
-        [a_batch(a_reading(at=4000.0), plant=plant, first_offset=60)], plant=plant, state=restored([record], plant=plant)
+        [a_batch(a_reading(at=4000.0), plant=plant, first_offset=60)],
+        plant=plant,
+        state=restored([record], plant=plant),
     )
     assert CONDITIONS[said.scores[0].condition] == "idle"

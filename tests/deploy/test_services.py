@@ -26,7 +26,7 @@ from runtime.settings import KafkaSettings
 from tests.deploy.checks import ROOT, run
 from tests.deploy.compose_kafka import running_compose_kafka
 
-SHORTER = "--days 4"
+SHORTER = "--days 30"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,1 @@
+"""The service that programs and people ask."""

@@ -14,19 +14,20 @@ from schemas.topics import READINGS
 
 
 def main() -> None:
-    """Prints {"readings": n, "seconds": s} and ends; arguments: bootstrap servers, readings."""
-    broker, wanted = sys.argv[1], int(sys.argv[2])
+    """Prints {"readings": n, "seconds": s} and ends; arguments: bootstrap servers, readings, codec."""
+    broker, wanted, codec = sys.argv[1], int(sys.argv[2]), sys.argv[3]
+    folder = tempfile.TemporaryDirectory()
     app = faust.App(
         f"noop-{os.getpid()}",
         broker=f"kafka://{broker}",
         store="memory://",
-        datadir=tempfile.mkdtemp(),
+        datadir=folder.name,
         autodiscover=False,
         consumer_auto_offset_reset="earliest",
         topic_disable_leader=True,
         web_enabled=False,
     )
-    topic = app.topic(READINGS, value_serializer="raw", key_serializer="raw")
+    topic = app.topic(READINGS, value_serializer=codec, key_serializer="raw")
 
     @app.agent(topic)
     async def noop(stream: Any) -> None:
@@ -38,6 +39,7 @@ def main() -> None:
             if done == wanted:
                 seconds = time.perf_counter() - started
                 print(json.dumps({"readings": wanted - wanted // 10, "seconds": seconds}), flush=True)
+                folder.cleanup()
                 os._exit(0)  # the measurement is over; a clean stop would take seconds and tell nothing
             if done % 4096 == 0:
                 await asyncio.sleep(0)

@@ -13,7 +13,7 @@ from rich.text import Text
 SEVERITY_STYLES: Final = {"critical": "bold red", "warning": "yellow", "info": "cyan"}
 STATE_STYLES: Final = {"opened": "bold", "updated": "", "resolved": "green"}
 BAND_STYLES: Final = {"urgent": "bold red", "plan": "yellow", "watch": "cyan", "none": "green"}
-CONDITION_STYLES: Final = {"running": "green", "idle": "cyan", "off": "dim", "silent": "bold red", "unknown": "dim"}
+CONDITION_STYLES: Final = {"running": "dim", "idle": "cyan", "off": "dim", "silent": "bold red", "unknown": "dim"}
 FLAG_AT: Final = 0.5
 CRITICAL_AT: Final = 0.8
 

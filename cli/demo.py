@@ -2,7 +2,7 @@
 
 import os
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 import typer
 
@@ -14,6 +14,9 @@ from cli.demo_stop import Stopped, stopping
 from runtime.errors import FailureError, UsageError
 from runtime.logging import configure_logging
 from runtime.settings import load_settings
+
+DAYS: Final = 7.0
+"""A whole week of history: a machine's baseline has then seen every shift of it."""
 
 
 def demo(
@@ -28,7 +31,7 @@ def demo(
     report: Annotated[Path | None, typer.Option(help="Write the figures of the run to this JSON file.")] = None,
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of the simulated plant.")] = 42,
     machines: Annotated[int, typer.Option(min=1, max=200, help="How many machines.")] = 8,
-    days: Annotated[float, typer.Option(min=1, max=14, help="Days of history before the live phase.")] = 7.0,
+    days: Annotated[float, typer.Option(min=1, max=14, help="Days of history before the live phase.")] = DAYS,
 ) -> None:
     """Start a broker, train models, simulate machines with faults, and watch the faults being found.
 

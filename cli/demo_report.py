@@ -74,6 +74,10 @@ class Report(BaseModel):
     seconds_to_first_alert: float | None
     injected_faults: int
     injected_faults_alerted: int
+    injected_faults_with_alert_of_their_own: int = Field(
+        description="those of the alerted ones that opened an alert; at the others one had been open before"
+    )
+    alerts_open_when_live_began: int
     false_alerts: int
     grace_seconds: float
     faults: tuple[FaultReport, ...]
@@ -124,6 +128,8 @@ def make_report(
         seconds_to_first_alert=None if first_alert is None else round(first_alert, 2),
         injected_faults=len(found),
         injected_faults_alerted=sum(one.opening is not None for one in found),
+        injected_faults_with_alert_of_their_own=sum(one.seconds_to_alert is not None for one in found),
+        alerts_open_when_live_began=sum(one.at < live[0] <= one.until for one in tally.openings),
         false_alerts=len(wrong),
         grace_seconds=grace,
         faults=tuple(map(_fault, found)),

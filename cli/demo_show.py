@@ -89,7 +89,7 @@ class PlainShow:
         self._live_since = self._shown_at = time.monotonic()
         yield
 
-    def update(self, snapshot: Callable[[], Snapshot], *, at_once: bool = False) -> None:
+    def update(self, snapshot: Callable[[], Snapshot], *, at_once: bool = False) -> None:  # noqa: ARG002  no picture
         """A line, seldom."""
         now = time.monotonic()
         every = _LINE_SECONDS if now - self._live_since < _A_WHILE else _LINE_SECONDS_LATER

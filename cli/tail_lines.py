@@ -27,7 +27,7 @@ from schemas.topics import ALERTS, CATALOGUE, DEAD_LETTERS, ENERGY, RECOMMENDATI
 
 Line = tuple[Cell, ...]
 _MACHINE: Final = 14
-_RISK_STYLES: Final = ("green", "cyan", "yellow", "bold red")
+_RISK_STYLES: Final = ("dim", "cyan", "yellow", "bold red")
 _PREVIEW: Final = 60
 
 

@@ -4,7 +4,7 @@ Calm by intent: grey for what is as it should be, colour only for what a person 
 """
 
 from dataclasses import dataclass
-from datetime import tzinfo
+from datetime import datetime, tzinfo
 from typing import Final
 
 from rich.console import Group, RenderableType
@@ -216,7 +216,7 @@ def _alert(alert: Alert, zone: tzinfo) -> Text:
     state = "over" if resolved else "open"
     severity = "green" if resolved else SEVERITY_STYLES[alert.severity]
     return Text.assemble(
-        (f"{alert.updated_at.astimezone(zone):%H:%M:%S}  ", "dim"),
+        (f"{_when(alert, zone):<11}", "dim"),
         (f"{'✓' if resolved else '●'} {state:<5}", severity if resolved else STATE_STYLES["opened"]),
         (f"{alert.severity:<9}", "dim" if resolved else severity),
         (f"{printable(alert.machine_id):<14}", "bold" if not resolved else ""),
@@ -224,6 +224,12 @@ def _alert(alert: Alert, zone: tzinfo) -> Text:
         (printable(sentence(alert)), "dim" if resolved else ""),
         no_wrap=True,
     )
+
+
+def _when(alert: Alert, zone: tzinfo) -> str:
+    """When it was resolved, else opened; of another day, without seconds."""
+    at = (alert.resolved_at or alert.opened_at).astimezone(zone)
+    return f"{at:%H:%M:%S}" if at.date() == datetime.now(zone).date() else f"{at:%a %H:%M}"
 
 
 def _figures(snapshot: Snapshot) -> list[Text]:

@@ -153,6 +153,7 @@ def track(
         out.warm[row] = tracks.fitted[slot]
         # a start in the future was told by a clock that has been set right since
         if out.condition[row] != _RUNNING or 0 <= now - tracks.running_since[slot] < settle_seconds:
+            _forget(slot, smoothing, tracks)
             continue
         if not tracks.fitted[slot]:
             buffer = buffers[buffer_of[slot]]
@@ -264,6 +265,16 @@ def _maintenance_features(
     out.maintenance[row, column] = 0.0 if np.isnan(hours) else hours
     out.maintenance[row, column + 1] = traits[2][slot]
     out.risky[row] = complete
+
+
+@njit(cache=True)
+def _forget(slot: int, smoothing: Floats, tracks: Tracks) -> None:
+    # what was unusual before a stop, a repair maybe, must not speak against the machine after it
+    for d in range(tracks.averages.shape[2]):
+        for which in range(2):
+            tracks.averages[slot, which, d] -= smoothing[which] * tracks.averages[slot, which, d]
+        tracks.variance[slot, d] += smoothing[1] * (1 - tracks.variance[slot, d])
+    tracks.recent[slot] = np.nan
 
 
 @njit(cache=True)

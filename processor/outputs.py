@@ -1,6 +1,7 @@
 """What the processor sends: through librdkafka, counted, and never lost in silence."""
 
 import logging
+from collections.abc import Iterable
 from typing import Final
 
 from confluent_kafka import KafkaError, Message, Producer
@@ -37,6 +38,17 @@ class Outputs:
                 self._producer.poll(_POLL_SECONDS)
                 continue
             return
+
+    def send_all(self, topic: str, messages: Iterable[tuple[str, bytes]], *, partition: int) -> None:
+        """Queues (key, value) messages; the same as `send` for each, at half its cost."""
+        produce, report, number = self._producer.produce, self._report, 0
+        for key, value in messages:
+            number += 1
+            try:
+                produce(topic, value, key, partition, report)
+            except BufferError:
+                self.send(topic, key=key, value=value, partition=partition)
+        self.count(topic, number)
 
     def count(self, topic: str, messages: int = 1) -> None:
         """Counts messages sent; apart from `send`, so that a batch is counted once."""

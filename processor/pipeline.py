@@ -2,7 +2,7 @@
 
 import time
 from bisect import bisect_left
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final, get_args
@@ -25,11 +25,14 @@ from schemas.alerts import Alert, AlertKind
 from schemas.codec import ReadingDecoder, derive_struct
 from schemas.dead_letters import DeadLetter, Source
 from schemas.energy import EnergyWindow
-from schemas.message import Message
+from schemas.message import SCHEMA_VERSION, Message
 from schemas.scores import Score
 from schemas.topics import ALERTS, DEAD_LETTERS, ENERGY, MACHINES, READINGS, RECOMMENDATIONS, SCORES
 
 _Score: Final = derive_struct(Score)
+assert _Score.__struct_fields__ == (  # noqa: S101  scores are made by place
+    *("machine_id", "timestamp", "schema_version", "anomaly_score", "is_anomaly", "risk", "condition", "warm_up"),
+)
 
 
 @dataclass(slots=True)
@@ -153,7 +156,7 @@ class Pipeline:
         self._send_windows(partition, assessment.energy_windows)
 
     def _send_scores(self, partition: int, scores: Scores) -> None:
-        send, encode, machine_ids = self._outputs.send, self._encode, scores.batch.machine_ids
+        machine_ids = scores.batch.machine_ids
         columns = (
             scores.batch.machine.tolist(),
             scores.batch.timestamps.tolist(),
@@ -163,20 +166,27 @@ class Pipeline:
             scores.condition.tolist(),
             scores.warm.tolist(),
         )
-        for machine, timestamp, anomaly, flagged, risk, condition, warm in zip(*columns, strict=True):
-            machine_id = machine_ids[machine]
-            score = _Score(
-                machine_id=machine_id,
-                timestamp=datetime.fromtimestamp(timestamp, UTC),
+        encode, moment = self._encode, datetime.fromtimestamp
+
+        def messages() -> Iterator[tuple[str, bytes]]:
+            for machine, timestamp, anomaly, flagged, risk, condition, warm in zip(*columns, strict=True):
+                machine_id = machine_ids[machine]
                 # NaN is what differs from itself; on the wire it is null
-                anomaly_score=anomaly if anomaly == anomaly else None,  # noqa: PLR0124
-                is_anomaly=flagged,
-                risk=risk if risk == risk else None,  # noqa: PLR0124
-                condition=CONDITIONS[condition],
-                warm_up=not warm,
-            )
-            send(SCORES, key=machine_id, value=encode(score), partition=partition)
-        self._outputs.count(SCORES, len(scores.batch))
+                known_anomaly = anomaly if anomaly == anomaly else None  # noqa: PLR0124
+                known_risk = risk if risk == risk else None  # noqa: PLR0124
+                score = _Score(
+                    machine_id,
+                    moment(timestamp, UTC),
+                    SCHEMA_VERSION,
+                    known_anomaly,
+                    flagged,
+                    known_risk,
+                    CONDITIONS[condition],
+                    not warm,
+                )
+                yield machine_id, encode(score)
+
+        self._outputs.send_all(SCORES, messages(), partition=partition)
 
     def _send_alert(self, partition: int, alert: Alert, *, since: float | None = None) -> None:
         self._metrics.alerts.labels(kind=alert.kind, state=alert.state, severity=alert.severity).inc()

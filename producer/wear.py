@@ -19,15 +19,15 @@ Ints = NDArray[np.int64]
 DAY_SECONDS: Final = 86_400.0
 _DRAWS: Final = 16  # numbers kept for each life
 _LIVES: Final = 512  # some thirty years
-_LEAST_LIFE_DAYS: Final = 12.0
-_LIFE_SCALE_DAYS: Final = 27.0
-_LIFE_SHAPE: Final = 2.2
+_LEAST_LIFE_DAYS: Final = 11.0
+_LIFE_SCALE_DAYS: Final = 34.0
+_LIFE_SHAPE: Final = 1.3
 _PACE_DAYS: Final = 5.0  # wear falls to 1/e so long before failure
-_PACE_SPREAD: Final = 0.08
+_PACE_SPREAD: Final = 0.06
 _CREEP: Final = 0.03  # wear that age alone brings
 _WOBBLE: Final = 0.02
 _WOBBLE_SECONDS: Final = 12 * 3600.0
-_PLANNED_SHARE: Final = 0.15  # lives that planned maintenance ends early
+_PLANNED_SHARE: Final = 0.20  # lives that planned maintenance ends early
 _REPAIR_HOURS: Final = (1.5, 3.5)
 
 

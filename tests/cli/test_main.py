@@ -1,15 +1,15 @@
 """The command line as a whole: help, versions, errors and exit codes."""
 
+import resource
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
 import typer
 
 from cli.errors import reported
-from cli.main import COMMANDS, load
+from cli.main import COMMANDS, load, run
 from runtime.children import free_port
 from runtime.errors import FailureError, UsageError
 from tests.cli.command import ROOT, environment, nexova
@@ -45,17 +45,23 @@ def test_help_imports_nothing_heavy() -> None:
 
 def test_help_comes_at_once(tmp_path: Path) -> None:
     nexova("--help", folder=tmp_path)  # the first run may have to compile
-    started = time.monotonic()
+    before = processor_seconds()
     nexova("--help", folder=tmp_path)
-    assert time.monotonic() - started < 1.0
+    # what the wall clock says depends on what else this machine does
+    assert processor_seconds() - before < 1.0
+
+
+def processor_seconds() -> float:
+    """Processor time of all our children that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 @pytest.mark.parametrize("name", list(COMMANDS))
-def test_each_command_can_be_loaded_and_explains_itself(name: str, tmp_path: Path) -> None:
+def test_each_command_can_be_loaded_and_explains_itself(name: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert load(name).name == name
-    done = nexova(name, "--help", folder=tmp_path)
-    assert done.returncode == 0
-    assert f"nexova {name}" in done.stdout
+    assert run([name, "--help"]) == 0
+    assert f"nexova {name}" in capsys.readouterr().out
 
 
 def test_the_version_is_told(tmp_path: Path) -> None:
@@ -68,7 +74,7 @@ def test_the_version_is_told(tmp_path: Path) -> None:
     ("arguments", "words"),
     [
         (["tial"], "Did you mean 'tail'?"),
-        (["tail"], "Missing argument 'WHAT'"),
+        (["tail"], "Missing argument 'what'"),
         (["tail", "everything"], "'everything'"),
         (["tail", "alerts", "--limit", "0"], "'--limit'"),
         (["demo", "--fast"], "--fast"),
@@ -77,13 +83,15 @@ def test_the_version_is_told(tmp_path: Path) -> None:
         (["process", "--workers", "many"], "'--workers'"),
     ],
 )
-def test_a_mistake_is_one_line_and_exit_code_2(arguments: list[str], words: str, tmp_path: Path) -> None:
-    done = nexova(*arguments, folder=tmp_path)
-    assert done.returncode == 2
-    line = one_line(done.stderr)
+def test_a_mistake_is_one_line_and_exit_code_2(
+    arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(arguments) == 2
+    printed = capsys.readouterr()
+    line = one_line(printed.err)
     assert words in line
     assert "--help" in line
-    assert done.stdout == ""
+    assert printed.out == ""
 
 
 @pytest.mark.parametrize("arguments", [["tail", "alerts"], ["process"]])

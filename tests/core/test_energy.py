@@ -67,7 +67,7 @@ begins = st.floats(0, 900)
 powers = st.floats(-400, 400).map(lambda power: round(power, 3))
 
 
-@given(st.sampled_from((1.0, 7.0, 10.0, 60.0, 120.0, 300.0, 600.0, 900.0, 1800.0)), begins, powers)
+@given(st.sampled_from((5.0, 12.0, 60.0, 120.0, 300.0, 600.0, 900.0, 1800.0)), begins, powers)
 @settings(max_examples=30)
 def test_hours_at_one_power_add_up_to_its_exact_integral(every: float, begin: float, power: float) -> None:
     energy_kwh, covered = three_hours(every, begin, power)
@@ -75,7 +75,7 @@ def test_hours_at_one_power_add_up_to_its_exact_integral(every: float, begin: fl
     assert energy_kwh == pytest.approx(3 * power)
 
 
-@given(st.floats(1, 1800), begins, powers)
+@given(st.floats(10, 1800), begins, powers)
 @settings(max_examples=30)
 def test_a_sampling_that_no_hour_divides_costs_at_most_one_interval_an_hour_and_invents_nothing(
     every: float, begin: float, power: float

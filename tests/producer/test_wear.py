@@ -46,7 +46,7 @@ def test_hours_to_failure_run_down_and_jump_up_only_where_a_new_life_begins() ->
     assert left.min() >= 0
     same = np.diff(life) == 0
     assert np.allclose(np.diff(left)[same], -1.0)
-    assert (np.diff(left)[~same] > 24 * 9).all()  # a new life is at least twelve days long
+    assert (np.diff(left)[~same] > 24 * 9).all()  # a new life is at least eleven days long
 
 
 def test_some_lives_end_in_maintenance_before_the_failure_and_most_do_not() -> None:
@@ -59,9 +59,9 @@ def test_some_lives_end_in_maintenance_before_the_failure_and_most_do_not() -> N
 @pytest.mark.parametrize("stagger", [0.0, 0.3, 0.999])
 def test_no_machine_fails_sooner_than_the_least_days(stagger: float) -> None:
     for seed in range(30):
-        lives = some_lives(seed=seed, stagger=stagger, least_days=12.0)
+        lives = some_lives(seed=seed, stagger=stagger, least_days=10.0)
         assert lives.starts[0] <= MONDAY
-        assert lives.starts[1] >= MONDAY + 12.0 * DAY_SECONDS - 60.0
+        assert lives.starts[1] >= MONDAY + 10.0 * DAY_SECONDS - 60.0
 
 
 def test_where_machines_start_in_their_lives_is_spread_by_stagger() -> None:

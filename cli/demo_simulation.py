@@ -152,7 +152,9 @@ class Simulation:
     def _plan(self, begins: float, seconds: float) -> None:
         self._round = begins, seconds
         self._bad_due = list(_BAD_AT)
-        self.faults += self._simulator.script(begins, begins + seconds, every_seconds=FAULT_EVERY_SECONDS)
+        self.faults += self._simulator.script(
+            begins, begins + seconds, every_seconds=FAULT_EVERY_SECONDS, number=len(self.faults)
+        )
 
     def _send_bad(self, at: float) -> None:
         """What devices send by mistake, each in its turn: not JSON, a time without zone, words for a number."""

@@ -2,34 +2,14 @@
 
 import re
 from datetime import UTC, datetime
-from itertools import pairwise
 
 import pytest
-from hypothesis import given, settings
 
 from core.alerts import alert_id
-from core.batch import ReadingBatch
-from core.elapse import elapse
 from core.models import Models
-from schemas.alerts import Alert
 from tests.builders import PUMP, START, a_batch, a_plant, a_reading, a_sensor, normal_rows, the_usual_sensors
-from tests.core.streams import MODELS, PLANT, ForestOfOne, Said, play, streams
-from tests.core.timelines import drawn_alerts, drawn_rows
-
-QUICK = {
-    "readings_over": 2,
-    "of_readings": 3,
-    "resolve_after_readings": 3,
-    "update_seconds": 300.0,
-    "merge_gap_seconds": 240.0,
-}
-
-
-def alerts_of(drawing: str, **changes: object) -> list[Alert]:
-    """The alerts on a pump that is not yet known."""
-    plant = a_plant(alerts=QUICK | changes)
-    said, _ = play([a_batch(*drawn_rows(drawing), plant=plant)], plant=plant, models=Models())
-    return said.alerts
+from tests.core.streams import MODELS, ForestOfOne, play
+from tests.core.timelines import QUICK, alerts_of, drawn_alerts, drawn_rows
 
 
 def at(reading: int) -> datetime:
@@ -202,52 +182,6 @@ def test_a_machine_that_says_nothing_is_not_calm() -> None:
     assert [alert.state for alert in said.alerts if alert.kind == "anomaly"][-1] != "resolved"
 
 
-@pytest.mark.parametrize(
-    ("drawing", "summary"),
-    [
-        (".........??????", "the temperature sensor has stopped reporting"),
-        ("...!!!", "the temperature sensor reports 5000 °C, outside the possible -1000 to 1000 °C"),
-        ("...HHHHHHHHHH", "the temperature sensor is stuck at 130 °C"),
-    ],
-)
-def test_a_sensor_fault_says_what_is_wrong_with_which_sensor(drawing: str, summary: str) -> None:
-    opened, *_ = [alert for alert in alerts_of(drawing) if alert.kind == "sensor_fault"]
-    assert opened.severity == "info"
-    assert opened.summary == f"pump-01: {summary}; check the sensor and its line."
-    assert [signal.sensor for signal in opened.signals] == ["temperature"]
-
-
-def test_sensors_that_fail_together_are_named_together() -> None:
-    rows = [*drawn_rows(8 * "."), *drawn_rows(8 * "b", first=480.0)]
-    plant = a_plant(alerts=QUICK)
-    said, _ = play([a_batch(*rows, plant=plant)], plant=plant, models=Models())
-    [opened] = said.alerts
-    assert [signal.sensor for signal in opened.signals] == ["power", "temperature", "vibration", "runtime"]
-    assert opened.summary == (
-        "pump-01: the power sensor has stopped reporting; the temperature sensor has stopped reporting; "
-        "the vibration sensor has stopped reporting; and 1 more; check the sensors and their lines."
-    )
-
-
-def test_a_sensor_that_fails_after_another_is_named_with_the_next_update() -> None:
-    rows = [
-        a_reading(
-            at=60.0 * number,
-            power=40 + 0.01 * number,
-            temperature=None if number > 8 else 60 + 0.01 * number,
-            vibration=None if number > 17 else 2.5 + 0.01 * number,
-        )
-        for number in range(24)
-    ]
-    plant = a_plant(alerts=QUICK)
-    said, _ = play([a_batch(*rows, plant=plant)], plant=plant, models=Models())
-    assert [[signal.sensor for signal in alert.signals] for alert in said.alerts] == [
-        ["temperature"],
-        ["temperature"],
-        ["temperature", "vibration"],
-    ]
-
-
 def test_readings_out_of_order_never_turn_an_alert_back_in_time() -> None:
     plant = a_plant(alerts=QUICK)
     late = [a_reading(at=60.0 * number) for number in range(3)]
@@ -256,46 +190,6 @@ def test_readings_out_of_order_never_turn_an_alert_back_in_time() -> None:
     opened, resolved = said.alerts
     assert resolved.state == "resolved"
     assert resolved.updated_at >= opened.updated_at
-
-
-def story(said: Said) -> dict[str, list[Alert]]:
-    episodes: dict[str, list[Alert]] = {}
-    for alert in said.alerts:
-        episodes.setdefault(alert.alert_id, []).append(alert)
-    return episodes
-
-
-@given(streams(least_segments=2))
-@settings(max_examples=40)
-def test_every_alert_is_complete_and_every_episode_is_a_story(stream: ReadingBatch) -> None:
-    said, state = play([stream])
-    said.alerts += elapse(state, plant=PLANT, now=state.watermark, idle_seconds=1e4).alerts
-    for alert in said.alerts:
-        assert alert.summary.startswith(f"{alert.machine_id}")
-        assert alert.summary.endswith(".")
-        assert not re.search(r"[.!?]\s+[A-Z]|nan|inf|None|\n", alert.summary)
-        assert alert.kind == "silent" or alert.signals[0].sensor in alert.summary
-        shares = [signal.contribution for signal in alert.signals]
-        assert shares == sorted(shares, reverse=True)
-        assert 0 < sum(shares) <= 1 + 1e-6
-        assert all(0 <= share <= 1 for share in shares)
-        assert Alert.model_validate_json(alert.encode()) == alert
-    for episode in story(said).values():
-        assert [alert.state for alert in episode].index("opened") == 0
-        for before, after in pairwise(episode):
-            assert after.state != "opened"
-            assert (before.state, after.state) != ("resolved", "resolved")
-            assert after.readings >= before.readings
-            assert after.updated_at >= before.updated_at
-            assert after.peak_score >= before.peak_score
-            assert after.opened_at == before.opened_at
-            assert (after.resolved_at is None) == (after.state != "resolved")
-    # of a machine and kind, at most one alert is open at any time
-    open_now: set[tuple[str, str]] = set()
-    for alert in said.alerts:
-        key = (alert.machine_id, alert.kind)
-        assert alert.state != "opened" or key not in open_now
-        open_now = open_now - {key} if alert.state == "resolved" else open_now | {key}
 
 
 def test_models_score_only_what_runs_and_is_known() -> None:

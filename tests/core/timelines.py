@@ -3,20 +3,29 @@
 from collections.abc import Iterable, Mapping
 from typing import Final
 
+from core.models import Models
 from schemas.alerts import Alert
-from tests.builders import PUMP, START, ARow, a_bare_reading, a_reading
+from tests.builders import PUMP, START, ARow, a_bare_reading, a_batch, a_plant, a_reading
+from tests.core.streams import play
 
 LEGEND: Final[Mapping[str, Mapping[str, float | None]]] = {
     ".": {},
     "h": {"temperature": 110.0},  # above the warning limit
     "H": {"temperature": 130.0},  # above the critical limit
-    "V": {"vibration": 12.0},
     "o": {"power": 0.0},
     "i": {"power": 5.0},
     "?": {"temperature": None},
     "!": {"temperature": 5000.0},  # beyond what is possible
     "b": dict.fromkeys(("power", "temperature", "vibration", "runtime")),
 }
+QUICK: Final = {
+    "readings_over": 2,
+    "of_readings": 3,
+    "resolve_after_readings": 3,
+    "update_seconds": 300.0,
+    "merge_gap_seconds": 240.0,
+}
+"""A policy under which alerts come and go within a few readings of a minute."""
 _STATES: Final = {"opened": "O", "updated": "U", "resolved": "R"}
 
 
@@ -40,3 +49,10 @@ def drawn_alerts(alerts: Iterable[Alert], kind: str, *, length: int, first: floa
         if alert.kind == kind:
             picture[round((alert.updated_at.timestamp() - START - first) / every)] = _STATES[alert.state]
     return "".join(picture)
+
+
+def alerts_of(drawing: str, **changes: float) -> list[Alert]:
+    """The alerts on a pump that is not yet known."""
+    plant = a_plant(alerts=QUICK | changes)
+    said, _ = play([a_batch(*drawn_rows(drawing), plant=plant)], plant=plant, models=Models())
+    return said.alerts

@@ -11,7 +11,9 @@ from tests.trainer.splits import write_splits
 
 @pytest.fixture(scope="session")
 def plant() -> Plant:
-    return load_plant(None)
+    """The default plant, with a warm-up that suits readings half an hour apart."""
+    known = load_plant(None)
+    return known.model_copy(update={"detection": known.detection.model_copy(update={"warm_up_readings": 400})})
 
 
 @pytest.fixture(scope="session")

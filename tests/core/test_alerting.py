@@ -86,6 +86,10 @@ def test_one_of_one_opens_at_once() -> None:
     assert drawn(".x.", readings_over=1, of_readings=1, resolve_after_readings=1) == ".OR"
 
 
+def test_what_led_to_an_episode_does_not_lead_to_the_next() -> None:
+    assert drawn("xxx.xxx", resolve_after_readings=1) == "..OR..U"
+
+
 def test_the_longest_memory_is_thirty_two_readings() -> None:
     rare = ("x" + 30 * ".") * 2
     assert drawn(rare[:32], readings_over=2, of_readings=32) == 31 * "." + "O"

@@ -88,6 +88,7 @@ def make_report(
     tally: Tally,
     *,
     faults: Sequence[InjectedFault],
+    cut_faults: Sequence[InjectedFault] = (),
     live: tuple[float, float],
     grace: float,
     broker: str,
@@ -98,11 +99,14 @@ def make_report(
     backfill_rate: float | None,
     start_up_seconds: float,
 ) -> Report:
-    """The figures of a run whose live phase lasted from `live[0]` to `live[1]`, epoch seconds."""
+    """The figures of a run whose live phase lasted from `live[0]` to `live[1]`, epoch seconds.
+
+    cut_faults: those that its end cut short; they explain alerts, and are not counted as injected.
+    """
     found = outcomes(faults, tally.openings, grace=grace)
-    wrong = false_alerts(faults, tally.openings, live=live, grace=grace)
+    wrong = false_alerts([*faults, *cut_faults], tally.openings, live=live, grace=grace)
     lasted = live[1] - live[0]
-    first_alert = seconds_to_first_alert(faults, tally.openings, grace=grace)
+    first_alert = seconds_to_first_alert([*faults, *cut_faults], tally.openings, grace=grace)
     return Report(
         broker=broker,
         seed=seed,

@@ -162,6 +162,7 @@ def run_demo(options: Options, settings: Settings, *, show: Show, stops: Stops) 
         return make_report(
             tally,
             faults=simulation.faults,
+            cut_faults=simulation.cut_faults,
             live=(simulation.live_from, simulation.live_until),
             grace=simulation.grace_seconds,
             broker=options.broker,

@@ -26,7 +26,7 @@ _LEAD_SECONDS: Final = 0.5
 class Simulation:
     """Machines that publish their readings. `delivered` counts the messages that the broker has acknowledged.
 
-    faults: the truth about the live phase. live_from, live_until: its first reading and its end, epoch seconds;
+    faults: the truth about the live phase; cut_faults: those that its end cut short. live_from, live_until: its first reading and its end, epoch seconds;
     ends_at: when it is to end, None: when it is stopped. grace_seconds: see `cli.demo_truth`.
     """
 
@@ -50,6 +50,7 @@ class Simulation:
         self._bad_due: list[float] = []
         self.machine_ids = self._simulator.fleet.machine_ids
         self.faults: tuple[InjectedFault, ...] = ()
+        self.cut_faults: tuple[InjectedFault, ...] = ()
         self.backfilled = 0
         self.bad_messages = 0
         self.live_from = self.live_until = self._simulator.now
@@ -97,8 +98,10 @@ class Simulation:
         if self._thread is not None:
             self._thread.join()
         self.live_until = min(time.time(), self.ends_at or np.inf)
-        # what was planned for later never happened
-        self.faults = tuple(fault for fault in self.faults if fault.start < self.live_until)
+        # what was planned for later never happened, and what was cut short had no fair chance to be found
+        begun = [fault for fault in self.faults if fault.start < self.live_until]
+        self.faults = tuple(fault for fault in begun if fault.end <= self.live_until)
+        self.cut_faults = tuple(fault for fault in begun if fault.end > self.live_until)
         self._publisher.flush()
         self.check()
 

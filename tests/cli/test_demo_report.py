@@ -132,6 +132,26 @@ def test_a_machine_shows_its_last_score_and_its_warm_up() -> None:
     assert list(now.trend) == [0.8]
 
 
+def test_a_fault_that_the_end_cut_short_is_not_counted_and_its_alert_is_not_false() -> None:
+    tally = a_tally((ALERTS, alert("opened", 62), 62.1))
+    report = make_report(
+        tally,
+        faults=[],
+        cut_faults=[a_fault(60, 75)],
+        live=(at(5).timestamp(), at(65).timestamp()),
+        grace=5.0,
+        broker="tansu",
+        seed=42,
+        produced=0,
+        backfill=0,
+        bad_messages=0,
+        backfill_rate=None,
+        start_up_seconds=20.0,
+    )
+    assert (report.injected_faults, report.false_alerts) == (0, 0)
+    assert report.seconds_to_first_alert == pytest.approx(2.1)
+
+
 def test_revisions_of_a_window_are_one_window_and_dead_letters_are_accounted_for() -> None:
     tally = Tally()
     for _ in range(2):

@@ -41,7 +41,8 @@ def versions_of(models: Models) -> dict[str, str]:
 class ModelFollower:
     """Reads `nexova.models` beside the group, and changes `pipeline.models` on the event loop.
 
-    promotions: by name, the entry of the registry that the models running now come from.
+    promotions: by name, the entry of the registry that the models running now come from. retry_seconds: between
+    two tries to reach a repository that does not answer.
     """
 
     def __init__(
@@ -52,6 +53,7 @@ class ModelFollower:
         pipeline: Pipeline,
         metrics: ProcessorMetrics,
         promotions: Mapping[str, Promotion],
+        retry_seconds: float = _RETRY_SECONDS,
     ) -> None:
         self._kafka = kafka
         self._repository = repository
@@ -59,6 +61,7 @@ class ModelFollower:
         self._metrics = metrics
         self._features = feature_fingerprint(pipeline.plant)
         self._settled = {name: _identity(entry) for name, entry in promotions.items()}
+        self._retry_seconds = retry_seconds
         self._stopped = threading.Event()
         self._show()
 
@@ -116,7 +119,7 @@ class ModelFollower:
                     return None
                 model = open_model(self._repository, name, version, plant=self._pipeline.plant, features=self._features)
             except RepositoryUnavailable as error:
-                if number == _TRIES or self._stopped.wait(_RETRY_SECONDS):
+                if number == _TRIES or self._stopped.wait(self._retry_seconds):
                     self._refuse(name, version, error)
                     return None
             except (ModelRefused, UnknownVersion) as error:

@@ -6,6 +6,8 @@ from typing import Annotated, Any
 
 import typer
 
+from cli.errors import say
+from runtime.announce import announcement
 from runtime.errors import UsageError
 from runtime.manifest import Promotion
 from runtime.repository import ModelRepository
@@ -16,6 +18,7 @@ app = typer.Typer(help="Model versions: list, show, promote, roll back, report."
 Models = Annotated[str | None, typer.Option(help="Model repository: a folder or a URL; default: MODEL_PATH.")]
 Name = Annotated[str, typer.Argument(help="Name of the model, such as anomaly.")]
 Reason = Annotated[str, typer.Option(help="Why, for the registry.")]
+Announce = Annotated[bool, typer.Option("--announce/--no-announce", help="Tell running workers, through the broker.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
 
@@ -61,15 +64,19 @@ def promote(
     version: Annotated[str, typer.Argument(help="Version that is to run.")],
     models: Models = None,
     reason: Reason = "promoted by hand",
+    *,
+    announce: Announce = True,
 ) -> None:
     """Make a version the one that runs, after verifying its files."""
-    _tell(_open(models).promote(name, version, at=datetime.now(UTC), reason=reason))
+    _tell(_open(models).promote(name, version, at=datetime.now(UTC), reason=reason), announce=announce)
 
 
 @app.command()
-def rollback(name: Name, models: Models = None, reason: Reason = "rolled back by hand") -> None:
+def rollback(
+    name: Name, models: Models = None, reason: Reason = "rolled back by hand", *, announce: Announce = True
+) -> None:
     """Return to the version that ran before."""
-    _tell(_open(models).rollback(name, at=datetime.now(UTC), reason=reason))
+    _tell(_open(models).rollback(name, at=datetime.now(UTC), reason=reason), announce=announce)
 
 
 @app.command()
@@ -82,6 +89,8 @@ def _open(models: str | None) -> ModelRepository:
     return ModelRepository(models or load_settings().model_path)
 
 
-def _tell(entry: Promotion) -> None:
+def _tell(entry: Promotion, *, announce: bool) -> None:
     former = f" in the place of {entry.previous}" if entry.previous else ""
     typer.echo(f"{entry.name} {entry.version} runs from now on{former}: {entry.reason}")
+    if announce and (trouble := announcement(entry, load_settings().kafka)):
+        say(trouble)

@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from enum import StrEnum
@@ -13,7 +13,9 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
+from cli.errors import say
 from core.plant import Plant
+from runtime.announce import announcement
 from runtime.plants import load_plant
 from runtime.repository import ModelRepository
 from runtime.settings import load_settings
@@ -43,6 +45,9 @@ def train(
     ] = None,
     plant: Annotated[Path | None, typer.Option(help="Plant file, or the name of a shipped plant.")] = None,
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="The same seed and data give the same forests.")] = 42,
+    announce: Annotated[
+        bool, typer.Option("--announce/--no-announce", help="Tell running workers of what is promoted.")
+    ] = True,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Train models on labelled readings, measure them on the untouched test split, and publish them."""
@@ -59,7 +64,9 @@ def train(
             progress=progress,
         )
         report = trainer.train(FAMILIES if what is What.ALL else (what.value,))
-    _print(report, as_json=as_json)
+    promoted = [item.promotion for item in report.trained if item.promotion is not None and announce]
+    troubles = {entry.name: announcement(entry, settings.kafka) for entry in promoted}
+    _print(report, troubles, as_json=as_json)
 
 
 def train_on_the_spot(
@@ -112,13 +119,15 @@ def progress_bar() -> Iterator["Report"]:
         yield show
 
 
-def _print(report: "TrainingReport", *, as_json: bool) -> None:
+def _print(report: "TrainingReport", troubles: Mapping[str, str | None], *, as_json: bool) -> None:
+    """Print what was made; troubles: why workers were not told of a promotion, by name of those that should be."""
     if as_json:
         versions = {
             item.manifest.name: {
                 "version": item.manifest.version,
                 "promoted": item.verdict.promote,
                 "reason": item.verdict.reason,
+                "announced": item.manifest.name in troubles and troubles[item.manifest.name] is None,
                 "rows_used": item.manifest.rows_used,
                 "rows_excluded": item.manifest.rows_excluded,
             }
@@ -137,3 +146,5 @@ def _print(report: "TrainingReport", *, as_json: bool) -> None:
         typer.echo(f"{manifest.name} {manifest.version}: {figures} on the test split")
         typer.echo(f"  learned from {manifest.rows_used:,} rows; left out: {excluded or 'none'}")
         typer.echo(f"  {'runs now' if item.verdict.promote else 'does not run yet'}: {item.verdict.reason}")
+        if trouble := troubles.get(manifest.name):
+            say(trouble)

@@ -9,6 +9,9 @@ from numpy.typing import NDArray
 Floats = NDArray[np.float64]
 Features = NDArray[np.float32]
 FlagBy = Literal["distance", "forest", "both"]
+Refusal = Literal["damaged", "incompatible", "missing", "unavailable"]
+"""Why a version does not run: not the published files; made for other sensors or features; not there at all; or its
+storage did not answer."""
 
 
 class AnomalyModel(Protocol):

@@ -10,17 +10,17 @@ import faust
 from prometheus_client import generate_latest
 
 from core.features import feature_fingerprint
-from core.models import Models
 from core.plant import Plant
 from core.rehearsal import rehearse
 from processor.checkpoint import Checkpoints
 from processor.faust_app import make_app
 from processor.health import CHECKS, Health
+from processor.models import ModelFollower
 from processor.outputs import Outputs
 from processor.pipeline import Pipeline
 from processor.transport import FetchedRecords, FetchSchema, consumer_of, install_batches
 from runtime.errors import FailureError
-from runtime.inference import load_models
+from runtime.inference import LoadedModels, load_models
 from runtime.kafka import list_topics, wait_for_broker
 from runtime.logging import configure_logging
 from runtime.metrics import ProcessorMetrics, process_registry
@@ -37,7 +37,15 @@ _TICK_SECONDS: Final = 1.0
 class Worker:
     """One processor: a Faust app and what it is made of."""
 
-    def __init__(self, settings: Settings, *, plant: Plant, models: Models, metrics: ProcessorMetrics) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        plant: Plant,
+        repository: ModelRepository,
+        loaded: LoadedModels,
+        metrics: ProcessorMetrics,
+    ) -> None:
         self.settings = settings
         self.metrics = metrics
         # Faust wants a folder, although all our state is in the changelog; it goes when the worker does
@@ -46,7 +54,7 @@ class Worker:
         self.outputs = Outputs(settings.kafka, metrics)
         self.pipeline = Pipeline(
             plant=plant,
-            models=models,
+            models=loaded.models,
             settings=settings.processor,
             outputs=self.outputs,
             metrics=metrics,
@@ -73,7 +81,13 @@ class Worker:
         )
         self._records_done = 0
         self._ready = False
-        self._show_models(models)
+        self.follower = ModelFollower(
+            kafka=settings.kafka,
+            repository=repository,
+            pipeline=self.pipeline,
+            metrics=metrics,
+            promotions=loaded.promotions,
+        )
         install_batches(
             self.app,
             topics=[READINGS],
@@ -84,14 +98,6 @@ class Worker:
         self._tasks()
         self._signals()
         self._pages()
-
-    def _show_models(self, models: Models) -> None:
-        fingerprint = feature_fingerprint(self.pipeline.plant)
-        for model in (models.anomaly, models.maintenance):
-            if model is not None:
-                self.metrics.model_info.labels(
-                    name=model.name, version=model.version, feature_fingerprint=fingerprint
-                ).set(1)
 
     def _agent(self) -> None:
         topic = self.app.topic(READINGS, schema=FetchSchema())
@@ -139,6 +145,10 @@ class Worker:
                 await asyncio.sleep(_TICK_SECONDS)
                 lag = time.monotonic() - before - _TICK_SECONDS
                 await self._or_crash(self._tick(max(0.0, lag)))
+
+        @self.app.task  # type: ignore[untyped-decorator]
+        async def follow_models() -> None:
+            await self._or_crash(self.follower.follow())
 
     async def _or_crash(self, work: Any) -> None:
         try:
@@ -242,15 +252,15 @@ def run(settings: Settings) -> int:
         if topic.name == READINGS and topic.problem:
             raise FailureError(topic.problem)
     plant = load_plant(settings.plant_file)
-    loaded = load_models(ModelRepository(settings.model_path), plant=plant, features=feature_fingerprint(plant))
+    repository = ModelRepository(settings.model_path)
+    loaded = load_models(repository, plant=plant, features=feature_fingerprint(plant))
     for problem in loaded.problems:
         LOGGER.warning("%s", problem)
     rehearse(plant, loaded.models)
     metrics = ProcessorMetrics(process_registry())
-    for name, model in (("anomaly", loaded.models.anomaly), ("maintenance", loaded.models.maintenance)):
-        if model is None:
-            metrics.model_fallbacks.labels(name=name, reason="unavailable").inc()
-    worker = Worker(settings, plant=plant, models=loaded.models, metrics=metrics)
+    for name, reason in loaded.refused:
+        metrics.model_fallbacks.labels(name=name, reason=reason).inc()
+    worker = Worker(settings, plant=plant, repository=repository, loaded=loaded, metrics=metrics)
     runner = faust.Worker(
         worker.app, override_logging=False, redirect_stdouts=False, loglevel=settings.log_level, quiet=True
     )

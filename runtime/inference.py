@@ -1,18 +1,17 @@
 """Trained forests, run by ONNX Runtime behind the ports of `core.models`. Nothing is unpickled."""
 
-from collections.abc import Callable
-from dataclasses import dataclass
-from functools import partial
-from typing import Annotated, Any, Literal, Self, TypeVar
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Annotated, Any, Final, Literal, Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
 import onnxruntime
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from core.models import Models
+from core.models import Models, Refusal
 from core.plant import Plant
-from runtime.manifest import champions
+from runtime.manifest import Promotion, champions
 from runtime.repository import (
     ModelBundle,
     ModelDamaged,
@@ -32,8 +31,6 @@ HIGHEST_RISK = 3.0
 # Rows a call. One row costs three times as much as in a chunk of 64; from 128 on nothing more is gained,
 # while a whole fetch at once would push the forest out of the cache between two trees.
 CHUNK_ROWS = 128
-
-Port = TypeVar("Port")
 
 
 class _Document(BaseModel):
@@ -69,8 +66,9 @@ class RiskDocument(_Document):
 
 
 class OnnxForest:
-    """A tree ensemble of one output; raises ModelDamaged for a graph that is none, or of another width.
+    """A tree ensemble of one output; raises ModelDamaged for a graph that is none, of another width, or cannot run.
 
+    It has run once when it is handed out: the first call is slow, and should not be one with readings.
     `source` is what the error calls the model.
     """
 
@@ -93,6 +91,13 @@ class OnnxForest:
                 "train again"
             )
         self._input, self._outputs = inputs[0].name, [outputs[0].name]
+        try:
+            value = self(np.zeros((1, n_features), dtype=np.float32))[0]
+        except Exception as error:  # as above
+            detail = " ".join(str(error).split())[:200]
+            raise ModelDamaged(f"{source}: ONNX Runtime cannot run {GRAPH}: {detail}; train again") from error
+        if not np.isfinite(value):
+            raise ModelDamaged(f"{source}: {GRAPH} gives {value} for zeros, it must be a number; train again")
 
     def __call__(self, features: Features) -> Floats:
         """Return the forest's value for each row: float32[n, F] to float64[n]."""
@@ -141,12 +146,21 @@ class ForestRiskModel:
         return np.asarray(np.interp(risk, levels, hours))
 
 
+ForestModel = ForestAnomalyModel | ForestRiskModel
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadedModels:
-    """What a worker is to run, and one sentence for each thing that could not be loaded."""
+    """What a worker is to run, and one sentence for each thing that could not be loaded.
+
+    refused: name and reason of each version that does not run although it should. promotions: by name, the last
+    entry of the registry that was taken into account.
+    """
 
     models: Models
     problems: tuple[str, ...] = ()
+    refused: tuple[tuple[str, Refusal], ...] = ()
+    promotions: Mapping[str, Promotion] = field(default_factory=dict)
 
 
 def raw_anomaly(mean_path_length: Floats, *, scale: float) -> Floats:
@@ -162,10 +176,27 @@ def load_models(repository: ModelRepository, *, plant: Plant, features: str) -> 
     Raises:
         RepositoryUnavailable: the storage failed, which says nothing about the models.
     """
-    problems: list[str] = []
-    anomaly = _last_good(repository, ANOMALY, partial(open_anomaly, plant=plant, features=features), problems)
-    risk = _last_good(repository, MAINTENANCE, partial(open_risk, plant=plant, features=features), problems)
-    return LoadedModels(models=Models(anomaly=anomaly, maintenance=risk), problems=tuple(problems))
+    loaded = LoadedModels(models=Models())
+    for name in SERVED:
+        loaded = _with_last_good(loaded, repository, name, plant=plant, features=features)
+    return loaded
+
+
+def open_model(repository: ModelRepository, name: str, version: str, *, plant: Plant, features: str) -> ForestModel:
+    """Read a version of a model of `SERVED`, verify it, and make it ready to run.
+
+    Raises:
+        ModelRefused, UnknownVersion: it is not to be run.
+        RepositoryUnavailable: the storage failed.
+    """
+    return _OPENERS[name](repository.load(name, version), plant=plant, features=features)
+
+
+def with_model(models: Models, model: ForestModel) -> Models:
+    """Return `models` with this one in the place of its name."""
+    if isinstance(model, ForestAnomalyModel):
+        return replace(models, anomaly=model)
+    return replace(models, maintenance=model)
 
 
 def open_anomaly(bundle: ModelBundle, *, plant: Plant, features: str) -> ForestAnomalyModel:
@@ -190,25 +221,41 @@ def open_risk(bundle: ModelBundle, *, plant: Plant, features: str) -> ForestRisk
     )
 
 
-def _last_good(
-    repository: ModelRepository, name: str, build: Callable[[ModelBundle], Port], problems: list[str]
-) -> Port | None:
+_OPENERS: Final[Mapping[str, Callable[..., ForestModel]]] = {ANOMALY: open_anomaly, MAINTENANCE: open_risk}
+SERVED: Final = tuple(_OPENERS)
+"""Names of the models that score readings."""
+
+
+def _with_last_good(
+    loaded: LoadedModels, repository: ModelRepository, name: str, *, plant: Plant, features: str
+) -> LoadedModels:
     """Walk back through the promotions still standing to the first version that can be run."""
-    standing = [entry.version for entry in champions(repository.history(name))]
+    history = repository.history(name)
+    standing = [entry.version for entry in champions(history)]
+    problems: list[str] = []
+    refused: list[tuple[str, Refusal]] = []
+    models = loaded.models
     if not standing:
+        refused.append((name, "missing"))
         problems.append(
             f"model {name}: no version of it is promoted in {repository.root}; nexova train {name} makes one"
         )
     for version in dict.fromkeys(reversed(standing)):
         try:
-            model = build(repository.load(name, version))
+            models = with_model(models, open_model(repository, name, version, plant=plant, features=features))
         except (ModelRefused, UnknownVersion) as error:
             problems.append(error.message)
+            refused.append((name, error.refusal))
             continue
         if version != standing[-1]:
             problems.append(f"model {name}: {version} runs in the place of {standing[-1]} until that is repaired")
-        return model
-    return None
+        break
+    return LoadedModels(
+        models=models,
+        problems=(*loaded.problems, *problems),
+        refused=(*loaded.refused, *refused),
+        promotions=dict(loaded.promotions) | ({name: history[-1]} if history else {}),
+    )
 
 
 Document = TypeVar("Document", bound=_Document)

@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
@@ -27,6 +27,27 @@ class Span(_Record):
     end: AwareDatetime
 
 
+LOWER_IS_BETTER: Final = frozenset({"rmse", "mae", "mape"})
+"""Metrics that measure an error; of all others, more is better."""
+
+
+class Compared(_Record):
+    """One metric of two versions, measured on the same readings."""
+
+    champion: float
+    challenger: float
+
+
+class Verdict(_Record):
+    """What the gate said of a version before it was published, and why."""
+
+    promote: bool
+    reason: Annotated[str, StringConstraints(min_length=1)]
+    champion: Annotated[VersionId | None, Field(description="the version it was to replace")] = None
+    held_out: Annotated[Span | None, Field(description="the readings that both were measured on")] = None
+    compared: dict[str, Compared] = {}
+
+
 class Manifest(_Record):
     """What a version is, what it was made from, and how to tell that its files are whole."""
 
@@ -44,6 +65,7 @@ class Manifest(_Record):
     metrics: Annotated[dict[str, float | None], Field(description="on the untouched test split")] = {}
     parent: Annotated[VersionId | None, Field(description="the champion when this was trained")] = None
     parameters: dict[str, Any] = {}
+    gate: Annotated[Verdict | None, Field(description="whether it was to take over; None: nobody judged it")] = None
 
 
 class Promotion(_Record):

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Final, Generic, Literal, TypeVar, get_args, ov
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 from prometheus_client.process_collector import ProcessCollector
 
+from core.models import Refusal
 from schemas.alerts import AlertKind, AlertState, Severity
 from schemas.dead_letters import DeadLetterReason
 from schemas.machines import Condition
@@ -239,9 +240,9 @@ class ProcessorMetrics(MetricSet):
     )
     model_fallbacks = _counter(
         "nexova_model_fallbacks_total",
-        "Times a model could not be used and the next level (type baseline, then limits) answered for it.",
+        "Times a promoted version was refused: the last good one goes on, or without one the rules alone.",
         _MODEL,
-        Label(name="reason", bound="reasons of runtime.inference for refusing a model"),
+        Label(name="reason", values=get_args(Refusal)),
     )
     event_loop_lag = _gauge(
         "nexova_event_loop_lag_seconds",

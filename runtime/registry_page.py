@@ -3,9 +3,7 @@
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
-from runtime.manifest import Manifest, Promotion, champions
-
-_LOWER_IS_BETTER = frozenset({"rmse", "mae", "mape"})
+from runtime.manifest import LOWER_IS_BETTER, Manifest, Promotion, champions
 
 
 def render_registry(manifests: Iterable[Manifest], log: Sequence[Promotion], *, damaged: Sequence[str] = ()) -> str:
@@ -50,8 +48,19 @@ def _model(name: str, versions: Sequence[Manifest], log: Sequence[Promotion]) ->
             f"| {manifest.version} | {state} | {_span(manifest)} | {manifest.rows_used:,} | "
             f"{_metrics(manifest)} | {manifest.parent or 'none'} |"
         )
-    lines += ["", *(_entry(entry) for entry in reversed(log)), ""]
+    lines += ["", *_events(versions, log), ""]
     return lines
+
+
+def _events(versions: Sequence[Manifest], log: Sequence[Promotion]) -> list[str]:
+    """Tell what happened, newest first; of two things at one moment, the one told of later first."""
+    refused = [
+        (manifest.created_at, f"{manifest.version} was trained and not promoted: {manifest.gate.reason}")
+        for manifest in versions
+        if manifest.gate is not None and not manifest.gate.promote
+    ]
+    events = sorted([*refused, *((entry.at, _entry(entry)) for entry in log)], key=lambda event: event[0])
+    return [f"- {_moment(at)}: {what}" for at, what in reversed(events)]
 
 
 def _passport(champion: Manifest, former: Manifest | None) -> list[str]:
@@ -72,7 +81,7 @@ def _compared(metric: str, value: float | None, former: Manifest | None) -> str:
     before = former.metrics.get(metric) if former else None
     if former is None or before is None or value is None:
         return ""
-    gain = before - value if metric in _LOWER_IS_BETTER else value - before
+    gain = before - value if metric in LOWER_IS_BETTER else value - before
     word = "better" if gain > 0 else "worse" if gain < 0 else "the same"
     return f", {_figure(abs(gain))} {word} than {former.version}" if gain else f", {word} as {former.version}"
 
@@ -85,7 +94,7 @@ def _state(version: str, log: Sequence[Promotion]) -> str:
 def _entry(entry: Promotion) -> str:
     what = "promoted" if entry.action == "promoted" else "rolled back to"
     previous = f", in the place of {entry.previous}" if entry.previous else ""
-    return f"- {_moment(entry.at)}: {what} {entry.version}{previous}. {entry.reason}"
+    return f"{what} {entry.version}{previous}. {entry.reason}"
 
 
 def _metrics(manifest: Manifest) -> str:

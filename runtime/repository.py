@@ -27,6 +27,7 @@ from typing import ClassVar
 
 from pydantic import ValidationError
 
+from core.models import Refusal
 from runtime.errors import FailureError, UsageError
 from runtime.manifest import Manifest, Promotion, champions, parse_log, sha256_of
 from runtime.model_storage import open_storage
@@ -41,6 +42,7 @@ class RepositoryUnavailable(FailureError):
     """The storage behind the repository did not answer or refused."""
 
     retryable: ClassVar[bool] = True
+    refusal: ClassVar[Refusal] = "unavailable"
 
 
 class VersionExists(FailureError):
@@ -50,6 +52,8 @@ class VersionExists(FailureError):
 class ModelRefused(FailureError):
     """A version that must not be run."""
 
+    refusal: ClassVar[Refusal] = "damaged"
+
 
 class ModelDamaged(ModelRefused):
     """The files of a version are not those that were published."""
@@ -58,9 +62,13 @@ class ModelDamaged(ModelRefused):
 class ModelIncompatible(ModelRefused):
     """A whole version that was made for something else than what runs here."""
 
+    refusal: ClassVar[Refusal] = "incompatible"
+
 
 class UnknownVersion(UsageError):
     """A model or version that the repository does not have."""
+
+    refusal: ClassVar[Refusal] = "missing"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

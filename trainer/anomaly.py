@@ -93,7 +93,7 @@ def train_anomaly(data: Datasets, frame: FeatureFrame, *, plant: Plant, seed: in
     )
     progress("isolation forest", 0.8)
     model = ForestAnomalyModel(name=ANOMALY, version="", forest=runner, document=document)
-    metrics = _measure(model, data, frame)
+    metrics = measure_anomaly(model, data, frame)
     progress("isolation forest", 1.0)
     return Candidate(
         name=ANOMALY,
@@ -152,7 +152,7 @@ def _demand(rows: int, least: int, *, of: int, what: str) -> None:
         )
 
 
-def _measure(model: ForestAnomalyModel, data: Datasets, frame: FeatureFrame) -> dict[str, float | None]:
+def measure_anomaly(model: ForestAnomalyModel, data: Datasets, frame: FeatureFrame) -> dict[str, float | None]:
     """Return precision, recall and F1 of the flag, and the AUC of the score, on the scored test readings."""
     rows = (data.split == 2) & frame.running  # noqa: PLR2004 - the test split
     unknown: dict[str, float | None] = dict.fromkeys(("precision", "recall", "f1", "auc"))

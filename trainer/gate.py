@@ -1,32 +1,92 @@
-"""Whether a new version takes over. Pure but for reading the champion."""
+"""Whether a new version takes over: champion and challenger sit the same exam. Pure but for reading the champion.
 
-from dataclasses import dataclass
+The challenger takes over when it is at least as good in one figure and in no figure worse by more than its bound.
+The bounds are what training the same data with another seed moves; that alone must not decide. A version that is a
+little worse in every figure stays behind, or a row of such steps would lead downhill unseen.
+"""
 
-from runtime.manifest import Manifest
-from runtime.repository import ModelRefused, ModelRepository, UnknownVersion
+from collections.abc import Callable, Mapping
+from typing import Final
+
+from runtime.manifest import LOWER_IS_BETTER, Compared, Manifest, Span, Verdict
+from runtime.repository import ModelBundle, ModelRefused, ModelRepository, UnknownVersion
+
+Metrics = Mapping[str, float | None]
+
+BOUNDS: Final = {"auc": 0.005, "f1": 0.02, "mae": 0.01, "r2": 0.01}
+"""The figures that are judged, each with how much worse it may be: mae in risk levels, the others as shares of 1."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
-    """Whether to promote a version, and the reason, which is kept."""
+def judge(
+    challenger: ModelBundle,
+    *,
+    exam: Callable[[ModelBundle], Metrics],
+    held_out: Span | None,
+    repository: ModelRepository,
+) -> Verdict:
+    """Compare with the champion of the same name on the held-out readings that `exam` measures a version on.
 
-    promote: bool
-    reason: str
+    held_out: when these readings are from; None where there are none.
 
-
-def verdict(challenger: Manifest, *, repository: ModelRepository) -> Verdict:
-    """Let a version run where none can; a champion that can run keeps its place until somebody promotes."""
-    name = challenger.name
+    Raises:
+        ModelRefused: the challenger itself cannot run.
+        RepositoryUnavailable: the storage failed.
+    """
+    name, version = challenger.manifest.name, challenger.manifest.version
+    mine = exam(challenger)
     current = repository.current(name)
     if current is None:
-        return Verdict(promote=True, reason="the first version")
+        return Verdict(promote=True, reason="the first version", held_out=held_out)
     try:
-        champion = repository.load(name, current).manifest
+        champion = repository.load(name, current)
+        theirs = exam(champion)
     except (ModelRefused, UnknownVersion) as error:
-        return Verdict(promote=True, reason=f"the champion cannot run: {error.message}")
-    if (champion.plant, champion.features) != (challenger.plant, challenger.features):
-        return Verdict(promote=True, reason=f"{current} was trained for other sensors or other features")
-    return Verdict(
-        promote=False,
-        reason=f"{current} goes on running; nexova models promote {name} {challenger.version} changes that",
+        return Verdict(
+            promote=True, reason=f"the champion cannot run: {error.message}", champion=current, held_out=held_out
+        )
+    compared = _compare(champion=theirs, challenger=mine)
+    promote, finding = decide(compared)
+    reason = f"{finding} {current}{_grounds(compared, champion.manifest, held_out)}"
+    if not promote:
+        reason += f"; nexova models promote {name} {version} makes it run all the same"
+    return Verdict(promote=promote, reason=reason, champion=current, held_out=held_out, compared=compared)
+
+
+def decide(compared: Mapping[str, Compared]) -> tuple[bool, str]:
+    """Return whether the challenger takes over, and the finding, to be followed by the champion's name."""
+    gains = {
+        metric: (pair.champion - pair.challenger if metric in LOWER_IS_BETTER else pair.challenger - pair.champion)
+        for metric, pair in compared.items()
+    }
+    if not gains:
+        return False, "without labels nothing tells it from"
+    beyond = [metric for metric, gain in gains.items() if gain < -BOUNDS[metric]]
+    if beyond:
+        limits = ", ".join(f"{metric} by more than {BOUNDS[metric]:g}" for metric in beyond)
+        return False, f"worse ({limits}) than"
+    if all(gain < 0 for gain in gains.values()):
+        return False, "a little worse in every figure than"
+    if all(gain == 0 for gain in gains.values()):
+        return True, "as good as"
+    return True, "better than" if all(gain >= 0 for gain in gains.values()) else "as good, within bounds, as"
+
+
+def _compare(*, champion: Metrics, challenger: Metrics) -> dict[str, Compared]:
+    """Pair the judged figures that are known of both."""
+    pairs = {metric: (champion.get(metric), challenger.get(metric)) for metric in BOUNDS}
+    return {
+        metric: Compared(champion=theirs, challenger=mine)
+        for metric, (theirs, mine) in pairs.items()
+        if theirs is not None and mine is not None
+    }
+
+
+def _grounds(compared: Mapping[str, Compared], champion: Manifest, held_out: Span | None) -> str:
+    """Say what was compared, and where the champion had an advantage."""
+    if held_out is None or not compared:
+        return ""
+    seen = f", some of which {champion.version} was trained on" if champion.trained_on.end > held_out.start else ""
+    figures = ", ".join(
+        f"{metric} {pair.challenger:.4f} against {pair.champion:.4f}" for metric, pair in compared.items()
     )
+    return f", on the same readings of {held_out.start:%Y-%m-%d} to {held_out.end:%Y-%m-%d}{seen}: {figures}"

@@ -75,7 +75,7 @@ def train_maintenance(data: Datasets, frame: FeatureFrame, *, plant: Plant, seed
             "maintenance: the data has no column hours_to_failure, which is what risk is learned from; add it, or "
             "nexova train anomaly"
         )
-    usable = np.isfinite(frame.maintenance).all(axis=1)
+    usable = _usable(frame)
     risk = risk_of(data.hours_to_failure)
     train = usable & (data.split == 0)
     worn = int((risk[train] > 0).sum())
@@ -99,7 +99,7 @@ def train_maintenance(data: Datasets, frame: FeatureFrame, *, plant: Plant, seed
         forest=OnnxForest(graph, n_features=len(names), source=MAINTENANCE),
         document=document,
     )
-    metrics = _measure(model, frame.maintenance, risk, usable & (data.split == 2))  # noqa: PLR2004 - test
+    metrics = measure_risk(model, data, frame)
     return Candidate(
         name=MAINTENANCE,
         files={
@@ -144,13 +144,17 @@ def _fit(features: npt.NDArray[np.float32], risk: Floats, *, seed: int, progress
     return forest
 
 
-def _measure(
-    model: ForestRiskModel, features: npt.NDArray[np.float32], risk: Floats, rows: Bools
-) -> dict[str, float | None]:
-    """Return error and explained variance of the risk on the rows of the test split."""
-    if not rows.any():
+def _usable(frame: FeatureFrame) -> Bools:
+    return np.asarray(np.isfinite(frame.maintenance).all(axis=1))
+
+
+def measure_risk(model: ForestRiskModel, data: Datasets, frame: FeatureFrame) -> dict[str, float | None]:
+    """Return error and explained variance of the risk on the usable rows of the test split."""
+    rows = _usable(frame) & (data.split == 2)  # noqa: PLR2004 - the test split
+    if data.hours_to_failure is None or not rows.any():
         return dict.fromkeys(("rmse", "mae", "r2"))
-    truth, estimate = risk[rows], model.risk(features[rows])
+    risk = risk_of(data.hours_to_failure)
+    truth, estimate = risk[rows], model.risk(frame.maintenance[rows])
     return {
         "rmse": float(root_mean_squared_error(truth, estimate)),
         "mae": float(mean_absolute_error(truth, estimate)),

@@ -7,29 +7,43 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from core.features import extract, feature_fingerprint
+from core.features import FeatureFrame, extract, feature_fingerprint
 from core.plant import Plant
 from runtime.errors import UsageError
-from runtime.inference import ANOMALY, MAINTENANCE
-from runtime.manifest import Manifest, version_id
+from runtime.inference import ANOMALY, MAINTENANCE, open_anomaly, open_risk
+from runtime.manifest import Manifest, Promotion, Verdict, version_id
 from runtime.plants import load_plant
-from runtime.repository import ModelRepository
-from trainer.anomaly import train_anomaly
-from trainer.candidate import METRICS, Candidate, Progress, libraries, no_progress
+from runtime.repository import ModelBundle, ModelRepository
+from trainer.anomaly import measure_anomaly, train_anomaly
+from trainer.candidate import METRICS, Candidate, Progress, libraries, no_progress, span_of
 from trainer.datasets import Datasets
-from trainer.gate import Verdict, verdict
-from trainer.maintenance import train_maintenance
+from trainer.gate import judge
+from trainer.maintenance import measure_risk, train_maintenance
 
-_TRAINERS: Final = {ANOMALY: train_anomaly, MAINTENANCE: train_maintenance}
-FAMILIES: Final = tuple(_TRAINERS)
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Family:
+    """How models of one name are made, opened, and measured on the test split."""
+
+    train: Callable[..., Candidate]
+    open: Callable[..., Any]
+    measure: Callable[[Any, Datasets, FeatureFrame], dict[str, float | None]]
+
+
+_FAMILIES: Final = {
+    ANOMALY: Family(train=train_anomaly, open=open_anomaly, measure=measure_anomaly),
+    MAINTENANCE: Family(train=train_maintenance, open=open_risk, measure=measure_risk),
+}
+FAMILIES: Final = tuple(_FAMILIES)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trained:
-    """One published version, and whether it runs from now on."""
+    """One published version, what the gate said of it, and its promotion, if it was promoted."""
 
     manifest: Manifest
     verdict: Verdict
+    promotion: Promotion | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,8 +115,18 @@ def train_models(
     progress("features", 0.0)
     frame = extract(data.batch, plant=plant)
     progress("features", 1.0)
-    candidates = [_TRAINERS[family](data, frame, plant=plant, seed=seed, progress=progress) for family in families]
-    trained = [_publish(candidate, plant=plant, repository=repository, at=at) for candidate in candidates]
+    candidates = [
+        _FAMILIES[family].train(data, frame, plant=plant, seed=seed, progress=progress) for family in families
+    ]
+    passports = [_passport(candidate, plant=plant, repository=repository, at=at) for candidate in candidates]
+    verdicts = [
+        _judge(ModelBundle(manifest=passport, files=candidate.files), data, frame, plant=plant, repository=repository)
+        for passport, candidate in zip(passports, candidates, strict=True)
+    ]
+    trained = [
+        _publish(passport.model_copy(update={"gate": verdict}), candidate, verdict, repository=repository)
+        for passport, candidate, verdict in zip(passports, candidates, verdicts, strict=True)
+    ]
     sections = [json.loads(candidate.files[METRICS]) for candidate in candidates]
     metrics: dict[str, dict[str, float | None]] = {k: v for section in sections for k, v in section.items()}
     _merge_metrics(repository, metrics)
@@ -111,13 +135,13 @@ def train_models(
 
 
 def _demand_known(families: Sequence[str]) -> None:
-    unknown = [family for family in families if family not in _TRAINERS]
+    unknown = [family for family in families if family not in _FAMILIES]
     if unknown:
         raise UsageError(f"model {unknown[0]!r} is not known; choose one of: {', '.join(FAMILIES)}, all")
 
 
-def _publish(candidate: Candidate, *, plant: Plant, repository: ModelRepository, at: datetime) -> Trained:
-    passport = Manifest(
+def _passport(candidate: Candidate, *, plant: Plant, repository: ModelRepository, at: datetime) -> Manifest:
+    return Manifest(
         name=candidate.name,
         version=version_id(at),
         created_at=at,
@@ -131,11 +155,27 @@ def _publish(candidate: Candidate, *, plant: Plant, repository: ModelRepository,
         parent=repository.current(candidate.name),
         parameters=dict(candidate.parameters),
     )
+
+
+def _judge(
+    challenger: ModelBundle, data: Datasets, frame: FeatureFrame, *, plant: Plant, repository: ModelRepository
+) -> Verdict:
+    family = _FAMILIES[challenger.manifest.name]
+    features = feature_fingerprint(plant)
+
+    def exam(bundle: ModelBundle) -> dict[str, float | None]:
+        return family.measure(family.open(bundle, plant=plant, features=features), data, frame)
+
+    moments = data.batch.timestamps[data.split == 2]  # noqa: PLR2004 - the test split
+    return judge(challenger, exam=exam, held_out=span_of(moments) if moments.size else None, repository=repository)
+
+
+def _publish(passport: Manifest, candidate: Candidate, verdict: Verdict, *, repository: ModelRepository) -> Trained:
     manifest = repository.publish(passport, candidate.files)
-    decision = verdict(manifest, repository=repository)
-    if decision.promote:
-        repository.promote(manifest.name, manifest.version, at=at, reason=decision.reason)
-    return Trained(manifest=manifest, verdict=decision)
+    promotion = None
+    if verdict.promote:
+        promotion = repository.promote(manifest.name, manifest.version, at=manifest.created_at, reason=verdict.reason)
+    return Trained(manifest=manifest, verdict=verdict, promotion=promotion)
 
 
 def _merge_metrics(repository: ModelRepository, metrics: dict[str, dict[str, float | None]]) -> None:

@@ -23,6 +23,7 @@ from confluent_kafka import (
     TopicPartition,
 )
 from confluent_kafka.admin import AdminClient
+from prometheus_client.parser import text_string_to_metric_families
 
 from runtime.children import free_port
 from runtime.kafka import client_config, consumer_config, producer_config
@@ -57,9 +58,17 @@ class Worker:
         except OSError:
             return {}
 
-    def metric(self, name: str) -> float:
+    def metrics_page(self) -> str:
         with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=5) as answer:
-            lines = answer.read().decode().splitlines()
+            return str(answer.read().decode())
+
+    def labels(self, name: str) -> list[dict[str, str]]:
+        """The labels of each series of a gauge that is not 0."""
+        families = text_string_to_metric_families(self.metrics_page())
+        return [s.labels for family in families if family.name == name for s in family.samples if s.value]
+
+    def metric(self, name: str) -> float:
+        lines = self.metrics_page().splitlines()
         return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith((f"{name} ", f"{name}{{")))
 
     def kill(self) -> None:

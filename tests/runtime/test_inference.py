@@ -5,86 +5,29 @@ import pickle
 import re
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-from sklearn.ensemble import IsolationForest, RandomForestRegressor
+from sklearn.ensemble import IsolationForest
 
-from core.features import anomaly_feature_names, feature_fingerprint, maintenance_feature_names
-from core.plant import Plant
 from runtime.inference import (
     CHUNK_ROWS,
-    AnomalyDocument,
-    LoadedModels,
     OnnxForest,
-    RiskDocument,
-    load_models,
 )
-from runtime.manifest import Manifest, Span, version_id
 from runtime.plants import load_plant
 from runtime.repository import ModelDamaged, ModelRepository
-from trainer.export import export_isolation_forest, export_random_forest, path_length_scale
-
-PLANT = load_plant(None)
-ANOMALY_WIDTH, RISK_WIDTH = len(anomaly_feature_names(PLANT)), len(maintenance_feature_names(PLANT))
-START = datetime(2026, 3, 1, 12, tzinfo=UTC)
-ANCHORS = ((216.0, 0.0), (168.0, 0.5), (72.0, 1.5), (24.0, 2.5), (0.0, 3.0))
-
-
-def some_rows(width: int, rows: int = 400, seed: int = 1) -> np.ndarray[Any, np.dtype[np.float32]]:
-    return np.random.default_rng(seed).normal(size=(rows, width)).astype(np.float32)
-
-
-def anomaly_files() -> dict[str, bytes]:
-    forest = IsolationForest(n_estimators=20, random_state=1).fit(some_rows(ANOMALY_WIDTH))
-    document = AnomalyDocument(
-        feature_names=anomaly_feature_names(PLANT),
-        path_length_scale=path_length_scale(forest),
-        false_alarm_rate=0.01,
-        knots_raw=(0.3, 0.6, 0.8),
-        knots_score=(0.0, 0.5, 1.0),
-    )
-    return {"model.onnx": export_isolation_forest(forest), "model.json": document.model_dump_json().encode()}
-
-
-def risk_files() -> dict[str, bytes]:
-    rows = some_rows(RISK_WIDTH)
-    forest = RandomForestRegressor(n_estimators=20, random_state=1).fit(rows, np.clip(rows[:, 0] + 1, 0, 3))
-    document = RiskDocument(feature_names=maintenance_feature_names(PLANT), anchors=ANCHORS)
-    return {"model.onnx": export_random_forest(forest), "model.json": document.model_dump_json().encode()}
-
-
-@dataclass(frozen=True, kw_only=True)
-class Shelf:
-    """A repository with one promoted version of each model, and helpers to add to it."""
-
-    repository: ModelRepository
-    path: Path
-
-    def put(self, name: str, files: dict[str, bytes], *, minutes: int = 0, **changes: Any) -> Path:
-        at = START + timedelta(minutes=minutes)
-        manifest = Manifest(
-            **{
-                "name": name,
-                "version": version_id(at),
-                "created_at": at,
-                "plant": PLANT.fingerprint,
-                "features": feature_fingerprint(PLANT),
-                "trained_on": Span(start=START, end=START),
-                "rows_used": 400,
-            }
-            | changes
-        )
-        self.repository.publish(manifest, files)
-        self.repository.promote(name, manifest.version, at=at, reason="test")
-        return self.path / name / manifest.version
-
-    def load(self, plant: Plant = PLANT) -> LoadedModels:
-        return load_models(self.repository, plant=plant, features=feature_fingerprint(PLANT))
+from tests.shelf import (
+    ANOMALY_WIDTH,
+    PLANT,
+    RISK_WIDTH,
+    Shelf,
+    anomaly_files,
+    risk_files,
+    some_rows,
+)
+from trainer.export import export_isolation_forest
 
 
 @pytest.fixture

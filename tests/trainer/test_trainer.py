@@ -1,4 +1,5 @@
 import json
+import shutil
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -102,23 +103,68 @@ def test_the_same_seed_and_data_give_the_same_bytes(
         assert first.manifest.files == second.manifest.files
 
 
-def test_a_later_version_waits_until_it_is_promoted(
+def a_copy(models: Path, target: Path) -> Path:
+    return Path(shutil.copytree(models, target))
+
+
+def test_a_later_version_that_is_as_good_takes_over(
     report: TrainingReport, data_dir: Path, models_dir: Path, plant: Plant, tmp_path: Path
 ) -> None:
     assert report.trained
-    copy = tmp_path / "models"
-    for path in models_dir.rglob("*"):
-        if path.is_file():
-            target = copy / path.relative_to(models_dir)
-            target.parent.mkdir(parents=True, exist_ok=True)
-            target.write_bytes(path.read_bytes())
+    copy = a_copy(models_dir, tmp_path / "models")
     later = MLModelTrainer(data_dir, copy, plant=plant, clock=lambda: AT + timedelta(hours=1)).train(["anomaly"])
     (item,) = later.trained
-    assert not item.verdict.promote
-    assert "nexova models promote anomaly 20260301T130000Z" in item.verdict.reason
+    assert item.promotion is not None
+    assert item.promotion.reason == item.verdict.reason
+    assert item.verdict.reason.startswith("as good as 20260301T120000Z, on the same readings of")
+    assert item.manifest.gate == item.verdict
     assert item.manifest.parent == "20260301T120000Z"
-    assert ModelRepository(copy).current("anomaly") == "20260301T120000Z"
+    assert ModelRepository(copy).current("anomaly") == "20260301T130000Z"
     assert set(json.loads((copy / "metrics.json").read_text())) == {"anomaly", "recommendation"}
+
+
+def test_a_later_version_that_learned_from_nonsense_stays_behind(
+    report: TrainingReport, models_dir: Path, table: pd.DataFrame, plant: Plant, tmp_path: Path
+) -> None:
+    """What it was taught of failures is dealt out anew; the test weeks are what they were."""
+    assert report.trained
+    copy = a_copy(models_dir, tmp_path / "models")
+    taught = table["timestamp"] < table["timestamp"].quantile(0.85)
+    dealt = np.random.default_rng(3).permutation(table.loc[taught, "hours_to_failure"].to_numpy())
+    nonsense = table.copy()
+    nonsense.loc[taught, "hours_to_failure"] = dealt
+    (item,) = train_models(
+        Datasets.of_frame(nonsense, plant=plant, ratio=RATIO),
+        plant=plant,
+        repository=ModelRepository(copy),
+        at=AT + timedelta(hours=1),
+        seed=1,
+        families=["maintenance"],
+    ).trained
+    assert item.promotion is None
+    assert item.verdict.reason.startswith("worse (mae by more than 0.01, r2 by more than 0.01) than 20260301T120000Z")
+    assert item.verdict.reason.endswith("nexova models promote maintenance 20260301T130000Z makes it run all the same")
+    assert ModelRepository(copy).current("maintenance") == "20260301T120000Z"
+    assert "20260301T130000Z was trained and not promoted: worse (mae" in ModelRepository(copy).page()
+
+
+def test_without_labels_a_champion_stays(
+    report: TrainingReport, models_dir: Path, table: pd.DataFrame, plant: Plant, tmp_path: Path
+) -> None:
+    assert report.trained
+    copy = a_copy(models_dir, tmp_path / "models")
+    (item,) = train_models(
+        Datasets.of_frame(table.drop(columns=["anomaly", "hours_to_failure"]), plant=plant, ratio=RATIO),
+        plant=plant,
+        repository=ModelRepository(copy),
+        at=AT + timedelta(hours=1),
+        seed=1,
+        families=["anomaly"],
+    ).trained
+    assert item.promotion is None
+    assert item.verdict.reason.startswith(
+        "without labels nothing tells it from 20260301T120000Z; nexova models promote"
+    )
 
 
 def train_on(frame: pd.DataFrame, models: Path, plant: Plant, *families: str) -> TrainingReport:

@@ -1,0 +1,189 @@
+"""Follows what is promoted: a worker changes its models between two batches, without a restart.
+
+The registry of the model repository is the truth, and a message on `nexova.models` says that it changed: a worker
+that hears of a promotion loads what the registry names now. So messages that come late, twice, or out of order with
+a second promotion lead to the same version everywhere.
+"""
+
+import asyncio
+import logging
+import threading
+from collections.abc import Mapping
+from typing import Final
+
+from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, Message, TopicPartition
+from pydantic import ValidationError
+
+from core.features import feature_fingerprint
+from core.models import Models
+from processor.pipeline import Pipeline
+from runtime.inference import SERVED, ForestModel, open_model, with_model
+from runtime.kafka import consumer_config
+from runtime.manifest import Promotion
+from runtime.metrics import ProcessorMetrics
+from runtime.repository import ModelRefused, ModelRepository, RepositoryUnavailable, UnknownVersion
+from runtime.settings import KafkaSettings
+from schemas.models import ModelPromoted
+from schemas.topics import MODELS
+
+LOGGER: Final = logging.getLogger("nexova.processor.models")
+_POLL_SECONDS: Final = 0.2
+_TRIES: Final = 5
+_RETRY_SECONDS: Final = 1.0
+
+
+def versions_of(models: Models) -> dict[str, str]:
+    """The version that runs of each model, by name."""
+    running = (models.anomaly, models.maintenance)
+    return {model.name: model.version for model in running if model is not None}
+
+
+class ModelFollower:
+    """Reads `nexova.models` beside the group, and changes `pipeline.models` on the event loop.
+
+    promotions: by name, the entry of the registry that the models running now come from. retry_seconds: between
+    two tries to reach a repository that does not answer.
+    """
+
+    def __init__(
+        self,
+        *,
+        kafka: KafkaSettings,
+        repository: ModelRepository,
+        pipeline: Pipeline,
+        metrics: ProcessorMetrics,
+        promotions: Mapping[str, Promotion],
+        retry_seconds: float = _RETRY_SECONDS,
+    ) -> None:
+        self._kafka = kafka
+        self._repository = repository
+        self._pipeline = pipeline
+        self._metrics = metrics
+        self._features = feature_fingerprint(pipeline.plant)
+        self._settled = {name: _identity(entry) for name, entry in promotions.items()}
+        self._retry_seconds = retry_seconds
+        self._stopped = threading.Event()
+        self._show()
+
+    async def follow(self) -> None:
+        """Follows until cancelled; raises what made following impossible."""
+        loop = asyncio.get_running_loop()
+        ended: asyncio.Future[None] = loop.create_future()
+        # a daemon: a worker that ends in a hurry must not wait for it
+        threading.Thread(target=self._run, args=(loop, ended), name="models", daemon=True).start()
+        try:
+            await ended
+        finally:
+            self._stopped.set()
+
+    def _run(self, loop: asyncio.AbstractEventLoop, ended: "asyncio.Future[None]") -> None:
+        consumer = Consumer(consumer_config(self._kafka))
+        try:
+            consumer.assign([TopicPartition(MODELS, 0, OFFSET_BEGINNING)])
+            while not self._stopped.is_set():
+                message = consumer.poll(_POLL_SECONDS)
+                if message is not None:
+                    self._take(message, loop)
+        except Exception as error:  # noqa: BLE001  the worker must hear of it, whatever it is
+            if not self._stopped.is_set():
+                loop.call_soon_threadsafe(ended.set_exception, error)
+        finally:
+            consumer.close()
+
+    def _take(self, message: Message, loop: asyncio.AbstractEventLoop) -> None:
+        error = message.error()
+        if error is not None:
+            _complain(error)
+            return
+        promoted = _read(message)
+        if promoted is None or promoted.name not in SERVED:
+            return
+        try:
+            model = self.prepare(promoted)
+        except Exception:
+            # whatever it is, scoring goes on with what runs
+            LOGGER.exception("model %s: %s could not be loaded", promoted.name, promoted.version)
+            self._metrics.model_fallbacks.labels(name=promoted.name, reason="damaged").inc()
+            return
+        if model is not None and not self._stopped.is_set():
+            loop.call_soon_threadsafe(self._use, model)
+
+    def prepare(self, promoted: ModelPromoted) -> ForestModel | None:
+        """The model that is to run since this promotion, verified and warm; None where nothing is to change."""
+        name = promoted.name
+        for number in range(1, _TRIES + 1):
+            version = promoted.version
+            try:
+                version, identity = self._wanted(promoted)
+                if self._settled.get(name) == identity:
+                    return None
+                model = open_model(self._repository, name, version, plant=self._pipeline.plant, features=self._features)
+            except RepositoryUnavailable as error:
+                if number == _TRIES or self._stopped.wait(self._retry_seconds):
+                    self._refuse(name, version, error)
+                    return None
+            except (ModelRefused, UnknownVersion) as error:
+                self._settled[name] = identity
+                self._refuse(name, version, error)
+                return None
+            else:
+                self._settled[name] = identity
+                return model
+        return None
+
+    def _wanted(self, promoted: ModelPromoted) -> tuple[str, str]:
+        """Version to run and identity of its promotion: the registry's last word, if it knows of this promotion."""
+        heard = f"{promoted.version} at {promoted.promoted_at.isoformat()}"
+        history = self._repository.history(promoted.name)
+        if heard in map(_identity, history):
+            return history[-1].version, _identity(history[-1])
+        return promoted.version, heard
+
+    def _refuse(self, name: str, version: str, error: ModelRefused | UnknownVersion | RepositoryUnavailable) -> None:
+        self._metrics.model_fallbacks.labels(name=name, reason=error.refusal).inc()
+        running = versions_of(self._pipeline.models).get(name)
+        kept = f"{running} goes on running" if running else "no version runs"
+        LOGGER.error("model %s: %s was promoted and is refused, %s: %s", name, version, kept, error.message)
+
+    def _use(self, model: ForestModel) -> None:
+        """Between two batches, because the event loop calls it and a batch never pauses."""
+        former = versions_of(self._pipeline.models).get(model.name)
+        self._pipeline.models = with_model(self._pipeline.models, model)
+        self._show()
+        LOGGER.info("model %s: %s runs from now on in the place of %s", model.name, model.version, former or "none")
+
+    def _show(self) -> None:
+        info = self._metrics.model_info
+        info.clear()
+        for name, version in versions_of(self._pipeline.models).items():
+            info.labels(name=name, version=version, feature_fingerprint=self._features).set(1)
+
+
+def _identity(entry: Promotion) -> str:
+    return f"{entry.version} at {entry.at.isoformat()}"
+
+
+def _read(message: Message) -> ModelPromoted | None:
+    value = message.value()
+    if value is None:
+        return None  # a name that was deleted
+    try:
+        return ModelPromoted.model_validate_json(value)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        where = ".".join(map(str, first["loc"])) or "the message"
+        LOGGER.warning(
+            "%s offset %s is no promotion: %s: %s; it is passed over: announce with nexova models promote",
+            MODELS,
+            message.offset(),
+            where,
+            first["msg"],
+        )
+        return None
+
+
+def _complain(error: KafkaError) -> None:
+    if error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
+        LOGGER.warning("%s does not exist, so promotions are not heard of; run `nexova topics create`", MODELS)
+    else:
+        LOGGER.warning("%s cannot be read for now: %s", MODELS, error.str())

@@ -1,0 +1,139 @@
+"""What a worker makes of a promotion it hears of; the topic and the swap in a real worker are in tests/e2e."""
+
+import logging
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from core.features import feature_fingerprint
+from processor.models import ModelFollower
+from processor.outputs import Outputs
+from processor.pipeline import Pipeline
+from runtime.manifest import Promotion
+from runtime.metrics import ProcessorMetrics
+from runtime.repository import ModelRepository
+from runtime.settings import KafkaSettings, ProcessorSettings
+from schemas.models import ModelPromoted
+from tests.shelf import PLANT, Shelf, anomaly_files, risk_files
+
+KAFKA = KafkaSettings(bootstrap_servers="127.0.0.1:9")
+FIRST = "20260301T120000Z"
+
+
+class Watched(ModelFollower):
+    """A follower that nobody is to wait for between two tries."""
+
+    def __init__(self, shelf: Shelf) -> None:
+        loaded = shelf.load()
+        self.metrics = ProcessorMetrics(CollectorRegistry())
+        self.pipeline = Pipeline(
+            plant=PLANT,
+            models=loaded.models,
+            settings=ProcessorSettings(),
+            outputs=Outputs(KAFKA, self.metrics),
+            metrics=self.metrics,
+            clock=lambda: 0.0,
+        )
+        super().__init__(
+            kafka=KAFKA,
+            repository=shelf.repository,
+            pipeline=self.pipeline,
+            metrics=self.metrics,
+            promotions=loaded.promotions,
+            retry_seconds=0.0,
+        )
+
+    def refusals(self, reason: str) -> float:
+        labels = {"name": "anomaly", "reason": reason}
+        return self.metrics.registry.get_sample_value("nexova_model_fallbacks_total", labels) or 0.0
+
+
+def heard(entry: Promotion) -> ModelPromoted:
+    return ModelPromoted(name=entry.name, version=entry.version, promoted_at=entry.at, reason=entry.reason)
+
+
+@pytest.fixture
+def shelf(tmp_path: Path) -> Shelf:
+    shelf = Shelf(repository=ModelRepository(tmp_path), path=tmp_path)
+    shelf.put("anomaly", anomaly_files())
+    shelf.put("maintenance", risk_files())
+    return shelf
+
+
+def test_what_runs_already_is_not_loaded_again(shelf: Shelf) -> None:
+    follower = Watched(shelf)
+    for name in ("anomaly", "maintenance"):
+        (entry,) = shelf.repository.history(name)
+        assert follower.prepare(heard(entry)) is None
+    assert follower.refusals("damaged") == 0
+
+
+def test_a_promotion_is_loaded_once_however_often_it_is_heard_of(shelf: Shelf) -> None:
+    follower = Watched(shelf)
+    entry = shelf.promote(shelf.publish("anomaly", anomaly_files(), minutes=5))
+    model = follower.prepare(heard(entry))
+    assert model is not None
+    assert model.version == entry.version
+    assert follower.prepare(heard(entry)) is None
+
+
+def test_a_promotion_heard_of_late_leads_to_the_version_promoted_since(shelf: Shelf) -> None:
+    follower = Watched(shelf)
+    early = shelf.promote(shelf.publish("anomaly", anomaly_files(), minutes=5))
+    late = shelf.promote(shelf.publish("anomaly", anomaly_files(), minutes=10))
+    model = follower.prepare(heard(early))
+    assert model is not None
+    assert model.version == late.version
+    assert follower.prepare(heard(late)) is None
+
+
+def test_a_rollback_leads_back(shelf: Shelf) -> None:
+    shelf.put("anomaly", anomaly_files(), minutes=5)
+    follower = Watched(shelf)
+    back = shelf.repository.rollback("anomaly", at=datetime.now(UTC) - timedelta(days=1), reason="a clock behind ours")
+    model = follower.prepare(heard(back))
+    assert model is not None
+    assert model.version == FIRST
+
+
+def test_a_version_that_is_not_there_is_refused_in_one_line(shelf: Shelf, caplog: pytest.LogCaptureFixture) -> None:
+    follower = Watched(shelf)
+    elsewhere = ModelPromoted(name="anomaly", version="20270101T000000Z", promoted_at=datetime.now(UTC), reason="x")
+    with caplog.at_level(logging.ERROR):
+        assert follower.prepare(elsewhere) is None
+    assert follower.refusals("missing") == 1
+    (record,) = caplog.records
+    assert record.getMessage().startswith(
+        f"model anomaly: 20270101T000000Z was promoted and is refused, {FIRST} goes on running: model anomaly"
+    )
+
+
+def test_a_repository_that_stays_away_is_tried_again_and_then_told_of(shelf: Shelf) -> None:
+    follower = Watched(shelf)
+    entry = shelf.promote(shelf.publish("anomaly", anomaly_files(), minutes=5))
+    log = shelf.path / "registry.jsonl"
+    content = log.read_bytes()
+    log.unlink()
+    log.mkdir()  # a file that cannot be read, whoever runs the tests
+    assert follower.prepare(heard(entry)) is None
+    assert follower.refusals("unavailable") == 1
+    log.rmdir()
+    log.write_bytes(content)
+    assert follower.prepare(heard(entry)) is not None, "the next time it is announced"
+
+
+def test_the_gauge_names_one_version_of_each_model(shelf: Shelf) -> None:
+    follower = Watched(shelf)
+    entry = shelf.promote(shelf.publish("anomaly", anomaly_files(), minutes=5))
+    model = follower.prepare(heard(entry))
+    assert model is not None
+    follower._use(model)
+    (family,) = [f for f in follower.metrics.registry.collect() if f.name == "nexova_model_info"]
+    assert {(s.labels["name"], s.labels["version"]) for s in family.samples} == {
+        ("anomaly", entry.version),
+        ("maintenance", FIRST),
+    }
+    assert {s.labels["feature_fingerprint"] for s in family.samples} == {feature_fingerprint(PLANT)}
+    assert follower.pipeline.models.anomaly is model

@@ -79,6 +79,10 @@ class Worker:
             exit_after_seconds=settings.processor.exit_after_stall_seconds,
             dead_letters_per_second=settings.processor.dead_letter_limit_per_second,
         )
+        # no check has failed before the first look at them
+        metrics.healthy.set(1)
+        for check in CHECKS:
+            metrics.health_checks_failed.labels(check=check).set(0)
         self._records_done = 0
         self._ready = False
         self.follower = ModelFollower(

@@ -26,8 +26,9 @@ _LEAD_SECONDS: Final = 0.5
 class Simulation:
     """Machines that publish their readings. `delivered` counts the messages that the broker has acknowledged.
 
-    faults: the truth about the live phase; cut_faults: those that its end cut short. live_from, live_until: its first reading and its end, epoch seconds;
-    ends_at: when it is to end, None: when it is stopped. grace_seconds: see `cli.demo_truth`.
+    faults: the truth about the live phase; cut_faults: those that its end cut short. live_from, live_until: its first
+    reading and its end, epoch seconds; ends_at: when it is to end, None: when it is stopped. grace_seconds: see
+    `cli.demo_truth`.
     """
 
     def __init__(self, plant: Plant, kafka: KafkaSettings, *, machines: int, seed: int, days: float) -> None:

@@ -7,7 +7,8 @@ opening           an alert message of state `opened`, or the first `updated` one
                   alert (the same episode began again); it is open until the next `resolved`
 live phase        from the first to the last live reading, and the grace after it
 alerted fault     an injected fault [start, end) of a machine that has an alert of kind anomaly, limit or sensor_fault
-                  which is open at some instant of [start, end + grace]
+                  which is open at some instant of [start, end + grace]; a fault that Ctrl-C cut short does not count,
+                  and still explains alerts
 false alert       an opening in the live phase, of whatever kind, of a machine of which no injected fault covers that
                   instant, again with the grace after its end
 latency           Kafka's timestamp of a score less the timestamp of its reading, for readings of the live phase

@@ -1,6 +1,6 @@
 """A micro-batch of readings as columns, and the way from Kafka values to it."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Self
@@ -75,38 +75,25 @@ class Decoded:
 
 
 def decode_records(
-    records: Iterable[tuple[int, bytes | None]],
+    offsets_of: Sequence[int],
+    values_of: Sequence[bytes | None],
     *,
     decoder: ReadingDecoder,
     plant: Plant,
     now: datetime,
     max_message_bytes: int,
 ) -> Decoded:
-    """Columns from (offset, value) records. Nothing raises: what cannot be used is refused with its reason."""
-    readings: list[DecodedReading] = []
-    offsets: list[int] = []
+    """Columns from records with these offsets and values.
+
+    Nothing raises: what cannot be used is refused with its reason.
+    """
     refused: list[tuple[int, Refusal]] = []
     unknown = 0
-    decode_one = decoder.decode_one
-    for offset, value in records:
-        if value is not None and len(value) <= max_message_bytes:
-            try:
-                readings.append(decode_one(value))
-            except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-                pass
-            else:
-                offsets.append(offset)
-                continue
-        elif value is not None:
-            detail = f"{len(value)} bytes is above the limit of {max_message_bytes}; send fewer readings a message"
-            refused.append((offset, Refusal(reason="too_large", detail=detail, payload=value)))
-            continue
-        good, bad, strangers = decoder.decode(value)
-        readings += good
-        offsets += [offset] * len(good)
-        refused += [(offset, refusal) for refusal in bad]
-        unknown += strangers
-    timestamps = np.fromiter((reading.timestamp.timestamp() for reading in readings), np.float64, len(readings))
+    readings = decoder.decode_all(values_of)
+    offsets = list(offsets_of)
+    if readings is None or max(map(len, filter(None, values_of)), default=0) > max_message_bytes:
+        readings, offsets, refused, unknown = _decode_one_by_one(offsets_of, values_of, decoder, max_message_bytes)
+    timestamps = np.fromiter(map(_epoch_seconds, readings), np.float64, len(readings))
     believed = _believed(timestamps, plant, now)
     if not believed.all():
         for row in np.flatnonzero(~believed):
@@ -120,6 +107,31 @@ def decode_records(
         [reading.machine_id for reading in readings], timestamps, values, np.array(offsets, dtype=np.int64)
     )
     return Decoded(batch=batch, refused=tuple(refused), unknown_fields=unknown)
+
+
+def _decode_one_by_one(
+    offsets_of: Sequence[int], values_of: Sequence[bytes | None], decoder: ReadingDecoder, max_message_bytes: int
+) -> tuple[list[DecodedReading], list[int], list[tuple[int, Refusal]], int]:
+    """Readings with their offsets, refusals with theirs, and unknown fields, of messages that hold some of each."""
+    readings: list[DecodedReading] = []
+    offsets: list[int] = []
+    refused: list[tuple[int, Refusal]] = []
+    unknown = 0
+    for offset, value in zip(offsets_of, values_of, strict=True):
+        if value is not None and len(value) > max_message_bytes:
+            detail = f"{len(value)} bytes is above the limit of {max_message_bytes}; send fewer readings a message"
+            refused.append((offset, Refusal(reason="too_large", detail=detail, payload=value)))
+            continue
+        good, bad, strangers = decoder.decode(value)
+        readings += good
+        offsets += [offset] * len(good)
+        refused += [(offset, refusal) for refusal in bad]
+        unknown += strangers
+    return readings, offsets, refused, unknown
+
+
+def _epoch_seconds(reading: DecodedReading) -> float:
+    return reading.timestamp.timestamp()
 
 
 def _believed(timestamps: Floats, plant: Plant, now: datetime) -> NDArray[np.bool_]:

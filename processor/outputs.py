@@ -41,14 +41,14 @@ class Outputs:
 
     def send_all(self, topic: str, messages: Iterable[tuple[str, bytes]], *, partition: int) -> None:
         """Queues (key, value) messages; the same as `send` for each, at half its cost."""
-        produce, report, number = self._producer.produce, self._report, 0
-        for key, value in messages:
-            number += 1
-            try:
-                produce(topic, value, key, partition, report)
-            except BufferError:
-                self.send(topic, key=key, value=value, partition=partition)
-        self.count(topic, number)
+        batch = [{"key": key, "value": value} for key, value in messages]
+        self.count(topic, len(batch))
+        while batch:
+            self._producer.produce_batch(topic, batch, partition, self._report)
+            # what the queue had no room for comes back marked
+            batch = [{"key": left["key"], "value": left["value"]} for left in batch if "_error" in left]
+            if batch:
+                self._producer.poll(_POLL_SECONDS)
 
     def count(self, topic: str, messages: int = 1) -> None:
         """Counts messages sent; apart from `send`, so that a batch is counted once."""

@@ -109,7 +109,8 @@ class Pipeline:
         now = self._clock()
         held.heard_at = now
         decoded = decode_records(
-            ((record.offset, record.value) for record in records),
+            [record.offset for record in records],
+            [record.value for record in records],
             decoder=self._decoder,
             plant=self.plant,
             now=datetime.fromtimestamp(now, UTC),

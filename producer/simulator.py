@@ -21,6 +21,7 @@ Floats = NDArray[np.float64]
 DAY_SECONDS: Final = 86_400.0
 SHOWN_KINDS: Final[tuple[FaultKind, ...]] = ("overheat", "imbalance", "stuck", "spike", "dip", "dropout")
 """Faults that show within seconds; a drift takes longer than a demonstration lasts."""
+_HEALTHY_DAYS: Final = 14.0  # wear that shows by itself would be in the way of the faults to be seen
 FAULT_READINGS: Final = 20
 REST_READINGS: Final = 14
 _FIRST_FAULT_READINGS: Final = 4
@@ -60,7 +61,7 @@ class Simulator:
             epoch=float(epoch),
             interval_seconds=self.plant.interval_seconds,
             # in a short show, a machine that breaks down in the middle would hide what is to be seen
-            least_days=self.days + 1 if self.always_running else 0.0,
+            least_days=self.days + _HEALTHY_DAYS if self.always_running else 0.0,
             running_from=self.now - 6 * 3600 if self.always_running else None,
         )
 

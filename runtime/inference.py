@@ -1,11 +1,14 @@
 """Trained forests, run by ONNX Runtime behind the ports of `core.models`. Nothing is unpickled."""
 
+import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, Final, Literal, Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
+
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # the runtime would report its use; it looks when it is imported
 import onnxruntime
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 

@@ -107,6 +107,14 @@ class ReadingDecoder:
         """One reading. Fast path; raises msgspec.MsgspecError where `decode` must look closer."""
         return typing.cast("DecodedReading", self._strict.decode(value))
 
+    def decode_all(self, values: Sequence[bytes | None]) -> list[DecodedReading] | None:
+        """One reading for each value, or None where any of them needs a closer look: the common case in one go."""
+        try:
+            # None is no buffer: a TypeError
+            return list(map(self._strict.decode, values))  # type: ignore[arg-type]
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, TypeError):
+            return None
+
     def decode(self, value: bytes | None) -> tuple[list[DecodedReading], list[Refusal], int]:
         """Readings, refusals and the number of unknown fields of one message, which may hold an array."""
         if value is None:

@@ -23,7 +23,8 @@ GOOD: dict[str, Any] = {"machine_id": PUMP, "timestamp": "2026-01-01T00:00:00Z",
 
 def decoded(*values: bytes | None, first_offset: int = 0) -> Decoded:
     records = [(first_offset + number, value) for number, value in enumerate(values)]
-    return decode_records(records, decoder=DECODER, plant=PLANT, now=NOW, max_message_bytes=LIMIT)
+    offsets, values = [offset for offset, _ in records], [value for _, value in records]
+    return decode_records(offsets, values, decoder=DECODER, plant=PLANT, now=NOW, max_message_bytes=LIMIT)
 
 
 def encoded(**changes: Any) -> bytes:
@@ -141,7 +142,7 @@ def test_nothing_to_decode_is_an_empty_batch() -> None:
 def test_a_deeply_nested_value_is_refused() -> None:
     deep = b"[" * 200 + b"]" * 200
     assert [refusal.reason for _, refusal in decoded(deep).refused] == ["not_a_reading"]
-    result = decode_records([(0, b"[" * 100_000)], decoder=DECODER, plant=PLANT, now=NOW, max_message_bytes=1_000_000)
+    result = decode_records([0], [b"[" * 100_000], decoder=DECODER, plant=PLANT, now=NOW, max_message_bytes=1_000_000)
     assert [refusal.reason for _, refusal in result.refused] == ["not_json"]
 
 

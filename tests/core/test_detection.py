@@ -90,6 +90,15 @@ class TestFalseAlarms:
         steady[:400, :, 1] -= steps[:400].cumsum(axis=0)
         assert flagged(values, a_plain_plant(2)).mean() < flagged(steady, a_plain_plant(2)).mean() / 2
 
+    def test_the_baseline_follows_what_wanders_and_nothing_else(self) -> None:
+        values = noise(1000, sensors=2)
+        values[:, :, 1] += np.random.default_rng(2).normal(0, 0.4, (1000, 20)).cumsum(axis=0)
+        tracks = assessed(values, a_plain_plant(2)).state.tracks
+        moved = values[-100:, :, 1].mean(axis=0) - tracks.mean[:20, 1]
+        followed = tracks.shift[:20, 1] * tracks.scale[:20, 1]
+        assert np.corrcoef(moved, followed)[0, 1] > 0.6
+        assert np.abs(tracks.shift[:20, 0]).max() < 0.5 < np.abs(tracks.shift[:20, 1]).max()
+
     def test_running_hours_are_not_watched(self) -> None:
         plant = a_plant(sensors=[a_sensor("s0"), the_usual_sensors()[3]], detection={"warm_up_readings": 400})
         values = noise(900, sensors=2)

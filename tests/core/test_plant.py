@@ -61,10 +61,7 @@ def test_the_first_pattern_that_matches_decides_the_type() -> None:
         '[[machine_types]]\nname = "special"\nmachines = ["press-9*"]\n'
         '[[machine_types]]\nname = "press"\nmachines = ["press-*", "old-press"]\n'
     )
-    found = {
-        machine: plant.type_of(machine)
-        for machine in ("press-91", "press-01", "old-press", "pump-1", "PRESS-01")
-    }
+    found = {machine: plant.type_of(machine) for machine in ("press-91", "press-01", "old-press", "pump-1", "PRESS-01")}
     assert {machine: kind and kind.name for machine, kind in found.items()} == {
         "press-91": "special",
         "press-01": "press",
@@ -177,9 +174,7 @@ def test_a_mistake_is_named_with_file_key_value_rule_and_remedy(
 
 def test_every_mistake_is_named_in_the_one_line() -> None:
     with pytest.raises(PlantError) as caught:
-        a_plant(
-            "[energy]\npeak_limit = -1\n", instead_of="interval_seconds = 60", put="interval_seconds = -1"
-        )
+        a_plant("[energy]\npeak_limit = -1\n", instead_of="interval_seconds = 60", put="interval_seconds = -1")
     message = str(caught.value)
     assert "interval_seconds = -1" in message
     assert "energy.peak_limit = -1" in message

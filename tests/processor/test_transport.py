@@ -15,7 +15,14 @@ from faust.transport.consumer import Consumer as BaseConsumer
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
-from processor.transport import FAUST_VERSION, BatchConsumer, FetchedRecords, FetchSchema, install_batches
+from processor.transport import (
+    FAUST_VERSION,
+    FETCH_WAIT_MS,
+    BatchConsumer,
+    FetchedRecords,
+    FetchSchema,
+    install_batches,
+)
 
 TOPIC = "nexova.readings"
 PARTITION = TP(TOPIC, 3)
@@ -136,6 +143,12 @@ async def test_reading_begins_where_the_commit_stands(consumer: BatchConsumer, m
     assert consumer.started_at(4, topic=TOPIC) == (True, None)
     await consumer.on_partitions_revoked({PARTITION})
     assert consumer.started_at(3, topic=TOPIC) == (False, None)
+
+
+async def test_a_fetch_is_not_held_back_for_long(consumer: BatchConsumer) -> None:
+    made = consumer._thread._create_worker_consumer(consumer.transport)
+    assert made._fetch_max_wait_ms == FETCH_WAIT_MS
+    assert "self._fetch_max_wait_ms" in inspect.getsource(type(made).start)
 
 
 def test_streams_resume_only_after_the_seek() -> None:

@@ -149,6 +149,7 @@ async def test_a_fetch_is_not_held_back_for_long(consumer: BatchConsumer) -> Non
     made = consumer._thread._create_worker_consumer(consumer.transport)
     assert made._fetch_max_wait_ms == FETCH_WAIT_MS
     assert "self._fetch_max_wait_ms" in inspect.getsource(type(made).start)
+    await made.stop()
 
 
 def test_streams_resume_only_after_the_seek() -> None:

@@ -60,7 +60,7 @@ check: setup ## run ruff, mypy and import-linter
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
-	@$(BIN)/mypy --explicit-package-bases tests
+	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
 format: setup ## let ruff mend and format the code

@@ -60,7 +60,6 @@ check: setup ## run ruff, mypy and import-linter
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
-	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 
 format: setup ## let ruff mend and format the code

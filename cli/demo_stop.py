@@ -1,5 +1,6 @@
 """How a demo run is told to stop: Ctrl-C, SIGTERM, or the terminal going away."""
 
+import logging
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -41,6 +42,8 @@ def stopping() -> Iterator[Stops]:
             return
         for other in SIGNALS:
             signal.signal(other, signal.SIG_IGN)
+        # our own broker goes away next; that its clients notice is no news
+        logging.getLogger("nexova").setLevel(logging.ERROR)
         raise Stopped(number)
 
     before = {number: signal.signal(number, handle) for number in SIGNALS}

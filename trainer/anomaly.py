@@ -21,6 +21,7 @@ from runtime.inference import (
     OnnxForest,
     raw_anomaly,
 )
+from trainer.baselines import type_baselines
 from trainer.calibration import calibration_knots, fewest_normal_readings
 from trainer.candidate import METRICS, Candidate, Progress, span_of
 from trainer.datasets import Datasets
@@ -90,6 +91,7 @@ def train_anomaly(data: Datasets, frame: FeatureFrame, *, plant: Plant, seed: in
         false_alarm_rate=rate,
         knots_raw=tuple(knots_raw.tolist()),
         knots_score=tuple(knots_score.tolist()),
+        baselines=type_baselines(data, healthy & frame.running & (data.split == 0), plant=plant),
     )
     progress("isolation forest", 0.8)
     model = ForestAnomalyModel(name=ANOMALY, version="", forest=runner, document=document)

@@ -1,0 +1,54 @@
+"""What machines of a type do, as a model version carries it for rows of machines that nobody knows yet."""
+
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+from scipy.special import chdtri
+
+from core.features import physical, watched_sensors
+from core.plant import Plant
+from core.rows import WHOLE_PLANT
+from runtime.inference import TypeBaseline
+from trainer.datasets import Datasets
+
+_LEAST_ROWS: Final = 500
+
+
+def type_baselines(data: Datasets, normal: npt.NDArray[np.bool_], *, plant: Plant) -> dict[str, TypeBaseline]:
+    """The baseline of each machine type with enough `normal` readings, (n,), and that of the whole plant.
+
+    Mean and spread are those of the readings as they are, differences between machines included: such a baseline
+    is wider than a machine's own. Its limit is counted, because readings of many machines and loads follow no
+    textbook; where that gives less than the textbook, a few known machines do not speak for those unknown.
+    """
+    rate = plant.detection.false_alarm_rate
+    watched = list(watched_sensors(plant))
+    values = physical(data.batch.values, plant)[:, watched]
+    names = tuple(plant.sensor_names[index] for index in watched)
+    least = np.array([plant.sensors[index].minimum_deviation / 3 for index in watched])
+    kinds = [plant.type_of(machine_id) for machine_id in data.batch.machine_ids]
+    of_type = {
+        kind.name: np.array([own is not None and own.name == kind.name for own in kinds])[data.batch.machine]
+        for kind in plant.machine_types
+    }
+    members = {WHOLE_PLANT: np.ones(len(values), dtype=np.bool_)} | of_type
+    found = {}
+    for name, chosen in members.items():
+        rows = values[normal & chosen]
+        rows = rows[~np.isnan(rows).all(axis=1)]
+        if len(rows) < _LEAST_ROWS:
+            continue
+        spoken = ~np.isnan(rows).all(axis=0)
+        mean, scale = np.full(len(watched), np.nan), np.ones(len(watched))
+        mean[spoken], scale[spoken] = np.nanmean(rows[:, spoken], axis=0), np.nanstd(rows[:, spoken], axis=0)
+        scale = np.maximum(scale, np.maximum(least, np.nan_to_num(1e-3 * np.abs(mean))))
+        scale = np.where(scale > 0, scale, 1.0)
+        distance = np.nansum(((rows - mean) / scale) ** 2, axis=1)
+        found[name] = TypeBaseline(
+            feature_names=names,
+            mean=tuple(None if np.isnan(value) else float(value) for value in mean),
+            scale=tuple(scale.tolist()),
+            limit=max(float(np.quantile(distance, 1 - rate)), float(chdtri(len(watched), rate))),
+        )
+    return found

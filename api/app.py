@@ -10,7 +10,7 @@ from fastapi import FastAPI
 
 from api import docs, problems
 from api.gate import Gate
-from api.routes import stateless, status
+from api.routes import changes, live, stateless, status
 from api.services import Services, make_services
 from core.plant import Plant
 from core.rows import LEAST_HISTORY, History
@@ -30,8 +30,13 @@ def create_app(settings: Settings | None = None, *, plant: Plant | None = None) 
     settings = load_settings() if settings is None else settings
     plant = load_plant(settings.plant_file) if plant is None else plant
     metrics = ApiMetrics(process_registry())
+    promoted = asyncio.Event()
     services = make_services(
-        settings, plant=plant, inference=ModelInference(settings.model_path, plant=plant), metrics=metrics
+        settings,
+        plant=plant,
+        inference=ModelInference(settings.model_path, plant=plant),
+        metrics=metrics,
+        promoted=promoted.set,
     )
     app = FastAPI(
         title="Nexova API",
@@ -42,9 +47,12 @@ def create_app(settings: Settings | None = None, *, plant: Plant | None = None) 
         lifespan=_lifespan,
     )
     app.state.services = services
+    app.state.promoted = promoted
     problems.install(app)
     app.add_middleware(Gate, settings=settings.api, metrics=metrics)
     app.include_router(stateless.router(services))
+    app.include_router(live.router(services))
+    app.include_router(changes.router(services))
     app.include_router(status.router(services))
     app.include_router(docs.router())
     return app
@@ -55,13 +63,15 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     services: Services = app.state.services
     services.forecasts.start()
     services.pool.submit(_warm, services)
-    keeper = asyncio.create_task(_keep_models_fresh(services))
+    services.live.start()
+    keeper = asyncio.create_task(_keep_models_fresh(services, app.state.promoted))
     try:
         yield
     finally:
         keeper.cancel()
         with suppress(asyncio.CancelledError):
             await keeper
+        await services.live.close()
         services.forecasts.close()
         services.pool.shutdown(wait=True, cancel_futures=True)
 
@@ -74,10 +84,16 @@ def _warm(services: Services) -> None:
     services.inference.risks([history])
 
 
-async def _keep_models_fresh(services: Services) -> None:
-    """Looks for newer promotions every CACHE_TIMEOUT seconds; they come between two batches, in the same thread."""
+async def _keep_models_fresh(services: Services, promoted: asyncio.Event) -> None:
+    """Looks for newer models when Kafka says so and every CACHE_TIMEOUT seconds.
+
+    They come between two batches: in the thread that judges.
+    """
     loop = asyncio.get_running_loop()
     while True:
-        await asyncio.sleep(max(1.0, services.settings.cache_timeout))
+        with suppress(TimeoutError):
+            async with asyncio.timeout(max(1.0, services.settings.cache_timeout)):
+                await promoted.wait()
+        promoted.clear()
         if await loop.run_in_executor(services.pool, services.inference.reload_if_changed):
             services.loaded_at = datetime.now(UTC)

@@ -1,13 +1,17 @@
 """What the routes work with, put together once for each process."""
 
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 from prometheus_client import CollectorRegistry
 
+from api.baselines import Baselines
 from api.batching import Batcher
+from api.feedback import FeedbackWriter
 from api.forecasting import ForecastDesk
+from api.live import Live
 from core.answers import AnomalyAnswer, RiskAnswer
 from core.plant import Plant
 from core.rows import History
@@ -28,6 +32,8 @@ class Services:
     anomalies: Batcher[History, list[AnomalyAnswer]]
     risks: Batcher[History, list[RiskAnswer]]
     forecasts: ForecastDesk
+    live: Live
+    feedback: FeedbackWriter
     loaded_at: datetime = field(default_factory=lambda: datetime.now(UTC))
 
     @property
@@ -36,10 +42,18 @@ class Services:
         return self.metrics.registry
 
 
-def make_services(settings: Settings, *, plant: Plant, inference: ModelInference, metrics: ApiMetrics) -> Services:
-    """The services of one process; nothing is started yet."""
+def make_services(
+    settings: Settings,
+    *,
+    plant: Plant,
+    inference: ModelInference,
+    metrics: ApiMetrics,
+    promoted: Callable[[], None],
+) -> Services:
+    """The services of one process; nothing is started yet. promoted: called when Kafka says that a model was."""
     # one thread: the forests run one at a time anyway, and what waits for it is judged together
     pool = ThreadPoolExecutor(1, thread_name_prefix="models")
+    baselines = Baselines(plant)
     return Services(
         settings=settings,
         plant=plant,
@@ -51,6 +65,8 @@ def make_services(settings: Settings, *, plant: Plant, inference: ModelInference
         forecasts=ForecastDesk(
             keep_seconds=settings.cache_timeout, answer_seconds=settings.api.request_seconds, metrics=metrics
         ),
+        live=Live(settings, baselines, metrics, promoted=promoted),
+        feedback=FeedbackWriter(settings.kafka),
     )
 
 

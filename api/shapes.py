@@ -167,8 +167,8 @@ class RecommendationsResponse(Advice):
 class KafkaHealth(BaseModel):
     """Whether the brokers answer, and how far the live view is."""
 
-    status: Literal["up", "away", "off"] = Field(description="off: this service was started without a live view.")
-    view: Literal["complete", "loading", "off"]
+    status: Literal["up", "away"]
+    view: Literal["complete", "loading"]
     detail: str | None = Field(default=None, description="What is wrong and what to do.")
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import chdtri
 
-from core.features import physical, watched_sensors
+from core.features import physical, traits_of, watched_sensors
 from core.plant import Plant
 from core.rows import WHOLE_PLANT
 from runtime.inference import TypeBaseline
@@ -16,7 +16,7 @@ _LEAST_ROWS: Final = 500
 
 
 def type_baselines(data: Datasets, normal: npt.NDArray[np.bool_], *, plant: Plant) -> dict[str, TypeBaseline]:
-    """The baseline of each machine type with enough `normal` readings, (n,), and that of the whole plant.
+    """The baseline of each machine type with enough `normal` readings of running machines, and that of the plant.
 
     Mean and spread are those of the readings as they are, differences between machines included: such a baseline
     is wider than a machine's own. Its limit is counted, because readings of many machines and loads follow no
@@ -32,6 +32,8 @@ def type_baselines(data: Datasets, normal: npt.NDArray[np.bool_], *, plant: Plan
         kind.name: np.array([own is not None and own.name == kind.name for own in kinds])[data.batch.machine]
         for kind in plant.machine_types
     }
+    # what counts is that a machine runs; its own warm-up is no concern of its type
+    normal = normal & _running(data, plant)
     members = {WHOLE_PLANT: np.ones(len(values), dtype=np.bool_)} | of_type
     found = {}
     for name, chosen in members.items():
@@ -52,3 +54,13 @@ def type_baselines(data: Datasets, normal: npt.NDArray[np.bool_], *, plant: Plan
             limit=max(float(np.quantile(distance, 1 - rate)), float(chdtri(len(watched), rate))),
         )
     return found
+
+
+def _running(data: Datasets, plant: Plant) -> npt.NDArray[np.bool_]:
+    """Readings with more power than an idle machine of their type draws, (n,); all where no power is known."""
+    power = plant.index_of_role("power")
+    if power is None:
+        return np.ones(len(data.batch), dtype=np.bool_)
+    idle = np.array([traits_of(plant, machine_id)[1] for machine_id in data.batch.machine_ids])
+    above: npt.NDArray[np.bool_] = data.batch.values[:, power] >= idle[data.batch.machine]
+    return above

@@ -1,6 +1,7 @@
 """Forecasts, scores and advice for what the caller sends; works with Kafka away."""
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Awaitable, Callable
 from operator import attrgetter
 from typing import Annotated, Any
 
@@ -10,6 +11,7 @@ from fastapi import APIRouter, Body, Depends, Request
 from starlette.responses import Response
 
 from api.problems import RESPONSES
+from api.routes.live import unknown as unknown_thing
 from api.security import Caller, Rate, require, too_many
 from api.services import Services
 from api.shapes import (
@@ -17,11 +19,11 @@ from api.shapes import (
     ForecastRequest,
     ForecastResponse,
     RecommendationsResponse,
-    RowsRequest,
     rows_request,
 )
 from core.answers import FALLBACK
 from core.rows import History
+from core.tracking import Tracks
 
 _encode = msgspec.json.Encoder().encode
 
@@ -42,7 +44,7 @@ def router(services: Services) -> APIRouter:
         With `machine_id` that is the machine's own, as the processor has it now; else 60 rows or more are held
         against themselves, and fewer against what all machines of the plant do.
         """
-        history, warnings = history_of(body)
+        history, warnings = await history_of(body)
         results = await services.anomalies.ask(history)
         metrics.rows.labels(kind="anomaly").inc(len(results))
         if results[0].model == FALLBACK:
@@ -57,7 +59,7 @@ def router(services: Services) -> APIRouter:
     )
     async def recommendations(body: Annotated[request_model, Body()]) -> Response:
         """Says how worn a machine is after these rows: at the top after the last one, in `results` after each."""
-        history, warnings = history_of(body)
+        history, warnings = await history_of(body)
         results = await services.risks.ask(history)
         metrics.rows.labels(kind="risk").inc(len(results))
         if results[-1].model == FALLBACK:
@@ -98,21 +100,42 @@ def router(services: Services) -> APIRouter:
     return routes
 
 
-def _history_reader(services: Services) -> Callable[[RowsRequest], tuple[History, list[str]]]:
+def _history_reader(services: Services) -> Callable[[Any], Awaitable[tuple[History, list[str]]]]:
     """Turns a request into a history, with what is to be said about it."""
     names = services.plant.sensor_names
     columns: Any = attrgetter(*names) if len(names) > 1 else lambda row: (getattr(row, names[0]),)
 
-    def read(body: Any) -> tuple[History, list[str]]:
+    async def read(body: Any) -> tuple[History, list[str]]:
         values = np.array([columns(row) for row in body.data], dtype=np.float64).reshape(len(body.data), len(names))
         warnings = list(services.inference.problems)
         unknown = sorted({name for row in body.data if row.model_extra for name in row.model_extra})
         if unknown:
             shown = ", ".join(name[:40] for name in unknown[:5])
             warnings.append(f"not used, because the plant file has no such sensor: {shown}")
-        return History(values=values, machine_id=body.machine_id), warnings
+        if body.machine_id is None:
+            return History(values=values), warnings
+        tracks, warning = await _baseline(services, body.machine_id)
+        return History(values=values, machine_id=body.machine_id, tracks=tracks), warnings + warning
 
     return read
+
+
+async def _baseline(services: Services, machine_id: str) -> tuple[Tracks | None, list[str]]:
+    """The machine's own baseline, or why it is not to be had; raises a Problem for a machine that nobody knows."""
+    live = services.live
+    if not live.complete.is_set():
+        return None, [f"the live baseline of {machine_id} is not to be had: {live.problem or 'still loading'}"]
+    status = live.view.machines.get(machine_id)
+    if status is None:
+        raise unknown_thing(
+            "machine", machine_id, "leave machine_id out to have the rows held against the plant, or see GET /machines"
+        )
+    loop = asyncio.get_running_loop()
+    tracks = await loop.run_in_executor(services.pool, live.baselines.of, machine_id, status.partition)
+    if tracks is None or not tracks.fitted[0]:
+        learned = f"{status.message.warm_up:.0%}"
+        return tracks, [f"{machine_id} has no baseline of its own yet (learned {learned}); a wider one was used"]
+    return tracks, []
 
 
 def _json(document: dict[str, Any], warnings: list[str]) -> Response:

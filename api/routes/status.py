@@ -2,13 +2,14 @@
 
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
-from typing import Any
+from typing import Any, Literal
 
 from fastapi import APIRouter, Depends
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.responses import Response
 
-from api.problems import RESPONSES
+from api.live_shapes import ReadyResponse
+from api.problems import RESPONSES, Problem
 from api.security import require
 from api.services import Services
 from api.shapes import HealthResponse, KafkaHealth, ModelsStatusResponse, ModelStatus
@@ -27,9 +28,11 @@ def release() -> str:
         return "checkout"
 
 
-def kafka_health(_: Services) -> KafkaHealth:
-    """What is known of the brokers."""
-    return KafkaHealth(status="off", view="off")
+def kafka_health(services: Services) -> KafkaHealth:
+    """What is known of the brokers and of the live view."""
+    live = services.live
+    view: Literal["complete", "loading"] = "complete" if live.complete.is_set() else "loading"
+    return KafkaHealth(status="up" if live.up else "away", view=view, detail=live.problem)
 
 
 def health_of(services: Services) -> HealthResponse:
@@ -61,6 +64,19 @@ def router(services: Services) -> APIRouter:
         """Answers 200 as long as the service runs; `degraded` says that a part of it does not."""
         return health_of(services)
 
+    @routes.get("/ready", summary="Whether the live view is complete")
+    async def ready() -> ReadyResponse:
+        """200 once the view holds all that the topics held at the start, 503 before."""
+        live = services.live
+        if not live.complete.is_set():
+            raise Problem(
+                503,
+                "view-loading",
+                f"the live view is not complete yet: {live.problem or 'it is still being read'}; try again in a moment",
+                headers={"Retry-After": "1"},
+            )
+        return ReadyResponse(ready=True, items=live.view.sizes())
+
     @routes.get("/models/status", summary="Which models answer", dependencies=[may_read])
     def models_status() -> ModelsStatusResponse:
         """Says what is loaded and what its manifest states: trained on what, how good on the untouched test data."""
@@ -79,8 +95,9 @@ def router(services: Services) -> APIRouter:
         )
 
     @routes.get("/metrics", summary="Metrics for Prometheus", dependencies=[may_read], response_class=Response)
-    def metrics() -> Response:
+    async def metrics() -> Response:
         """The metrics of this process in Prometheus' text format."""
+        services.live.measure()
         return Response(generate_latest(services.registry), media_type=CONTENT_TYPE_LATEST)
 
     return routes

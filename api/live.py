@@ -33,9 +33,10 @@ _AT_ONCE: Final = 500
 _POLL_SECONDS: Final = 0.1
 _QUIET_SECONDS: Final = 0.5
 _LOOK_SECONDS: Final = 3.0
-_ANSWER_SECONDS: Final = 5.0
+_ANSWER_SECONDS: Final = 3.0
 _AGAIN_SECONDS: Final = 1.0
 _MOST_BEHIND: Final = 20_000
+_PAUSE_SECONDS: Final = 0.005
 _REST: Final = 3.0  # seconds of rest for each second of work
 _EOF: Final = KafkaError._PARTITION_EOF  # noqa: SLF001  public in all but name
 _DOWN: Final = KafkaError._ALL_BROKERS_DOWN  # noqa: SLF001
@@ -91,7 +92,8 @@ class Reader(threading.Thread):
                 self._read()
             except (KafkaException, NexovaError) as error:
                 text = error.message if isinstance(error, NexovaError) else str(error.args[0].str())
-                self._note(up=False, problem=f"Kafka does not answer ({text})")
+                servers = self._settings.kafka.bootstrap_servers
+                self._note(up=False, problem=f"Kafka does not answer at {servers} ({text})")
             except RuntimeError:
                 if not self._ended.is_set():
                     raise  # else: the event loop ended while something was handed over
@@ -164,7 +166,9 @@ class Reader(threading.Thread):
         looked = quiet_since = time.monotonic()
         while not self._ended.is_set():
             begun = time.monotonic()
-            messages = consumer.consume(_AT_ONCE, _POLL_SECONDS)
+            # `consume` alone would wait for as many as it may bring, so the first one is waited for
+            first = consumer.poll(_POLL_SECONDS)
+            messages = [] if first is None else [first, *consumer.consume(_AT_ONCE - 1, 0)]
             taken = time.monotonic()
             records = [record for message in messages if (record := self._read_one(message)) is not None]
             if records:
@@ -178,8 +182,9 @@ class Reader(threading.Thread):
             if time.monotonic() - looked > _LOOK_SECONDS:
                 self._look(consumer)
                 looked = time.monotonic()
-            if self._follow.gentle and records:
-                self._ended.wait(_REST * (time.monotonic() - taken))
+            if records:
+                # what comes in the next moment is handed over at once
+                self._ended.wait(max(_PAUSE_SECONDS, _REST * (time.monotonic() - taken) * self._follow.gentle))
 
     def _look(self, consumer: Consumer) -> None:
         """Sees whether the brokers answer, and leaves out what there is too much of."""

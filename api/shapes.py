@@ -37,7 +37,10 @@ class RowsRequest(BaseModel):
 
     machine_id: Annotated[
         MachineId | None,
-        Field(description="Whose rows these are: its own baseline is used where the processor knows it."),
+        Field(
+            description="Whose rows these are: its own baseline is used where the processor knows it.",
+            examples=[None],
+        ),
     ] = None
 
 

@@ -1,6 +1,10 @@
 """`nexova serve`: the API, until it is told to stop."""
 
 import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from types import FrameType
 from typing import Annotated, Any
 
 import typer
@@ -31,7 +35,7 @@ def run(settings: Settings) -> int:
     # the heavy imports are the server's alone: `nexova --help` goes without
     import uvicorn  # noqa: PLC0415
 
-    from api.app import create_app  # noqa: PLC0415
+    from api.app import create_lasting_app  # noqa: PLC0415
 
     shared: dict[str, Any] = {
         "host": settings.api.host,
@@ -46,9 +50,28 @@ def run(settings: Settings) -> int:
     if settings.workers > 1:
         # the workers read the same environment; only what the command line has changed must be told to them
         os.environ["NEXOVA_API__HOST"], os.environ["NEXOVA_API__PORT"] = settings.api.host, str(settings.api.port)
-        uvicorn.run("api.app:create_app", factory=True, workers=settings.workers, **shared)
+        uvicorn.run("api.app:create_lasting_app", factory=True, workers=settings.workers, **shared)
         return 0
-    server = uvicorn.Server(uvicorn.Config(create_app(settings), **shared))
+    app = create_lasting_app(settings)
+
+    class Server(uvicorn.Server):
+        """Ends the event streams at the signal: the server would wait for their clients to go."""
+
+        @contextmanager
+        def capture_signals(self) -> Iterator[None]:
+            # uvicorn's own would raise the signal once more at the end: a clean stop has exit code 0
+            former = {number: signal.signal(number, self.handle_exit) for number in (signal.SIGINT, signal.SIGTERM)}
+            try:
+                yield
+            finally:
+                for number, handler in former.items():
+                    signal.signal(number, handler)
+
+        def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+            app.state.services.live.hub.close()
+            super().handle_exit(sig, frame)
+
+    server = Server(uvicorn.Config(app, **shared))
     try:
         server.run()
     except SystemExit:

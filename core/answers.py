@@ -24,7 +24,7 @@ _LIMIT_RISK: Final = (0.0, 2.0, 3.0)  # risk of no broken limit, a warning limit
 _NOTABLE: Final = 0.5  # scales by which a sensor must be off to be a reason
 
 
-class Part(msgspec.Struct, frozen=True, kw_only=True):
+class Part(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One sensor's part in an answer. deviation: actual less expected, in standard deviations."""
 
     sensor: str
@@ -34,7 +34,7 @@ class Part(msgspec.Struct, frozen=True, kw_only=True):
     contribution: float
 
 
-class AnomalyAnswer(msgspec.Struct, frozen=True, kw_only=True):
+class AnomalyAnswer(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """How unusual one row is. anomaly_score: in [0, 1], high means anomalous, flagged from 0.5 on."""
 
     is_anomaly: bool
@@ -44,7 +44,7 @@ class AnomalyAnswer(msgspec.Struct, frozen=True, kw_only=True):
     contributions: tuple[Part, ...]
 
 
-class Why(msgspec.Struct, frozen=True, kw_only=True):
+class Why(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """One reason for advice."""
 
     sensor: str
@@ -52,7 +52,7 @@ class Why(msgspec.Struct, frozen=True, kw_only=True):
     sentence: str
 
 
-class RiskAnswer(msgspec.Struct, frozen=True, kw_only=True):
+class RiskAnswer(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """How worn a machine is after a row. risk_level: 0 above 7 days to failure, 1, 2 and 3 at 7, 3 and 1 days."""
 
     risk_level: float

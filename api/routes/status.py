@@ -4,13 +4,13 @@ from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Literal
 
-from fastapi import APIRouter, Depends
+from fastapi import APIRouter, Depends, Request
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 from starlette.responses import Response
 
 from api.live_shapes import ReadyResponse
 from api.problems import RESPONSES, Problem
-from api.security import require
+from api.security import Caller, require
 from api.services import Services
 from api.shapes import HealthResponse, KafkaHealth, ModelsStatusResponse, ModelStatus
 from core.answers import FALLBACK
@@ -35,8 +35,8 @@ def kafka_health(services: Services) -> KafkaHealth:
     return KafkaHealth(status="up" if live.up else "away", view=view, detail=live.problem)
 
 
-def health_of(services: Services) -> HealthResponse:
-    """How the service is now."""
+def health_of(services: Services, *, allowed: bool = True) -> HealthResponse:
+    """How the service is now; without `allowed` in states alone, because the words name addresses and folders."""
     inference = services.inference
     kafka = kafka_health(services)
     warnings = [*inference.problems, *([kafka.detail] if kafka.detail else [])]
@@ -48,8 +48,8 @@ def health_of(services: Services) -> HealthResponse:
             "recommendations": inference.kind_of(inference.models.maintenance),
             "forecast": "auto",
         },
-        kafka=kafka,
-        warnings=warnings,
+        kafka=kafka if allowed else kafka.model_copy(update={"detail": None}),
+        warnings=warnings if allowed else [],
         time=datetime.now(UTC),
     )
 
@@ -60,9 +60,10 @@ def router(services: Services) -> APIRouter:
     may_read = Depends(require("read"))
 
     @routes.get("/health", response_model_exclude_none=True, summary="How the service is")
-    async def health() -> HealthResponse:
+    async def health(request: Request) -> HealthResponse:
         """Answers 200 as long as the service runs; `degraded` says that a part of it does not."""
-        return health_of(services)
+        caller: Caller = request.scope["nexova.caller"]
+        return health_of(services, allowed=caller.may("read"))
 
     @routes.get("/ready", summary="Whether the live view is complete")
     async def ready() -> ReadyResponse:

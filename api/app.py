@@ -15,8 +15,8 @@ from api.routes import changes, live, stateless, status
 from api.services import Services, make_services
 from core.plant import Plant
 from core.rows import LEAST_HISTORY, History
-from runtime.inference import ModelInference
 from runtime.metrics import ApiMetrics, process_registry
+from runtime.model_inference import ModelInference
 from runtime.plants import load_plant
 from runtime.settings import Settings, load_settings
 

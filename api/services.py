@@ -15,8 +15,8 @@ from api.live import Live
 from core.answers import AnomalyAnswer, RiskAnswer
 from core.plant import Plant
 from core.rows import History
-from runtime.inference import ModelInference
 from runtime.metrics import ApiMetrics
+from runtime.model_inference import ModelInference
 from runtime.settings import Settings
 
 

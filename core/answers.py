@@ -12,13 +12,12 @@ from core.features import physical, watched_sensors
 from core.maintenance import BAND_STARTS, BANDS, advice_text
 from core.models import Models
 from core.plant import Plant
-from core.rows import CRITICAL, WARNING, BaselineLevel, History, Judged, Reference, judge, wear_features
+from core.rows import CRITICAL, FLAG_AT, WARNING, BaselineLevel, History, Judged, Reference, judge, wear_features
 from schemas.recommendations import Band
 
 Floats = NDArray[np.float64]
 
 FALLBACK: Final = "fallback"
-FLAG_AT: Final = 0.5
 _LEAST_SHARE: Final = 0.01
 _LIMIT_RISK: Final = (0.0, 2.0, 3.0)  # risk of no broken limit, a warning limit, a critical one
 _NOTABLE: Final = 0.5  # scales by which a sensor must be off to be a reason

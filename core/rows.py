@@ -36,6 +36,7 @@ LEAST_HISTORY: Final = 60
 """Rows from which on a history is held against itself."""
 WHOLE_PLANT: Final = ""
 """Key of the baseline of all machines, whatever their type."""
+FLAG_AT: Final = 0.5
 WARNING, CRITICAL = 1, 2
 _LEVELS: Final = np.array([0.0, 0.6, 1.0])  # scores of no broken limit, a warning limit, a critical one
 _RUNNING: Final = CONDITIONS.index("running")
@@ -48,11 +49,13 @@ class Reference:
     """What machines of one type do. mean, scale: (D,) in the sensors' units, NaN where never heard.
 
     limit: squared distance, over all D sensors, that normal readings exceed at the plant's false alarm rate.
+    forest_limit: score of the forest, in [0.5, 1], that they exceed at that rate when held against this baseline.
     """
 
     mean: Floats
     scale: Floats
     limit: float
+    forest_limit: float = 0.5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -147,13 +150,18 @@ class _Pass:
 
 
 def judge(histories: Sequence[History], *, models: Models, references: Mapping[str, Reference], plant: Plant) -> Judged:
-    """Scores every row of `histories`. The highest of forest, distance of the row, course and limits counts."""
+    """Scores every row of `histories`: the highest of forest, distance of the row, course and limits counts.
+
+    Against the whole plant's baseline, forest and distance must agree: the lower of both counts there.
+    """
     watched = list(watched_sensors(plant))
     values = np.concatenate([history.values for history in histories])
     usable = physical(values, plant)
     planned = _Pass(plant)
     inside = np.zeros(len(values), dtype=np.bool_)
     widths = np.full(len(values), np.nan)
+    forest_limits = np.full(len(values), FLAG_AT)
+    anyones = np.zeros(len(values), dtype=np.bool_)
     apart = np.zeros(len(values), dtype=np.bool_)
     levels = []
     begin = 0
@@ -162,11 +170,13 @@ def judge(histories: Sequence[History], *, models: Models, references: Mapping[s
         begin = part.stop
         level, baseline = _baseline_for(history, usable[part], references, plant)
         levels.append(level)
+        anyones[part] = level == "plant"
         if baseline is None:
             continue
         inside[part] = True
         if isinstance(baseline, Reference):
             widths[part], apart[part] = baseline.limit, True
+            forest_limits[part] = baseline.forest_limit
         planned.add(usable[part], baseline, _traits(history, plant), apart=isinstance(baseline, Reference))
     limits, by_limits = _limits(values, plant)
     found = _Found.empty(len(values), len(watched))
@@ -179,7 +189,11 @@ def judge(histories: Sequence[History], *, models: Models, references: Mapping[s
     squared = (found.deviation**2).sum(axis=1)
     distance = squared / (squared + limit)
     course = np.where(apart, 0.0, np.nan_to_num(found.course))
-    score = np.where(found.scored, np.fmax(np.maximum(distance, course), found.trees), 0.0)
+    usual = np.maximum(distance, course) < FLAG_AT
+    _make_fair(found.trees, histories, levels, usual, forest_limits, plant)
+    highest, lowest = np.fmax(np.maximum(distance, course), found.trees), np.fmin(distance, found.trees)
+    # of a machine that could be any, little is known: what both find odd is odd
+    score = np.where(found.scored, np.where(anyones, lowest, highest), 0.0)
     shares = np.zeros_like(values)
     shares[:, watched] = np.where((course > distance)[:, None], found.contribution, found.deviation**2)
     # where a limit decides, the sensors that broke it are the reason
@@ -195,6 +209,38 @@ def judge(histories: Sequence[History], *, models: Models, references: Mapping[s
         contribution=_normalised(shares),
         limits=limits,
     )
+
+
+def _make_fair(  # noqa: PLR0917  all of them columns of the same rows
+    trees: Floats,
+    histories: Sequence[History],
+    levels: list[BaselineLevel],
+    usual: NDArray[np.bool_],
+    limits: Floats,
+    plant: Plant,
+) -> None:
+    """Moves the forest's scores, in place, so that normal rows cross 0.5 at the plant's rate at every level.
+
+    The forest knows machines against baselines of their own, learned from a whole warm-up. Against any other baseline
+    normal rows look odder to it: how much is known from training or, for a history, seen in its `usual` rows, (n,).
+    """
+    begin = 0
+    for history, level in zip(histories, levels, strict=True):
+        part = slice(begin, begin + len(history.values))
+        begin = part.stop
+        own = trees[part][np.isfinite(trees[part]) & usual[part]]
+        if level == "history" and len(own):
+            limits[part] = max(FLAG_AT, float(np.quantile(own, 1 - plant.detection.false_alarm_rate)))
+    below = 0.5 * trees / limits
+    above = 0.5 + 0.5 * (trees - limits) / np.maximum(1 - limits, 1e-9)
+    trees[:] = np.where(trees <= limits, below, np.minimum(above, 1.0))
+
+
+def row_features(values: Floats, reference: Reference, plant: Plant) -> NDArray[np.float32]:
+    """Anomaly features of rows, (n, S), each for itself, of machines that were calm before: (n, Fa)."""
+    planned = _Pass(plant)
+    planned.add(physical(values, plant), reference, _ALWAYS_RUNNING, apart=True)
+    return planned.run().anomaly
 
 
 @dataclass(slots=True, kw_only=True)

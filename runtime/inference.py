@@ -1,10 +1,8 @@
 """Trained forests, run by ONNX Runtime behind the ports of `core.models`. Nothing is unpickled."""
 
-import logging
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
-from pathlib import Path
 from typing import Annotated, Any, Final, Literal, Self, TypeVar
 
 import numpy as np
@@ -14,15 +12,10 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # the runtime would report 
 import onnxruntime
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from core.answers import FALLBACK, AnomalyAnswer, RiskAnswer, anomaly_answers, risk_answers
-from core.features import feature_fingerprint, watched_sensors
 from core.models import Models, Refusal
 from core.plant import Plant
-from core.rows import History, Reference
-from runtime.errors import NexovaError, UsageError
-from runtime.forecasts import ForecastAnswer, ForecastModel, forecast
+from core.rows import Reference
 from runtime.manifest import Promotion, champions
-from runtime.plants import load_plant
 from runtime.repository import (
     ModelBundle,
     ModelDamaged,
@@ -32,7 +25,6 @@ from runtime.repository import (
     UnknownVersion,
 )
 
-LOGGER: Final = logging.getLogger("nexova.inference")
 Features = npt.NDArray[np.float32]
 Floats = npt.NDArray[np.float64]
 
@@ -43,8 +35,6 @@ HIGHEST_RISK = 3.0
 # Rows a call. One row costs three times as much as in a chunk of 64; from 128 on nothing more is gained,
 # while a whole fetch at once would push the forest out of the cache between two trees.
 CHUNK_ROWS = 128
-
-Column = float | Sequence[float | None] | npt.NDArray[np.float64] | None
 
 
 class _Document(BaseModel):
@@ -60,6 +50,7 @@ class TypeBaseline(_Document):
     mean: Annotated[tuple[float | None, ...], Field(description="in the sensors' units; null: never heard")]
     scale: Annotated[tuple[float, ...], Field(description="in the sensors' units, above 0")]
     limit: Annotated[float, Field(gt=0, description="squared distance exceeded at the false alarm rate")]
+    forest_limit: Annotated[float, Field(ge=0.5, le=1, description="the forest's score exceeded at that rate")] = 0.5
 
     @model_validator(mode="after")
     def _columns_agree(self) -> Self:
@@ -71,7 +62,7 @@ class TypeBaseline(_Document):
     def reference(self) -> Reference:
         """The baseline as the rules take it."""
         mean = np.array([np.nan if value is None else value for value in self.mean])
-        return Reference(mean=mean, scale=np.array(self.scale), limit=self.limit)
+        return Reference(mean=mean, scale=np.array(self.scale), limit=self.limit, forest_limit=self.forest_limit)
 
 
 class AnomalyDocument(_Document):
@@ -333,120 +324,3 @@ def _file(bundle: ModelBundle, file: str) -> bytes:
     if content is None:
         raise ModelDamaged(f"{_who(bundle)} has no {file}; train again")
     return content
-
-
-class ModelInference:
-    """The promoted models of `model_dir`, for rows and series that do not come through the processor.
-
-    Nothing about a model makes it raise: what is missing or damaged is named in `problems`, and the documented
-    fallback answers in its place. plant: None is the default plant.
-    """
-
-    def __init__(self, model_dir: str | Path, *, plant: Plant | None = None) -> None:
-        self.plant = load_plant(None) if plant is None else plant
-        self.model_dir = str(model_dir)
-        self.models = Models()
-        self.references: dict[str, Reference] = {}
-        self.problems: tuple[str, ...] = ()
-        self._seen: tuple[Promotion, ...] | None = None
-        self.reload()
-
-    def reload(self) -> None:
-        """Reads what is promoted now; a repository that does not answer leaves the models as they are."""
-        self._seen = self._promoted()
-        try:
-            repository = ModelRepository(self.model_dir)
-            loaded = load_models(repository, plant=self.plant, features=feature_fingerprint(self.plant))
-        except NexovaError as error:
-            self.problems = (error.message,)
-        else:
-            self.models, self.problems = loaded.models, loaded.problems
-            document = getattr(loaded.models.anomaly, "document", None)
-            known = document.baselines if isinstance(document, AnomalyDocument) else {}
-            width = len(watched_sensors(self.plant))
-            # those of other sensors would be compared with the wrong ones
-            self.references = {name: one.reference() for name, one in known.items() if len(one.mean) == width}
-        for problem in self.problems:
-            LOGGER.warning("%s", problem)
-
-    def reload_if_changed(self) -> bool:
-        """Reads the models anew where other versions are promoted than at the last look; says whether it did."""
-        if self._promoted() == self._seen:
-            return False
-        self.reload()
-        return True
-
-    def _promoted(self) -> tuple[Promotion, ...] | None:
-        try:
-            return ModelRepository(self.model_dir).history()
-        except NexovaError:
-            return None
-
-    def anomalies(self, histories: Sequence[History]) -> list[list[AnomalyAnswer]]:
-        """An answer for each row of each history."""
-        return anomaly_answers(
-            histories,
-            models=self.models,
-            references=self.references,
-            plant=self.plant,
-            forest=self.kind_of(self.models.anomaly),
-        )
-
-    def risks(self, histories: Sequence[History]) -> list[list[RiskAnswer]]:
-        """Advice after each row of each history."""
-        return risk_answers(
-            histories,
-            models=self.models,
-            references=self.references,
-            plant=self.plant,
-            forest=self.kind_of(self.models.maintenance),
-        )
-
-    def detect_anomalies(self, *columns: Column, machine_id: str | None = None, **named: Column) -> list[AnomalyAnswer]:
-        """Scores of readings: a number or a sequence per sensor, by name or in the plant's order.
-
-        Raises:
-            UsageError: an unknown sensor, columns of different lengths, or no value at all.
-        """
-        return self.anomalies([self._history(columns, named, machine_id)])[0]
-
-    def recommend_maintenance(self, *columns: Column, machine_id: str | None = None, **named: Column) -> RiskAnswer:
-        """Advice for a machine after these readings; columns and errors as in `detect_anomalies`."""
-        return self.risks([self._history(columns, named, machine_id)])[0][-1]
-
-    def forecast_energy(
-        self, values: Sequence[float | None], periods: int, *, frequency: str = "h", model: ForecastModel = "auto"
-    ) -> ForecastAnswer:
-        """The next `periods` steps of a series, None where a value is missing; raises UsageError."""
-        return forecast(values, periods, frequency=frequency, model=model)
-
-    @staticmethod
-    def kind_of(model: Any) -> str:
-        """What an answer calls a model: the kind of it, for which its name is only a place."""
-        kind = getattr(getattr(model, "document", None), "kind", None)
-        return str(kind or getattr(model, "name", FALLBACK))
-
-    def _history(self, columns: Sequence[Column], named: Mapping[str, Column], machine_id: str | None) -> History:
-        names = self.plant.sensor_names
-        unknown = [name for name in named if name not in names]
-        if unknown or len(columns) > len(names):
-            raise UsageError(
-                f"{', '.join(unknown) or f'{len(columns)} columns'}: plant {self.plant.name} has {', '.join(names)}; "
-                "name its sensors"
-            )
-        given = dict(zip(names, columns, strict=False)) | dict(named)
-        arrays = {
-            name: np.atleast_1d(np.asarray(column, dtype=np.float64))
-            for name, column in given.items()
-            if column is not None
-        }
-        lengths = {len(array) for array in arrays.values()}
-        if len(lengths) != 1 or 0 in lengths:
-            raise UsageError(
-                f"columns of {sorted(lengths)} values: all sensors must have equally many, at least one; "
-                "give None where one is missing"
-            )
-        values = np.full((lengths.pop(), len(names)), np.nan)
-        for name, array in arrays.items():
-            values[:, names.index(name)] = array
-        return History(values=values, machine_id=machine_id)

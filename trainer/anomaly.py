@@ -91,10 +91,11 @@ def train_anomaly(data: Datasets, frame: FeatureFrame, *, plant: Plant, seed: in
         false_alarm_rate=rate,
         knots_raw=tuple(knots_raw.tolist()),
         knots_score=tuple(knots_score.tolist()),
-        baselines=type_baselines(data, healthy & (data.split == 0), plant=plant),
     )
-    progress("isolation forest", 0.8)
     model = ForestAnomalyModel(name=ANOMALY, version="", forest=runner, document=document)
+    baselines = type_baselines(data, healthy & (data.split == 0), plant=plant, model=model)
+    document = document.model_copy(update={"baselines": baselines})
+    progress("isolation forest", 0.8)
     metrics = measure_anomaly(model, data, frame)
     progress("isolation forest", 1.0)
     return Candidate(

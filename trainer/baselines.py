@@ -7,15 +7,19 @@ import numpy.typing as npt
 from scipy.special import chdtri
 
 from core.features import physical, traits_of, watched_sensors
+from core.models import AnomalyModel
 from core.plant import Plant
-from core.rows import WHOLE_PLANT
+from core.rows import WHOLE_PLANT, Reference, row_features
 from runtime.inference import TypeBaseline
 from trainer.datasets import Datasets
 
 _LEAST_ROWS: Final = 500
+_MOST_ASKED: Final = 5_000
 
 
-def type_baselines(data: Datasets, normal: npt.NDArray[np.bool_], *, plant: Plant) -> dict[str, TypeBaseline]:
+def type_baselines(
+    data: Datasets, normal: npt.NDArray[np.bool_], *, plant: Plant, model: AnomalyModel
+) -> dict[str, TypeBaseline]:
     """The baseline of each machine type with enough `normal` readings of running machines, and that of the plant.
 
     Mean and spread are those of the readings as they are, differences between machines included: such a baseline
@@ -47,10 +51,15 @@ def type_baselines(data: Datasets, normal: npt.NDArray[np.bool_], *, plant: Plan
         scale = np.maximum(scale, np.maximum(least, np.nan_to_num(1e-3 * np.abs(mean))))
         scale = np.where(scale > 0, scale, 1.0)
         distance = np.nansum(((rows - mean) / scale) ** 2, axis=1)
+        reference = Reference(mean=mean, scale=scale, limit=1.0)
+        sample = data.batch.values[normal & chosen]
+        sample = sample[:: max(1, len(sample) // _MOST_ASKED)]
+        scores = model.score(row_features(sample, reference, plant))
         found[name] = TypeBaseline(
             feature_names=names,
             mean=tuple(None if np.isnan(value) else float(value) for value in mean),
             scale=tuple(scale.tolist()),
+            forest_limit=float(np.clip(np.quantile(scores, 1 - rate), 0.5, 1.0)),
             limit=max(float(np.quantile(distance, 1 - rate)), float(chdtri(len(watched), rate))),
         )
     return found

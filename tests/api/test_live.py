@@ -389,6 +389,7 @@ def test_a_missing_topic_is_named(serve: Serve, fresh_tansu: Broker) -> None:
 
 
 def test_metrics_tell_of_requests_and_of_the_view(live: Server) -> None:
+    assert live.get("/machines").status_code == 200
     text = live.get("/metrics").text
     assert 'nexova_api_requests_total{endpoint="/machines",status="2xx"}' in text
     assert 'nexova_api_view_items{kind="machines"}' in text

@@ -1,1 +1,1 @@
-"""The service that programs and people ask."""
+"""The API: forecasts, scores and advice over HTTP, and a live view of the machines."""

@@ -41,6 +41,10 @@ COMMANDS: Final[dict[str, Entry]] = {
     "process": Entry(
         module="cli.process", attribute="process", help="Score readings, open alerts, advise, and roll up energy."
     ),
+    "serve": Entry(
+        module="cli.serve", attribute="serve", help="Serve forecasts, scores, advice and the live view over HTTP."
+    ),
+    "token": Entry(module="cli.token", attribute="token", help="Make a token for callers of the API."),
     "topics": Entry(
         module="cli.topics", attribute="app", help="Create the topics, and show what the broker has.", group=True
     ),

@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from core.models import Models, Refusal
 from core.plant import Plant
+from core.rows import Reference
 from runtime.manifest import Promotion, champions
 from runtime.repository import (
     ModelBundle,
@@ -42,6 +43,28 @@ class _Document(BaseModel):
     feature_names: Annotated[tuple[str, ...], Field(min_length=1, description="columns, in order")]
 
 
+class TypeBaseline(_Document):
+    """What machines of one type do, for rows of machines that are not known themselves."""
+
+    feature_names: Annotated[tuple[str, ...], Field(min_length=1, description="watched sensors, in order")]
+    mean: Annotated[tuple[float | None, ...], Field(description="in the sensors' units; null: never heard")]
+    scale: Annotated[tuple[float, ...], Field(description="in the sensors' units, above 0")]
+    limit: Annotated[float, Field(gt=0, description="squared distance exceeded at the false alarm rate")]
+    forest_limit: Annotated[float, Field(ge=0.5, le=1, description="the forest's score exceeded at that rate")] = 0.5
+
+    @model_validator(mode="after")
+    def _columns_agree(self) -> Self:
+        if not len(self.mean) == len(self.scale) == len(self.feature_names) or min(self.scale) <= 0:
+            message = "mean and scale must have a value for each sensor, scales above 0"
+            raise ValueError(message)
+        return self
+
+    def reference(self) -> Reference:
+        """The baseline as the rules take it."""
+        mean = np.array([np.nan if value is None else value for value in self.mean])
+        return Reference(mean=mean, scale=np.array(self.scale), limit=self.limit, forest_limit=self.forest_limit)
+
+
 class AnomalyDocument(_Document):
     """model.json of an isolation forest: from mean path length to a calibrated score."""
 
@@ -50,6 +73,8 @@ class AnomalyDocument(_Document):
     false_alarm_rate: Annotated[float, Field(gt=0, lt=0.5, description="share of normal readings from 0.5 on")]
     knots_raw: Annotated[tuple[float, ...], Field(min_length=2, description="rising")]
     knots_score: Annotated[tuple[float, ...], Field(min_length=2, description="rising, in [0, 1]")]
+    # versions trained by earlier releases have none
+    baselines: Annotated[dict[str, TypeBaseline], Field(description="by machine type; of all machines under ''")] = {}
 
     @model_validator(mode="after")
     def _knots_rise(self) -> Self:

@@ -261,3 +261,68 @@ class ProducerMetrics(MetricSet):
 
     delivered = _counter("nexova_producer_delivered_total", "Messages with readings that the broker acknowledged.")
     failed = _counter("nexova_producer_failed_total", "Messages with readings that could not be delivered.")
+
+
+_ENDPOINT: Final = Label(name="endpoint", bound="routes of the API as they are declared, without ids")
+
+
+class ApiMetrics(MetricSet):
+    """What `nexova serve` tells Prometheus."""
+
+    requests = _counter(
+        "nexova_api_requests_total",
+        "Requests answered, by route and class of status.",
+        _ENDPOINT,
+        Label(name="status", bound="1xx to 5xx"),
+    )
+    request_duration = _histogram(
+        "nexova_api_request_duration_seconds",
+        "Seconds from a request's head to the head of its answer; event streams are left out.",
+        buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0),
+    )
+    refused = _counter(
+        "nexova_api_refused_total",
+        "Requests refused before they were handled, by reason.",
+        Label(name="reason", values=("token", "scope", "rate", "size", "host", "origin", "busy", "time")),
+    )
+    rows = _counter(
+        "nexova_api_rows_total", "Rows judged for callers, by kind.", Label(name="kind", values=("anomaly", "risk"))
+    )
+    batch_rows = _histogram(
+        "nexova_api_batch_rows",
+        "Rows of all requests that were judged at once.",
+        buckets=(1, 4, 16, 64, 256, 1024, 4096),
+    )
+    fallbacks = _counter(
+        "nexova_api_fallbacks_total",
+        "Answers that a fallback gave because a model could not.",
+        Label(name="kind", values=("anomaly", "risk", "forecast")),
+    )
+    forecasts = _counter(
+        "nexova_api_forecasts_total",
+        "Forecasts given, by where they came from.",
+        Label(name="source", values=("computed", "cache")),
+    )
+    streams = _gauge("nexova_api_streams", "Event streams open now.")
+    events = _counter("nexova_api_events_total", "Events put into event streams.")
+    streams_lost = _counter("nexova_api_streams_lost_total", "Event streams ended because their client was too slow.")
+    view_records = _counter(
+        "nexova_api_view_records_total",
+        "Kafka records taken into the live view, by topic.",
+        Label(name="topic", bound="topics that the view reads"),
+    )
+    view_unreadable = _counter(
+        "nexova_api_view_unreadable_total", "Kafka records that the live view could not read and left out."
+    )
+    view_items = _gauge(
+        "nexova_api_view_items",
+        "Items in the live view, by kind.",
+        Label(name="kind", bound="kinds that the view keeps"),
+    )
+    view_ready = _gauge("nexova_api_view_ready", "1 once the live view is complete, else 0; the same answer as /ready.")
+    kafka_up = _gauge("nexova_api_kafka_up", "1 while the brokers answer the live view, else 0.")
+    feedback = _counter(
+        "nexova_api_feedback_total",
+        "Statements of people on alerts, by result.",
+        Label(name="result", values=("recorded", "failed")),
+    )

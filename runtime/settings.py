@@ -6,8 +6,9 @@ prefix: MODEL_PATH, LOG_LEVEL, WORKERS, MAX_RETRIES, CACHE_TIMEOUT. Nothing is r
 """
 
 import re
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Literal, Self, cast
 
 from pydantic import (
     AliasChoices,
@@ -17,6 +18,7 @@ from pydantic import (
     Field,
     SecretStr,
     ValidationError,
+    field_validator,
     model_validator,
 )
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -25,6 +27,8 @@ from pydantic_settings import SettingsError as SourceError
 from runtime.errors import SettingsError
 
 PREFIX = "NEXOVA_"
+_TOKEN = re.compile(r"(?P<name>[A-Za-z0-9._-]{1,64}):(?P<scope>read|operate|admin):(?P<hash>[0-9A-Fa-f]{64})")
+_SECRET = re.compile("password|token", re.IGNORECASE)
 _SERVER = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):[0-9]{1,5}")
 
 
@@ -164,6 +168,93 @@ class ProcessorSettings(BaseModel):
         return self
 
 
+Scope = Literal["read", "operate", "admin"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ApiToken:
+    """Who may do what: the SHA-256 of a token, as 64 hex digits, under the name that logs show."""
+
+    name: str
+    scope: Scope
+    sha256: str
+
+
+def _parse_tokens(text: str) -> tuple[ApiToken, ...]:
+    tokens = []
+    for number, part in enumerate(filter(None, (one.strip() for one in text.split(","))), start=1):
+        found = _TOKEN.fullmatch(part)
+        if found is None:
+            # the value itself is not shown: somebody may have given a token where its hash belongs
+            raise ValueError(
+                f"entry {number} is not name:scope:hash with scope read, operate or admin and the token's SHA-256 "
+                "as 64 hex digits; make one with `nexova token`"
+            )
+        tokens.append(ApiToken(name=found["name"], scope=cast("Scope", found["scope"]), sha256=found["hash"].lower()))
+    names = [token.name for token in tokens]
+    if len(set(names)) < len(names):
+        raise ValueError("two tokens have the same name; a name stands for one caller in the log of changes")
+    return tuple(tokens)
+
+
+class ApiSettings(BaseModel):
+    """Where the API listens, who may ask, and how much."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+    host: str = Field(
+        "127.0.0.1",
+        min_length=1,
+        description="Address that the API listens on; beyond this machine only with tokens.",
+    )
+    port: int = Field(8000, ge=1, le=65_535, description="Port that the API listens on.")
+    tokens: OptionalSecret = Field(
+        None,
+        description="Who may ask, as name:scope:hash separated by commas; see `nexova token`. Never logged.",
+    )
+    max_body_bytes: int = Field(
+        5_242_880, ge=1024, le=104_857_600, description="Largest request body in bytes; a larger one is refused."
+    )
+    max_rows: int = Field(10_000, ge=1, le=100_000, description="Most rows of one request.")
+    request_seconds: float = Field(
+        30.0, gt=0.0, le=600.0, description="Seconds after which a request is given up, whatever it waits for."
+    )
+    requests_per_second: float = Field(
+        5_000.0, gt=0.0, le=1e6, description="Requests a second of one caller; twice as many at once."
+    )
+    forecasts_per_second: float = Field(
+        50.0, gt=0.0, le=1e4, description="Forecasts a second of one caller; twice as many at once."
+    )
+    failures_per_second: float = Field(
+        5.0, gt=0.0, le=1e4, description="Wrong tokens a second from one address; twice as many at once."
+    )
+    most_streams: int = Field(200, ge=1, le=10_000, description="Event streams open at the same time.")
+    most_alerts: int = Field(
+        20_000, ge=100, le=1_000_000, description="Alerts kept in memory; the oldest closed go first."
+    )
+    most_machines: int = Field(
+        10_000, ge=1, le=1_000_000, description="Machines kept in memory; the longest unheard go."
+    )
+    recent_readings: int = Field(
+        120, ge=1, le=10_000, description="Newest readings and scores of each machine that are kept in memory."
+    )
+    recent_hours: int = Field(
+        336, ge=1, le=9_600, description="Newest energy windows of each machine that are kept in memory."
+    )
+
+    @field_validator("tokens")
+    @classmethod
+    def _tokens_can_be_read(cls, value: SecretStr | None) -> SecretStr | None:
+        if value is not None:
+            _parse_tokens(value.get_secret_value())
+        return value
+
+    @property
+    def token_list(self) -> tuple[ApiToken, ...]:
+        """The tokens, parsed; empty where none are set."""
+        return () if self.tokens is None else _parse_tokens(self.tokens.get_secret_value())
+
+
 def _bare(name: str) -> AliasChoices:
     return AliasChoices(f"{PREFIX}{name}", name)
 
@@ -185,6 +276,7 @@ class Settings(BaseSettings):
 
     kafka: KafkaSettings = KafkaSettings()
     processor: ProcessorSettings = ProcessorSettings()
+    api: ApiSettings = ApiSettings()
     plant_file: OptionalPath = Field(
         None, description="Plant file: sensors, machine types, limits, policies; empty: the shipped default."
     )
@@ -203,7 +295,7 @@ class Settings(BaseSettings):
         ge=1,
         le=64,
         validation_alias=_bare("WORKERS"),
-        description="Worker processes that `nexova process` runs.",
+        description="Worker processes that `nexova process` and `nexova serve` run.",
     )
     max_retries: int = Field(
         5,
@@ -217,7 +309,7 @@ class Settings(BaseSettings):
         ge=0.0,
         le=86_400.0,
         validation_alias=_bare("CACHE_TIMEOUT"),
-        description="Seconds that what was read from the model repository counts as fresh.",
+        description="Seconds that the API keeps forecasts, and models before it looks for newer ones.",
     )
 
 
@@ -253,6 +345,6 @@ def _complaint(error: Any) -> str:
     rule = error["msg"].removeprefix("Value error, ")
     if error["type"] == "extra_forbidden":
         return f"{variable_name(path)} is not a setting; see .env.example for all of them"
-    if isinstance(error["input"], dict | BaseModel) or "password" in path[-1].lower():
+    if isinstance(error["input"], dict | BaseModel) or _SECRET.search(path[-1]):
         return f"{variable_name(path)}: {rule}; change it in the environment or in .env"
     return f"{variable_name(path)}={error['input']}: {rule}; change it in the environment or in .env"

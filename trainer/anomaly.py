@@ -21,6 +21,7 @@ from runtime.inference import (
     OnnxForest,
     raw_anomaly,
 )
+from trainer.baselines import type_baselines
 from trainer.calibration import calibration_knots, fewest_normal_readings
 from trainer.candidate import METRICS, Candidate, Progress, span_of
 from trainer.datasets import Datasets
@@ -91,8 +92,10 @@ def train_anomaly(data: Datasets, frame: FeatureFrame, *, plant: Plant, seed: in
         knots_raw=tuple(knots_raw.tolist()),
         knots_score=tuple(knots_score.tolist()),
     )
-    progress("isolation forest", 0.8)
     model = ForestAnomalyModel(name=ANOMALY, version="", forest=runner, document=document)
+    baselines = type_baselines(data, healthy & (data.split == 0), plant=plant, model=model)
+    document = document.model_copy(update={"baselines": baselines})
+    progress("isolation forest", 0.8)
     metrics = measure_anomaly(model, data, frame)
     progress("isolation forest", 1.0)
     return Candidate(

@@ -1,0 +1,111 @@
+"""The API's composition root: `create_app` puts it together and starts nothing until it is served."""
+
+import asyncio
+import gc
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime
+
+import numpy as np
+from fastapi import FastAPI
+
+from api import docs, page, problems
+from api.gate import Gate
+from api.routes import changes, live, stateless, status
+from api.services import Services, make_services
+from core.plant import Plant
+from core.rows import LEAST_HISTORY, History
+from runtime.metrics import ApiMetrics, process_registry
+from runtime.model_inference import ModelInference
+from runtime.plants import load_plant
+from runtime.settings import Settings, load_settings
+
+DESCRIPTION = """Forecasts, anomaly scores and maintenance advice, and a live view of the machines that Nexova watches.
+
+Errors are problem details (RFC 9457). Where tokens are set, send one as `Authorization: Bearer …`.
+"""
+
+
+def create_app(settings: Settings | None = None, *, plant: Plant | None = None) -> FastAPI:
+    """The API as an ASGI application. settings: None reads them from the environment."""
+    settings = load_settings() if settings is None else settings
+    plant = load_plant(settings.plant_file) if plant is None else plant
+    metrics = ApiMetrics(process_registry())
+    promoted = asyncio.Event()
+    services = make_services(
+        settings,
+        plant=plant,
+        inference=ModelInference(settings.model_path, plant=plant),
+        metrics=metrics,
+        promoted=promoted.set,
+    )
+    app = FastAPI(
+        title="Nexova API",
+        version=status.release(),
+        description=DESCRIPTION,
+        docs_url=None,
+        redoc_url=None,
+        lifespan=_lifespan,
+    )
+    app.state.services = services
+    app.state.promoted = promoted
+    problems.install(app)
+    app.add_middleware(Gate, settings=settings.api, metrics=metrics)
+    app.include_router(stateless.router(services))
+    app.include_router(live.router(services))
+    app.include_router(changes.router(services))
+    app.include_router(status.router(services))
+    app.include_router(docs.router())
+    app.include_router(page.router(services))
+    return app
+
+
+def create_lasting_app(settings: Settings | None = None) -> FastAPI:
+    """The API for a process that does nothing else; settings as in `create_app`, as for `uvicorn --factory`."""
+    app = create_app(settings)
+    # What was loaded stays for good, and is much: without this, each full collection of garbage walks through all of
+    # it, and a request that happens to cause one waits for 0.2 s.
+    gc.collect()
+    gc.freeze()
+    return app
+
+
+@asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    services: Services = app.state.services
+    services.forecasts.start()
+    services.pool.submit(_warm, services)
+    services.live.start()
+    keeper = asyncio.create_task(_keep_models_fresh(services, app.state.promoted))
+    try:
+        yield
+    finally:
+        keeper.cancel()
+        with suppress(asyncio.CancelledError):
+            await keeper
+        await services.live.close()
+        services.forecasts.close()
+        services.pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _warm(services: Services) -> None:
+    """Runs the rules once, so that the first caller does not wait for their compiled form."""
+    row = [[sensor.maximum / 2 for sensor in services.plant.sensors]]
+    history = History(values=np.array(row * LEAST_HISTORY))
+    services.inference.anomalies([history])
+    services.inference.risks([history])
+
+
+async def _keep_models_fresh(services: Services, promoted: asyncio.Event) -> None:
+    """Looks for newer models when Kafka says so and every CACHE_TIMEOUT seconds.
+
+    They come between two batches: in the thread that judges.
+    """
+    loop = asyncio.get_running_loop()
+    while True:
+        with suppress(TimeoutError):
+            async with asyncio.timeout(max(1.0, services.settings.cache_timeout)):
+                await promoted.wait()
+        promoted.clear()
+        if await loop.run_in_executor(services.pool, services.inference.reload_if_changed):
+            services.loaded_at = datetime.now(UTC)

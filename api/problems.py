@@ -1,0 +1,149 @@
+"""Errors as problem details (RFC 9457): one clear sentence each, with the value, the rule and the remedy.
+
+Whatever goes wrong, the body has the same shape: `type`, `title`, `status`, `detail`, and `errors` where several
+places of the request are meant.
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
+from http import HTTPStatus
+from typing import Any, Final
+
+import msgspec
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel, Field
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+
+LOGGER: Final = logging.getLogger("nexova.api")
+MEDIA_TYPE: Final = "application/problem+json"
+_MOST_ERRORS: Final = 20
+_SHOWN: Final = 80
+
+
+class Place(BaseModel):
+    """What is wrong at one place of the request."""
+
+    pointer: str = Field(description="JSON pointer into the body, or the parameter's name.", examples=["/data/0/power"])
+    detail: str = Field(examples=["'warm': Input should be a valid number"])
+
+
+class ProblemDetails(BaseModel):
+    """A problem as RFC 9457 has it."""
+
+    type: str = Field(examples=["urn:nexova:problem:bad-input"])
+    title: str = Field(examples=["Bad input"])
+    status: int = Field(examples=[422])
+    detail: str = Field(examples=["horizon = 0: must be 1 to 168 steps; ask for fewer"])
+    errors: list[Place] = []
+
+
+class Problem(HTTPException):
+    """An answer that is no success. detail: the value, the rule and the remedy, in one sentence."""
+
+    def __init__(
+        self,
+        status: int,
+        slug: str,
+        detail: str,
+        *,
+        errors: Sequence[Place] = (),
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
+        super().__init__(status, detail, dict(headers) if headers else None)
+        self.slug = slug
+        self.errors = tuple(errors)
+
+    def response(self) -> Response:
+        """The answer itself."""
+        body: dict[str, Any] = {
+            "type": f"urn:nexova:problem:{self.slug}",
+            "title": self.slug.replace("-", " ").capitalize(),
+            "status": self.status_code,
+            "detail": self.detail,
+        }
+        if self.errors:
+            body["errors"] = [place.model_dump() for place in self.errors]
+        return Response(msgspec.json.encode(body), self.status_code, self.headers, MEDIA_TYPE)
+
+
+def install(app: FastAPI) -> None:
+    """Makes every error of `app` a problem, and says so in its OpenAPI document."""
+    plain = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        document = plain()
+        schemas = document.setdefault("components", {}).setdefault("schemas", {})
+        if ProblemDetails.__name__ not in schemas:
+            for model in (Place, ProblemDetails):
+                schemas[model.__name__] = model.model_json_schema(ref_template="#/components/schemas/{model}")
+                schemas[model.__name__].pop("$defs", None)
+            # what FastAPI would answer by itself is answered by us
+            for unused in ("HTTPValidationError", "ValidationError"):
+                schemas.pop(unused, None)
+        return document
+
+    app.openapi = openapi  # type: ignore[method-assign]
+    app.add_exception_handler(Problem, _problem)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _http)
+
+
+async def _problem(_: Request, error: Exception) -> Response:
+    assert isinstance(error, Problem)  # noqa: S101  registered for it alone
+    return error.response()
+
+
+async def _http(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101  registered for it alone
+    title = HTTPStatus(error.status_code).phrase
+    remedies = {404: "see /docs for what there is", 405: f"{request.method} is not for {request.url.path}; see /docs"}
+    remedy = remedies.get(error.status_code, "see /docs")
+    what = f"{request.url.path[:_SHOWN]} is not here" if error.status_code == HTTPStatus.NOT_FOUND else error.detail
+    slug = title.lower().replace(" ", "-").replace("'", "")
+    return Problem(error.status_code, slug, f"{what}; {remedy}", headers=error.headers).response()
+
+
+async def _invalid(_: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)  # noqa: S101  registered for it alone
+    found = error.errors()
+    places = [_place(one) for one in found[:_MOST_ERRORS]]
+    first = places[0]
+    more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
+    detail = f"{first.pointer}: {first.detail}{more}; correct it and send it again, /docs shows the shape"
+    return Problem(422, "bad-input", detail, errors=places).response()
+
+
+def _place(error: Mapping[str, Any]) -> Place:
+    location = [str(part) for part in error["loc"]]
+    pointer = "/" + "/".join(location[1:]) if location[:1] == ["body"] else ".".join(location[1:])
+    if error["type"] == "json_invalid":
+        return Place(pointer="body", detail=f"is no JSON: {error.get('ctx', {}).get('error', error['msg'])}")
+    shown = repr(error.get("input"))
+    value = "" if error["type"] == "missing" else f"{shown[:_SHOWN]}{'…' if len(shown) > _SHOWN else ''}: "
+    return Place(pointer=pointer, detail=f"{value}{error['msg'].removeprefix('Value error, ')}")
+
+
+def unexpected(method: str, path: str, error: Exception) -> Problem:
+    """What is said of a failure of ours; what it was stands in the log alone."""
+    LOGGER.error("%s %s failed", method, path, exc_info=error)
+    return Problem(
+        500, "internal-error", "the service failed at this request, and its log says where; try again, or report it"
+    )
+
+
+RESPONSES: Final[dict[int | str, dict[str, Any]]] = {
+    status: {"description": text, "content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/ProblemDetails"}}}}
+    for status, text in (
+        (400, "The request cannot be understood."),
+        (401, "A token is needed, or the one given is not known."),
+        (403, "The token's scope does not allow this."),
+        (413, "The body is too large."),
+        (415, "The body is not JSON."),
+        (422, "A value breaks a rule."),
+        (429, "Too many requests; `Retry-After` says when to try again."),
+        (503, "Too busy, or Kafka is away; try again."),
+    )
+}
+"""What every route may answer besides success."""

@@ -1,0 +1,141 @@
+"""What callers change, and the stream of what changes."""
+
+from datetime import UTC, datetime
+from typing import Annotated, Any, Final
+
+from fastapi import APIRouter, Depends, Header, Path, Query
+from starlette.responses import Response, StreamingResponse
+
+from api.events import DEFAULT, TOPICS, stream
+from api.live_shapes import FeedbackRequest, FeedbackResponse
+from api.problems import RESPONSES, Problem
+from api.routes.live import unknown
+from api.security import Caller, audit, require
+from api.services import Services
+from schemas.feedback import Feedback
+from schemas.topics import FEEDBACK
+
+_VIEW_SECONDS: Final = 2.0
+_RESPONSES: Final[dict[int | str, dict[str, Any]]] = RESPONSES | {404: RESPONSES[400] | {"description": "Not known."}}
+
+
+def router(services: Services) -> APIRouter:
+    """The routes."""
+    routes = APIRouter(responses=_RESPONSES)
+    live = services.live
+
+    @routes.post(
+        "/alerts/{alert_id}/feedback",
+        status_code=201,
+        tags=["live"],
+        summary="Answer an alert",
+    )
+    async def feedback(
+        alert_id: Annotated[str, Path(max_length=128)],
+        body: FeedbackRequest,
+        caller: Annotated[Caller, Depends(require("operate"))],
+    ) -> FeedbackResponse:
+        """Acknowledges, confirms or snoozes an alert, or says that it was false or expected.
+
+        201 means that all replicas of the topic have it; 503, that nothing was recorded.
+        """
+        if not live.complete.is_set():
+            raise Problem(
+                503,
+                "view-loading",
+                f"the live view is not complete yet, so alerts are not known: {live.problem or 'it is being read'}; "
+                "try again in a moment",
+                headers={"Retry-After": "1"},
+            )
+        found = live.view.alerts.get(alert_id)
+        if found is None:
+            raise unknown("alert", alert_id, "GET /alerts lists those that are known")
+        now = datetime.now(UTC)
+        if body.until is not None and body.until <= now:
+            raise Problem(422, "bad-input", f"until = {body.until.isoformat()}: is over already; give a later time")
+        statement = Feedback(
+            machine_id=found.message.machine_id,
+            kind=body.kind,
+            at=now,
+            alert_id=alert_id,
+            until=body.until,
+            author=caller.name if caller.by_token else body.author or caller.name,
+            comment=body.comment,
+        )
+        try:
+            place = await services.feedback.write(statement)
+        except Problem:
+            services.metrics.feedback.labels(result="failed").inc()
+            audit(caller, "feedback failed", alert_id=alert_id, kind=body.kind)
+            raise
+        services.metrics.feedback.labels(result="recorded").inc()
+        audit(
+            caller,
+            "feedback",
+            alert_id=alert_id,
+            machine_id=statement.machine_id,
+            kind=body.kind,
+            author=statement.author,
+            place=f"{FEEDBACK}/{place.partition}@{place.offset}",
+        )
+        seen = await live.wait_for(FEEDBACK, place.partition, place.offset, seconds=_VIEW_SECONDS)
+        return FeedbackResponse(feedback=statement, partition=place.partition, offset=place.offset, in_view=seen)
+
+    @routes.get(
+        "/events",
+        tags=["live"],
+        summary="Stream of events",
+        dependencies=[Depends(require("read"))],
+        response_class=StreamingResponse,
+        responses={200: {"content": {"text/event-stream": {}}, "description": "Server-sent events, without an end."}},
+    )
+    async def events(
+        topics: Annotated[
+            str | None,
+            Query(max_length=200, description=f"Names separated by commas, of {', '.join(map(str, TOPICS))}."),
+        ] = None,
+        machine_id: Annotated[str | None, Query(max_length=128)] = None,
+        since: Annotated[
+            str | None,
+            Query(max_length=16_384, description="`position` of a list, or `start` for all that is known."),
+        ] = None,
+        last_event_id: Annotated[str | None, Header(max_length=16_384)] = None,
+    ) -> Response:
+        """Sends each change as an event: `alert`, `recommendation`, `feedback`, `forecast`; others when asked for.
+
+        A client that comes back with `Last-Event-ID` gets what it has missed. An event `position` carries nothing but
+        an id; `reset` says that the id means nothing any more and lists are to be read anew.
+        """
+        wanted = _topics(topics)
+        if live.hub.streams >= services.settings.api.most_streams:
+            services.metrics.refused.labels(reason="busy").inc()
+            raise Problem(
+                503,
+                "too-many-streams",
+                f"{live.hub.streams} streams are open, the most is {services.settings.api.most_streams}; close some, "
+                "or raise NEXOVA_API__MOST_STREAMS",
+                headers={"Retry-After": "5"},
+            )
+        begin = last_event_id if last_event_id is not None else "" if since == "start" else since
+        return StreamingResponse(
+            stream(live, wanted, machine_id=machine_id, since=begin),
+            media_type="text/event-stream",
+            # a proxy must pass events on as they come
+            headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
+        )
+
+    return routes
+
+
+def _topics(names: str | None) -> tuple[str, ...]:
+    if names is None:
+        return DEFAULT
+    wanted = list(dict.fromkeys(name.strip() for name in names.split(",")))
+    strangers = [name for name in wanted if name not in TOPICS]
+    if strangers:
+        raise Problem(
+            422,
+            "bad-input",
+            f"topics = {strangers[0][:40]!r}: is no event; choose of {', '.join(map(str, TOPICS))}",
+        )
+    return tuple(TOPICS[name] for name in wanted)

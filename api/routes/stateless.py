@@ -1,0 +1,144 @@
+"""Forecasts, scores and advice for what the caller sends; works with Kafka away."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from operator import attrgetter
+from typing import Annotated, Any
+
+import msgspec
+import numpy as np
+from fastapi import APIRouter, Body, Depends, Request
+from starlette.responses import Response
+
+from api.problems import RESPONSES
+from api.routes.live import unknown as unknown_thing
+from api.security import Caller, Rate, require, too_many
+from api.services import Services
+from api.shapes import (
+    AnomalyResponse,
+    ForecastRequest,
+    ForecastResponse,
+    RecommendationsResponse,
+    rows_request,
+)
+from core.answers import FALLBACK
+from core.rows import History
+from core.tracking import Tracks
+
+_encode = msgspec.json.Encoder().encode
+
+
+def router(services: Services) -> APIRouter:
+    """The routes, for rows of this plant's sensors."""
+    routes = APIRouter(tags=["models"], responses=RESPONSES)
+    metrics, api = services.metrics, services.settings.api
+    request_model: Any = rows_request(services.plant, most=api.max_rows)
+    history_of = _history_reader(services)
+    may_read = Depends(require("read"))
+    forecast_rate = Rate(api.forecasts_per_second)
+
+    @routes.post("/anomaly", response_model=AnomalyResponse, summary="Score rows of a machine", dependencies=[may_read])
+    async def anomaly(body: Annotated[request_model, Body()]) -> Response:
+        """Scores rows against the best baseline there is.
+
+        With `machine_id` that is the machine's own, as the processor has it now; else 60 rows or more are held
+        against themselves, and fewer against what all machines of the plant do.
+        """
+        history, warnings = await history_of(body)
+        results = await services.anomalies.ask(history)
+        metrics.rows.labels(kind="anomaly").inc(len(results))
+        if results[0].model == FALLBACK:
+            metrics.fallbacks.labels(kind="anomaly").inc()
+        return _json({"results": results, "total": len(results)}, warnings)
+
+    @routes.post(
+        "/recommendations",
+        response_model=RecommendationsResponse,
+        summary="Advise on a machine's maintenance",
+        dependencies=[may_read],
+    )
+    async def recommendations(body: Annotated[request_model, Body()]) -> Response:
+        """Says how worn a machine is after these rows: at the top after the last one, in `results` after each."""
+        history, warnings = await history_of(body)
+        results = await services.risks.ask(history)
+        metrics.rows.labels(kind="risk").inc(len(results))
+        if results[-1].model == FALLBACK:
+            metrics.fallbacks.labels(kind="risk").inc()
+        last = {name: getattr(results[-1], name) for name in results[-1].__struct_fields__}
+        return _json(last | {"results": results, "total": len(results)}, warnings)
+
+    @routes.post("/forecast", response_model=ForecastResponse, summary="Forecast a series")
+    async def forecast(request: Request, body: ForecastRequest, caller: Annotated[Caller, may_read]) -> Response:
+        """Forecasts the next 1 to 168 steps with an interval in which 80 % of what comes is expected."""
+        address = request.client.host if request.client else "unknown"
+        wait = forecast_rate.wait(caller.name if caller.by_token else address)
+        if wait:
+            metrics.refused.labels(reason="rate").inc()
+            raise too_many(wait)
+        answer = await services.forecasts.ask(
+            {
+                "values": body.data,
+                "periods": body.horizon,
+                "frequency": body.frequency,
+                "model": body.model,
+                "start": None if body.start is None else body.start.isoformat(),
+            }
+        )
+        if answer.warnings:
+            metrics.fallbacks.labels(kind="forecast").inc()
+        return _json(
+            {
+                "forecast": answer.forecast,
+                "lower_bound": answer.lower_bound,
+                "upper_bound": answer.upper_bound,
+                "model": answer.model,
+                "horizon": body.horizon,
+            },
+            list(answer.warnings),
+        )
+
+    return routes
+
+
+def _history_reader(services: Services) -> Callable[[Any], Awaitable[tuple[History, list[str]]]]:
+    """Turns a request into a history, with what is to be said about it."""
+    names = services.plant.sensor_names
+    columns: Any = attrgetter(*names) if len(names) > 1 else lambda row: (getattr(row, names[0]),)
+
+    async def read(body: Any) -> tuple[History, list[str]]:
+        values = np.array([columns(row) for row in body.data], dtype=np.float64).reshape(len(body.data), len(names))
+        warnings = list(services.inference.problems)
+        unknown = sorted({name for row in body.data if row.model_extra for name in row.model_extra})
+        if unknown:
+            shown = ", ".join(name[:40] for name in unknown[:5])
+            warnings.append(f"not used, because the plant file has no such sensor: {shown}")
+        if body.machine_id is None:
+            return History(values=values), warnings
+        tracks, warning = await _baseline(services, body.machine_id)
+        return History(values=values, machine_id=body.machine_id, tracks=tracks), warnings + warning
+
+    return read
+
+
+async def _baseline(services: Services, machine_id: str) -> tuple[Tracks | None, list[str]]:
+    """The machine's own baseline, or why it is not to be had; raises a Problem for a machine that nobody knows."""
+    live = services.live
+    if not live.complete.is_set():
+        return None, [f"the live baseline of {machine_id} is not to be had: {live.problem or 'still loading'}"]
+    status = live.view.machines.get(machine_id)
+    if status is None:
+        raise unknown_thing(
+            "machine", machine_id, "leave machine_id out to have the rows held against the plant, or see GET /machines"
+        )
+    loop = asyncio.get_running_loop()
+    tracks = await loop.run_in_executor(services.pool, live.baselines.of, machine_id, status.partition)
+    if tracks is None or not tracks.fitted[0]:
+        learned = f"{status.message.warm_up:.0%}"
+        return tracks, [f"{machine_id} has no baseline of its own yet (learned {learned}); a wider one was used"]
+    return tracks, []
+
+
+def _json(document: dict[str, Any], warnings: list[str]) -> Response:
+    if warnings:
+        document["warnings"] = warnings
+    return Response(_encode(document), media_type="application/json")

@@ -1,0 +1,124 @@
+"""How the service is: health, models, metrics."""
+
+from datetime import UTC, datetime
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any, Literal
+
+from fastapi import APIRouter, Depends, Request
+from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from starlette.responses import Response
+
+from api.live_shapes import ReadyResponse
+from api.problems import RESPONSES, Problem
+from api.security import Caller, require
+from api.services import Services
+from api.shapes import HealthResponse, KafkaHealth, ModelsStatusResponse, ModelStatus
+from core.answers import FALLBACK
+from core.features import feature_fingerprint
+from runtime.errors import NexovaError
+from runtime.inference import ANOMALY, MAINTENANCE
+from runtime.repository import ModelRepository
+
+
+def release() -> str:
+    """The version of this software, as far as it is installed."""
+    try:
+        return version("nexova")
+    except PackageNotFoundError:
+        return "checkout"
+
+
+def kafka_health(services: Services) -> KafkaHealth:
+    """What is known of the brokers and of the live view."""
+    live = services.live
+    view: Literal["complete", "loading"] = "complete" if live.complete.is_set() else "loading"
+    return KafkaHealth(status="up" if live.up else "away", view=view, detail=live.problem)
+
+
+def health_of(services: Services, *, allowed: bool = True) -> HealthResponse:
+    """How the service is now; without `allowed` in states alone, because the words name addresses and folders."""
+    inference = services.inference
+    kafka = kafka_health(services)
+    warnings = [*inference.problems, *([kafka.detail] if kafka.detail else [])]
+    return HealthResponse(
+        status="degraded" if warnings else "ok",
+        version=release(),
+        models={
+            "anomaly": inference.kind_of(inference.models.anomaly),
+            "recommendations": inference.kind_of(inference.models.maintenance),
+            "forecast": "auto",
+        },
+        kafka=kafka if allowed else kafka.model_copy(update={"detail": None}),
+        warnings=warnings if allowed else [],
+        time=datetime.now(UTC),
+    )
+
+
+def router(services: Services) -> APIRouter:
+    """The routes."""
+    routes = APIRouter(tags=["status"], responses=RESPONSES)
+    may_read = Depends(require("read"))
+
+    @routes.get("/health", response_model_exclude_none=True, summary="How the service is")
+    async def health(request: Request) -> HealthResponse:
+        """Answers 200 as long as the service runs; `degraded` says that a part of it does not."""
+        caller: Caller = request.scope["nexova.caller"]
+        return health_of(services, allowed=caller.may("read"))
+
+    @routes.get("/ready", summary="Whether the live view is complete")
+    async def ready() -> ReadyResponse:
+        """200 once the view holds all that the topics held at the start, 503 before."""
+        live = services.live
+        if not live.complete.is_set():
+            raise Problem(
+                503,
+                "view-loading",
+                f"the live view is not complete yet: {live.problem or 'it is still being read'}; try again in a moment",
+                headers={"Retry-After": "1"},
+            )
+        return ReadyResponse(ready=True, items=live.view.sizes())
+
+    @routes.get("/models/status", summary="Which models answer", dependencies=[may_read])
+    def models_status() -> ModelsStatusResponse:
+        """Says what is loaded and what its manifest states: trained on what, how good on the untouched test data."""
+        inference = services.inference
+        found = {ANOMALY: inference.models.anomaly, MAINTENANCE: inference.models.maintenance}
+        return ModelsStatusResponse(
+            repository=inference.model_dir,
+            plant=services.plant.name,
+            features=feature_fingerprint(services.plant),
+            loaded_at=services.loaded_at,
+            models=[
+                *(_status(inference.model_dir, name, model, inference.kind_of(model)) for name, model in found.items()),
+                ModelStatus(name="forecast", loaded=True, answers_with="auto"),
+            ],
+            problems=list(inference.problems),
+        )
+
+    @routes.get("/metrics", summary="Metrics for Prometheus", dependencies=[may_read], response_class=Response)
+    async def metrics() -> Response:
+        """The metrics of this process in Prometheus' text format."""
+        services.live.measure()
+        return Response(generate_latest(services.registry), media_type=CONTENT_TYPE_LATEST)
+
+    return routes
+
+
+def _status(repository: str, name: str, model: Any, kind: str) -> ModelStatus:
+    if model is None:
+        return ModelStatus(name=name, loaded=False, answers_with=FALLBACK)
+    try:
+        manifest = ModelRepository(repository).manifest(name, model.version)
+    except NexovaError:  # it runs all the same; what became of its files is said at the next reload
+        return ModelStatus(name=name, loaded=True, answers_with=kind, version=model.version)
+    return ModelStatus(
+        name=name,
+        loaded=True,
+        answers_with=kind,
+        version=model.version,
+        created_at=manifest.created_at,
+        trained_from=manifest.trained_on.start,
+        trained_to=manifest.trained_on.end,
+        rows_used=manifest.rows_used,
+        metrics=manifest.metrics,
+    )

@@ -1,0 +1,74 @@
+"""What the routes work with, put together once for each process."""
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from prometheus_client import CollectorRegistry
+
+from api.baselines import Baselines
+from api.batching import Batcher
+from api.feedback import FeedbackWriter
+from api.forecasting import ForecastDesk
+from api.live import Live
+from core.answers import AnomalyAnswer, RiskAnswer
+from core.plant import Plant
+from core.rows import History
+from runtime.metrics import ApiMetrics
+from runtime.model_inference import ModelInference
+from runtime.settings import Settings
+
+
+@dataclass(slots=True, kw_only=True)
+class Services:
+    """All that outlives a request. anomalies, risks: model calls off the event loop, in batches."""
+
+    settings: Settings
+    plant: Plant
+    inference: ModelInference
+    metrics: ApiMetrics
+    pool: ThreadPoolExecutor
+    anomalies: Batcher[History, list[AnomalyAnswer]]
+    risks: Batcher[History, list[RiskAnswer]]
+    forecasts: ForecastDesk
+    live: Live
+    feedback: FeedbackWriter
+    loaded_at: datetime = field(default_factory=lambda: datetime.now(UTC))
+
+    @property
+    def registry(self) -> CollectorRegistry:
+        """Where the metrics are registered."""
+        return self.metrics.registry
+
+
+def make_services(
+    settings: Settings,
+    *,
+    plant: Plant,
+    inference: ModelInference,
+    metrics: ApiMetrics,
+    promoted: Callable[[], None],
+) -> Services:
+    """The services of one process; nothing is started yet. promoted: called when Kafka says that a model was."""
+    # one thread: the forests run one at a time anyway, and what waits for it is judged together
+    pool = ThreadPoolExecutor(1, thread_name_prefix="models")
+    baselines = Baselines(plant)
+    return Services(
+        settings=settings,
+        plant=plant,
+        inference=inference,
+        metrics=metrics,
+        pool=pool,
+        anomalies=Batcher(inference.anomalies, size=_rows, executor=pool),
+        risks=Batcher(inference.risks, size=_rows, executor=pool),
+        forecasts=ForecastDesk(
+            keep_seconds=settings.cache_timeout, answer_seconds=settings.api.request_seconds, metrics=metrics
+        ),
+        live=Live(settings, baselines, metrics, promoted=promoted),
+        feedback=FeedbackWriter(settings.kafka),
+    )
+
+
+def _rows(history: History) -> int:
+    return len(history.values)

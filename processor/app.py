@@ -120,13 +120,14 @@ class Worker:
 
     async def _process(self, partition: int, fetched: FetchedRecords) -> None:
         consumer = consumer_of(self.app)
-        started, committed = consumer.started_at(partition, topic=READINGS)
-        if not started or not self._ready:
+        started_at = consumer.started_at(partition, topic=READINGS)
+        if started_at is None or not self._ready:
             return  # left over from before a rebalance; the records are fetched again
         if partition not in self.pipeline.partitions:
-            held = self.pipeline.adopt(partition, self.checkpoints.records_of(partition), next_offset=committed)
-            LOGGER.info("partition %d: %d machines restored", partition, len(held.state.ids))
-        missing = self.pipeline.missing_before(partition, fetched.records)
+            adopted = self.pipeline.adopt(partition, self.checkpoints.records_of(partition), next_offset=started_at)
+            LOGGER.info("partition %d: %d machines restored", partition, len(adopted.state.ids))
+        held = self.pipeline.partitions[partition]
+        missing = held.missing_before(fetched.records[0].offset, reread=fetched.reread)
         if missing is not None:
             LOGGER.info("partition %d: reading again from offset %d", partition, missing)
             await consumer.read_again(partition, missing, topic=READINGS)
@@ -168,11 +169,7 @@ class Worker:
         self._watch(loop_lag_seconds)
 
     def _watch(self, loop_lag_seconds: float) -> None:
-        positions = {
-            partition: held.next_offset
-            for partition, held in self.pipeline.partitions.items()
-            if held.next_offset is not None
-        }
+        positions = {partition: held.next_offset for partition, held in self.pipeline.partitions.items()}
         lag = consumer_of(self.app).lag(positions, topic=READINGS) if self._ready else {}
         for partition, records in lag.items():
             self.metrics.consumer_lag.labels(partition=str(partition)).set(records)

@@ -88,7 +88,7 @@ class Checkpoints:
         offsets = {
             partition: held.next_offset
             for partition, held in self._pipeline.partitions.items()
-            if held.next_offset is not None and held.next_offset != self._saved.get(partition)
+            if held.next_offset != self._saved.get(partition)
         }
         await asyncio.to_thread(self._outputs.flush)  # (1)
         if self._epoch() != epoch:

@@ -40,15 +40,31 @@ class Partition:
     """What the worker holds of one partition of readings.
 
     next_offset: of the first record not yet processed. heard_at: wall clock, epoch s, of the last record.
-    gap: (next_offset, first offset of a fetch) that did not fit together, and is being read again.
+    gap: next_offset and the first offset of a fetch that did not follow, and how often the partition had been set back
+    before that fetch; it is being read again.
     """
 
     state: FleetState
     heard_at: float
-    next_offset: int | None = None
-    gap: tuple[int, int] | None = None
+    next_offset: int
+    gap: tuple[int, int, int] | None = None
     statuses_due: set[int] = field(default_factory=set)
     statuses_sent_at: float = float("-inf")
+
+    def missing_before(self, first: int, *, reread: int) -> int | None:
+        """The offset to read again from when records from `first` on do not follow the last ones; None when they do.
+
+        A fetch of before a rebalance may arrive after it, ahead of records that were not saved; were it processed,
+        these would be taken for replayed ones. An offset that is missing for good (a transaction's marker) leads to
+        the same gap when it has been read again, and is then believed.
+        """
+        gap, self.gap = self.gap, None
+        if first <= self.next_offset:
+            return None
+        if gap is not None and gap[:2] == (self.next_offset, first) and reread > gap[2]:
+            return None
+        self.gap = (self.next_offset, first, reread)
+        return self.next_offset
 
 
 class Pipeline:
@@ -75,7 +91,7 @@ class Pipeline:
         self._decoder = ReadingDecoder(plant.sensor_names)
         self._encode = msgspec.json.Encoder().encode
 
-    def adopt(self, partition: int, records: list[bytes], *, next_offset: int | None) -> Partition:
+    def adopt(self, partition: int, records: list[bytes], *, next_offset: int) -> Partition:
         """Takes over a partition with the state that its changelog records hold, to go on at `next_offset`."""
         state = FleetState(self.plant)
         for record in records:
@@ -86,21 +102,6 @@ class Pipeline:
     def drop(self) -> None:
         """Forgets all partitions; what was not saved will be read again."""
         self.partitions.clear()
-
-    def missing_before(self, partition: int, records: list[ConsumerRecord]) -> int | None:
-        """The offset to read again from when `records` do not follow what was processed last; None when they do.
-
-        A fetch of before a rebalance may arrive after it, ahead of records that were not saved; were it processed,
-        these would be taken for replayed ones. An offset that is missing for good (a transaction's marker) leads to
-        the same gap when it is read again, and is then believed.
-        """
-        held = self.partitions[partition]
-        first = records[0].offset
-        if held.next_offset is None or first <= held.next_offset or held.gap == (held.next_offset, first):
-            held.gap = None
-            return None
-        held.gap = (held.next_offset, first)
-        return held.next_offset
 
     def process(self, partition: int, records: list[ConsumerRecord]) -> None:
         """Processes consecutive records of a partition that was adopted; messages are queued, not yet flushed."""
@@ -120,7 +121,7 @@ class Pipeline:
         assessment = assess(decoded.batch, state=held.state, models=self.models, plant=self.plant)
         held.state = assessment.state
         held.statuses_due.update(held.state.slots_of(decoded.batch.machine_ids).tolist())
-        held.next_offset = max(held.next_offset or 0, records[-1].offset + 1)
+        held.next_offset = max(held.next_offset, records[-1].offset + 1)
         self._send(partition, assessment, records)
         self._count(decoded, assessment)
         self._metrics.batch_duration.observe(time.perf_counter() - started)

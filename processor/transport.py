@@ -5,6 +5,7 @@ what one fetch brought for a partition becomes one event, and what may be commit
 safe. Every assumption on Faust 0.15.3 made here has a test of its own in tests/processor/test_transport.py.
 """
 
+from collections import Counter
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, ClassVar, Final, cast
 
@@ -39,7 +40,7 @@ class Fetch:
         "value",
     )
 
-    def __init__(self, records: Records) -> None:
+    def __init__(self, records: Records, *, reread: int) -> None:
         last = records[-1]
         self.topic = last.topic
         self.partition = last.partition
@@ -48,19 +49,23 @@ class Fetch:
         self.timestamp_type = last.timestamp_type
         self.headers: tuple[Any, ...] = ()
         self.key = None
-        self.value = FetchedRecords(records)
+        self.value = FetchedRecords(records, reread=reread)
         self.checksum = None
         self.serialized_key_size = 0
         self.serialized_value_size = sum(record.serialized_value_size for record in records)
 
 
 class FetchedRecords:
-    """The value of a `Fetch`: opaque to Faust's codecs."""
+    """The value of a `Fetch`: opaque to Faust's codecs.
 
-    __slots__ = ("records",)
+    reread: how often its partition had been set back by `read_again` when these records were asked for.
+    """
 
-    def __init__(self, records: Records) -> None:
+    __slots__ = ("records", "reread")
+
+    def __init__(self, records: Records, *, reread: int) -> None:
         self.records = records
+        self.reread = reread
 
 
 class FetchSchema(faust.Schema[None, FetchedRecords]):
@@ -94,7 +99,8 @@ class BatchConsumer(driver.Consumer):
         super().__init__(*args, **kwargs)
         self.epoch = 0
         self._safe: dict[TP, int] = {}
-        self._sought: dict[TP, int | None] = {}
+        self._sought: dict[TP, int] = {}
+        self._reread: Counter[TP] = Counter()
 
     def _new_consumer_thread(self) -> BatchConsumerThread:
         return BatchConsumerThread(self, loop=self.loop, beacon=self.beacon)
@@ -107,17 +113,18 @@ class BatchConsumer(driver.Consumer):
             # the commit loop looks only at partitions with an entry here
             self._acked[tp]
 
-    def started_at(self, partition: int, *, topic: str) -> tuple[bool, int | None]:
-        """Whether reading of an assigned partition has begun, and the committed offset at which it did (or None).
+    def started_at(self, partition: int, *, topic: str) -> int | None:
+        """Offset at which the reading of an assigned partition began; None before it has.
 
         An event that comes before is left over from an earlier assignment: its records are fetched again.
         """
-        tp = TP(topic, partition)
-        return tp in self._sought, self._sought.get(tp)
+        return self._sought.get(TP(topic, partition))
 
     async def read_again(self, partition: int, offset: int, *, topic: str) -> None:
         """Goes on reading a partition at `offset`."""
-        await self.seek(TP(topic, partition), offset)
+        tp = TP(topic, partition)
+        await self.seek(tp, offset)
+        self._reread[tp] += 1
 
     def lag(self, positions: Mapping[int, int], *, topic: str) -> dict[int, int]:
         """Records behind the end of each partition of `positions` (next offset to process)."""
@@ -129,11 +136,12 @@ class BatchConsumer(driver.Consumer):
         return lags
 
     async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> Any:  # noqa: ASYNC109
+        reread = self._reread.copy()
         fetched = await super()._getmany(active_partitions=active_partitions, timeout=timeout)
         size = self.transport.batch_records
         return {
             tp: (
-                [Fetch(records[i : i + size]) for i in range(0, len(records), size)]
+                [Fetch(records[i : i + size], reread=reread[tp]) for i in range(0, len(records), size)]
                 if records and tp.topic in self.transport.batch_topics
                 else records
             )
@@ -141,9 +149,19 @@ class BatchConsumer(driver.Consumer):
         }
 
     async def perform_seek(self) -> None:
-        """Begins to read the assigned partitions where their commits stand."""
+        """Begins to read the assigned partitions where their commits stand, or else where their logs begin."""
         await super().perform_seek()
-        self._sought = {tp: self._committed_offset[tp] for tp in self.assignment()}
+        assigned = [tp for tp in self.assignment() if tp.topic in self.transport.batch_topics]
+        commits = {tp: self._committed_offset[tp] for tp in assigned}
+        starts = {tp: offset for tp, offset in commits.items() if offset is not None}
+        # Faust leaves a partition without a commit where it is, which may be behind records that were fetched and
+        # dropped in the middle of a rebalance
+        unread = commits.keys() - starts.keys()
+        if unread:
+            starts |= await self.earliest_offsets(*unread)
+        for tp in unread:
+            await self.seek(tp, starts[tp])
+        self._sought = starts
 
     def _new_offset(self, tp: TP) -> int | None:
         if tp.topic in self.transport.batch_topics:

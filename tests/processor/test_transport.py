@@ -131,18 +131,47 @@ async def test_a_revoke_checkpoints_first_and_then_forgets_what_was_safe(consume
     assert consumer.epoch == epoch + 1
 
 
-async def test_reading_begins_where_the_commit_stands(consumer: BatchConsumer, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def positions(self: Any) -> Any:  # noqa: ARG001
-        return {PARTITION: 42, TP(TOPIC, 4): None}
+async def test_reading_begins_where_the_commit_stands_or_else_at_the_beginning(
+    consumer: BatchConsumer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uncommitted = TP(TOPIC, 4)
+    sought: list[tuple[TP, int]] = []
 
-    monkeypatch.setattr(driver.Consumer, "seek_to_committed", positions)
-    monkeypatch.setattr(driver.Consumer, "assignment", lambda _: {PARTITION, TP(TOPIC, 4)})
-    assert consumer.started_at(3, topic=TOPIC) == (False, None)
+    async def commits(self: Any) -> Any:  # noqa: ARG001
+        return {PARTITION: 42, uncommitted: None, OTHER: None}
+
+    async def beginnings(self: Any, *partitions: TP) -> Any:  # noqa: ARG001
+        return dict.fromkeys(partitions, 7)
+
+    async def seek(self: Any, partition: TP, offset: int) -> None:  # noqa: ARG001
+        sought.append((partition, offset))
+
+    monkeypatch.setattr(driver.Consumer, "seek_to_committed", commits)
+    monkeypatch.setattr(driver.Consumer, "earliest_offsets", beginnings)
+    monkeypatch.setattr(driver.Consumer, "_seek", seek)
+    monkeypatch.setattr(driver.Consumer, "assignment", lambda _: {PARTITION, uncommitted, OTHER})
+    assert consumer.started_at(3, topic=TOPIC) is None
     await consumer.perform_seek()
-    assert consumer.started_at(3, topic=TOPIC) == (True, 42)
-    assert consumer.started_at(4, topic=TOPIC) == (True, None)
+    assert sought == [(uncommitted, 7)]  # or records fetched and dropped while partitions move would be lost
+    assert consumer.started_at(3, topic=TOPIC) == 42
+    assert consumer.started_at(4, topic=TOPIC) == 7
     await consumer.on_partitions_revoked({PARTITION})
-    assert consumer.started_at(3, topic=TOPIC) == (False, None)
+    assert consumer.started_at(3, topic=TOPIC) is None
+
+
+async def test_records_tell_whether_they_were_fetched_before_their_partition_was_set_back(
+    consumer: BatchConsumer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fetched(self: Any, active_partitions: Any, timeout: float) -> Any:  # noqa: ARG001, ASYNC109
+        if not consumer._reread:
+            await consumer.read_again(3, 0, topic=TOPIC)  # while this very fetch is under way
+        return {PARTITION: records(1)}
+
+    monkeypatch.setattr(driver.Consumer, "_seek", nothing)
+    monkeypatch.setattr(driver.Consumer, "_getmany", fetched)
+    (before,) = (await consumer._getmany(active_partitions=None, timeout=1.0))[PARTITION]
+    (after,) = (await consumer._getmany(active_partitions=None, timeout=1.0))[PARTITION]
+    assert (before.value.reread, after.value.reread) == (0, 1)
 
 
 async def test_a_fetch_is_not_held_back_for_long(consumer: BatchConsumer) -> None:

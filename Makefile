@@ -75,7 +75,7 @@ generated: setup ## write anew what is made from the code: .env.example and tabl
 
 # no address of an index goes into a lock file: whoever installs brings their own
 LOCK := pip compile --quiet --universal --python-version 3.11 --generate-hashes \
-	--no-emit-index-url --no-emit-find-links --no-annotate --no-header
+	--no-strip-extras --no-emit-index-url --no-emit-find-links --no-annotate --no-header
 
 lock: ## resolve the locked requirements anew, keeping what still fits (needs uv; ARGS=--upgrade for all)
 	@$(or $(shell command -v uv),$(BIN)/uv) $(LOCK) $(ARGS) --extra build pyproject.toml -o requirements.txt

@@ -110,7 +110,7 @@ class RowResults(NamedTuple):
         )
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def track(
     first: int,
     slots: Ints,
@@ -167,13 +167,13 @@ def track(
     return len(slots)
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _missing(run: int, usual: float) -> bool:
     # false while `usual` is NaN: sensors may take turns in messages of their own, and their first round is no gap
     return run >= _MISSING_LEAST and run >= _MISSING_FACTOR * (1 + usual)
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _sensor_health(
     row: int, slot: int, values: Floats, power: int, stuck_after: Ints, tracks: Tracks, out: RowResults
 ) -> None:
@@ -203,7 +203,7 @@ def _sensor_health(
         tracks.last_values[slot, sensor] = value
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _condition(
     row: int,
     slot: int,
@@ -229,7 +229,7 @@ def _condition(
     out.condition[row] = condition
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _slow_averages(
     slot: int, elapsed: float, values: Floats, watched: Ints, slow_seconds: Floats, tracks: Tracks
 ) -> None:
@@ -249,7 +249,7 @@ def _slow_averages(
                 tracks.slow[slot, which, d] += weight * (value - tracks.slow[slot, which, d])
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _maintenance_features(
     row: int, slot: int, runtime: int, tracks: Tracks, traits: tuple[Floats, Floats, Floats], out: RowResults
 ) -> None:
@@ -267,7 +267,7 @@ def _maintenance_features(
     out.risky[row] = complete
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _forget(slot: int, smoothing: Floats, tracks: Tracks) -> None:
     # what was unusual before a stop, a repair maybe, must not speak against the machine after it
     for d in range(tracks.averages.shape[2]):
@@ -277,7 +277,7 @@ def _forget(slot: int, smoothing: Floats, tracks: Tracks) -> None:
     tracks.recent[slot] = np.nan
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _detect(
     row: int,
     slot: int,
@@ -338,7 +338,7 @@ def _detect(
             tracks.shift[slot, d] += follow * clipped
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _substantial(row: int, slot: int, watched: Ints, least_deviation: Floats, tracks: Tracks, out: RowResults) -> bool:
     for d in range(len(watched)):
         # sensors that carry less than their share of the score do not speak for it
@@ -349,7 +349,7 @@ def _substantial(row: int, slot: int, watched: Ints, least_deviation: Floats, tr
     return False
 
 
-@njit(cache=True)
+@njit(cache=True, nogil=True)
 def _median_of_recent(recent: Floats, newest: float) -> float:
     """Shifts `newest` into the last five and returns their median."""
     for position in range(4):

@@ -1,6 +1,7 @@
 """The processor's composition root: `create_worker` reads like a table of contents."""
 
 import asyncio
+import gc
 import logging
 import tempfile
 import time
@@ -15,6 +16,7 @@ from core.rehearsal import rehearse
 from processor.checkpoint import Checkpoints
 from processor.faust_app import make_app
 from processor.health import CHECKS, Health
+from processor.lane import Lane
 from processor.models import ModelFollower
 from processor.outputs import Outputs
 from processor.pipeline import Pipeline
@@ -32,6 +34,7 @@ from schemas.topics import READINGS
 LOGGER: Final = logging.getLogger("nexova.processor")
 TABLE: Final = "machines"
 _TICK_SECONDS: Final = 1.0
+_COLLECT_AFTER_OBJECTS: Final = 100_000
 
 
 class Worker:
@@ -60,6 +63,7 @@ class Worker:
             metrics=metrics,
             clock=time.time,
         )
+        self.lane = Lane(self.pipeline, on_failure=self._failed)
         table = self.app.Table(
             TABLE,
             partitions=settings.kafka.partitions,
@@ -70,6 +74,7 @@ class Worker:
             app=self.app,
             table=table,
             pipeline=self.pipeline,
+            lane=self.lane,
             outputs=self.outputs,
             metrics=metrics,
             epoch=lambda: consumer_of(self.app).epoch,
@@ -83,7 +88,6 @@ class Worker:
         metrics.healthy.set(1)
         for check in CHECKS:
             metrics.health_checks_failed.labels(check=check).set(0)
-        self._records_done = 0
         self._ready = False
         self.follower = ModelFollower(
             kafka=settings.kafka,
@@ -111,10 +115,9 @@ class Worker:
             async for event in stream.noack().events():
                 try:
                     await self._process(event.message.partition, event.value)
-                except Exception as error:
+                except Exception as error:  # noqa: BLE001  whatever it is
                     # going on would commit past what was not processed: the orchestrator is to restart us
-                    LOGGER.exception("a batch of partition %d could not be processed", event.message.partition)
-                    await self.app.crash(error)
+                    self._failed(error)
                     return
                 await asyncio.sleep(0)  # timers, heartbeats and pages get their turn
 
@@ -132,8 +135,7 @@ class Worker:
             LOGGER.info("partition %d: reading again from offset %d", partition, missing)
             await consumer.read_again(partition, missing, topic=READINGS)
             return
-        self.pipeline.process(partition, fetched.records)
-        self._records_done += len(fetched.records)
+        await self.lane.process(held, fetched.records)
 
     def _tasks(self) -> None:
         @self.app.task  # type: ignore[untyped-decorator]
@@ -155,6 +157,10 @@ class Worker:
         async def follow_models() -> None:
             await self._or_crash(self.follower.follow())
 
+    def _failed(self, error: BaseException) -> None:
+        LOGGER.error("a batch could not be processed", exc_info=error)
+        self._crash = asyncio.ensure_future(self.app.crash(error))
+
     async def _or_crash(self, work: Any) -> None:
         try:
             await work
@@ -164,7 +170,9 @@ class Worker:
 
     async def _tick(self, loop_lag_seconds: float) -> None:
         if self._ready:
-            self.pipeline.tick()
+            async with self.lane.at_rest():
+                if self.lane.failure is None:
+                    self.pipeline.tick()
             self.outputs.poll()
         self._watch(loop_lag_seconds)
 
@@ -175,7 +183,7 @@ class Worker:
             self.metrics.consumer_lag.labels(partition=str(partition)).set(records)
         self.metrics.event_loop_lag.set(loop_lag_seconds)
         self.health.observe(
-            records_done=self._records_done,
+            records_done=self.lane.records_done,
             lag=lag,
             recovering=not self._ready,
             loop_lag_seconds=loop_lag_seconds,
@@ -197,7 +205,8 @@ class Worker:
             for tp in partitions:
                 if tp.topic == READINGS:
                     self._forget_gauges(tp.partition)
-            self.pipeline.drop()
+            async with self.lane.at_rest():
+                self.pipeline.drop()
             self.checkpoints.forget()
 
         @self.app.on_rebalance_complete.connect(weak=False)
@@ -262,6 +271,7 @@ def run(settings: Settings) -> int:
     for name, reason in loaded.refused:
         metrics.model_fallbacks.labels(name=name, reason=reason).inc()
     worker = Worker(settings, plant=plant, repository=repository, loaded=loaded, metrics=metrics)
+    _collect_seldom()
     runner = faust.Worker(
         worker.app, override_logging=False, redirect_stdouts=False, loglevel=settings.log_level, quiet=True
     )
@@ -270,6 +280,16 @@ def run(settings: Settings) -> int:
     except SystemExit as stopped:
         return int(bool(stopped.code))
     return 0
+
+
+def _collect_seldom() -> None:
+    """Spares the garbage collector what lasts: every fetch makes thousands of objects, and none of them in a cycle.
+
+    With Python's own thresholds it looked through the whole heap so often that it took a sixth of the time.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(_COLLECT_AFTER_OBJECTS)
 
 
 def _say_retry(number: int, reason: str) -> None:

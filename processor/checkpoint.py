@@ -13,6 +13,7 @@ from typing import Any, Final
 import faust
 import msgspec
 
+from processor.lane import Lane
 from processor.outputs import Outputs
 from processor.pipeline import Pipeline
 from processor.transport import consumer_of
@@ -46,6 +47,7 @@ class Checkpoints:
         app: faust.App,
         table: Any,
         pipeline: Pipeline,
+        lane: Lane,
         outputs: Outputs,
         metrics: ProcessorMetrics,
         epoch: Callable[[], int],
@@ -53,6 +55,7 @@ class Checkpoints:
         self._app = app
         self._table = table
         self._pipeline = pipeline
+        self._lane = lane
         self._outputs = outputs
         self._metrics = metrics
         self._epoch = epoch
@@ -79,17 +82,20 @@ class Checkpoints:
 
     async def _make(self) -> None:
         epoch = self._epoch()
-        # taken at one instant, without a pause: state, outputs and offsets belong together
-        records = [
-            (partition, shard_key(partition, shard), record)
-            for partition, held in self._pipeline.partitions.items()
-            for shard, record in held.state.changed_shards()
-        ]
-        offsets = {
-            partition: held.next_offset
-            for partition, held in self._pipeline.partitions.items()
-            if held.next_offset != self._saved.get(partition)
-        }
+        # taken between two batches: state, outputs and offsets belong together
+        async with self._lane.at_rest():
+            if self._lane.failure is not None:
+                raise self._lane.failure
+            records = [
+                (partition, shard_key(partition, shard), record)
+                for partition, held in self._pipeline.partitions.items()
+                for shard, record in held.state.changed_shards()
+            ]
+            offsets = {
+                partition: held.next_offset
+                for partition, held in self._pipeline.partitions.items()
+                if held.next_offset != self._saved.get(partition)
+            }
         await asyncio.to_thread(self._outputs.flush)  # (1)
         if self._epoch() != epoch:
             return  # the partitions were given up meanwhile: whoever has them now reads on from the last commit

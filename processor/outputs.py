@@ -39,7 +39,7 @@ class Outputs:
                 continue
             return
 
-    def send_all(self, topic: str, messages: Iterable[tuple[str, bytes]], *, partition: int) -> None:
+    def send_all(self, topic: str, messages: Iterable[tuple[bytes, bytes]], *, partition: int) -> None:
         """Queues (key, value) messages; the same as `send` for each, at half its cost."""
         batch = [{"key": key, "value": value} for key, value in messages]
         self.count(topic, len(batch))

@@ -2,14 +2,12 @@
 
 import time
 from bisect import bisect_left
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Final, get_args
+from typing import Protocol, get_args
 
-import msgspec
 import numpy as np
-from aiokafka.structs import ConsumerRecord
 
 from core.assess import Assessment, Scores, assess
 from core.batch import Decoded, decode_records
@@ -19,31 +17,35 @@ from core.models import Models
 from core.plant import Plant
 from core.state import FleetState
 from processor.outputs import Outputs
+from processor.score_writer import ScoreWriter
 from runtime.metrics import ProcessorMetrics
 from runtime.settings import ProcessorSettings
 from schemas.alerts import Alert, AlertKind
-from schemas.codec import ReadingDecoder, derive_struct
+from schemas.codec import ReadingDecoder
 from schemas.dead_letters import DeadLetter, Source
 from schemas.energy import EnergyWindow
-from schemas.message import SCHEMA_VERSION, Message
-from schemas.scores import Score
+from schemas.message import Message
 from schemas.topics import ALERTS, DEAD_LETTERS, ENERGY, MACHINES, READINGS, RECOMMENDATIONS, SCORES
 
-_Score: Final = derive_struct(Score)
-assert _Score.__struct_fields__ == (  # noqa: S101  scores are made by place
-    *("machine_id", "timestamp", "schema_version", "anomaly_score", "is_anomaly", "risk", "condition", "warm_up"),
-)
+
+class SourceRecord(Protocol):
+    """A record of the log; timestamp: ms since the epoch, by its producer or the broker."""
+
+    offset: int
+    timestamp: int
+    value: bytes | None
 
 
 @dataclass(slots=True)
 class Partition:
     """What the worker holds of one partition of readings.
 
-    next_offset: of the first record not yet processed. heard_at: wall clock, epoch s, of the last record.
+    next_offset: of the first record not yet taken on. heard_at: wall clock, epoch s, of the last record.
     gap: next_offset and the first offset of a fetch that did not follow, and how often the partition had been set back
     before that fetch; it is being read again.
     """
 
+    number: int
     state: FleetState
     heard_at: float
     next_offset: int
@@ -65,6 +67,16 @@ class Partition:
             return None
         self.gap = (self.next_offset, first, reread)
         return self.next_offset
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """A decoded batch and the records it came from; at: wall clock, epoch s; seconds: what the decoding took."""
+
+    records: Sequence[SourceRecord]
+    decoded: Decoded
+    at: float
+    seconds: float
 
 
 class Pipeline:
@@ -89,26 +101,26 @@ class Pipeline:
         self._metrics = metrics
         self._clock = clock
         self._decoder = ReadingDecoder(plant.sensor_names)
-        self._encode = msgspec.json.Encoder().encode
+        self._scores = ScoreWriter(CONDITIONS)
 
     def adopt(self, partition: int, records: list[bytes], *, next_offset: int) -> Partition:
         """Takes over a partition with the state that its changelog records hold, to go on at `next_offset`."""
         state = FleetState(self.plant)
         for record in records:
             state.restore(record)
-        self.partitions[partition] = Partition(state=state, heard_at=self._clock(), next_offset=next_offset)
+        self.partitions[partition] = Partition(
+            number=partition, state=state, heard_at=self._clock(), next_offset=next_offset
+        )
         return self.partitions[partition]
 
     def drop(self) -> None:
         """Forgets all partitions; what was not saved will be read again."""
         self.partitions.clear()
 
-    def process(self, partition: int, records: list[ConsumerRecord]) -> None:
-        """Processes consecutive records of a partition that was adopted; messages are queued, not yet flushed."""
+    def prepare(self, records: Sequence[SourceRecord]) -> "Prepared":
+        """Decodes consecutive records of a partition; touches nothing."""
         started = time.perf_counter()
-        held = self.partitions[partition]
         now = self._clock()
-        held.heard_at = now
         decoded = decode_records(
             [record.offset for record in records],
             [record.value for record in records],
@@ -117,14 +129,24 @@ class Pipeline:
             now=datetime.fromtimestamp(now, UTC),
             max_message_bytes=self._settings.max_message_bytes,
         )
-        self._send_dead_letters(partition, decoded, now)
-        assessment = assess(decoded.batch, state=held.state, models=self.models, plant=self.plant)
+        return Prepared(records=records, decoded=decoded, at=now, seconds=time.perf_counter() - started)
+
+    def assess(self, held: Partition, prepared: "Prepared", models: Models) -> Assessment:
+        """Assesses a batch. May run in a thread of its own: it touches the partition and nothing else."""
+        batch = prepared.decoded.batch
+        assessment = assess(batch, state=held.state, models=models, plant=self.plant)
         held.state = assessment.state
-        held.statuses_due.update(held.state.slots_of(decoded.batch.machine_ids).tolist())
-        held.next_offset = max(held.next_offset, records[-1].offset + 1)
-        self._send(partition, assessment, records)
-        self._count(decoded, assessment)
-        self._metrics.batch_duration.observe(time.perf_counter() - started)
+        held.statuses_due.update(held.state.slots_of(batch.machine_ids).tolist())
+        return assessment
+
+    def send(self, held: Partition, prepared: "Prepared", assessment: Assessment) -> None:
+        """Queues all messages that a batch led to; they are not yet flushed."""
+        started = time.perf_counter()
+        self._send_dead_letters(held.number, prepared.decoded, prepared.at)
+        self._send(held.number, assessment, prepared.records)
+        self._count(prepared.decoded, assessment)
+        seconds = prepared.seconds + time.perf_counter() - started
+        self._metrics.batch_duration.observe(seconds)
         self._outputs.poll()
 
     def tick(self) -> None:
@@ -145,7 +167,7 @@ class Pipeline:
                 self._metrics.watermark_delay.labels(partition=str(partition)).set(delay)
         self._count_machines()
 
-    def _send(self, partition: int, assessment: Assessment, records: list[ConsumerRecord]) -> None:
+    def _send(self, partition: int, assessment: Assessment, records: Sequence[SourceRecord]) -> None:
         if self._settings.publish_scores:
             self._send_scores(partition, assessment.scores)
         offsets = [record.offset for record in records] if assessment.alerts else []
@@ -158,37 +180,17 @@ class Pipeline:
         self._send_windows(partition, assessment.energy_windows)
 
     def _send_scores(self, partition: int, scores: Scores) -> None:
-        machine_ids = scores.batch.machine_ids
-        columns = (
-            scores.batch.machine.tolist(),
-            scores.batch.timestamps.tolist(),
-            scores.anomaly.tolist(),
-            scores.flagged.tolist(),
-            scores.risk.tolist(),
-            scores.condition.tolist(),
-            scores.warm.tolist(),
-        )
-        encode, moment = self._encode, datetime.fromtimestamp
-
-        def messages() -> Iterator[tuple[str, bytes]]:
-            for machine, timestamp, anomaly, flagged, risk, condition, warm in zip(*columns, strict=True):
-                machine_id = machine_ids[machine]
-                # NaN is what differs from itself; on the wire it is null
-                known_anomaly = anomaly if anomaly == anomaly else None  # noqa: PLR0124
-                known_risk = risk if risk == risk else None  # noqa: PLR0124
-                score = _Score(
-                    machine_id,
-                    moment(timestamp, UTC),
-                    SCHEMA_VERSION,
-                    known_anomaly,
-                    flagged,
-                    known_risk,
-                    CONDITIONS[condition],
-                    not warm,
-                )
-                yield machine_id, encode(score)
-
-        self._outputs.send_all(SCORES, messages(), partition=partition)
+        batch = scores.batch
+        columns = {
+            "machine_id": batch.machine,
+            "timestamp": batch.timestamps,
+            "anomaly_score": scores.anomaly,
+            "is_anomaly": scores.flagged,
+            "risk": scores.risk,
+            "condition": scores.condition,
+            "warm_up": ~scores.warm,
+        }
+        self._outputs.send_all(SCORES, self._scores.write(batch.machine_ids, columns), partition=partition)
 
     def _send_alert(self, partition: int, alert: Alert, *, since: float | None = None) -> None:
         self._metrics.alerts.labels(kind=alert.kind, state=alert.state, severity=alert.severity).inc()

@@ -6,7 +6,7 @@ from runtime.plants import load_plant
 
 
 def a_partition(next_offset: int) -> Partition:
-    return Partition(state=FleetState(load_plant(None)), heard_at=0.0, next_offset=next_offset)
+    return Partition(number=0, state=FleetState(load_plant(None)), heard_at=0.0, next_offset=next_offset)
 
 
 def test_records_that_follow_or_repeat_are_taken() -> None:

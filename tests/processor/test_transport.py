@@ -5,11 +5,18 @@ When a new Faust version breaks one of these, the test says which, before any br
 
 import asyncio
 import inspect
+from collections import OrderedDict
 from collections.abc import AsyncIterator
+from types import SimpleNamespace
 from typing import Any
 
 import faust
 import pytest
+from aiokafka.consumer.fetcher import Fetcher, FetchResult, PartitionRecords
+from aiokafka.consumer.subscription_state import SubscriptionState
+from aiokafka.errors import ConsumerStoppedError
+from aiokafka.record.default_records import DefaultRecordBatchBuilder
+from aiokafka.record.memory_records import MemoryRecords
 from aiokafka.structs import ConsumerRecord
 from faust.transport.consumer import Consumer as BaseConsumer
 from faust.transport.drivers import aiokafka as driver
@@ -20,6 +27,7 @@ from processor.transport import (
     FETCH_WAIT_MS,
     BatchConsumer,
     FetchedRecords,
+    FetchedResults,
     FetchSchema,
     install_batches,
 )
@@ -159,6 +167,29 @@ async def test_reading_begins_where_the_commit_stands_or_else_at_the_beginning(
     assert consumer.started_at(3, topic=TOPIC) is None
 
 
+async def test_a_seek_that_a_rebalance_overtook_takes_nothing_back(
+    consumer: BatchConsumer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    overtaken = asyncio.Event()
+
+    async def commits(self: Any) -> Any:  # noqa: ARG001
+        if not overtaken.is_set():
+            overtaken.set()
+            await asyncio.sleep(0.01)
+            return {TP(TOPIC, 4): 9}
+        return {PARTITION: 42}
+
+    monkeypatch.setattr(driver.Consumer, "seek_to_committed", commits)
+    monkeypatch.setattr(driver.Consumer, "assignment", lambda _: set(consumer._committed_offset))
+    slow = asyncio.create_task(consumer.perform_seek())
+    await overtaken.wait()
+    await consumer.on_partitions_revoked({TP(TOPIC, 4)})
+    await consumer.perform_seek()
+    await slow
+    assert consumer.started_at(3, topic=TOPIC) == 42
+    assert consumer.started_at(4, topic=TOPIC) is None
+
+
 async def test_records_tell_whether_they_were_fetched_before_their_partition_was_set_back(
     consumer: BatchConsumer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -172,6 +203,49 @@ async def test_records_tell_whether_they_were_fetched_before_their_partition_was
     (before,) = (await consumer._getmany(active_partitions=None, timeout=1.0))[PARTITION]
     (after,) = (await consumer._getmany(active_partitions=None, timeout=1.0))[PARTITION]
     assert (before.value.reread, after.value.reread) == (0, 1)
+
+
+async def test_records_of_a_batch_topic_stay_as_they_were_parsed() -> None:
+    builder = DefaultRecordBatchBuilder(2, 0, 0, -1, -1, -1, 10_000)
+    builder.append(0, 1_772_366_400_000, b"press-01", b"{}", [])
+    builder.append(1, 1_772_366_400_001, None, None, [])
+    results = FetchedResults({OTHER: a_result(OTHER, bytes(builder.build()))}, frozenset([TOPIC]))
+    results[PARTITION] = a_result(PARTITION, bytes(builder.build()))
+    results[TP(TOPIC, 4)] = error = object()  # what comes instead of a result passes
+    first, second = results[PARTITION].getall()
+    assert (first.offset, first.timestamp, first.value) == (0, 1_772_366_400_000, b"{}")
+    assert (second.offset, second.value) == (1, None)
+    assert not isinstance(first, ConsumerRecord)
+    assert isinstance(results[OTHER].getall()[0], ConsumerRecord)
+    assert results[TP(TOPIC, 4)] is error
+
+
+def a_result(tp: TP, data: bytes) -> FetchResult:
+    """A fetched batch as aiokafka's fetcher holds it, of a partition that is read from 0."""
+    assigned = SubscriptionState(loop=asyncio.get_running_loop())
+    assigned.assign_from_user([tp])
+    assignment = assigned.subscription.assignment
+    assignment.state_value(tp).reset_to(0)
+    unpacked = PartitionRecords(
+        tp,
+        MemoryRecords(data),
+        [],
+        fetch_offset=0,
+        key_deserializer=None,
+        value_deserializer=None,
+        check_crcs=True,
+        isolation_level=0,
+    )
+    return FetchResult(tp, assignment=assignment, partition_records=unpacked, backoff=0)
+
+
+async def test_the_fetcher_s_results_are_replaced_before_the_first_records_are_taken(consumer: BatchConsumer) -> None:
+    fetcher = SimpleNamespace(_records=OrderedDict(), _closed=True)
+    consumer.flow_active = True
+    with pytest.raises(ConsumerStoppedError):
+        await consumer._thread._fetch_records(SimpleNamespace(_fetcher=fetcher, _closed=True), set(), timeout=0.1)
+    assert isinstance(fetcher._records, FetchedResults)
+    assert "self._records[tp] = FetchResult(" in inspect.getsource(Fetcher)
 
 
 async def test_a_fetch_is_not_held_back_for_long(consumer: BatchConsumer) -> None:

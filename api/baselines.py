@@ -13,7 +13,7 @@ import msgspec
 from api.records import Record
 from core.plant import Plant
 from core.state import FleetState, shard_of
-from core.tracking import Tracks
+from core.tracks import Tracks
 
 LOGGER: Final = logging.getLogger("nexova.api.baselines")
 _MOST_OPEN: Final = 1_024

@@ -15,7 +15,7 @@ from core.features import watched_sensors
 from core.limits import broken_limits
 from core.plant import Plant, Sensor
 from core.state import FleetState
-from core.tracking import RowResults
+from core.tracks import RowResults
 from schemas.alerts import Alert, AlertKind, AlertModel, Signal
 
 RULE: Final = AlertModel(name="plant", version="1", level="rule")

@@ -14,11 +14,12 @@ from core.batch import ReadingBatch
 from core.features import CONDITIONS, observe, physical, watched_sensors
 from core.limits import LEVELS, severity_of
 from core.maintenance import BANDS, advice_text, advise, reasons_of
-from core.models import Models
+from core.models import Models, raising
 from core.plant import Plant
 from core.silence import SilenceWatch
 from core.state import FleetState
-from core.tracking import FAULT_IMPOSSIBLE, FAULT_NONE, RowResults
+from core.tracking import FAULT_IMPOSSIBLE, FAULT_NONE
+from core.tracks import RowResults
 from schemas.alerts import Alert, AlertModel
 from schemas.energy import EnergyWindow
 from schemas.recommendations import Recommendation
@@ -102,7 +103,7 @@ def _score(batch: ReadingBatch, rows: RowResults, models: Models) -> Scores:
     scored = rows.scored
     if models.anomaly is not None and models.flag_by != "distance" and scored.any():
         forest = models.anomaly.score(rows.anomaly[scored])
-        anomaly[scored] = forest if models.flag_by == "forest" else np.maximum(anomaly[scored], forest)
+        anomaly[scored] = raising(anomaly[scored], forest, flag_by=models.flag_by)
     risk = np.full(len(batch), np.nan)
     if models.maintenance is not None and rows.risky.any():
         risk[rows.risky] = models.maintenance.risk(rows.maintenance[rows.risky])

@@ -19,13 +19,15 @@ CLIP: Final = 5.0  # standard deviations; one wild reading must not own an avera
 _BLOCK: Final = 40  # readings a block, for the estimate of drift
 _SKIP: Final = 30  # readings until an average has forgotten where it started
 _START: Final = 20  # readings whose mean starts an average
+_LEAST_NOISE: Final = 0.1  # scales; readings far closer in time than the machine is quick differ by next to nothing
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Baseline:
     """Normal behaviour of D sensors.
 
-    mean, scale: of each sensor in its unit, (D,); the mean of a sensor that never spoke is NaN. drift: variance of
+    mean, scale: of each sensor in its unit, (D,); the mean of a sensor that never spoke is NaN. noise: what it moves
+    from one reading to the next, in scales, within 0.1 and 1, (D,). drift: variance of
     its random walk per reading, in squared scales, (D,). precision: inverse covariances of the fast and slow averages,
     (2, D, D). typical: median squared distance of each, (2,). limit: ratio to `typical` that normal readings exceed at
     the stated rate. averages: where the fast and slow averages stand after the last reading, (2, D).
@@ -33,6 +35,7 @@ class Baseline:
 
     mean: Floats
     scale: Floats
+    noise: Floats
     drift: Floats
     precision: Floats
     typical: Floats
@@ -82,6 +85,7 @@ def fit_baseline(
     return Baseline(
         mean=mean,
         scale=scale,
+        noise=np.clip(np.maximum(_noise(rows), least_scale) / scale, _LEAST_NOISE, 1.0),
         drift=drift,
         precision=precision,
         typical=typical,
@@ -115,6 +119,17 @@ def _drift(z: Floats) -> Floats:
     noise = np.minimum(z.var(axis=0), (np.diff(z, axis=0) ** 2).mean(axis=0) / 2)
     drift: Floats = np.maximum(0.0, (moved - 2 * noise / _BLOCK) / (2 * _BLOCK / 3))
     return drift
+
+
+def _noise(rows: Floats) -> Floats:
+    """Standard deviation of each channel's independent part, from the median step between known readings, (D,)."""
+    noise = np.zeros(rows.shape[1])
+    for channel in range(rows.shape[1]):
+        known = rows[~np.isnan(rows[:, channel]), channel]
+        if len(known) > 1:
+            # a step is the difference of two noises; the median leaves out starts, spikes and gaps
+            noise[channel] = np.median(np.abs(np.diff(known))) / (0.6745 * np.sqrt(2))
+    return noise
 
 
 def _limit(n: int, sensors: float, weight: float, rate: float) -> float:

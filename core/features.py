@@ -16,11 +16,12 @@ from core.baseline import fit_baseline
 from core.batch import ReadingBatch
 from core.columns import Column, Layout, allocate
 from core.plant import Plant
-from core.tracking import RowResults, Tracks, track
+from core.tracking import track
+from core.tracks import RowResults, Tracks
 
 Floats = NDArray[np.float64]
 
-FEATURES_VERSION: Final = 1
+FEATURES_VERSION: Final = 2
 """Raise when the meaning of a feature changes: models trained before are then refused."""
 _SLOW_HOURS: Final = (6.0, 72.0)
 
@@ -43,10 +44,9 @@ def watched_sensors(plant: Plant) -> tuple[int, ...]:
 
 
 def anomaly_feature_names(plant: Plant) -> tuple[str, ...]:
-    """Names of the anomaly features: in standard deviations of the machine's own baseline."""
+    """Names of the anomaly features: each sensor's surprise in [-1, 1], and the longest runs in [0, 1]."""
     watched = [plant.sensors[index].name for index in watched_sensors(plant)]
-    kinds = ("z", "fast_average", "slow_average", "deviation")
-    return tuple(f"{name}.{kind}" for kind in kinds for name in watched)
+    return (*(f"{name}.surprise" for name in watched), "stillness", "silence")
 
 
 def maintenance_feature_names(plant: Plant) -> tuple[str, ...]:
@@ -86,13 +86,14 @@ def tracks_layout(plant: Plant) -> Layout:
         "fitted": Column("b1"),
         "mean": Column("f8", (watched,)),
         "scale": Column("f8", (watched,), 1.0),
+        "noise": Column("f8", (watched,), 1.0),
         "drift": Column("f8", (watched,)),
         "shift": Column("f8", (watched,)),
         "precision": Column("f8", (2, watched, watched)),
         "typical": Column("f8", (2,), 1.0),
         "limit": Column("f8", fill=1.0),
         "averages": Column("f8", (2, watched)),
-        "variance": Column("f8", (watched,), 1.0),
+        "level": Column("f8", (watched,)),
         "recent": Column("f8", (2, 5), nan),
         "slow": Column("f8", (len(_SLOW_HOURS), watched), nan),
         "slow_hours": Column("f8"),
@@ -101,11 +102,15 @@ def tracks_layout(plant: Plant) -> Layout:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FeatureFrame:
-    """Feature rows of a history: anomaly (n, Fa), maintenance (n, Fm), running (n,) once out of warm-up."""
+    """Feature rows of a history: anomaly (n, Fa), maintenance (n, Fm), running (n,) once out of warm-up.
+
+    distance: the score that the machine's own distance gives, (n,), NaN where not scored.
+    """
 
     anomaly: NDArray[np.float32]
     maintenance: NDArray[np.float32]
     running: NDArray[np.bool_]
+    distance: Floats
 
 
 def traits_of(plant: Plant, machine_id: str) -> tuple[float, float, float]:
@@ -200,6 +205,7 @@ def _fit(tracks: Tracks, slot: int, rows: NDArray[np.float32], plant: Plant) -> 
     )
     tracks.mean[slot] = baseline.mean
     tracks.scale[slot] = baseline.scale
+    tracks.noise[slot] = baseline.noise
     tracks.drift[slot] = baseline.drift
     tracks.precision[slot] = baseline.precision
     tracks.typical[slot] = baseline.typical
@@ -221,7 +227,9 @@ def extract(batch: ReadingBatch, *, plant: Plant) -> FeatureFrame:
         warm_ups={},
         plant=plant,
     )
-    return FeatureFrame(anomaly=results.anomaly, maintenance=results.maintenance, running=results.scored)
+    return FeatureFrame(
+        anomaly=results.anomaly, maintenance=results.maintenance, running=results.scored, distance=results.distance
+    )
 
 
 def physical(values: Floats, plant: Plant) -> Floats:

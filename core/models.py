@@ -54,3 +54,10 @@ class Models:
     anomaly: AnomalyModel | None = None
     maintenance: RiskModel | None = None
     flag_by: FlagBy = "both"
+
+
+def raising(distance: Floats, forest: Floats, *, flag_by: FlagBy) -> Floats:
+    """The score that raises the flag, (n,), of both scores, (n,) each."""
+    if flag_by == "distance":
+        return distance
+    return forest if flag_by == "forest" else np.maximum(distance, forest)

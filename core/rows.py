@@ -25,7 +25,7 @@ from core.columns import allocate
 from core.features import CONDITIONS, MachineTraits, observe, physical, tracks_layout, traits_of, watched_sensors
 from core.models import Models
 from core.plant import Plant
-from core.tracking import RowResults, Tracks
+from core.tracks import RowResults, Tracks
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -41,6 +41,7 @@ WARNING, CRITICAL = 1, 2
 _LEVELS: Final = np.array([0.0, 0.6, 1.0])  # scores of no broken limit, a warning limit, a critical one
 _RUNNING: Final = CONDITIONS.index("running")
 _ALWAYS_RUNNING: Final = (-np.inf, -np.inf, -1.0)
+_TYPE_NOISE: Final = 1 / 3  # noise of a sensor in scales of its type's baseline, which are wide
 _WILD: Final = 6.0  # robust standard deviations from which a row does not help to say what is normal
 
 
@@ -126,6 +127,7 @@ class _Pass:
         for first, end, known in self.fills:
             if isinstance(known, Reference):
                 tracks.mean[first:end], tracks.scale[first:end] = known.mean, known.scale
+                tracks.noise[first:end] = _TYPE_NOISE
                 continue
             for name, column, one in zip(Tracks._fields, tracks, known, strict=True):
                 if name not in {"condition", "running_since", "fitted"}:
@@ -316,7 +318,7 @@ def _learned(values: Floats, plant: Plant) -> Tracks:
     table = allocate(Tracks, tracks_layout(plant), 1)
     # a sensor that said nothing must not be held against a mean of 0
     table.mean[0] = np.where(spoken, fitted.mean, np.nan)
-    table.scale[0], table.drift[0] = fitted.scale, fitted.drift
+    table.scale[0], table.noise[0], table.drift[0] = fitted.scale, fitted.noise, fitted.drift
     table.precision[0], table.typical[0], table.limit[0] = fitted.precision, fitted.typical, fitted.limit
     table.fitted[0] = True
     return table

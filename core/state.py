@@ -20,7 +20,7 @@ from core.energy import Window, Windows, packed_windows
 from core.features import MachineTraits, tracks_layout, traits_of
 from core.maintenance import WEAR_LAYOUT, Wear
 from core.plant import Plant
-from core.tracking import Tracks
+from core.tracks import Tracks
 from schemas.alerts import Alert
 
 SHARDS: Final = 64

@@ -1,10 +1,12 @@
 """The compiled pass over a batch: about a microsecond a reading, which is why it is written as plain loops."""
 
-from typing import Final, NamedTuple, Self
+from typing import Final
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
+
+from core.tracks import RowResults, Tracks
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -26,88 +28,12 @@ _MISSING_LEAST: Final = 4
 _MISSING_MOST: Final = 20  # a longer gap is no habit
 _SHIFT_GAIN: Final = 1 / 300  # how fast the baseline of a wandering channel follows it
 _SHIFT_DRIFT: Final = 0.002  # drift at which it follows with full gain
-
-
-class Tracks(NamedTuple):
-    """What is remembered of each machine; m machines, S sensors, D of them watched for anomalies.
-
-    Bookkeeping: last_offset (m,), readings (m,), last_seen (m,) epoch s, interval (m,) s, last_values (m, S).
-    Condition: condition (m,) code, running_since (m,) epoch s.
-    Sensor health, in readings: missing_run, missing_usual (NaN until a first gap is known), same_run (m, S).
-    Baseline: learned (m,), fitted (m,), and the fields of `core.baseline.Baseline`; shift (m, D) in scales.
-    Averages of standardised values: averages (m, 2, D), variance (m, D); recent (m, 2, 5) squared distances.
-    Slow averages in the sensors' units: slow (m, 2, D), over slow_hours (m,) running hours so far.
-    """
-
-    last_offset: Ints
-    readings: Ints
-    last_seen: Floats
-    interval: Floats
-    last_values: Floats
-    condition: Ints
-    running_since: Floats
-    missing_run: Ints
-    missing_usual: Floats
-    same_run: Ints
-    learned: Ints
-    fitted: Bools
-    mean: Floats
-    scale: Floats
-    drift: Floats
-    shift: Floats
-    precision: Floats
-    typical: Floats
-    limit: Floats
-    averages: Floats
-    variance: Floats
-    recent: Floats
-    slow: Floats
-    slow_hours: Floats
-
-
-class RowResults(NamedTuple):
-    """What each reading showed; n rows, S sensors, D of them watched.
-
-    newest (n,): time of the machine, epoch s: that of its newest reading so far, which never runs backwards.
-    condition (n,) code; warm (n,): its baseline is learned; scored (n,): running, settled and warm.
-    anomaly (n, 4 D) and maintenance (n, Fm) features; risky (n,): the slow averages exist.
-    distance (n,): score of the machine's own distance in [0, 1], NaN where not scored, 0.5 at its limit.
-    expected (n, D) in the sensors' units; deviation (n, D) in scales; contribution (n, D), at least 0, sum 1.
-    substantial (n,): a sensor that carries the score is off by its minimum deviation. fault (n, S) code.
-    """
-
-    newest: Floats
-    condition: Ints
-    warm: Bools
-    scored: Bools
-    anomaly: Features
-    maintenance: Features
-    risky: Bools
-    distance: Floats
-    expected: Features
-    deviation: Features
-    contribution: Features
-    substantial: Bools
-    fault: Codes
-
-    @classmethod
-    def empty(cls, rows: int, *, sensors: int, watched: int, maintenance: int) -> Self:
-        """Room for the results of `rows` readings."""
-        return cls(
-            newest=np.zeros(rows, dtype=np.float64),
-            condition=np.zeros(rows, dtype=np.int64),
-            warm=np.zeros(rows, dtype=np.bool_),
-            scored=np.zeros(rows, dtype=np.bool_),
-            anomaly=np.zeros((rows, 4 * watched), dtype=np.float32),
-            maintenance=np.zeros((rows, maintenance), dtype=np.float32),
-            risky=np.zeros(rows, dtype=np.bool_),
-            distance=np.full(rows, np.nan),
-            expected=np.full((rows, watched), np.nan, dtype=np.float32),
-            deviation=np.zeros((rows, watched), dtype=np.float32),
-            contribution=np.zeros((rows, watched), dtype=np.float32),
-            substantial=np.zeros(rows, dtype=np.bool_),
-            fault=np.zeros((rows, sensors), dtype=np.int8),
-        )
+_LEVEL_SECONDS: Final = 3600.0  # how long a sensor's recent level remembers
+_LEVEL_CLIP: Final = 3.0  # noises; an episode of an hour or two must not become the new level
+_START_SECONDS: Final = 4 * 3600.0  # a machine that has just started may still change; until then the clip is wider
+_SURPRISING: Final = 10.0  # noises away from both baseline and recent level at which surprise is a half
+_STILL: Final = 2.0  # repeats of a value that are a half; a rounded value may well repeat itself once
+_SILENT: Final = 1.0  # usual gaps without a value that are a half
 
 
 @njit(cache=True, nogil=True)
@@ -154,6 +80,8 @@ def track(
         # a start in the future was told by a clock that has been set right since
         if out.condition[row] != _RUNNING or 0 <= now - tracks.running_since[slot] < settle_seconds:
             _forget(slot, smoothing, tracks)
+            if out.condition[row] == _RUNNING:
+                _begin_level(slot, values[row], watched, tracks)
             continue
         if not tracks.fitted[slot]:
             buffer = buffers[buffer_of[slot]]
@@ -163,6 +91,7 @@ def track(
             if tracks.learned[slot] == len(buffer):
                 return row + 1
             continue
+        _surprises(row, slot, now, elapsed, values[row], watched, tracks, out)
         _detect(row, slot, values[row], watched, smoothing, least_deviation, tracks, out)
     return len(slots)
 
@@ -273,8 +202,65 @@ def _forget(slot: int, smoothing: Floats, tracks: Tracks) -> None:
     for d in range(tracks.averages.shape[2]):
         for which in range(2):
             tracks.averages[slot, which, d] -= smoothing[which] * tracks.averages[slot, which, d]
-        tracks.variance[slot, d] += smoothing[1] * (1 - tracks.variance[slot, d])
     tracks.recent[slot] = np.nan
+
+
+@njit(cache=True, nogil=True)
+def _begin_level(slot: int, values: Floats, watched: Ints, tracks: Tracks) -> None:
+    """Takes what a machine that settles after a start shows as its recent level, in place."""
+    for d in range(len(watched)):
+        away = (values[watched[d]] - tracks.mean[slot, d]) / tracks.scale[slot, d]
+        if not np.isnan(away):
+            tracks.level[slot, d] = away
+
+
+@njit(cache=True, nogil=True)
+def _surprises(
+    row: int,
+    slot: int,
+    now: float,
+    elapsed: float,
+    values: Floats,
+    watched: Ints,
+    tracks: Tracks,
+    out: RowResults,
+) -> None:
+    """Writes the forest's features: each sensor's surprise in [-1, 1], the longest stillness and silence in [0, 1].
+
+    A value surprises as far as it is from both the baseline and its recent level: a worn machine is far from the one,
+    and one that has just calmed down from the other, yet neither does anything unusual.
+    """
+    step = min(max(elapsed, 0.0), 3600.0) if elapsed == elapsed else 0.0  # noqa: PLR0124  false for NaN
+    running = max(now - tracks.running_since[slot], 1.0)
+    follow = 1 - np.exp(-step / min(_LEVEL_SECONDS, running))
+    clip = _LEVEL_CLIP * max(1.0, _START_SECONDS / running)
+    still = silent = 0.0
+    for d in range(len(watched)):
+        sensor = watched[d]
+        value = values[sensor]
+        if np.isnan(value):
+            usual = tracks.missing_usual[slot, sensor]
+            if not np.isnan(usual):
+                silent = max(silent, tracks.missing_run[slot, sensor] / (1 + _MISSING_FACTOR * usual))
+            continue
+        still = max(still, float(tracks.same_run[slot, sensor]))
+        noise = tracks.noise[slot, d]
+        away = (value - tracks.mean[slot, d]) / (tracks.scale[slot, d] * noise)
+        if np.isnan(away):
+            continue
+        moved = away - tracks.level[slot, d] / noise
+        tracks.level[slot, d] += follow * noise * min(max(moved, -clip), clip)
+        if away * moved > 0:
+            surprise = _half_at(min(abs(away), abs(moved)) ** 2, _SURPRISING**2)
+            out.anomaly[row, d] = surprise if away > 0 else -surprise
+    out.anomaly[row, len(watched)] = _half_at(still**2, _STILL**2)
+    out.anomaly[row, len(watched) + 1] = _half_at(silent, _SILENT)
+
+
+@njit(cache=True, nogil=True)
+def _half_at(value: float, half: float) -> float:
+    # flat near 0 and near 1, so that trees cut where it matters, in between
+    return value * value / (value * value + half * half)
 
 
 @njit(cache=True, nogil=True)
@@ -295,7 +281,6 @@ def _detect(
         scale = tracks.scale[slot, d]
         expected = tracks.mean[slot, d] + tracks.shift[slot, d] * scale
         out.expected[row, d] = expected
-        z = 0.0
         # a sensor that never spoke during warm-up has no baseline to be held against
         if not (np.isnan(value) or np.isnan(expected)):
             present += 1
@@ -304,12 +289,6 @@ def _detect(
             clipped = min(max(z, -_CLIP), _CLIP)
             for which in range(2):
                 tracks.averages[slot, which, d] += smoothing[which] * (clipped - tracks.averages[slot, which, d])
-            around = clipped - tracks.averages[slot, 0, d]
-            tracks.variance[slot, d] += smoothing[1] * (around * around - tracks.variance[slot, d])
-        out.anomaly[row, d] = min(max(z, -20.0), 20.0)
-        out.anomaly[row, sensors + d] = tracks.averages[slot, 0, d]
-        out.anomaly[row, 2 * sensors + d] = tracks.averages[slot, 1, d]
-        out.anomaly[row, 3 * sensors + d] = np.sqrt(tracks.variance[slot, d])
     if present == 0:
         return  # nothing was said, so nothing is known
     ratio = 1.0

@@ -12,7 +12,7 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # the runtime would report 
 import onnxruntime
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
-from core.models import Models, Refusal
+from core.models import FlagBy, Models, Refusal
 from core.plant import Plant
 from core.rows import Reference
 from runtime.manifest import Promotion, champions
@@ -67,6 +67,7 @@ class AnomalyDocument(_Document):
     kind: Literal["isolation_forest"] = "isolation_forest"
     path_length_scale: Annotated[float, Field(gt=0, description="c(rows a tree was grown on)")]
     false_alarm_rate: Annotated[float, Field(gt=0, lt=0.5, description="share of normal readings from 0.5 on")]
+    flag_by: Annotated[FlagBy, Field(description="which score raises the flag, by the evidence of training")] = "both"
     knots_raw: Annotated[tuple[float, ...], Field(min_length=2, description="rising")]
     knots_score: Annotated[tuple[float, ...], Field(min_length=2, description="rising, in [0, 1]")]
     # versions trained by earlier releases have none
@@ -216,7 +217,7 @@ def open_model(repository: ModelRepository, name: str, version: str, *, plant: P
 def with_model(models: Models, model: ForestModel) -> Models:
     """Return `models` with this one in the place of its name."""
     if isinstance(model, ForestAnomalyModel):
-        return replace(models, anomaly=model)
+        return replace(models, anomaly=model, flag_by=model.document.flag_by)
     return replace(models, maintenance=model)
 
 

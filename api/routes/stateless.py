@@ -23,7 +23,7 @@ from api.shapes import (
 )
 from core.answers import FALLBACK
 from core.rows import History
-from core.tracking import Tracks
+from core.tracks import Tracks
 
 _encode = msgspec.json.Encoder().encode
 

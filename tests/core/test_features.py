@@ -3,7 +3,6 @@
 import re
 
 import numpy as np
-import pytest
 from hypothesis import given, settings
 from numpy.typing import NDArray
 
@@ -13,15 +12,15 @@ from core.features import anomaly_feature_names, extract, feature_fingerprint, m
 from core.models import Features, Models
 from core.plant import Plant
 from core.state import FleetState
-from tests.builders import a_batch, a_plant, a_sensor, normal_rows, the_usual_sensors
+from tests.builders import a_batch, a_plant, a_reading, a_sensor, normal_rows, the_usual_sensors
 from tests.core.streams import PLANT, streams
 
 
-def test_anomaly_features_are_named_kind_by_kind_without_the_running_hours() -> None:
-    assert anomaly_feature_names(a_plant()) == tuple(
-        f"{sensor}.{kind}"
-        for kind in ("z", "fast_average", "slow_average", "deviation")
-        for sensor in ("power", "temperature", "vibration")
+def test_anomaly_features_are_the_sensors_surprises_without_the_running_hours() -> None:
+    assert anomaly_feature_names(a_plant()) == (
+        *(f"{sensor}.surprise" for sensor in ("power", "temperature", "vibration")),
+        "stillness",
+        "silence",
     )
 
 
@@ -89,34 +88,57 @@ def learned(plant: Plant, *values: float) -> Features:
     return extract(a_batch(*rows, plant=plant), plant=plant).anomaly[40:]
 
 
-def test_values_are_standardised_by_the_machine_s_own_baseline() -> None:
-    plant = a_plant(detection={"fast_smoothing": 0.5, "slow_smoothing": 0.1})
-    temperatures = np.array([row.values["temperature"] for row in normal_rows(40)], dtype=np.float64)
-    column = anomaly_feature_names(plant).index("temperature.z")
-    features = learned(plant, 64.0)
-    assert features[0, column] == pytest.approx((64 - temperatures.mean()) / temperatures.std(), rel=1e-4)
+TEMPERATURE = anomaly_feature_names(a_plant()).index("temperature.surprise")
+STILLNESS, SILENCE = -2, -1
 
 
-def test_far_values_are_clipped_and_averages_follow_them_slowly() -> None:
-    plant = a_plant(detection={"fast_smoothing": 0.5, "slow_smoothing": 0.1})
-    names = anomaly_feature_names(plant)
-    features = learned(plant, *([900.0] * 30))
-    assert features[:, names.index("temperature.z")].tolist() == [20.0] * 30
-    for kind in ("fast_average", "slow_average"):
-        average = features[:, names.index(f"temperature.{kind}")]
-        assert (np.diff(average) >= 0).all()
-        assert average[0] < average[3] < average[9]
-        assert average[-1] == pytest.approx(5, abs=0.3)  # a value counts for five deviations at most
+def test_a_value_far_from_baseline_and_recent_level_surprises_by_its_direction() -> None:
+    usual = learned(a_plant(), 60.0)[0, TEMPERATURE]
+    hot = learned(a_plant(), 90.0)[0, TEMPERATURE]
+    cold = learned(a_plant(), 30.0)[0, TEMPERATURE]
+    assert abs(usual) < 0.1
+    assert 0.9 < hot <= 1
+    assert -1 <= cold < -0.9
 
 
-def test_a_missing_value_leaves_the_averages_where_they_were() -> None:
+def test_what_lasts_for_hours_surprises_less_and_less_and_its_end_not_at_all() -> None:
+    """60 … 60 | 90 for ten hours | 60 again, far from the recent level but not from the baseline."""
+    surprise = learned(a_plant(), *([90.0] * 600), 60.0)[:, TEMPERATURE]
+    assert (surprise[:60] > 0.9).all()
+    assert surprise[599] < surprise[300] < surprise[60]
+    assert abs(surprise[600]) < 0.1
+
+
+def test_a_machine_that_warms_up_after_a_start_does_not_surprise() -> None:
+    """Settling from minute 0 to 30, scored from then on: 11 degrees below the baseline and on its way there."""
+    plant = a_plant(detection={"settle_seconds": 1800, "warm_up_readings": 200})
+    rows = normal_rows(280)
+    rows += [a_reading(at=16_800.0 + 60 * number, power=0.0, temperature=30.0) for number in range(60)]
+    warming = 60.0 - 30.0 * np.exp(-np.arange(120) / 30.0)
+    for number, value in enumerate(warming):
+        rows += normal_rows(1, first=20_400.0 + 60 * number, temperature=value, seed=number)
+    frame = extract(a_batch(*rows, plant=plant), plant=plant)
+    assert frame.running[-90:].all()
+    assert np.abs(frame.anomaly[-90:, TEMPERATURE]).max() < 0.3
+
+
+def test_repeated_values_are_stillness_and_missing_ones_silence() -> None:
     plant = a_plant()
-    names = anomaly_feature_names(plant)
+    stuck = learned(plant, *([61.3] * 4))
+    np.testing.assert_allclose(stuck[:, STILLNESS], [0, 1 / 17, 1 / 2, 81 / 97], rtol=1e-6)
     batch = a_batch(*normal_rows(42), *normal_rows(3, first=2520.0, temperature=None), plant=plant)
-    features = extract(batch, plant=plant).anomaly[41:]
-    assert features[1:, names.index("temperature.z")].tolist() == [0.0] * 3
-    for kind in ("fast_average", "slow_average", "deviation"):
-        assert np.ptp(features[:, names.index(f"temperature.{kind}")]) == 0
+    silent = extract(batch, plant=plant).anomaly[41:]
+    np.testing.assert_allclose(silent[:, SILENCE], [0, 1 / 2, 4 / 5, 9 / 10], rtol=1e-6)
+    assert silent[1:, TEMPERATURE].tolist() == [0.0] * 3
+
+
+def test_sensors_that_take_turns_are_not_silent() -> None:
+    plant = a_plant()
+    rows = []
+    for number in range(300):
+        rows += normal_rows(1, first=60.0 * number, seed=number, **({"temperature": None} if number % 3 else {}))
+    frame = extract(a_batch(*rows, plant=plant), plant=plant)
+    assert frame.anomaly[frame.running][-100:, SILENCE].max() < 0.1
 
 
 def test_machines_without_a_word_from_one_sensor_have_no_maintenance_features_yet() -> None:

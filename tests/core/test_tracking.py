@@ -10,7 +10,8 @@ from core.columns import allocate
 from core.features import CONDITIONS, MachineTraits, observe, physical, tracks_layout, traits_of
 from core.models import Models
 from core.plant import Plant
-from core.tracking import FAULT_IMPOSSIBLE, FAULT_MISSING, FAULT_NONE, FAULT_STUCK, RowResults, Tracks
+from core.tracking import FAULT_IMPOSSIBLE, FAULT_MISSING, FAULT_NONE, FAULT_STUCK
+from core.tracks import RowResults, Tracks
 from tests.builders import ARow, a_bare_reading, a_batch, a_plant, a_reading, a_sensor, normal_rows, the_usual_sensors
 from tests.core.streams import play
 from tests.core.timelines import drawn_rows

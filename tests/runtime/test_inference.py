@@ -171,7 +171,7 @@ def test_a_model_with_other_features_is_refused_with_both_fingerprints(shelf: Sh
         ({"knots_score": [0.0, 0.5, 1.5]}, "knots must be equally many"),
         ({"path_length_scale": 0}, "path_length_scale: Input should be greater than 0"),
         ({"kind": "forest of another kind"}, "kind: Input should be"),
-        ({"feature_names": ["power.z"]}, r"model.onnx has columns \[\[16\], \[1\]\] in and out, .* states \[1\]"),
+        ({"feature_names": ["power.surprise"]}, r"model.onnx has columns \[\[6\], \[1\]\] in and out, .* states \[1\]"),
     ],
 )
 def test_a_document_that_breaks_a_rule_is_refused(tmp_path: Path, changes: dict[str, Any], complaint: str) -> None:

@@ -1,0 +1,96 @@
+"""Tables that the compiled pass over a batch reads and writes: what is remembered of machines, what a row showed."""
+
+from typing import NamedTuple, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+Codes = NDArray[np.int8]
+Features = NDArray[np.float32]
+
+
+class Tracks(NamedTuple):
+    """What is remembered of each machine; m machines, S sensors, D of them watched for anomalies.
+
+    Bookkeeping: last_offset (m,), readings (m,), last_seen (m,) epoch s, interval (m,) s, last_values (m, S).
+    Condition: condition (m,) code, running_since (m,) epoch s.
+    Sensor health, in readings: missing_run, missing_usual (NaN until a first gap is known), same_run (m, S).
+    Baseline: learned (m,), fitted (m,), and the fields of `core.baseline.Baseline`; shift (m, D) in scales.
+    Averages of standardised values: averages (m, 2, D); recent (m, 2, 5) squared distances; level (m, D), where
+    they have been lately.
+    Slow averages in the sensors' units: slow (m, 2, D), over slow_hours (m,) running hours so far.
+    """
+
+    last_offset: Ints
+    readings: Ints
+    last_seen: Floats
+    interval: Floats
+    last_values: Floats
+    condition: Ints
+    running_since: Floats
+    missing_run: Ints
+    missing_usual: Floats
+    same_run: Ints
+    learned: Ints
+    fitted: Bools
+    mean: Floats
+    scale: Floats
+    noise: Floats
+    drift: Floats
+    shift: Floats
+    precision: Floats
+    typical: Floats
+    limit: Floats
+    averages: Floats
+    level: Floats
+    recent: Floats
+    slow: Floats
+    slow_hours: Floats
+
+
+class RowResults(NamedTuple):
+    """What each reading showed; n rows, S sensors, D of them watched.
+
+    newest (n,): time of the machine, epoch s: that of its newest reading so far, which never runs backwards.
+    condition (n,) code; warm (n,): its baseline is learned; scored (n,): running, settled and warm.
+    anomaly (n, D + 2) and maintenance (n, Fm) features; risky (n,): the slow averages exist.
+    distance (n,): score of the machine's own distance in [0, 1], NaN where not scored, 0.5 at its limit.
+    expected (n, D) in the sensors' units; deviation (n, D) in scales; contribution (n, D), at least 0, sum 1.
+    substantial (n,): a sensor that carries the score is off by its minimum deviation. fault (n, S) code.
+    """
+
+    newest: Floats
+    condition: Ints
+    warm: Bools
+    scored: Bools
+    anomaly: Features
+    maintenance: Features
+    risky: Bools
+    distance: Floats
+    expected: Features
+    deviation: Features
+    contribution: Features
+    substantial: Bools
+    fault: Codes
+
+    @classmethod
+    def empty(cls, rows: int, *, sensors: int, watched: int, maintenance: int) -> Self:
+        """Room for the results of `rows` readings."""
+        return cls(
+            newest=np.zeros(rows, dtype=np.float64),
+            condition=np.zeros(rows, dtype=np.int64),
+            warm=np.zeros(rows, dtype=np.bool_),
+            scored=np.zeros(rows, dtype=np.bool_),
+            anomaly=np.zeros((rows, watched + 2), dtype=np.float32),
+            maintenance=np.zeros((rows, maintenance), dtype=np.float32),
+            risky=np.zeros(rows, dtype=np.bool_),
+            distance=np.full(rows, np.nan),
+            expected=np.full((rows, watched), np.nan, dtype=np.float32),
+            deviation=np.zeros((rows, watched), dtype=np.float32),
+            contribution=np.zeros((rows, watched), dtype=np.float32),
+            substantial=np.zeros(rows, dtype=np.bool_),
+            fault=np.zeros((rows, sensors), dtype=np.int8),
+        )

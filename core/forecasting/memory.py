@@ -23,11 +23,11 @@ class Memory:
     steps: longest horizon that it knows. fitted_at: origin of the fit, hours since the epoch, None without one;
     coefficients: (fitted members, s, inputs + 1).
     issued_at: (i,) origins of forecasts that are not complete yet, one a day at most; issued: (i, m + 1, s), the last
-    row is the answer that was given; bounds: (i, 2, s).
-    matured_at: (k,) origins that are complete, oldest first; errors: (k, m + 1, d) mean absolute error, levels: (k, d)
+    row is the blend; answers: (i, 3, s) what was said: value, lower, upper.
+    matured_at: (k,) origins that are complete, oldest first; errors: (k, m + 1, d) mean absolute error, the last row
+    that of the blend, levels: (k, d)
     mean absolute value, NaN where nothing was known; hits: (k, d) share between the bounds; residuals: (k, s) actual
-    minus answer. weights: (m, d), weighed_at: origin of the last weighing. alpha: (d,) share that the bounds are made
-    to miss.
+    minus answer. alpha: (d,) share that the bounds are made to miss.
     """
 
     steps: int
@@ -35,14 +35,12 @@ class Memory:
     coefficients: Singles = field(default_factory=lambda: _empty(0, 0, 0))
     issued_at: tuple[int, ...] = ()
     issued: Singles = field(default_factory=lambda: _empty(0, 0, 0))
-    bounds: Singles = field(default_factory=lambda: _empty(0, 2, 0))
+    answers: Singles = field(default_factory=lambda: _empty(0, 3, 0))
     matured_at: tuple[int, ...] = ()
     errors: Singles = field(default_factory=lambda: _empty(0, 0, 0))
     levels: Singles = field(default_factory=lambda: _empty(0, 0))
     hits: Singles = field(default_factory=lambda: _empty(0, 0))
     residuals: Singles = field(default_factory=lambda: _empty(0, 0))
-    weights: Singles = field(default_factory=lambda: _empty(0, 0))
-    weighed_at: int | None = None
     alpha: Singles = field(default_factory=lambda: _empty(0))
 
     def pack(self) -> bytes:

@@ -10,6 +10,7 @@ from core.forecasting.series import DAY, Calendar, Floats, HourlySeries, Ints
 
 RECENT: Final = 4
 """How many days of the same type are looked at."""
+_SATURDAY: Final = 5
 _SUNDAY: Final = 6
 _EPOCH_WEEKDAY: Final = 3  # 1970-01-01 was a Thursday
 _TYPES: Final = 7
@@ -25,6 +26,11 @@ def is_holiday(days: Ints, calendar: Calendar) -> NDArray[np.bool_]:
 def day_types(days: Ints, calendar: Calendar) -> Ints:
     """0 (Monday) to 6 (Sunday and holidays) of each day number since the epoch; any shape."""
     return np.where(is_holiday(days, calendar), _SUNDAY, (days + _EPOCH_WEEKDAY) % _TYPES)
+
+
+def is_free(hours: Ints, calendar: Calendar) -> NDArray[np.bool_]:
+    """Whether hours since the epoch lie on a weekend or holiday; any shape."""
+    return day_types(hours // DAY, calendar) >= _SATURDAY
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -66,7 +66,8 @@ format: setup ## let ruff mend and format the code
 	@$(BIN)/ruff check --fix --quiet . || true
 	@$(BIN)/ruff format .
 
-bench: setup ## measure throughput on a real Kafka beside a no-op Faust agent and a bare consumer
+bench: setup ## measure generation and training, then throughput on a real Kafka beside a no-op Faust agent
+	@$(BIN)/python -m benchmarks.training
 	@$(BIN)/python -m benchmarks.throughput $(ARGS)
 
 generated: setup ## write anew what is made from the code: .env.example and tables of the docs

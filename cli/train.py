@@ -16,6 +16,7 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 from cli.errors import say
 from core.plant import Plant
 from runtime.announce import announcement
+from runtime.manifest import Manifest
 from runtime.plants import load_plant
 from runtime.repository import ModelRepository
 from runtime.settings import load_settings
@@ -28,23 +29,27 @@ DEMO_DAYS: Final = 30
 DEMO_MACHINES: Final = 8
 
 
-class What(StrEnum):
-    """What can be trained."""
+class Backend(StrEnum):
+    """Where the fits of many machines run."""
 
-    ANOMALY = "anomaly"
-    MAINTENANCE = "maintenance"
-    ALL = "all"
+    LOKY = "loky"
+    DASK = "dask"
+    RAY = "ray"
 
 
 def train(
     *,
     data: Annotated[Path, typer.Option(help="Folder with train_data, val_data and test_data (.csv or .parquet).")],
-    what: Annotated[What, typer.Argument(help="Which model.")] = What.ALL,
+    what: Annotated[str, typer.Argument(help="anomaly, maintenance, forecast, a model of your own, or all.")] = "all",
     models: Annotated[
         str | None, typer.Option(help="Model repository: a folder or a URL; default: MODEL_PATH.")
     ] = None,
     plant: Annotated[Path | None, typer.Option(help="Plant file, or the name of a shipped plant.")] = None,
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="The same seed and data give the same forests.")] = 42,
+    backend: Annotated[
+        Backend,
+        typer.Option(help="Where many machines are fitted; dask and ray need nexova[dask] or nexova[ray]."),
+    ] = Backend.LOKY,
     announce: Annotated[
         bool, typer.Option("--announce/--no-announce", help="Tell running workers of what is promoted.")
     ] = True,
@@ -52,7 +57,9 @@ def train(
 ) -> None:
     """Train models on labelled readings, measure them on the untouched test split, and publish them."""
     # scikit-learn takes its second to load, which no other command should pay
-    from trainer.trainer import FAMILIES, MLModelTrainer  # noqa: PLC0415
+    from trainer.families import installed_families  # noqa: PLC0415
+    from trainer.fanout import Backend as Workers  # noqa: PLC0415
+    from trainer.trainer import MLModelTrainer  # noqa: PLC0415
 
     settings = load_settings()
     with progress_bar() as progress:
@@ -62,8 +69,10 @@ def train(
             plant=load_plant(plant or settings.plant_file),
             seed=seed,
             progress=progress,
+            families=installed_families(),
+            backend=Workers(backend.value),
         )
-        report = trainer.train(FAMILIES if what is What.ALL else (what.value,))
+        report = trainer.train(None if what == "all" else (what,))
     promoted = [item.promotion for item in report.trained if item.promotion is not None and announce]
     troubles = {entry.name: announcement(entry, settings.kafka) for entry in promoted}
     _print(report, troubles, as_json=as_json)
@@ -77,11 +86,12 @@ def train_on_the_spot(
     frequency: str | None = None,
     progress: "Report | None" = None,
 ) -> "TrainingReport":
-    """Train both models on a month of simulated history, in some ten seconds; for a demo without models.
+    """Train both models that score readings on a month of simulated history, in some ten seconds; for a demo.
 
     frequency: time between readings; None: what the plant expects live, but at least a minute.
     """
     from producer.generator import IndustrialDataGenerator  # noqa: PLC0415
+    from runtime.inference import ANOMALY, MAINTENANCE  # noqa: PLC0415
     from trainer.candidate import no_progress  # noqa: PLC0415
     from trainer.datasets import Datasets, Ratio  # noqa: PLC0415
     from trainer.trainer import train_models  # noqa: PLC0415
@@ -99,6 +109,7 @@ def train_on_the_spot(
         repository=ModelRepository(models),
         at=datetime.now(UTC),
         seed=seed,
+        families=(ANOMALY, MAINTENANCE),
         progress=tell,
     )
 
@@ -133,18 +144,25 @@ def _print(report: "TrainingReport", troubles: Mapping[str, str | None], *, as_j
             }
             for item in report.trained
         }
-        typer.echo(json.dumps({"models": versions, "metrics": report.metrics, "notes": report.notes}))
+        document = {"models": versions, "metrics": report.metrics, "intervals": report.intervals, "notes": report.notes}
+        typer.echo(json.dumps(document))
         return
     for note in report.notes:
         typer.echo(f"note: {note}")
     for item in report.trained:
         manifest = item.manifest
-        figures = ", ".join(
-            f"{name} {'unknown' if value is None else f'{value:.3f}'}" for name, value in manifest.metrics.items()
-        )
+        figures = ", ".join(_figure(name, manifest) for name in manifest.metrics)
         excluded = ", ".join(f"{count:,} {reason}" for reason, count in manifest.rows_excluded.items() if count)
-        typer.echo(f"{manifest.name} {manifest.version}: {figures} on the test split")
+        typer.echo(f"{manifest.name} {manifest.version}: {figures or 'nothing measured'} on the test split")
         typer.echo(f"  learned from {manifest.rows_used:,} rows; left out: {excluded or 'none'}")
         typer.echo(f"  {'runs now' if item.verdict.promote else 'does not run yet'}: {item.verdict.reason}")
         if trouble := troubles.get(manifest.name):
             say(trouble)
+
+
+def _figure(name: str, manifest: Manifest) -> str:
+    value = manifest.metrics[name]
+    if value is None:
+        return f"{name} unknown"
+    interval = manifest.intervals.get(name)
+    return f"{name} {value:.3f}" + (f" ({interval[0]:.3f} to {interval[1]:.3f})" if interval else "")

@@ -1,9 +1,9 @@
 """Trained forests, run by ONNX Runtime behind the ports of `core.models`. Nothing is unpickled."""
 
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Annotated, Any, Final, Literal, Self, TypeVar
+from typing import Annotated, Any, Final, Generic, Literal, Protocol, Self, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -169,6 +169,15 @@ class ForestRiskModel:
 
 
 ForestModel = ForestAnomalyModel | ForestRiskModel
+Model = TypeVar("Model")
+Model_co = TypeVar("Model_co", covariant=True)
+
+
+class Opener(Protocol[Model_co]):
+    """Makes a verified version ready to run; raises ModelRefused for one that must not be."""
+
+    def __call__(self, bundle: ModelBundle, *, plant: Plant, features: str) -> Model_co:
+        """Build the model; features: fingerprint of the features that this release computes."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -223,7 +232,7 @@ def with_model(models: Models, model: ForestModel) -> Models:
 
 def open_anomaly(bundle: ModelBundle, *, plant: Plant, features: str) -> ForestAnomalyModel:
     """Build the anomaly model of a verified version; raises ModelRefused when it is not for this plant."""
-    document = _open_document(bundle, AnomalyDocument, plant=plant, features=features)
+    document = open_document(bundle, AnomalyDocument, plant=plant, features=features)
     return ForestAnomalyModel(
         name=bundle.manifest.name,
         version=bundle.manifest.version,
@@ -234,7 +243,7 @@ def open_anomaly(bundle: ModelBundle, *, plant: Plant, features: str) -> ForestA
 
 def open_risk(bundle: ModelBundle, *, plant: Plant, features: str) -> ForestRiskModel:
     """Build the risk model of a verified version; raises ModelRefused when it is not for this plant."""
-    document = _open_document(bundle, RiskDocument, plant=plant, features=features)
+    document = open_document(bundle, RiskDocument, plant=plant, features=features)
     return ForestRiskModel(
         name=bundle.manifest.name,
         version=bundle.manifest.version,
@@ -243,7 +252,7 @@ def open_risk(bundle: ModelBundle, *, plant: Plant, features: str) -> ForestRisk
     )
 
 
-_OPENERS: Final[Mapping[str, Callable[..., ForestModel]]] = {ANOMALY: open_anomaly, MAINTENANCE: open_risk}
+_OPENERS: Final[Mapping[str, Opener[ForestModel]]] = {ANOMALY: open_anomaly, MAINTENANCE: open_risk}
 SERVED: Final = tuple(_OPENERS)
 """Names of the models that score readings."""
 
@@ -251,20 +260,46 @@ SERVED: Final = tuple(_OPENERS)
 def _with_last_good(
     loaded: LoadedModels, repository: ModelRepository, name: str, *, plant: Plant, features: str
 ) -> LoadedModels:
-    """Walk back through the promotions still standing to the first version that can be run."""
     history = repository.history(name)
-    standing = [entry.version for entry in champions(history)]
-    problems: list[str] = []
-    refused: list[tuple[str, Refusal]] = []
-    models = loaded.models
-    if not standing:
+    found = last_good(repository, name, _OPENERS[name], plant=plant, features=features)
+    problems, refused = list(found.problems), list(found.refused)
+    if not champions(history):
         refused.append((name, "missing"))
         problems.append(
             f"model {name}: no version of it is promoted in {repository.root}; nexova train {name} makes one"
         )
+    return LoadedModels(
+        models=loaded.models if found.model is None else with_model(loaded.models, found.model),
+        problems=(*loaded.problems, *problems),
+        refused=(*loaded.refused, *refused),
+        promotions=dict(loaded.promotions) | ({name: history[-1]} if history else {}),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LastGood(Generic[Model]):
+    """The newest promoted version that can run, None where there is none; refused: as in `LoadedModels`."""
+
+    model: Model | None
+    problems: tuple[str, ...]
+    refused: tuple[tuple[str, Refusal], ...]
+
+
+def last_good(
+    repository: ModelRepository, name: str, opener: "Opener[Model]", *, plant: Plant, features: str
+) -> LastGood[Model]:
+    """Walk back through the promotions still standing to the first version that can be run.
+
+    Raises:
+        RepositoryUnavailable: the storage failed.
+    """
+    standing = [entry.version for entry in champions(repository.history(name))]
+    problems: list[str] = []
+    refused: list[tuple[str, Refusal]] = []
+    model: Model | None = None
     for version in dict.fromkeys(reversed(standing)):
         try:
-            models = with_model(models, open_model(repository, name, version, plant=plant, features=features))
+            model = opener(repository.load(name, version), plant=plant, features=features)
         except (ModelRefused, UnknownVersion) as error:
             problems.append(error.message)
             refused.append((name, error.refusal))
@@ -272,19 +307,19 @@ def _with_last_good(
         if version != standing[-1]:
             problems.append(f"model {name}: {version} runs in the place of {standing[-1]} until that is repaired")
         break
-    return LoadedModels(
-        models=models,
-        problems=(*loaded.problems, *problems),
-        refused=(*loaded.refused, *refused),
-        promotions=dict(loaded.promotions) | ({name: history[-1]} if history else {}),
-    )
+    return LastGood(model=model, problems=tuple(problems), refused=tuple(refused))
 
 
-Document = TypeVar("Document", bound=_Document)
+Document = TypeVar("Document", bound=BaseModel)
 
 
-def _open_document(bundle: ModelBundle, kind: type[Document], *, plant: Plant, features: str) -> Document:
-    """Check the passport, then read model.json."""
+def open_document(bundle: ModelBundle, kind: type[Document], *, plant: Plant, features: str) -> Document:
+    """Check the passport of a verified version, then read model.json.
+
+    Raises:
+        ModelIncompatible: it was trained for other sensors or features.
+        ModelDamaged: model.json is missing or not of this kind.
+    """
     manifest = bundle.manifest
     who = _who(bundle)
     if manifest.plant != plant.fingerprint:

@@ -63,6 +63,7 @@ class Manifest(_Record):
     rows_excluded: Annotated[dict[str, Count], Field(description="reason to number of rows")] = {}
     libraries: Annotated[dict[str, str], Field(description="package to version")] = {}
     metrics: Annotated[dict[str, float | None], Field(description="on the untouched test split")] = {}
+    intervals: Annotated[dict[str, tuple[float, float]], Field(description="of metrics, 95 % over machines")] = {}
     parent: Annotated[VersionId | None, Field(description="the champion when this was trained")] = None
     parameters: dict[str, Any] = {}
     gate: Annotated[Verdict | None, Field(description="whether it was to take over; None: nobody judged it")] = None

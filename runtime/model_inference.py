@@ -2,20 +2,24 @@
 
 import logging
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import numpy.typing as npt
 
 from core.answers import FALLBACK, AnomalyAnswer, RiskAnswer, anomaly_answers, risk_answers
 from core.features import feature_fingerprint, watched_sensors
+from core.forecasting import HourlySeries
 from core.models import Models
 from core.plant import Plant
 from core.rows import History, Reference
 from runtime.errors import NexovaError, UsageError
+from runtime.forecast_models import FORECAST, OPENERS, MachineForecasts
 from runtime.forecasts import ForecastAnswer, ForecastModel, forecast
-from runtime.inference import AnomalyDocument, load_models
+from runtime.inference import AnomalyDocument, Opener, last_good, load_models
 from runtime.manifest import Promotion
 from runtime.plants import load_plant
 from runtime.repository import ModelRepository
@@ -29,13 +33,18 @@ class ModelInference:
     """The promoted models of `model_dir`, for rows and series that do not come through the processor.
 
     Nothing about a model makes it raise: what is missing or damaged is named in `problems`, and the documented
-    fallback answers in its place. plant: None is the default plant.
+    fallback answers in its place. plant: None is the default plant. openers: models that score no readings, by name;
+    the newest promoted version of each that can run is in `others`.
     """
 
-    def __init__(self, model_dir: str | Path, *, plant: Plant | None = None) -> None:
+    def __init__(
+        self, model_dir: str | Path, *, plant: Plant | None = None, openers: Mapping[str, Opener[Any]] = OPENERS
+    ) -> None:
         self.plant = load_plant(None) if plant is None else plant
         self.model_dir = str(model_dir)
         self.models = Models()
+        self.others: dict[str, Any] = {}
+        self._openers = dict(openers)
         self.references: dict[str, Reference] = {}
         self.problems: tuple[str, ...] = ()
         self._seen: tuple[Promotion, ...] | None = None
@@ -46,11 +55,18 @@ class ModelInference:
         self._seen = self._promoted()
         try:
             repository = ModelRepository(self.model_dir)
-            loaded = load_models(repository, plant=self.plant, features=feature_fingerprint(self.plant))
+            features = feature_fingerprint(self.plant)
+            loaded = load_models(repository, plant=self.plant, features=features)
+            found = {
+                name: last_good(repository, name, opener, plant=self.plant, features=features)
+                for name, opener in self._openers.items()
+            }
         except NexovaError as error:
             self.problems = (error.message,)
         else:
-            self.models, self.problems = loaded.models, loaded.problems
+            self.models = loaded.models
+            self.others = {name: one.model for name, one in found.items() if one.model is not None}
+            self.problems = (*loaded.problems, *(problem for one in found.values() for problem in one.problems))
             document = getattr(loaded.models.anomaly, "document", None)
             known = document.baselines if isinstance(document, AnomalyDocument) else {}
             width = len(watched_sensors(self.plant))
@@ -109,6 +125,31 @@ class ModelInference:
     ) -> ForecastAnswer:
         """The next `periods` steps of a series, None where a value is missing; raises UsageError."""
         return forecast(values, periods, frequency=frequency, model=model)
+
+    def forecast_machine(
+        self, machine_id: str, values: Sequence[float | None], periods: int, *, start: datetime
+    ) -> ForecastAnswer:
+        """The next `periods` hours of a machine's mean power in kW, None where an hour is missing.
+
+        start: the first hour. The published forecasts answer for the machines they know; for any other, as
+        `forecast_energy`, whose errors this raises.
+        """
+        model = self.others.get(FORECAST)
+        answer = forecast(values, periods, frequency="h", start=start)
+        if not isinstance(model, MachineForecasts) or machine_id not in model.document.machines:
+            return answer
+        local = start.astimezone(ZoneInfo(model.document.timezone))
+        series = HourlySeries(
+            first_hour=int(local.replace(tzinfo=UTC).timestamp() // 3600),
+            values=np.array([np.nan if value is None else value for value in values], dtype=np.float64),
+        )
+        course, _ = model.after(machine_id, series, horizon=periods)
+        return ForecastAnswer(
+            forecast=tuple(course.value.round(4).tolist()),
+            lower_bound=tuple(course.lower.round(4).tolist()),
+            upper_bound=tuple(course.upper.round(4).tolist()),
+            model=course.model,
+        )
 
     @staticmethod
     def kind_of(model: Any) -> str:

@@ -1,15 +1,12 @@
 """The isolation forest: what a fleet's normal readings look like, and how rare a reading is against that."""
 
-import json
 from math import ceil
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 from sklearn.ensemble import IsolationForest
-from sklearn.metrics import precision_recall_fscore_support, roc_auc_score
 
-from core.assess import FLAG_AT
 from core.features import FeatureFrame, anomaly_feature_names
 from core.models import raising
 from core.plant import Plant
@@ -25,10 +22,11 @@ from runtime.inference import (
 )
 from trainer.baselines import type_baselines
 from trainer.calibration import fewest_normal_readings
-from trainer.candidate import METRICS, Candidate, Progress, span_of
+from trainer.candidate import Candidate, Progress, span_of
 from trainer.datasets import Datasets
 from trainer.export import export_isolation_forest, path_length_scale
 from trainer.flag import choose_flag
+from trainer.measure import Outcome
 
 Bools = npt.NDArray[np.bool_]
 Floats = npt.NDArray[np.float64]
@@ -44,7 +42,7 @@ _UNLABELLED: Final = "the data has no column anomaly: the score is calibrated on
 
 
 def train_anomaly(data: Datasets, frame: FeatureFrame, *, plant: Plant, seed: int, progress: Progress) -> Candidate:
-    """Fit on the training split, calibrate on the next one, measure on the last.
+    """Fit on the training split, calibrate on the next one.
 
     The forest sees anomalous readings too: it isolates by cutting between what it was shown, so one that saw
     normal readings only has no cuts beyond them. What counts as normal is decided by the calibration alone.
@@ -97,17 +95,10 @@ def train_anomaly(data: Datasets, frame: FeatureFrame, *, plant: Plant, seed: in
     model = ForestAnomalyModel(name=ANOMALY, version="", forest=runner, document=document)
     baselines = type_baselines(data, healthy & (data.split == 0), plant=plant, model=model)
     document = document.model_copy(update={"baselines": baselines})
-    progress("isolation forest", 0.8)
-    metrics = measure_anomaly(model, data, frame)
     progress("isolation forest", 1.0)
     return Candidate(
         name=ANOMALY,
-        files={
-            GRAPH: graph,
-            DOCUMENT: document.model_dump_json().encode(),
-            METRICS: json.dumps({"anomaly": metrics}, indent=2).encode(),
-        },
-        metrics=metrics,
+        files={GRAPH: graph, DOCUMENT: document.model_dump_json().encode()},
         trained_on=span_of(data.batch.timestamps[train]),
         rows_used=rows.size,
         rows_excluded={
@@ -160,30 +151,14 @@ def _demand(rows: int, least: int, *, of: int, what: str) -> None:
         )
 
 
-def measure_anomaly(model: ForestAnomalyModel, data: Datasets, frame: FeatureFrame) -> dict[str, float | None]:
-    """Return precision, recall and F1 of the flag, and the AUC of the score that raises it, on the test readings.
+def anomaly_outcome(model: ForestAnomalyModel, data: Datasets, frame: FeatureFrame, *, plant: Plant) -> Outcome | None:
+    """Truth (0 or 1) of the scored test readings, and the score that raises the flag; None without labels.
 
-    Measured are the readings that are scored: those of running machines out of warm-up.
+    Scored are the readings of running machines out of warm-up.
     """
-    outcome = anomaly_outcome(model, data, frame)
-    return dict.fromkeys(("precision", "recall", "f1", "auc")) if outcome is None else anomaly_figures(*outcome)
-
-
-def anomaly_outcome(
-    model: ForestAnomalyModel, data: Datasets, frame: FeatureFrame
-) -> tuple[Bools, Floats, npt.NDArray[np.int64]] | None:
-    """Truth, score and machine of the scored test readings, (n,) each; None where there are none, or no labels."""
+    del plant
     rows = (data.split == 2) & frame.running  # noqa: PLR2004 - the test split
     if data.anomaly is None or not rows.any():
         return None
     score = raising(frame.distance[rows], model.score(frame.anomaly[rows]), flag_by=model.document.flag_by)
-    return data.anomaly[rows], score, data.batch.machine[rows]
-
-
-def anomaly_figures(truth: Bools, score: Floats, _machine: npt.NDArray[np.int64]) -> dict[str, float | None]:
-    """Return precision, recall and F1 of the flag, and the AUC of the score; None where all readings are alike."""
-    precision, recall, f1, _ = precision_recall_fscore_support(
-        truth, score >= FLAG_AT, average="binary", zero_division=0.0
-    )
-    auc = float(roc_auc_score(truth, score)) if 0 < truth.sum() < truth.size else None
-    return {"precision": float(precision), "recall": float(recall), "f1": float(f1), "auc": auc}
+    return Outcome(machine=data.batch.machine[rows], truth=data.anomaly[rows].astype(np.float64), answer=score)

@@ -15,16 +15,15 @@ from runtime.manifest import Span
 Progress = Callable[[str, float], None]
 
 METRICS: Final = "metrics.json"
-_LIBRARIES: Final = ("scikit-learn", "onnx", "onnxruntime", "numpy")
+_LIBRARIES: Final = ("scikit-learn", "onnx", "onnxruntime", "numpy", "prophet")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
-    """A trained model as files, with where it comes from. metrics: on the untouched test split."""
+    """A trained model as files, with where it comes from."""
 
     name: str
     files: Mapping[str, bytes]
-    metrics: Mapping[str, float | None]
     trained_on: Span
     rows_used: int
     rows_excluded: Mapping[str, int]
@@ -33,7 +32,7 @@ class Candidate:
 
 
 def libraries() -> dict[str, str]:
-    """Return the versions of the packages that decide what a forest is."""
+    """Return the versions of the packages that decide what a model is."""
     return {name: version(name) for name in _LIBRARIES}
 
 

@@ -6,34 +6,32 @@ little worse in every figure stays behind, or a row of such steps would lead dow
 """
 
 from collections.abc import Callable, Mapping
-from typing import Final
 
 from runtime.manifest import LOWER_IS_BETTER, Compared, Manifest, Span, Verdict
 from runtime.repository import ModelBundle, ModelRefused, ModelRepository, UnknownVersion
+from trainer.measure import Metrics
 
-Metrics = Mapping[str, float | None]
-
-BOUNDS: Final = {"auc": 0.005, "f1": 0.02, "mae": 0.01, "r2": 0.01}
-"""The figures that are judged, each with how much worse it may be: mae in risk levels, the others as shares of 1."""
+Bounds = Mapping[str, float]
 
 
 def judge(
     challenger: ModelBundle,
     *,
+    mine: Metrics,
+    bounds: Bounds,
     exam: Callable[[ModelBundle], Metrics],
     held_out: Span | None,
     repository: ModelRepository,
 ) -> Verdict:
     """Compare with the champion of the same name on the held-out readings that `exam` measures a version on.
 
+    mine: what the challenger reached. bounds: the figures that are judged, each with how much worse it may be.
     held_out: when these readings are from; None where there are none.
 
     Raises:
-        ModelRefused: the challenger itself cannot run.
         RepositoryUnavailable: the storage failed.
     """
     name, version = challenger.manifest.name, challenger.manifest.version
-    mine = exam(challenger)
     current = repository.current(name)
     if current is None:
         return Verdict(promote=True, reason="the first version", held_out=held_out)
@@ -44,15 +42,15 @@ def judge(
         return Verdict(
             promote=True, reason=f"the champion cannot run: {error.message}", champion=current, held_out=held_out
         )
-    compared = _compare(champion=theirs, challenger=mine)
-    promote, finding = decide(compared)
+    compared = _compare(bounds, champion=theirs, challenger=mine)
+    promote, finding = decide(compared, bounds)
     reason = f"{finding} {current}{_grounds(compared, champion.manifest, held_out)}"
     if not promote:
         reason += f"; nexova models promote {name} {version} makes it run all the same"
     return Verdict(promote=promote, reason=reason, champion=current, held_out=held_out, compared=compared)
 
 
-def decide(compared: Mapping[str, Compared]) -> tuple[bool, str]:
+def decide(compared: Mapping[str, Compared], bounds: Bounds) -> tuple[bool, str]:
     """Return whether the challenger takes over, and the finding, to be followed by the champion's name."""
     gains = {
         metric: (pair.champion - pair.challenger if metric in LOWER_IS_BETTER else pair.challenger - pair.champion)
@@ -60,9 +58,9 @@ def decide(compared: Mapping[str, Compared]) -> tuple[bool, str]:
     }
     if not gains:
         return False, "without labels nothing tells it from"
-    beyond = [metric for metric, gain in gains.items() if gain < -BOUNDS[metric]]
+    beyond = [metric for metric, gain in gains.items() if gain < -bounds[metric]]
     if beyond:
-        limits = ", ".join(f"{metric} by more than {BOUNDS[metric]:g}" for metric in beyond)
+        limits = ", ".join(f"{metric} by more than {bounds[metric]:g}" for metric in beyond)
         return False, f"worse ({limits}) than"
     if all(gain < 0 for gain in gains.values()):
         return False, "a little worse in every figure than"
@@ -71,9 +69,9 @@ def decide(compared: Mapping[str, Compared]) -> tuple[bool, str]:
     return True, "better than" if all(gain >= 0 for gain in gains.values()) else "as good, within bounds, as"
 
 
-def _compare(*, champion: Metrics, challenger: Metrics) -> dict[str, Compared]:
+def _compare(bounds: Bounds, *, champion: Metrics, challenger: Metrics) -> dict[str, Compared]:
     """Pair the judged figures that are known of both."""
-    pairs = {metric: (champion.get(metric), challenger.get(metric)) for metric in BOUNDS}
+    pairs = {metric: (champion.get(metric), challenger.get(metric)) for metric in bounds}
     return {
         metric: Compared(champion=theirs, challenger=mine)
         for metric, (theirs, mine) in pairs.items()

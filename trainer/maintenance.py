@@ -1,13 +1,11 @@
 """The risk forest: how worn a machine is, learned from what happened later and never from its own sensors."""
 
-import json
 from itertools import pairwise
 from typing import Final
 
 import numpy as np
 import numpy.typing as npt
 from sklearn.ensemble import RandomForestRegressor
-from sklearn.metrics import mean_absolute_error, r2_score, root_mean_squared_error
 
 from core.features import FeatureFrame, maintenance_feature_names
 from core.maintenance import BAND_STARTS
@@ -19,12 +17,12 @@ from runtime.inference import (
     HIGHEST_RISK,
     MAINTENANCE,
     ForestRiskModel,
-    OnnxForest,
     RiskDocument,
 )
-from trainer.candidate import METRICS, Candidate, Progress, span_of
+from trainer.candidate import Candidate, Progress, span_of
 from trainer.datasets import Datasets
 from trainer.export import export_random_forest
+from trainer.measure import Outcome
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
@@ -65,7 +63,7 @@ def risk_of(hours_to_failure: Floats) -> Floats:
 
 
 def train_maintenance(data: Datasets, frame: FeatureFrame, *, plant: Plant, seed: int, progress: Progress) -> Candidate:
-    """Fit on the training split, measure on the test split.
+    """Fit on the training split.
 
     Raises:
         UsageError: the data says nothing of failures, or holds too few readings before one.
@@ -93,21 +91,9 @@ def train_maintenance(data: Datasets, frame: FeatureFrame, *, plant: Plant, seed
     graph = export_random_forest(forest)
     names = maintenance_feature_names(plant)
     document = RiskDocument(feature_names=names, anchors=risk_anchors())
-    model = ForestRiskModel(
-        name=MAINTENANCE,
-        version="",
-        forest=OnnxForest(graph, n_features=len(names), source=MAINTENANCE),
-        document=document,
-    )
-    metrics = measure_risk(model, data, frame)
     return Candidate(
         name=MAINTENANCE,
-        files={
-            GRAPH: graph,
-            DOCUMENT: document.model_dump_json().encode(),
-            METRICS: json.dumps({"recommendation": metrics}, indent=2).encode(),
-        },
-        metrics=metrics,
+        files={GRAPH: graph, DOCUMENT: document.model_dump_json().encode()},
         trained_on=span_of(data.batch.timestamps[train]),
         rows_used=rows.size,
         rows_excluded={
@@ -148,16 +134,14 @@ def _usable(frame: FeatureFrame) -> Bools:
     return np.asarray(np.isfinite(frame.maintenance).all(axis=1))
 
 
-def measure_risk(model: ForestRiskModel, data: Datasets, frame: FeatureFrame) -> dict[str, float | None]:
-    """Return error and explained variance of the risk on the usable rows of the test split."""
+def risk_outcome(model: ForestRiskModel, data: Datasets, frame: FeatureFrame, *, plant: Plant) -> Outcome | None:
+    """Risk by what happened later, and by the model, of the usable test readings; None where failures are unknown."""
+    del plant
     rows = _usable(frame) & (data.split == 2)  # noqa: PLR2004 - the test split
     if data.hours_to_failure is None or not rows.any():
-        return dict.fromkeys(("rmse", "mae", "r2"))
-    risk = risk_of(data.hours_to_failure)
-    truth, estimate = risk[rows], model.risk(frame.maintenance[rows])
-    return {
-        "rmse": float(root_mean_squared_error(truth, estimate)),
-        "mae": float(mean_absolute_error(truth, estimate)),
-        # nothing to explain where no machine of the test split wears
-        "r2": float(r2_score(truth, estimate)) if np.ptp(truth) > 0 else None,
-    }
+        return None
+    return Outcome(
+        machine=data.batch.machine[rows],
+        truth=risk_of(data.hours_to_failure[rows]),
+        answer=model.risk(frame.maintenance[rows]),
+    )

@@ -1,7 +1,7 @@
 """From labelled readings to published models."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,31 +10,18 @@ from typing import Any, Final
 from core.features import FeatureFrame, extract, feature_fingerprint
 from core.plant import Plant
 from runtime.errors import UsageError
-from runtime.inference import ANOMALY, MAINTENANCE, open_anomaly, open_risk
 from runtime.manifest import Manifest, Promotion, Verdict, version_id
 from runtime.plants import load_plant
 from runtime.repository import ModelBundle, ModelRepository
-from trainer.anomaly import measure_anomaly, train_anomaly
 from trainer.candidate import METRICS, Candidate, Progress, libraries, no_progress, span_of
-from trainer.datasets import Datasets
+from trainer.datasets import SPLITS, Datasets
+from trainer.families import Family, known_families
+from trainer.fanout import Backend, working_on
 from trainer.gate import judge
-from trainer.maintenance import measure_risk, train_maintenance
+from trainer.measure import Intervals, Metrics, Outcome, intervals
 
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Family:
-    """How models of one name are made, opened, and measured on the test split."""
-
-    train: Callable[..., Candidate]
-    open: Callable[..., Any]
-    measure: Callable[[Any, Datasets, FeatureFrame], dict[str, float | None]]
-
-
-_FAMILIES: Final = {
-    ANOMALY: Family(train=train_anomaly, open=open_anomaly, measure=measure_anomaly),
-    MAINTENANCE: Family(train=train_maintenance, open=open_risk, measure=measure_risk),
-}
-FAMILIES: Final = tuple(_FAMILIES)
+INTERVALS: Final = "intervals"
+SPLIT: Final = "split"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,17 +35,22 @@ class Trained:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingReport:
-    """What a training run made. metrics: by section, as in metrics.json. notes: what is odd about the data."""
+    """What a training run made. notes: what is odd about the data.
+
+    metrics, intervals: by section, as in metrics.json; the intervals are those of 95 % over machines.
+    """
 
     trained: tuple[Trained, ...]
     metrics: dict[str, dict[str, float | None]]
+    intervals: dict[str, dict[str, tuple[float, float]]]
     notes: tuple[str, ...]
 
 
 class MLModelTrainer:
     """Trains from the files in `data_dir` (as `nexova data generate` writes them) into `model_dir`.
 
-    plant: the plant file's content; None is the default plant. clock: names the versions.
+    plant: the plant file's content; None is the default plant. clock: names the versions. families: more than the
+    built-in ones. backend: where the fits of many machines run.
     """
 
     def __init__(
@@ -70,6 +62,8 @@ class MLModelTrainer:
         seed: int = 42,
         progress: Progress = no_progress,
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
+        families: Iterable[Family] = (),
+        backend: Backend = Backend.LOKY,
     ) -> None:
         self.data_dir = Path(data_dir)
         self.repository = ModelRepository(model_dir)
@@ -77,22 +71,26 @@ class MLModelTrainer:
         self.seed = seed
         self._progress = progress
         self._clock = clock
+        self._known = known_families(families)
+        self._backend = backend
 
-    def train(self, families: Sequence[str] = FAMILIES) -> TrainingReport:
-        """Train and publish the families named; raises as `train_models` and `Datasets.read` do."""
-        _demand_known(families)
+    def train(self, families: Sequence[str] | None = None) -> TrainingReport:
+        """Train and publish the families named, or all; raises as `train_models`, `working_on` and `Datasets.read`."""
+        _chosen(families, self._known)
         self._progress("reading", 0.0)
         data = Datasets.read(self.data_dir, plant=self.plant)
         self._progress("reading", 1.0)
-        return train_models(
-            data,
-            plant=self.plant,
-            repository=self.repository,
-            at=self._clock(),
-            seed=self.seed,
-            families=families,
-            progress=self._progress,
-        )
+        with working_on(self._backend):
+            return train_models(
+                data,
+                plant=self.plant,
+                repository=self.repository,
+                at=self._clock(),
+                seed=self.seed,
+                families=families,
+                known=self._known,
+                progress=self._progress,
+            )
 
 
 def train_models(
@@ -102,87 +100,146 @@ def train_models(
     repository: ModelRepository,
     at: datetime,
     seed: int,
-    families: Sequence[str] = FAMILIES,
+    families: Sequence[str] | None = None,
+    known: Mapping[str, Family] | None = None,
     progress: Progress = no_progress,
 ) -> TrainingReport:
     """Train the families named, then publish all of them: an error in one leaves the repository as it was.
+
+    families: None means all that are `known`, which are the built-in ones unless more are given.
 
     Raises:
         UsageError: an unknown family, or data that a family cannot learn from.
         RepositoryUnavailable, VersionExists: as `ModelRepository.publish`.
     """
-    _demand_known(families)
+    chosen = _chosen(families, known_families() if known is None else known)
     progress("features", 0.0)
     frame = extract(data.batch, plant=plant)
     progress("features", 1.0)
-    candidates = [
-        _FAMILIES[family].train(data, frame, plant=plant, seed=seed, progress=progress) for family in families
-    ]
-    passports = [_passport(candidate, plant=plant, repository=repository, at=at) for candidate in candidates]
-    verdicts = [
-        _judge(ModelBundle(manifest=passport, files=candidate.files), data, frame, plant=plant, repository=repository)
-        for passport, candidate in zip(passports, candidates, strict=True)
-    ]
-    trained = [
-        _publish(passport.model_copy(update={"gate": verdict}), candidate, verdict, repository=repository)
-        for passport, candidate, verdict in zip(passports, candidates, verdicts, strict=True)
-    ]
-    sections = [json.loads(candidate.files[METRICS]) for candidate in candidates]
-    metrics: dict[str, dict[str, float | None]] = {k: v for section in sections for k, v in section.items()}
-    _merge_metrics(repository, metrics)
-    notes = (*data.notes, *(note for candidate in candidates for note in candidate.notes))
-    return TrainingReport(trained=tuple(trained), metrics=metrics, notes=notes)
+    room = _Room(data=data, frame=frame, plant=plant, repository=repository, at=at, progress=progress)
+    ready = [room.examined(family, seed=seed) for family in chosen]
+    trained = [_publish(one.bundle, one.verdict, repository=repository) for one in ready]
+    sections = {one.family.section: dict(one.metrics) for one in ready}
+    ranges = {one.family.section: dict(one.intervals) for one in ready}
+    _merge_metrics(repository, sections, ranges, split=_spans(data))
+    notes = (*data.notes, *(note for one in ready for note in one.notes))
+    return TrainingReport(trained=tuple(trained), metrics=sections, intervals=ranges, notes=notes)
 
 
-def _demand_known(families: Sequence[str]) -> None:
-    unknown = [family for family in families if family not in _FAMILIES]
+def _chosen(names: Sequence[str] | None, known: Mapping[str, Family]) -> list[Family]:
+    unknown = [name for name in names or () if name not in known]
     if unknown:
-        raise UsageError(f"model {unknown[0]!r} is not known; choose one of: {', '.join(FAMILIES)}, all")
+        raise UsageError(f"model {unknown[0]!r} is not known; choose one of: {', '.join(known)}, all")
+    return [known[name] for name in (known if names is None else names)]
 
 
-def _passport(candidate: Candidate, *, plant: Plant, repository: ModelRepository, at: datetime) -> Manifest:
-    return Manifest(
-        name=candidate.name,
-        version=version_id(at),
-        created_at=at,
-        plant=plant.fingerprint,
-        features=feature_fingerprint(plant),
-        trained_on=candidate.trained_on,
-        rows_used=candidate.rows_used,
-        rows_excluded=dict(candidate.rows_excluded),
-        libraries=libraries(),
-        metrics=dict(candidate.metrics),
-        parent=repository.current(candidate.name),
-        parameters=dict(candidate.parameters),
-    )
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Examined:
+    """A candidate that has sat its exam, not yet published."""
+
+    family: Family
+    bundle: ModelBundle
+    metrics: Metrics
+    intervals: Intervals
+    verdict: Verdict
+    notes: tuple[str, ...]
 
 
-def _judge(
-    challenger: ModelBundle, data: Datasets, frame: FeatureFrame, *, plant: Plant, repository: ModelRepository
-) -> Verdict:
-    family = _FAMILIES[challenger.manifest.name]
-    features = feature_fingerprint(plant)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Room:
+    """What all families of one training run share."""
 
-    def exam(bundle: ModelBundle) -> dict[str, float | None]:
-        return family.measure(family.open(bundle, plant=plant, features=features), data, frame)
+    data: Datasets
+    frame: FeatureFrame
+    plant: Plant
+    repository: ModelRepository
+    at: datetime
+    progress: Progress
 
-    moments = data.batch.timestamps[data.split == 2]  # noqa: PLR2004 - the test split
-    return judge(challenger, exam=exam, held_out=span_of(moments) if moments.size else None, repository=repository)
+    def examined(self, family: Family, *, seed: int) -> _Examined:
+        """Train a candidate, measure it as it will run, and hear what the gate says of it."""
+        candidate = family.train(self.data, self.frame, plant=self.plant, seed=seed, progress=self.progress)
+        step = f"{family.name}, tested"
+        self.progress(step, 0.0)
+        bundle = ModelBundle(manifest=self._passport(candidate), files=candidate.files)
+        outcome = self._outcome(family, bundle)
+        metrics = _figures(family, outcome)
+        ranges = {} if outcome is None else intervals(outcome, family.figures)
+        self.progress(step, 0.5)
+        document = _document({family.section: dict(metrics)}, {family.section: dict(ranges)}, _spans(self.data))
+        manifest = bundle.manifest.model_copy(update={"metrics": dict(metrics), "intervals": dict(ranges)})
+        bundle = ModelBundle(manifest=manifest, files={**candidate.files, METRICS: document})
+        moments = self.data.batch.timestamps[self.data.split == SPLITS.index("test")]
+        verdict = judge(
+            bundle,
+            mine=metrics,
+            bounds=family.bounds,
+            exam=lambda other: _figures(family, self._outcome(family, other)),
+            held_out=span_of(moments) if moments.size else None,
+            repository=self.repository,
+        )
+        self.progress(step, 1.0)
+        return _Examined(
+            family=family, bundle=bundle, metrics=metrics, intervals=ranges, verdict=verdict, notes=candidate.notes
+        )
+
+    def _outcome(self, family: Family, bundle: ModelBundle) -> Outcome | None:
+        model = family.open(bundle, plant=self.plant, features=feature_fingerprint(self.plant))
+        return family.answer(model, self.data, self.frame, plant=self.plant)
+
+    def _passport(self, candidate: Candidate) -> Manifest:
+        return Manifest(
+            name=candidate.name,
+            version=version_id(self.at),
+            created_at=self.at,
+            plant=self.plant.fingerprint,
+            features=feature_fingerprint(self.plant),
+            trained_on=candidate.trained_on,
+            rows_used=candidate.rows_used,
+            rows_excluded=dict(candidate.rows_excluded),
+            libraries=libraries(),
+            parent=self.repository.current(candidate.name),
+            parameters=dict(candidate.parameters),
+        )
 
 
-def _publish(passport: Manifest, candidate: Candidate, verdict: Verdict, *, repository: ModelRepository) -> Trained:
-    manifest = repository.publish(passport, candidate.files)
+def _figures(family: Family, outcome: Outcome | None) -> Metrics:
+    return dict.fromkeys(family.figure_names) if outcome is None else family.figures(outcome)
+
+
+def _spans(data: Datasets) -> dict[str, Any]:
+    """When each split begins and ends, and its rows."""
+    found = {}
+    for code, name in enumerate(SPLITS):
+        moments = data.batch.timestamps[data.split == code]
+        if moments.size:
+            found[name] = {**span_of(moments).model_dump(mode="json"), "rows": int(moments.size)}
+    return found
+
+
+def _publish(bundle: ModelBundle, verdict: Verdict, *, repository: ModelRepository) -> Trained:
+    manifest = repository.publish(bundle.manifest.model_copy(update={"gate": verdict}), bundle.files)
     promotion = None
     if verdict.promote:
         promotion = repository.promote(manifest.name, manifest.version, at=manifest.created_at, reason=verdict.reason)
     return Trained(manifest=manifest, verdict=verdict, promotion=promotion)
 
 
-def _merge_metrics(repository: ModelRepository, metrics: dict[str, dict[str, float | None]]) -> None:
-    """Keep the sections of families that were not trained this time."""
+def _merge_metrics(
+    repository: ModelRepository, sections: Mapping[str, Any], ranges: Mapping[str, Any], *, split: Mapping[str, Any]
+) -> None:
+    """Keep the sections of families that were not trained this time; the split is that of the newest run."""
     try:
         before: Any = json.loads(repository.read_document(METRICS) or b"{}")
     except ValueError:  # somebody's broken file is no reason to fail; it is written anew
         before = {}
-    merged = (before if isinstance(before, dict) else {}) | metrics
-    repository.write_document(METRICS, json.dumps(merged, indent=2).encode() + b"\n")
+    before = before if isinstance(before, dict) else {}
+    known = before.get(INTERVALS)
+    former = {name: value for name, value in before.items() if name not in {INTERVALS, SPLIT}}
+    repository.write_document(
+        METRICS, _document({**former, **sections}, {**(known if isinstance(known, dict) else {}), **ranges}, split)
+    )
+
+
+def _document(sections: Mapping[str, Any], ranges: Mapping[str, Any], split: Mapping[str, Any]) -> bytes:
+    return json.dumps({**sections, INTERVALS: ranges, SPLIT: split}, indent=2).encode() + b"\n"

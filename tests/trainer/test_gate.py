@@ -12,6 +12,7 @@ from trainer.gate import decide, judge
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
 EARLIER = Span(start=datetime(2026, 1, 1, tzinfo=UTC), end=datetime(2026, 1, 31, tzinfo=UTC))
 HELD_OUT = Span(start=datetime(2026, 2, 1, tzinfo=UTC), end=datetime(2026, 2, 20, tzinfo=UTC))
+BOUNDS = {"auc": 0.005, "f1": 0.02, "mae": 0.01, "r2": 0.01}
 OLD, NEW = "20260301T110000Z", "20260301T120000Z"
 
 
@@ -56,14 +57,22 @@ def test_a_challenger_takes_over_when_it_is_at_least_as_good_within_bounds(
     *, old: dict[str, float], new: dict[str, float], promote: bool, finding: str
 ) -> None:
     compared = {metric: Compared(champion=old[metric], challenger=new[metric]) for metric in old}
-    assert decide(compared) == (promote, finding)
+    assert decide(compared, BOUNDS) == (promote, finding)
 
 
 def judged(repository: ModelRepository, *, old: float | None, new: float | None) -> Verdict:
     def exam(bundle: ModelBundle) -> dict[str, float | None]:
-        return {"auc": old if bundle.manifest.version == OLD else new, "precision": 1.0}
+        assert bundle.manifest.version == OLD
+        return {"auc": old, "precision": 1.0}
 
-    return judge(CHALLENGER, exam=exam, held_out=HELD_OUT, repository=repository)
+    return judge(
+        CHALLENGER,
+        mine={"auc": new, "precision": 0.1},
+        bounds=BOUNDS,
+        exam=exam,
+        held_out=HELD_OUT,
+        repository=repository,
+    )
 
 
 def test_the_reason_says_what_was_compared_and_how_to_overrule_it(repository: ModelRepository) -> None:
@@ -95,12 +104,10 @@ def test_without_a_champion_the_challenger_runs(tmp_path: Path) -> None:
 
 
 def test_a_champion_for_other_features_gives_way(repository: ModelRepository) -> None:
-    def exam(bundle: ModelBundle) -> dict[str, float | None]:
-        if bundle.manifest.version == OLD:
-            raise ModelIncompatible("it reads other features; train again")
-        return {"auc": 0.5}
+    def exam(_bundle: ModelBundle) -> dict[str, float | None]:
+        raise ModelIncompatible("it reads other features; train again")
 
-    verdict = judge(CHALLENGER, exam=exam, held_out=HELD_OUT, repository=repository)
+    verdict = judge(CHALLENGER, mine={"auc": 0.5}, bounds=BOUNDS, exam=exam, held_out=HELD_OUT, repository=repository)
     assert verdict.promote
     assert verdict.reason == "the champion cannot run: it reads other features; train again"
 

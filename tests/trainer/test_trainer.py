@@ -16,9 +16,8 @@ from runtime.inference import load_models
 from runtime.repository import ModelRepository
 from tests.trainer.splits import write_splits
 from trainer.anomaly import _healthy
-from trainer.candidate import no_progress
 from trainer.datasets import Datasets, Ratio
-from trainer.maintenance import risk_of, train_maintenance
+from trainer.maintenance import risk_of
 from trainer.trainer import MLModelTrainer, TrainingReport, train_models
 
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -35,10 +34,10 @@ def report(data_dir: Path, models_dir: Path, plant: Plant) -> TrainingReport:
     return MLModelTrainer(data_dir, models_dir, plant=plant, clock=lambda: AT).train()
 
 
-def test_both_families_are_published_promoted_and_can_be_loaded(
+def test_all_families_are_published_promoted_and_can_be_loaded(
     report: TrainingReport, models_dir: Path, plant: Plant
 ) -> None:
-    assert [item.manifest.name for item in report.trained] == ["anomaly", "maintenance"]
+    assert [item.manifest.name for item in report.trained] == ["anomaly", "maintenance", "forecast"]
     assert all(item.verdict.promote and item.verdict.reason == "the first version" for item in report.trained)
     loaded = load_models(ModelRepository(models_dir), plant=plant, features=feature_fingerprint(plant))
     assert loaded.problems == ()
@@ -51,21 +50,41 @@ def test_both_families_are_published_promoted_and_can_be_loaded(
 
 def test_the_metrics_have_their_published_shape(report: TrainingReport, models_dir: Path) -> None:
     written = json.loads((models_dir / "metrics.json").read_text())
+    intervals, split = written.pop("intervals"), written.pop("split")
     assert {section: set(figures) for section, figures in written.items()} == {
         "anomaly": {"precision", "recall", "f1", "auc"},
         "recommendation": {"rmse", "mae", "r2"},
+        "forecast": {"rmse", "mae", "mape", "r2"},
     }
     assert written == report.metrics
     own = json.loads((models_dir / "anomaly" / "20260301T120000Z" / "metrics.json").read_text())
-    assert own == {"anomaly": written["anomaly"]}
+    assert own == {
+        "anomaly": written["anomaly"],
+        "intervals": {"anomaly": intervals["anomaly"]},
+        "split": split,
+    }
+    assert split["train"]["end"] < split["val"]["start"] < split["val"]["end"] < split["test"]["start"]
+
+
+def test_a_figure_lies_within_its_interval_over_machines(report: TrainingReport) -> None:
+    for item in report.trained:
+        assert set(item.manifest.intervals) == set(item.manifest.metrics)
+        for name, (low, high) in item.manifest.intervals.items():
+            value = item.manifest.metrics[name]
+            assert value is not None
+            assert low <= value <= high
+            assert low < high or value == low
 
 
 def test_the_models_know_more_than_chance(report: TrainingReport) -> None:
     auc, r2 = report.metrics["anomaly"]["auc"], report.metrics["recommendation"]["r2"]
+    mape = report.metrics["forecast"]["mape"]
     assert auc is not None
     assert r2 is not None
-    assert auc > 0.7
+    assert mape is not None
+    assert auc > 0.97
     assert r2 > 0.4
+    assert mape < 0.08
 
 
 def test_the_passport_says_what_was_learned_from(report: TrainingReport, table: pd.DataFrame, plant: Plant) -> None:
@@ -76,7 +95,7 @@ def test_the_passport_says_what_was_learned_from(report: TrainingReport, table: 
         assert manifest.trained_on.start >= table["timestamp"].min()
         assert manifest.trained_on.end < table["timestamp"].quantile(0.71)
         assert manifest.rows_used + sum(manifest.rows_excluded.values()) == pytest.approx(0.7 * len(table), rel=0.01)
-        assert set(manifest.libraries) == {"scikit-learn", "onnx", "onnxruntime", "numpy"}
+        assert set(manifest.libraries) == {"scikit-learn", "onnx", "onnxruntime", "numpy", "prophet"}
         assert manifest.parent is None
 
 
@@ -120,7 +139,9 @@ def test_a_later_version_that_is_as_good_takes_over(
     assert item.manifest.gate == item.verdict
     assert item.manifest.parent == "20260301T120000Z"
     assert ModelRepository(copy).current("anomaly") == "20260301T130000Z"
-    assert set(json.loads((copy / "metrics.json").read_text())) == {"anomaly", "recommendation"}
+    document = json.loads((copy / "metrics.json").read_text())
+    assert set(document) == {"anomaly", "recommendation", "forecast", "intervals", "split"}
+    assert set(document["intervals"]) == {"anomaly", "recommendation", "forecast"}
 
 
 def test_a_later_version_that_learned_from_nonsense_stays_behind(
@@ -235,17 +256,39 @@ def test_without_labels_the_forest_is_trained_and_its_metrics_are_unknown(
 
 
 def test_an_unknown_family_is_the_users_mistake(data_dir: Path, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match="model 'weather' is not known; choose one of: anomaly, maintenance, all"):
+    with pytest.raises(UsageError, match="model 'weather' is not known; choose one of: anomaly, maintenance, forecast"):
         MLModelTrainer(data_dir, tmp_path).train(["weather"])
 
 
-def test_risk_learned_from_shuffled_failures_explains_nothing(table: pd.DataFrame, plant: Plant) -> None:
+def dealt_anew(table: pd.DataFrame, column: str) -> pd.DataFrame:
+    return table.assign(**{column: np.random.default_rng(1).permutation(table[column].to_numpy())})
+
+
+def test_risk_learned_from_shuffled_failures_explains_nothing(
+    table: pd.DataFrame, plant: Plant, tmp_path: Path
+) -> None:
     """No feature carries the answer: with the truth dealt out anew, nothing is left to find."""
-    generator = np.random.default_rng(1)
-    dealt = table.assign(hours_to_failure=generator.permutation(table["hours_to_failure"].to_numpy()))
-    data = Datasets.of_frame(dealt, plant=plant, ratio=RATIO)
-    candidate = train_maintenance(data, extract(data.batch, plant=plant), plant=plant, seed=1, progress=no_progress)
-    r2 = candidate.metrics["r2"]
+    report = train_on(dealt_anew(table, "hours_to_failure"), tmp_path, plant, "maintenance")
+    r2 = report.metrics["recommendation"]["r2"]
+    assert r2 is not None
+    assert r2 < 0.05
+
+
+def test_anomalies_with_shuffled_labels_are_found_by_chance_alone(
+    table: pd.DataFrame, plant: Plant, tmp_path: Path
+) -> None:
+    report = train_on(dealt_anew(table, "anomaly"), tmp_path, plant, "anomaly")
+    auc, f1 = report.metrics["anomaly"]["auc"], report.metrics["anomaly"]["f1"]
+    assert auc is not None
+    assert f1 is not None
+    assert 0.45 < auc < 0.55
+    assert f1 < 0.15
+
+
+def test_shuffled_hours_are_forecast_by_chance_alone(table: pd.DataFrame, plant: Plant, tmp_path: Path) -> None:
+    """What a machine draws is known from its own past hours: dealt out anew, nothing is."""
+    single = table[table["machine_id"] == "press-01"]
+    r2 = train_on(dealt_anew(single, "power"), tmp_path, plant, "forecast").metrics["forecast"]["r2"]
     assert r2 is not None
     assert r2 < 0.05
 

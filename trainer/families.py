@@ -1,0 +1,130 @@
+"""Model families: how models of one name are made, opened, measured and judged.
+
+A family of somebody else's joins by an entry point of the group `nexova.families` that leads to a `Family`, or is
+handed to `MLModelTrainer(families=...)`. See docs/adding-a-model.md.
+"""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from importlib.metadata import entry_points
+from typing import Any, Final, Protocol
+
+from core.features import FeatureFrame
+from core.plant import Plant
+from runtime.errors import UsageError
+from runtime.forecast_models import FORECAST, open_forecasts
+from runtime.inference import ANOMALY, MAINTENANCE, Opener, open_anomaly, open_risk
+from trainer.anomaly import anomaly_outcome, train_anomaly
+from trainer.candidate import Candidate, Progress
+from trainer.datasets import Datasets
+from trainer.forecast import forecast_outcome, train_forecast
+from trainer.maintenance import risk_outcome, train_maintenance
+from trainer.measure import Figures, Outcome, error_figures, flag_figures, relative_figures
+
+GROUP: Final = "nexova.families"
+
+
+class Train(Protocol):
+    """Learns from the training split, may calibrate on the validation split, and never looks at the test split."""
+
+    def __call__(
+        self, data: Datasets, frame: FeatureFrame, *, plant: Plant, seed: int, progress: Progress
+    ) -> Candidate:
+        """The files of a version and where it comes from; raises UsageError for data that cannot teach it."""
+
+
+class Answer(Protocol):
+    """Lets an opened model answer for the test split."""
+
+    def __call__(self, model: Any, data: Datasets, frame: FeatureFrame, *, plant: Plant) -> Outcome | None:
+        """Truth and answers; None where the data says nothing of the truth."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Family:
+    """One family. name: in the model repository; section: in metrics.json.
+
+    figures: what an outcome is worth. bounds: the figures that the gate judges, each with how much worse a new version
+    may be: about what another seed changes.
+    """
+
+    name: str
+    section: str
+    train: Train
+    open: Opener[Any]
+    answer: Answer
+    figures: Figures
+    figure_names: tuple[str, ...]
+    bounds: Mapping[str, float] = field(default_factory=dict)
+
+
+BUILT_IN: Final = (
+    Family(
+        name=ANOMALY,
+        section="anomaly",
+        train=train_anomaly,
+        open=open_anomaly,
+        answer=anomaly_outcome,
+        figures=flag_figures,
+        figure_names=("precision", "recall", "f1", "auc"),
+        bounds={"auc": 0.005, "f1": 0.02},
+    ),
+    Family(
+        name=MAINTENANCE,
+        section="recommendation",
+        train=train_maintenance,
+        open=open_risk,
+        answer=risk_outcome,
+        figures=error_figures,
+        figure_names=("rmse", "mae", "r2"),
+        bounds={"mae": 0.01, "r2": 0.01},
+    ),
+    Family(
+        name=FORECAST,
+        section="forecast",
+        train=train_forecast,
+        open=open_forecasts,
+        answer=forecast_outcome,
+        figures=relative_figures,
+        figure_names=("rmse", "mae", "mape", "r2"),
+        bounds={"rmse": 0.2, "mape": 0.005},
+    ),
+)
+
+
+def known_families(extra: Iterable[Family] = ()) -> dict[str, Family]:
+    """The built-in families and `extra` ones, by name.
+
+    Raises:
+        UsageError: two of one name or section, which would overwrite each other.
+    """
+    found: dict[str, Family] = {}
+    for family in (*BUILT_IN, *extra):
+        if family.name in found or family.section in {other.section for other in found.values()}:
+            raise UsageError(
+                f"model family {family.name} (section {family.section}): there is one of that name or section "
+                "already; give it another"
+            )
+        found[family.name] = family
+    return found
+
+
+def installed_families() -> tuple[Family, ...]:
+    """The families that installed packages bring along.
+
+    Raises:
+        UsageError: an entry point that leads to no `Family`.
+    """
+    found = []
+    for point in entry_points(group=GROUP):
+        try:
+            family = point.load()
+        except (ImportError, AttributeError) as error:
+            raise UsageError(
+                f"entry point {point.name} of {GROUP} = {point.value!r} cannot be loaded: {error}; "
+                "mend or remove the package that brings it"
+            ) from error
+        if not isinstance(family, Family):
+            raise UsageError(f"entry point {point.name} of {GROUP} = {point.value!r} is no Family; point it at one")
+        found.append(family)
+    return tuple(found)

@@ -1,0 +1,111 @@
+"""What a model's answers are worth: figures of the test split, and how sure they are."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import numpy.typing as npt
+from scipy.stats import rankdata
+
+from core.assess import FLAG_AT
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
+Metrics = Mapping[str, float | None]
+Intervals = Mapping[str, tuple[float, float]]
+
+_RESAMPLES: Final = 200
+_TAIL: Final = 0.025
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """Truth and answer of n cases of the test split, each of a machine (its number), (n,) each.
+
+    relative: the cases in which an error relative to the truth means something; None: in all.
+    """
+
+    machine: Ints
+    truth: Floats
+    answer: Floats
+    relative: Bools | None = None
+
+    def take(self, rows: Ints) -> "Outcome":
+        """The cases `rows`, in that order, repeated ones included."""
+        relative = None if self.relative is None else self.relative[rows]
+        return Outcome(machine=self.machine[rows], truth=self.truth[rows], answer=self.answer[rows], relative=relative)
+
+
+Figures = Callable[[Outcome], Metrics]
+
+
+def intervals(outcome: Outcome, figures: Figures) -> Intervals:
+    """The 95 % interval of each figure over machines; none where fewer than two machines speak.
+
+    A bootstrap (Efron 1979) that draws whole machines with replacement: readings of one machine are no independent
+    witnesses. A figure that some draw leaves unknown has no interval.
+    """
+    machines = np.unique(outcome.machine)
+    if len(machines) < 2:  # noqa: PLR2004  one machine says nothing of others
+        return {}
+    rows = [np.flatnonzero(outcome.machine == machine) for machine in machines]
+    chance = np.random.default_rng(0)
+    drawn: dict[str, list[float | None]] = {}
+    for _ in range(_RESAMPLES):
+        chosen = chance.integers(len(rows), size=len(rows))
+        for name, value in figures(outcome.take(np.concatenate([rows[one] for one in chosen]))).items():
+            drawn.setdefault(name, []).append(value)
+    found: dict[str, tuple[float, float]] = {}
+    for name, values in drawn.items():
+        known = [value for value in values if value is not None]
+        if len(known) == _RESAMPLES:
+            low, high = np.quantile(known, [_TAIL, 1 - _TAIL])
+            found[name] = (float(low), float(high))
+    return found
+
+
+def flag_figures(outcome: Outcome) -> Metrics:
+    """Precision, recall and F1 of the flag (an answer of at least 0.5), and the AUC of the answer.
+
+    The AUC is the chance that an anomalous reading scores higher than a normal one (Mann and Whitney 1947); None where
+    all readings are alike.
+    """
+    truth, flag = outcome.truth > 0, outcome.answer >= FLAG_AT
+    hits, flagged, positives = int((truth & flag).sum()), int(flag.sum()), int(truth.sum())
+    precision = hits / flagged if flagged else 0.0
+    recall = hits / positives if positives else 0.0
+    f1 = 2 * hits / (flagged + positives) if flagged + positives else 0.0
+    negatives = truth.size - positives
+    auc = None
+    if positives and negatives:
+        ranks = rankdata(outcome.answer)[truth].sum() - positives * (positives + 1) / 2
+        auc = float(ranks / (positives * negatives))
+    return {"precision": precision, "recall": recall, "f1": f1, "auc": auc}
+
+
+def error_figures(outcome: Outcome) -> Metrics:
+    """Root mean square and mean absolute error in the truth's unit, and the share of its variance explained.
+
+    Where the truth does not vary there is nothing to explain, and r2 is None.
+    """
+    error = outcome.answer - outcome.truth
+    spread = float(((outcome.truth - outcome.truth.mean()) ** 2).sum())
+    return {
+        "rmse": float(np.sqrt((error**2).mean())),
+        "mae": float(np.abs(error).mean()),
+        "r2": 1 - float((error**2).sum()) / spread if spread > 0 else None,
+    }
+
+
+def relative_figures(outcome: Outcome) -> Metrics:
+    """The figures of `error_figures`, and the mean error relative to the truth of the cases where that means something.
+
+    mape is a share, 0.04 for 4 %.
+    """
+    known = error_figures(outcome)
+    counts = np.ones(len(outcome.truth), np.bool_) if outcome.relative is None else outcome.relative
+    share = np.abs(outcome.answer[counts] / outcome.truth[counts] - 1)
+    mape = float(share.mean()) if share.size else None
+    return {"rmse": known["rmse"], "mae": known["mae"], "mape": mape, "r2": known["r2"]}

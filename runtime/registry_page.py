@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
-from runtime.manifest import LOWER_IS_BETTER, Manifest, Promotion, champions
+from runtime.manifest import LOWER_IS_BETTER, Manifest, Promotion, Span, champions
 
 
 def render_registry(manifests: Iterable[Manifest], log: Sequence[Promotion], *, damaged: Sequence[str] = ()) -> str:
@@ -31,25 +31,63 @@ def _model(name: str, versions: Sequence[Manifest], log: Sequence[Promotion]) ->
         lines += [f"No version runs. `nexova models promote {name} VERSION` chooses one.", ""]
     else:
         # the last entry, not the last one standing: after a rollback the version runs since the rollback
-        since = f"Version {champion} runs since {_moment(log[-1].at)}: {log[-1].reason}"
-        lines += [since, ""]
-        if champion in known:
-            former = known.get(log[-1].previous or "")
-            lines += _passport(known[champion], former)
-        else:
-            lines += ["Its files are not in this repository.", ""]
+        lines += [f"**{champion}** runs since {_moment(log[-1].at)}.", ""]
+        lines += _passport(known[champion], log) if champion in known else ["Its files are not in this repository.", ""]
     lines += [
-        "| version | state | trained on | rows | measured on the test split | before it |",
-        "|---|---|---|---|---|---|",
+        "| version | ran | trained on | rows | measured on its own test split |",
+        "|---|---|---|---|---|",
     ]
     for manifest in reversed(versions):
-        state = "**runs**" if manifest.version == champion else _state(manifest.version, log)
-        lines.append(
-            f"| {manifest.version} | {state} | {_span(manifest)} | {manifest.rows_used:,} | "
-            f"{_metrics(manifest)} | {manifest.parent or 'none'} |"
+        ran = (
+            f"**runs**, {_runs(manifest.version, log)}"
+            if manifest.version == champion
+            else _runs(manifest.version, log)
         )
-    lines += ["", *_events(versions, log), ""]
+        lines.append(
+            f"| {manifest.version} | {ran or 'never'} | {_span(manifest.trained_on)} | {manifest.rows_used:,} | "
+            f"{_metrics(manifest)} |"
+        )
+    lines += ["", "What happened, newest first:", "", *_events(versions, log), ""]
     return lines
+
+
+def _passport(champion: Manifest, log: Sequence[Promotion]) -> list[str]:
+    """Tell what the version is, what it was measured by, and why it runs."""
+    parts = [f"{count:,} {reason}" for reason, count in sorted(champion.rows_excluded.items()) if count]
+    left_out = f"; left out: {', '.join(parts)}" if parts else ""
+    previous = log[-1].previous
+    lines = [
+        f"- trained on {champion.rows_used:,} rows, {_span(champion.trained_on)}{left_out}",
+        f"- measured on readings it had never seen: {_metrics(champion, intervals=True)}",
+        *_gains(champion),
+        f"- before it: {f'{previous}, {_runs(previous, log)}' if previous else 'none'}",
+        f"- why it runs: {log[-1].reason}",
+    ]
+    return [*lines, ""]
+
+
+def _gains(champion: Manifest) -> list[str]:
+    """Say by how much it was better or worse than the champion of its time, on the same readings."""
+    gate = champion.gate
+    if gate is None or gate.champion is None or not gate.compared:
+        return []
+    found = []
+    for metric, pair in gate.compared.items():
+        gain = pair.champion - pair.challenger if metric in LOWER_IS_BETTER else pair.challenger - pair.champion
+        word = f"{abs(gain):.4f} better" if gain > 0 else f"{abs(gain):.4f} worse" if gain < 0 else "the same"
+        found.append(f"{metric} {word} ({pair.challenger:.4f}, was {pair.champion:.4f})")
+    held_out = f", both measured on {_span(gate.held_out)}" if gate.held_out else ""
+    return [f"- against {gate.champion}{held_out}: {'; '.join(found)}"]
+
+
+def _runs(version: str, log: Sequence[Promotion]) -> str:
+    """Say from when to when a version ran; empty if it never did."""
+    spans = []
+    for position, entry in enumerate(log):
+        if entry.version == version:
+            end = next((later.at for later in log[position + 1 :] if later.version != version), None)
+            spans.append(f"{_moment(entry.at)} to {_moment(end)}" if end else f"since {_moment(entry.at)}")
+    return ", ".join(spans)
 
 
 def _events(versions: Sequence[Manifest], log: Sequence[Promotion]) -> list[str]:
@@ -63,50 +101,28 @@ def _events(versions: Sequence[Manifest], log: Sequence[Promotion]) -> list[str]
     return [f"- {_moment(at)}: {what}" for at, what in reversed(events)]
 
 
-def _passport(champion: Manifest, former: Manifest | None) -> list[str]:
-    parts = [f"{count:,} {reason}" for reason, count in sorted(champion.rows_excluded.items()) if count]
-    left_out = f"; left out: {', '.join(parts)}" if parts else ""
-    lines = [
-        f"- trained on {champion.rows_used:,} rows, {_span(champion)}{left_out}",
-        *(
-            f"- {metric} {_figure(value)}{_compared(metric, value, former)}"
-            for metric, value in champion.metrics.items()
-        ),
-    ]
-    return [*lines, ""]
-
-
-def _compared(metric: str, value: float | None, former: Manifest | None) -> str:
-    """Say by how much a metric is better or worse than that of the version that ran before."""
-    before = former.metrics.get(metric) if former else None
-    if former is None or before is None or value is None:
-        return ""
-    gain = before - value if metric in LOWER_IS_BETTER else value - before
-    word = "better" if gain > 0 else "worse" if gain < 0 else "the same"
-    return f", {_figure(abs(gain))} {word} than {former.version}" if gain else f", {word} as {former.version}"
-
-
-def _state(version: str, log: Sequence[Promotion]) -> str:
-    ran = any(entry.version == version for entry in log)
-    return "ran" if ran else "never ran"
-
-
 def _entry(entry: Promotion) -> str:
     what = "promoted" if entry.action == "promoted" else "rolled back to"
     previous = f", in the place of {entry.previous}" if entry.previous else ""
-    return f"{what} {entry.version}{previous}. {entry.reason}"
+    return f"{what} {entry.version}{previous}: {entry.reason}"
 
 
-def _metrics(manifest: Manifest) -> str:
-    return ", ".join(f"{metric} {_figure(value)}" for metric, value in manifest.metrics.items()) or "none"
+def _metrics(manifest: Manifest, *, intervals: bool = False) -> str:
+    """List the metrics, with their intervals over machines if wanted."""
+    found = []
+    for metric, value in manifest.metrics.items():
+        interval = manifest.intervals.get(metric) if intervals else None
+        between = f" ({interval[0]:.3f} to {interval[1]:.3f} over machines)" if interval else ""
+        found.append(f"{metric} {_figure(value)}{between}")
+    return ", ".join(found) or "none"
 
 
 def _figure(value: float | None) -> str:
     return "unknown" if value is None else f"{value:.3f}"
 
 
-def _span(manifest: Manifest) -> str:
-    return f"{manifest.trained_on.start:%Y-%m-%d} to {manifest.trained_on.end:%Y-%m-%d}"
+def _span(span: Span) -> str:
+    return f"{span.start:%Y-%m-%d} to {span.end:%Y-%m-%d}"
 
 
 def _moment(at: datetime) -> str:

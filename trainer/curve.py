@@ -34,7 +34,9 @@ def _fitted(series: HourlySeries, *, seed: int) -> CurveDocument:
     logging.getLogger("prophet").setLevel(logging.CRITICAL)  # it misses plotly, which we do not
     from prophet import Prophet  # noqa: PLC0415  loads Stan, which nobody else needs
 
-    logging.getLogger("cmdstanpy").setLevel(logging.WARNING)  # after the import, which sets it
+    stan = logging.getLogger("cmdstanpy")
+    stan.addHandler(logging.NullHandler())  # one without a handler is given one that tells of every fit
+    stan.setLevel(logging.WARNING)
 
     steps = series.first_hour + np.arange(len(series.values))
     heard = series.at(steps)

@@ -125,7 +125,7 @@ def _read(path: Path) -> pd.DataFrame:
         return pd.read_csv(path, engine="pyarrow")
     # the parsers raise errors of many kinds for files that are not what their names say
     except Exception as error:
-        detail = " ".join(str(error).split())[:200]
+        detail = "".join(each if each.isprintable() else "?" for each in " ".join(str(error).split()))[:120]
         raise UsageError(f"{path}: cannot be read: {detail}; give a CSV with a header, or a Parquet file") from error
 
 

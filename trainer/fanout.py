@@ -13,7 +13,7 @@ from trainer.candidate import Progress
 
 Task = TypeVar("Task")
 Done = TypeVar("Done")
-_FEW: Final = 3  # so few are done before another process has imported its libraries
+_FEW: Final = 6  # so few are done before other processes have imported what they need
 
 
 class Backend(StrEnum):

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runtime.errors import NexovaError, UsageError
-from runtime.manifest import Manifest, Promotion, Span, champions, parse_log, version_id
+from runtime.manifest import Compared, Manifest, Promotion, Span, Verdict, champions, parse_log, version_id
 from runtime.model_storage import open_storage
 from runtime.repository import (
     ModelDamaged,
@@ -197,16 +197,41 @@ def test_a_promotion_that_was_not_written_whole_did_not_happen(root: str, reposi
 
 
 def test_the_page_tells_what_runs_since_when_and_what_came_before(repository: ModelRepository) -> None:
+    first, second = (version_id(a_moment(minutes)) for minutes in (0, 5))
+    verdict = Verdict(
+        promote=True,
+        reason="better",
+        champion=first,
+        held_out=Span(start=a_moment(-9000), end=a_moment(-5)),
+        compared={"f1": Compared(champion=0.9, challenger=0.95), "rmse": Compared(champion=0.4, challenger=0.45)},
+    )
+    for minutes, gate in ((0, None), (5, verdict)):
+        manifest = a_manifest(minutes).model_copy(update={"gate": gate, "intervals": {"f1": (0.9, 0.97)}})
+        repository.publish(manifest, FILES)
+        repository.promote("anomaly", manifest.version, at=a_moment(minutes), reason="because")
+    page = repository.page()
+    assert f"**{second}** runs since 2026-03-01 12:05 UTC." in page
+    assert "trained on 12,345 rows, 2026-01-30 to 2026-03-01; left out: 67 labelled anomalous" in page
+    assert "f1 0.950 (0.900 to 0.970 over machines), rmse 0.450" in page
+    assert (
+        f"- against {first}, both measured on 2026-02-23 to 2026-03-01: f1 0.0500 better (0.9500, was 0.9000); "
+        "rmse 0.0500 worse (0.4500, was 0.4000)"
+    ) in page
+    assert f"- before it: {first}, 2026-03-01 12:00 UTC to 2026-03-01 12:05 UTC" in page
+    assert "- why it runs: because" in page
+    assert f"| {first} | 2026-03-01 12:00 UTC to 2026-03-01 12:05 UTC |" in page
+    assert f"| {second} | **runs**, since 2026-03-01 12:05 UTC |" in page
+
+
+def test_the_page_dates_a_version_that_was_returned_to_by_its_return(repository: ModelRepository) -> None:
     for minutes in (0, 5):
         repository.publish(a_manifest(minutes), FILES)
         repository.promote("anomaly", version_id(a_moment(minutes)), at=a_moment(minutes), reason="because")
+    repository.rollback("anomaly", at=a_moment(9), reason="too many alerts")
     page = repository.page()
-    assert "Version 20260301T120500Z runs since 2026-03-01 12:05 UTC: because" in page
-    assert "12,345 rows, 2026-01-30 to 2026-03-01; left out: 67 labelled anomalous" in page
-    assert "f1 0.950, 0.050 better than 20260301T120000Z" in page
-    assert "rmse 0.450, 0.050 better than 20260301T120000Z" in page
-    assert "promoted 20260301T120500Z, in the place of 20260301T120000Z" in page
-    assert "| 20260301T120000Z | ran |" in page
+    assert "**20260301T120000Z** runs since 2026-03-01 12:09 UTC." in page
+    assert "- before it: 20260301T120500Z, 2026-03-01 12:05 UTC to 2026-03-01 12:09 UTC" in page
+    assert "- why it runs: too many alerts" in page
 
 
 def test_the_page_is_written_at_every_promotion(root: str, repository: ModelRepository) -> None:

@@ -1,6 +1,8 @@
 """`nexova train` and `nexova models`, as the command line runs them."""
 
+import importlib.util
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -62,6 +64,33 @@ def test_a_mistake_of_the_user_is_one_line_and_exit_code_2(
     error = capfd.readouterr().err
     assert complaint in error
     assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"\x00\xff\x1b[2J" * 99, b"machine_id,timestamp\npump-01,2026-03-01T00:00:00Z\n"]
+)
+def test_data_that_cannot_be_used_is_one_line_exit_code_2_and_no_version(
+    data_dir: Path, tmp_path: Path, content: bytes, capfd: pytest.CaptureFixture[str]
+) -> None:
+    data = Path(shutil.copytree(data_dir, tmp_path / "data"))
+    (data / "train_data.csv").write_bytes(content)
+    assert run(["train", "all", "--data", str(data), "--models", str(tmp_path / "models")]) == 2
+    error = capfd.readouterr().err
+    assert "train_data.csv: " in error
+    assert error.count("\n") == 1
+    assert error.rstrip("\n").isprintable()
+    assert not (tmp_path / "models").exists()
+
+
+@pytest.mark.parametrize(("backend", "package"), [("dask", "distributed"), ("ray", "ray")])
+def test_a_back_end_whose_package_is_missing_names_the_extra(
+    data_dir: Path, tmp_path: Path, backend: str, package: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    if importlib.util.find_spec(package):
+        pytest.skip(f"{package} is installed")
+    where = ["--data", str(data_dir), "--models", str(tmp_path / "models")]
+    assert run(["train", "all", *where, "--backend", backend]) == 2
+    assert f"the package {package} is not installed; pip install 'nexova[{backend}]'" in capfd.readouterr().err
 
 
 def test_models_can_be_listed_shown_promoted_and_rolled_back(

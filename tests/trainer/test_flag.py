@@ -39,7 +39,7 @@ def choice(
 
 @pytest.mark.parametrize(
     ("forest_sees", "distance_sees", "wild", "expected"),
-    [(True, False, 0.2, "forest"), (False, True, 0.0, "distance"), (True, True, 0.0, "both")],
+    [(True, False, 0.2, "forest"), (True, True, 0.0, "both")],
 )
 def test_what_finds_more_than_it_invents_raises_the_flag(
     *, forest_sees: bool, distance_sees: bool, wild: float, expected: FlagBy
@@ -47,6 +47,13 @@ def test_what_finds_more_than_it_invents_raises_the_flag(
     found = choice(forest_sees=forest_sees, distance_sees=distance_sees, wild=wild)
     assert found.flag_by == expected
     assert found.evidence[expected] == max(found.evidence.values()) > 0.9
+
+
+def test_a_forest_that_sees_nothing_does_not_raise_the_flag_alone() -> None:
+    found = choice(forest_sees=False, distance_sees=True)
+    assert found.flag_by != "forest"
+    assert found.evidence["forest"] < 0.2
+    assert found.evidence["distance"] > 0.9
 
 
 def test_the_rate_is_never_above_the_plants_and_lower_where_that_costs_nothing() -> None:

@@ -54,7 +54,7 @@ demo: $(RUN) ## watch machines being produced, scored, alerted on and advised, f
 	@$(BIN)/nexova demo --duration $(DURATION) --broker $(BROKER) $(if $(REPORT),--report "$(REPORT)")
 
 test: setup ## run all tests, on both brokers
-	@$(BIN)/pytest -n $(JOBS) --dist loadscope $(ARGS)
+	@$(BIN)/pytest -n $(JOBS) --dist loadscope --max-worker-restart=0 $(ARGS)
 
 check: setup ## run ruff, mypy and import-linter
 	@$(BIN)/ruff check .

@@ -127,15 +127,21 @@ class Worker:
         if started_at is None or not self._ready:
             return  # left over from before a rebalance; the records are fetched again
         if partition not in self.pipeline.partitions:
-            adopted = self.pipeline.adopt(partition, self.checkpoints.records_of(partition), next_offset=started_at)
-            LOGGER.info("partition %d: %d machines restored", partition, len(adopted.state.ids))
+            records, reached = self.checkpoints.restored(partition)
+            adopted = self.pipeline.adopt(partition, records, next_offset=min(started_at, reached))
+            LOGGER.info(
+                "partition %d: %d machines restored up to offset %d, committed up to %d",
+                *(partition, len(adopted.state.ids), reached, started_at),
+            )
         held = self.pipeline.partitions[partition]
-        missing = held.missing_before(fetched.records[0].offset, reread=fetched.reread)
-        if missing is not None:
-            LOGGER.info("partition %d: reading again from offset %d", partition, missing)
-            await consumer.read_again(partition, missing, topic=READINGS)
-            return
-        await self.lane.process(held, fetched.records)
+        match held.place_of(fetched.records[0].offset, reread=fetched.reread):
+            case "follows":
+                await self.lane.process(held, fetched.records)
+            case "ahead":
+                LOGGER.info("partition %d: reading again from offset %d", partition, held.next_offset)
+                await consumer.read_again(partition, held.next_offset, topic=READINGS)
+            case "outdated":
+                pass  # asked for before the partition was set back: it comes again
 
     def _tasks(self) -> None:
         @self.app.task  # type: ignore[untyped-decorator]

@@ -99,12 +99,12 @@ class Checkpoints:
         await asyncio.to_thread(self._outputs.flush)  # (1)
         if self._epoch() != epoch:
             return  # the partitions were given up meanwhile: whoever has them now reads on from the last commit
-        if records:
-            await self._save(records)  # (2)
-            # A record in a batch of its own ends the checkpoint: the embedded broker reports an end of the log that
-            # leaves out all but the first record of the last batch, and recovery would stop there.
-            await self._save([(p, end_key(p), msgspec.json.encode(n)) for p, n in offsets.items()])
-            self._metrics.state_size.set(sum(len(record) for _, _, record in records))
+        await self._save(records)  # (2)
+        # How far the state of each partition reaches, in a batch of its own after it: whoever restores the partition
+        # reads on from there. And the embedded broker reports an end of the log that leaves out all but the first
+        # record of the last batch, where recovery would stop.
+        await self._save([(p, end_key(p), msgspec.json.encode(n)) for p, n in offsets.items()])
+        self._metrics.state_size.set(sum(len(record) for _, _, record in records))
         if self._epoch() == epoch and offsets:
             consumer_of(self._app).checkpoint(offsets, topic=READINGS)  # (3)
             self._saved.update(offsets)
@@ -116,10 +116,16 @@ class Checkpoints:
             self._table.data[key] = record
         await asyncio.wait_for(asyncio.gather(*sent), ACKNOWLEDGE_SECONDS)
 
-    def records_of(self, partition: int) -> list[bytes]:
-        """The shards of a partition as its recovered table holds them."""
+    def restored(self, partition: int) -> tuple[list[bytes], int]:
+        """The shards of a partition as its table holds them, and the offset that they reach at least.
+
+        That may be before the commit: Faust can call a table recovered while another rebalance is already under way,
+        and a worker that was cut off may have saved after its successor. Reading on from here is right in any case.
+        """
         end = end_key(partition)
-        return [record for key, record in self._table.data.items() if partition_of(key) == partition and key != end]
+        own = {key: record for key, record in self._table.data.items() if partition_of(key) == partition}
+        reached = own.pop(end, None)
+        return list(own.values()), 0 if reached is None else msgspec.json.decode(reached, type=int)
 
     def forget(self) -> None:
         """Drops what belongs to partitions that were given up."""

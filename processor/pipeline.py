@@ -5,7 +5,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Protocol, get_args
+from typing import Literal, Protocol, get_args
 
 import numpy as np
 
@@ -53,20 +53,23 @@ class Partition:
     statuses_due: set[int] = field(default_factory=set)
     statuses_sent_at: float = float("-inf")
 
-    def missing_before(self, first: int, *, reread: int) -> int | None:
-        """The offset to read again from when records from `first` on do not follow the last ones; None when they do.
+    def place_of(self, first: int, *, reread: int) -> Literal["follows", "ahead", "outdated"]:
+        """Where a fetch that begins at offset `first` stands; what is ahead is to be read again from `next_offset`.
 
         A fetch of before a rebalance may arrive after it, ahead of records that were not saved; were it processed,
         these would be taken for replayed ones. An offset that is missing for good (a transaction's marker) leads to
         the same gap when it has been read again, and is then believed.
         """
-        gap, self.gap = self.gap, None
         if first <= self.next_offset:
-            return None
-        if gap is not None and gap[:2] == (self.next_offset, first) and reread > gap[2]:
-            return None
+            self.gap = None
+            return "follows"
+        if self.gap is not None and reread <= self.gap[2]:
+            return "outdated"
+        if self.gap is not None and self.gap[:2] == (self.next_offset, first):
+            self.gap = None
+            return "follows"
         self.gap = (self.next_offset, first, reread)
-        return self.next_offset
+        return "ahead"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

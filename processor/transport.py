@@ -5,7 +5,7 @@ what one fetch brought for a partition becomes one event, and what may be commit
 safe. Every assumption on Faust 0.15.3 made here has a test of its own in tests/processor/test_transport.py.
 """
 
-from collections import Counter, OrderedDict
+from collections import Counter, OrderedDict, defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import Any, ClassVar, Final, cast
 
@@ -124,6 +124,26 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
         return await super()._fetch_records(consumer, *args, **kwargs)
 
 
+class ReadOffsets(defaultdict[TP, int | None]):
+    """Faust's book of what was read, with blank pages for batch topics: whether a fetch follows is ours to see.
+
+    Faust would drop what it has read before, also when a partition was set back while a fetch waited for its turn.
+    """
+
+    def __init__(self, offsets: Mapping[TP, int | None], batch_topics: frozenset[str]) -> None:
+        super().__init__(lambda: None, offsets)
+        self._batch_topics = batch_topics
+
+    def __setitem__(self, tp: TP, offset: int | None) -> None:
+        """Notes an offset, unless it is of a batch topic."""
+        super().__setitem__(tp, None if tp.topic in self._batch_topics else offset)
+
+    def update(self, offsets: Mapping[TP, int | None]) -> None:  # type: ignore[override]
+        """Notes several offsets."""
+        for tp, offset in offsets.items():
+            self[tp] = offset
+
+
 class BatchConsumer(driver.Consumer):
     """Cuts fetches of the batch topics into events, and commits what checkpoints allow."""
 
@@ -135,6 +155,7 @@ class BatchConsumer(driver.Consumer):
         self._safe: dict[TP, int] = {}
         self._sought: dict[TP, int] = {}
         self._reread: Counter[TP] = Counter()
+        self._read_offset = ReadOffsets(self._read_offset, self.transport.batch_topics)
 
     def _new_consumer_thread(self) -> BatchConsumerThread:
         return BatchConsumerThread(self, loop=self.loop, beacon=self.beacon)

@@ -6,6 +6,7 @@ import sys
 import tomllib
 from collections.abc import Iterator
 from functools import cache
+from importlib import metadata
 from pathlib import Path
 
 import pytest
@@ -198,10 +199,32 @@ def test_the_checks_run_the_commands_of_the_readme() -> None:
     assert "export CI=true" in checks
 
 
+def test_extras_that_a_locked_package_asks_for_stand_in_the_lock() -> None:
+    # else pip looks for the extra beside the lock, finds a newer release and refuses it for its missing hash
+    locked = {
+        normal(one.name): one.extras for one in map(Requirement, locked_requirements(ROOT / "requirements-dev.txt"))
+    }
+    asked = {
+        (asking.name, needed.name, extra)
+        for asking in metadata.distributions()
+        for needed in map(Requirement, asking.requires or ())
+        if needed.marker is None or needed.marker.evaluate({"extra": ""})
+        for extra in needed.extras
+        if normal(asking.name) in locked
+    }
+    assert asked
+    assert {one for one in asked if one[2] not in locked[normal(one[1])]} == set()
+
+
+def locked_requirements(file: Path) -> list[str]:
+    """Lines of a lock file without hashes and markers."""
+    return re.findall(r"^[A-Za-z0-9._-]+(?:\[[^]]*\])?==[^\s;]+", file.read_text(encoding="utf-8"), re.MULTILINE)
+
+
 def locked_versions(file: Path) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
-    for name, version in re.findall(r"^([A-Za-z0-9._-]+)==([^\s;]+)", file.read_text(encoding="utf-8"), re.MULTILINE):
-        found.setdefault(normal(name), []).append(version)
+    for line in locked_requirements(file):
+        found.setdefault(normal(re.split(r"[\[=]", line)[0]), []).append(line.partition("==")[2])
     return found
 
 

@@ -20,11 +20,11 @@ def test_a_signal_stops_the_run_and_later_ones_cannot_disturb_the_tidying_up(num
     def run() -> None:
         with stopping():
             try:
-                os.kill(os.getpid(), number)
+                signal.raise_signal(number)
                 pytest.fail("the run went on")
             finally:
-                os.kill(os.getpid(), number)
-                os.kill(os.getpid(), signal.SIGTERM)
+                signal.raise_signal(number)
+                signal.raise_signal(signal.SIGTERM)
                 tidied.append("all")
 
     with pytest.raises(Stopped) as stopped:
@@ -39,9 +39,9 @@ def test_an_expected_ctrl_c_is_noted_and_a_second_one_stops_the_run() -> None:
     def run() -> None:
         with stopping() as stops:
             stops.expected = True
-            os.kill(os.getpid(), signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
             noted.append(stops.asked)
-            os.kill(os.getpid(), signal.SIGINT)
+            signal.raise_signal(signal.SIGINT)
             pytest.fail("the run went on")
 
     with pytest.raises(Stopped):

@@ -27,10 +27,12 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from runtime.children import free_port
 from runtime.kafka import client_config, consumer_config, producer_config
+from runtime.settings import KafkaSettings
 from schemas.topics import READINGS
 from tests.brokers import Broker
 
 _REPOSITORY = Path(__file__).parents[2]
+_ADMIN_SECONDS = 5.0
 
 
 def eventually(condition: Callable[[], bool], *, seconds: float, what: str) -> None:
@@ -185,24 +187,26 @@ def read_all(broker: Broker, topic: str) -> list[tuple[bytes | None, bytes | Non
         consumer.close()
 
 
-def committed(broker: Broker) -> dict[int, int]:
+def committed(admin: AdminClient, kafka: KafkaSettings) -> dict[int, int]:
     """The committed offset of each partition of readings that the processors' group has one for."""
-    admin = AdminClient(client_config(broker.kafka))
-    wanted = [TopicPartition(READINGS, partition) for partition in range(broker.kafka.partitions)]
-    group = broker.kafka.group
-    future = admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(group, wanted)])[group]
+    wanted = [TopicPartition(READINGS, partition) for partition in range(kafka.partitions)]
+    # the request ends before we stop waiting for it: a client that is freed meanwhile can take the process along
+    future = admin.list_consumer_group_offsets(
+        [ConsumerGroupTopicPartitions(kafka.group, wanted)], request_timeout=_ADMIN_SECONDS
+    )[kafka.group]
     try:
-        found = future.result(timeout=10).topic_partitions
-    except (TimeoutError, KafkaException):
+        found = future.result(timeout=4 * _ADMIN_SECONDS).topic_partitions
+    except KafkaException:
         return {}  # a young group has no coordinator yet
     return {tp.partition: tp.offset for tp in found if tp.offset >= 0}
 
 
 def wait_committed(broker: Broker, end: dict[int, int], *, seconds: float) -> None:
     """Waits until everything before `end` is processed and committed."""
+    admin = AdminClient(client_config(broker.kafka))
 
     def done() -> bool:
-        offsets = committed(broker)
+        offsets = committed(admin, broker.kafka)
         return all(offsets.get(partition) == offset for partition, offset in end.items())
 
     eventually(done, seconds=seconds, what=f"commits at the end {end}")

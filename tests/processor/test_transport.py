@@ -123,6 +123,17 @@ async def test_the_inside_of_a_fetch_is_no_gap(consumer: BatchConsumer) -> None:
     assert OTHER in consumer._gap
 
 
+async def test_nothing_of_a_batch_topic_counts_as_read_before(consumer: BatchConsumer) -> None:
+    consumer._read_offset[PARTITION] = consumer._read_offset[OTHER] = 7
+    consumer._read_offset.update({TP(TOPIC, 4): 9})
+    assert (consumer._read_offset[PARTITION], consumer._read_offset[TP(TOPIC, 4)]) == (None, None)
+    assert consumer._read_offset[OTHER] == 7
+    assert "r_offset is None or" in inspect.getsource(BaseConsumer._drain_messages)
+    assert "self._read_offset =" not in inspect.getsource(BaseConsumer).replace(
+        "self._read_offset = defaultdict(lambda: None)", "", 1
+    )
+
+
 async def test_a_revoke_checkpoints_first_and_then_forgets_what_was_safe(consumer: BatchConsumer) -> None:
     seen: list[dict[TP, int]] = []
 

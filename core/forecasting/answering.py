@@ -120,6 +120,7 @@ def _answered(memory: Memory, pasts: Pasts, bounds: tuple[float, float]) -> tupl
         wape=wape,
         coverage=coverage,
         compared=compared,
+        members=dict(zip(MEMBERS, np.clip(members, *bounds), strict=True)),
     )
     return answer, issued(memory, series.end, members=members, blend=blend, answer=given)
 
@@ -178,4 +179,5 @@ def _clipped(answer: Answer, bounds: tuple[float, float]) -> Answer:
 
 def _cut(answer: Answer, horizon: int) -> Answer:
     value, lower, upper = (one[:horizon] for one in (answer.value, answer.lower, answer.upper))
-    return replace(answer, value=value, lower=lower, upper=upper)
+    members = {name: one[:horizon] for name, one in answer.members.items()}
+    return replace(answer, value=value, lower=lower, upper=upper, members=members)

@@ -1,7 +1,7 @@
 """What a forecaster is given and what it answers, in plain arrays."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
@@ -26,6 +26,11 @@ class HourlySeries:
 
     first_hour: int
     values: Floats
+
+    @classmethod
+    def nothing(cls) -> "HourlySeries":
+        """A series that has not begun."""
+        return cls(first_hour=0, values=np.array([], dtype=np.float64))
 
     @property
     def end(self) -> int:
@@ -62,7 +67,7 @@ class Answer:
     """The next h hours of a series in its unit: (h,) each, lower <= value <= upper.
 
     model: who made it. wape and coverage: how the system's own answers did, over all hours of the origins that are
-    complete, None before there is one. compared: the same WAPE of each member.
+    complete, None before there is one. compared: the same WAPE of each member. members: what each of them says, (h,).
     """
 
     value: Floats
@@ -71,4 +76,5 @@ class Answer:
     model: str
     wape: float | None = None
     coverage: float | None = None
-    compared: Mapping[str, float]
+    compared: Mapping[str, float] = field(default_factory=dict)
+    members: Mapping[str, Floats] = field(default_factory=dict)

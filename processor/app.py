@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import logging
+import sys
 import tempfile
 import time
 from typing import Any, Final
@@ -35,6 +36,7 @@ LOGGER: Final = logging.getLogger("nexova.processor")
 TABLE: Final = "machines"
 _TICK_SECONDS: Final = 1.0
 _COLLECT_AFTER_OBJECTS: Final = 100_000
+_SWITCH_SECONDS: Final = 0.0005
 
 
 class Worker:
@@ -278,6 +280,8 @@ def run(settings: Settings) -> int:
         metrics.model_fallbacks.labels(name=name, reason=reason).inc()
     worker = Worker(settings, plant=plant, repository=repository, loaded=loaded, metrics=metrics)
     _collect_seldom()
+    # the thread that assesses asks for the interpreter often and briefly: with Python's 5 ms it waits more than it works
+    sys.setswitchinterval(_SWITCH_SECONDS)
     runner = faust.Worker(
         worker.app, override_logging=False, redirect_stdouts=False, loglevel=settings.log_level, quiet=True
     )

@@ -280,7 +280,7 @@ def run(settings: Settings) -> int:
         metrics.model_fallbacks.labels(name=name, reason=reason).inc()
     worker = Worker(settings, plant=plant, repository=repository, loaded=loaded, metrics=metrics)
     _collect_seldom()
-    # the thread that assesses asks for the interpreter often and briefly: with Python's 5 ms it waits more than it works
+    # the thread that assesses asks for the interpreter often and briefly: with 5 ms it waits more than it works
     sys.setswitchinterval(_SWITCH_SECONDS)
     runner = faust.Worker(
         worker.app, override_logging=False, redirect_stdouts=False, loglevel=settings.log_level, quiet=True

@@ -54,6 +54,9 @@ COMMANDS: Final[dict[str, Entry]] = {
     "data": Entry(module="cli.data", attribute="app", help="Generate labelled data for training.", group=True),
     "train": Entry(module="cli.train", attribute="train", help="Train models and publish them to the repository."),
     "models": Entry(module="cli.models", attribute="app", help="List, show, promote and roll back models.", group=True),
+    "backtest": Entry(
+        module="cli.backtest", attribute="app", help="Measure what would have been said of the past.", group=True
+    ),
     "doctor": Entry(
         module="cli.doctor", attribute="doctor", help="Check settings, broker, topics and models, and say what to mend."
     ),

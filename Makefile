@@ -66,8 +66,10 @@ format: setup ## let ruff mend and format the code
 	@$(BIN)/ruff check --fix --quiet . || true
 	@$(BIN)/ruff format .
 
-bench: setup ## measure throughput on a real Kafka beside a no-op Faust agent and a bare consumer
+bench: setup ## measure throughput on a real Kafka beside no-op and bare consumers, the API, and both together
 	@$(BIN)/python -m benchmarks.throughput $(ARGS)
+	@$(BIN)/python -m benchmarks.api
+	@$(BIN)/python -m benchmarks.beside
 
 generated: setup ## write anew what is made from the code: .env.example and tables of the docs
 	@$(BIN)/python -m runtime.settings_reference

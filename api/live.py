@@ -64,19 +64,28 @@ class Reader(threading.Thread):
     """Follows topics until it is stopped; whatever happens to the brokers, it tries again.
 
     hand_over: takes records, in the order of each partition, and returns when they are taken in.
-    changed: called when `up`, `complete` or `problem` changes.
+    changed: called when `up`, `complete` or `problem` changes. unreadable: called for each record that breaks its
+    contract.
     """
 
-    def __init__(self, settings: Settings, follow: Follow, hand_over: Apply, changed: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        follow: Follow,
+        *,
+        hand_over: Apply,
+        changed: Callable[[], None],
+        unreadable: Callable[[], None],
+    ) -> None:
         super().__init__(name=f"live-{follow.name}", daemon=True)
         self.up = False
         self.complete = False
         self.problem: str | None = "the brokers have not answered yet"
-        self.unreadable = 0
         self._settings = settings
         self._follow = follow
         self._hand_over = hand_over
         self._changed = changed
+        self._unreadable = unreadable
         self._ended = threading.Event()
         self._next: dict[tuple[str, int], int] = {}
         self._begun: set[tuple[str, int]] = set()
@@ -218,7 +227,7 @@ class Reader(threading.Thread):
             value=message.value(),
         )
         if record is None:
-            self.unreadable += 1
+            self._unreadable()
             LOGGER.warning("%s/%d at %d breaks its contract; left out", topic, partition, offset)
         return record
 
@@ -252,25 +261,29 @@ class Live:
         self._promoted = promoted
         self._loop: asyncio.AbstractEventLoop | None = None
         self._awaited: dict[asyncio.Event, tuple[str, int, int]] = {}
+        unreadable = metrics.view_unreadable.inc
         changelog = f"{settings.kafka.group}-machines-changelog"
         self._changes = Reader(
             settings,
             Follow("changes", CHANGES, hours={ENERGY: settings.api.recent_hours + 1.0}),
-            self._handing(self._take_changes),
-            self._tell,
+            hand_over=self._handing(self._take_changes),
+            changed=self._tell,
+            unreadable=unreadable,
         )
         self._others = (
             Reader(
                 settings,
                 Follow("rings", (READINGS, SCORES), newest=2_000, gentle=True),
-                self._handing(self._take_rings),
-                self._tell,
+                hand_over=self._handing(self._take_rings),
+                changed=self._tell,
+                unreadable=unreadable,
             ),
             Reader(
                 settings,
                 Follow("baselines", (changelog,), gentle=True, optional=True),
-                self._handing(self.baselines.take),
-                self._tell,
+                hand_over=self._handing(self.baselines.take),
+                changed=self._tell,
+                unreadable=unreadable,
             ),
         )
 

@@ -1,7 +1,7 @@
 """Reads the output topics into the live view: three readers in threads, one view in the event loop's thread.
 
     changes    alerts, recommendations, machines, energy, forecasts, feedback: the view is complete once these are
-    rings      readings and scores, only the newest, at a quarter of a core at most; what is too much is skipped
+    rings      readings and scores, only the newest, at a tenth of a core at most; what is too much is skipped
     baselines  the processor's state, from its table's changelog, for scores against a machine's own baseline
 
 A thread hands over what one fetch brought and waits until it was taken in, so that memory stays bounded.
@@ -37,7 +37,7 @@ _ANSWER_SECONDS: Final = 3.0
 _AGAIN_SECONDS: Final = 1.0
 _MOST_BEHIND: Final = 20_000
 _PAUSE_SECONDS: Final = 0.005
-_REST: Final = 3.0  # seconds of rest for each second of work
+_REST: Final = 9.0  # seconds of rest for each second of work
 _EOF: Final = KafkaError._PARTITION_EOF  # noqa: SLF001  public in all but name
 _DOWN: Final = KafkaError._ALL_BROKERS_DOWN  # noqa: SLF001
 _MISSING: Final = frozenset({KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC})  # noqa: SLF001
@@ -113,7 +113,9 @@ class Reader(threading.Thread):
             consumer_config(self._settings.kafka)
             | {
                 "error_cb": self._hear,
-                "queued.max.messages.kbytes": 16_384,
+                # who may skip need not have much at hand: the broker has better things to do than to send it
+                "queued.max.messages.kbytes": 2_048 if self._follow.gentle else 16_384,
+                "fetch.message.max.bytes": 262_144 if self._follow.gentle else 1_048_576,
                 "fetch.wait.max.ms": 100,
                 "topic.metadata.refresh.interval.ms": 30_000,
             }

@@ -24,6 +24,7 @@ from pathlib import Path
 
 import uvloop
 
+from benchmarks.api import usage
 from benchmarks.throughput import messages, nexova, publish
 from cli.train import train_on_the_spot
 from runtime.apache_kafka import apache_kafka
@@ -90,16 +91,10 @@ def clients(port: int) -> Iterator[list[int]]:
         thread.join(10)
 
 
-def resident(pid: int) -> float:
-    """Resident megabytes of a process."""
-    status = Path(f"/proc/{pid}/status").read_text(encoding="utf-8")
-    return int(status.partition("VmRSS:")[2].split()[0]) / 1024
-
-
 def main() -> None:
     """Prints all figures."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--readings", type=int, default=400_000)
+    parser.add_argument("--readings", type=int, default=800_000)
     parser.add_argument("--machines", type=int, default=2_000)
     parser.add_argument("--json", action="store_true", help="print one JSON document")
     options = parser.parse_args()
@@ -108,8 +103,7 @@ def main() -> None:
     os.sched_setaffinity(0, cores - first or cores)
     alone: list[float] = []
     beside: list[float] = []
-    memory: list[tuple[float, float]] = []
-    heard: list[int] = []
+    services: list[str] = []
     with tempfile.TemporaryDirectory() as folder, apache_kafka() as broker:
         kafka = KafkaSettings(bootstrap_servers=broker.bootstrap_servers)
         create_topics(kafka)
@@ -120,20 +114,21 @@ def main() -> None:
             alone.append(nexova(kafka, options.readings, models, group=f"alone-{number}", cores=first)[0])
             group = f"beside-{number}"
             with api(kafka, models, group) as (port, pid), clients(port) as counts:
-                before = resident(pid)
+                (memory, busy), begun = usage(pid), time.monotonic()
                 beside.append(nexova(kafka, options.readings, models, group=group, cores=first)[0])
-                time.sleep(1)  # what is on its way
-                memory.append((before, resident(pid)))
-                heard.append(sum(counts))
+                (grown, busier), lasted = usage(pid), time.monotonic() - begun
+                services.append(
+                    f"  the API meanwhile: {memory:.0f} MB before, {grown:.0f} MB after, "
+                    f"{(busier - busy) / lasted:.0%} of a core, {sum(counts):,} events sent"
+                )
     ratio = statistics.mean(beside) / statistics.mean(alone)
     if options.json:
-        print(json.dumps({"alone": alone, "beside": beside, "ratio": ratio, "memory_mb": memory, "events": heard}))
+        print(json.dumps({"alone": alone, "beside": beside, "ratio": ratio, "services": services}))
         return
     print(f"{options.machines:,} machines, {options.readings:,} readings, the processor on a core of its own:")
     print(f"  alone                            {_rates(alone)} readings/s")
     print(f"  beside the API with {CLIENTS} clients   {_rates(beside)} readings/s, {ratio:.0%} of that")
-    for (start, end), events in zip(memory, heard, strict=True):
-        print(f"  the API's memory: {start:.0f} MB before, {end:.0f} MB after; {events:,} events sent")
+    print("\n".join(services))
 
 
 def _rates(rates: list[float]) -> str:

@@ -3,8 +3,9 @@
     python -m benchmarks.beside
 
 2,000 machines on a real Kafka. The processor has the first core for itself in every run, and everything else (broker,
-API, clients) the others: so what is compared is whether the processor waits for anything that the API does, and not
-who gets how much of a core. Alone and beside take turns, twice each.
+API, clients) the others. Cores that share caches, and two threads of one core all the more, slow each other down
+whatever they do; so a third kind of run has a program beside it that does nothing of use and takes as much processor
+time as the API, its clients and what the broker does for them. All three take turns.
 """
 
 import argparse
@@ -35,6 +36,15 @@ from runtime.settings import KafkaSettings
 
 CLIENTS = 50
 ROUNDS = 2
+_IDLER = """
+import sys, time
+share = float(sys.argv[1])
+while True:
+    end = time.perf_counter() + 0.01 * share
+    while time.perf_counter() < end:
+        pass
+    time.sleep(0.01 * (1 - share))
+"""
 
 
 @contextmanager
@@ -91,10 +101,30 @@ def clients(port: int) -> Iterator[list[int]]:
         thread.join(10)
 
 
+@contextmanager
+def measured(*pids: int) -> Iterator[list[float]]:
+    """The share of a core that processes took while the block ran; there once it has ended."""
+    share: list[float] = []
+    before, begun = sum(usage(pid)[1] for pid in pids), time.monotonic()
+    yield share
+    share.append((sum(usage(pid)[1] for pid in pids) - before) / (time.monotonic() - begun))
+
+
+@contextmanager
+def something_else(share: float) -> Iterator[None]:
+    """A program beside us that takes this share of a core and does nothing with it."""
+    process = subprocess.Popen([sys.executable, "-c", _IDLER, str(min(share, 0.95))])
+    try:
+        yield
+    finally:
+        process.kill()
+        process.wait()
+
+
 def main() -> None:
     """Prints all figures."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--readings", type=int, default=800_000)
+    parser.add_argument("--readings", type=int, default=500_000)
     parser.add_argument("--machines", type=int, default=2_000)
     parser.add_argument("--json", action="store_true", help="print one JSON document")
     options = parser.parse_args()
@@ -103,6 +133,7 @@ def main() -> None:
     os.sched_setaffinity(0, cores - first or cores)
     alone: list[float] = []
     beside: list[float] = []
+    unrelated: list[float] = []
     services: list[str] = []
     with tempfile.TemporaryDirectory() as folder, apache_kafka() as broker:
         kafka = KafkaSettings(bootstrap_servers=broker.bootstrap_servers)
@@ -111,28 +142,32 @@ def main() -> None:
         train_on_the_spot(load_plant(None), models)
         publish(kafka, *messages(options.machines, options.readings))
         for number in range(ROUNDS):
-            alone.append(nexova(kafka, options.readings, models, group=f"alone-{number}", cores=first)[0])
+            with measured(broker.pid, os.getpid()) as usual:
+                alone.append(nexova(kafka, options.readings, models, group=f"alone-{number}", cores=first)[0])
             group = f"beside-{number}"
             with api(kafka, models, group) as (port, pid), clients(port) as counts:
-                (memory, busy), begun = usage(pid), time.monotonic()
-                beside.append(nexova(kafka, options.readings, models, group=group, cores=first)[0])
-                (grown, busier), lasted = usage(pid), time.monotonic() - begun
+                memory = usage(pid)[0]
+                with measured(pid) as own, measured(broker.pid, os.getpid()) as others:
+                    beside.append(nexova(kafka, options.readings, models, group=group, cores=first)[0])
                 services.append(
-                    f"  the API meanwhile: {memory:.0f} MB before, {grown:.0f} MB after, "
-                    f"{(busier - busy) / lasted:.0%} of a core, {sum(counts):,} events sent"
+                    f"  the API meanwhile: {memory:.0f} MB before, {usage(pid)[0]:.0f} MB after, "
+                    f"{own[0]:.0%} of a core, {sum(counts):,} events sent"
                 )
-    ratio = statistics.mean(beside) / statistics.mean(alone)
+            with something_else(own[0] + max(0.0, others[0] - usual[0])):
+                unrelated.append(nexova(kafka, options.readings, models, group=f"else-{number}", cores=first)[0])
+    mean = statistics.mean(alone)
     if options.json:
-        print(json.dumps({"alone": alone, "beside": beside, "ratio": ratio, "services": services}))
+        print(json.dumps({"alone": alone, "unrelated": unrelated, "beside": beside, "services": services}))
         return
     print(f"{options.machines:,} machines, {options.readings:,} readings, the processor on a core of its own:")
-    print(f"  alone                            {_rates(alone)} readings/s")
-    print(f"  beside the API with {CLIENTS} clients   {_rates(beside)} readings/s, {ratio:.0%} of that")
+    for name, rates in (
+        ("alone", alone),
+        (f"beside the API with {CLIENTS} clients", beside),
+        ("beside as much work of no use", unrelated),
+    ):
+        shown = " and ".join(f"{rate:,.0f}" for rate in rates)
+        print(f"  {name:32} {shown} readings/s, {statistics.mean(rates) / mean:.0%}")
     print("\n".join(services))
-
-
-def _rates(rates: list[float]) -> str:
-    return " and ".join(f"{rate:,.0f}" for rate in rates)
 
 
 if __name__ == "__main__":

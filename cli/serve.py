@@ -95,6 +95,7 @@ def _ending_streams(app: "FastAPI", former: Any) -> Callable[[int, FrameType | N
 
 def run(settings: Settings) -> int:
     """Serves until a signal; returns the exit code."""
+    _demand_free(settings.api.host, settings.api.port)
     # the heavy imports are the server's alone: `nexova --help` goes without
     import uvicorn  # noqa: PLC0415
 
@@ -110,7 +111,6 @@ def run(settings: Settings) -> int:
         "timeout_graceful_shutdown": 5,
         "h11_max_incomplete_event_size": 65_536,
     }
-    _demand_free(settings.api.host, settings.api.port)
     if settings.workers > 1:
         return _run_many(settings, shared)
     app = create_lasting_app(settings)

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 Kind = Literal["counter", "gauge", "histogram"]
+Workers = Literal["livemax", "livemin", "livesum"]
 Instrument = TypeVar("Instrument", Counter, Gauge, Histogram)
 
 
@@ -81,9 +82,11 @@ def _counter(name: str, text: str, *labels: Label) -> Metric[Counter]:
     return Metric(name=name, kind="counter", help=text, labels=labels, buckets=(), build=build)
 
 
-def _gauge(name: str, text: str, *labels: Label) -> Metric[Gauge]:
+def _gauge(name: str, text: str, *labels: Label, workers: Workers = "livemax") -> Metric[Gauge]:
+    """A gauge. workers: what counts of several processes that share a page, see `runtime.metrics_page`."""
+
     def build(metric: Metric[Gauge], registry: CollectorRegistry) -> Gauge:
-        return Gauge(metric.name, metric.help, metric.label_names, registry=registry)
+        return Gauge(metric.name, metric.help, metric.label_names, registry=registry, multiprocess_mode=workers)
 
     return Metric(name=name, kind="gauge", help=text, labels=labels, buckets=(), build=build)
 
@@ -303,7 +306,8 @@ class ApiMetrics(MetricSet):
         "Forecasts given, by where they came from.",
         Label(name="source", values=("computed", "cache")),
     )
-    streams = _gauge("nexova_api_streams", "Event streams open now.")
+    workers = _gauge("nexova_api_workers", "Processes that serve this port and count here.", workers="livesum")
+    streams = _gauge("nexova_api_streams", "Event streams open now.", workers="livesum")
     events = _counter("nexova_api_events_total", "Events put into event streams.")
     streams_lost = _counter("nexova_api_streams_lost_total", "Event streams ended because their client was too slow.")
     view_records = _counter(
@@ -319,8 +323,12 @@ class ApiMetrics(MetricSet):
         "Items in the live view, by kind.",
         Label(name="kind", bound="kinds that the view keeps"),
     )
-    view_ready = _gauge("nexova_api_view_ready", "1 once the live view is complete, else 0; the same answer as /ready.")
-    kafka_up = _gauge("nexova_api_kafka_up", "1 while the brokers answer the live view, else 0.")
+    view_ready = _gauge(
+        "nexova_api_view_ready",
+        "1 once the live view is complete, else 0; the same answer as /ready.",
+        workers="livemin",
+    )
+    kafka_up = _gauge("nexova_api_kafka_up", "1 while the brokers answer the live view, else 0.", workers="livemin")
     feedback = _counter(
         "nexova_api_feedback_total",
         "Statements of people on alerts, by result.",

@@ -13,7 +13,7 @@ from runtime.manifest import Promotion
 from runtime.repository import ModelRepository
 from runtime.settings import load_settings
 
-app = typer.Typer(help="Model versions: list, show, promote, roll back, report.", no_args_is_help=True)
+app = typer.Typer(help="Model versions: list, show, promote, roll back, try beside, report.", no_args_is_help=True)
 
 Models = Annotated[str | None, typer.Option(help="Model repository: a folder or a URL; default: MODEL_PATH.")]
 Name = Annotated[str, typer.Argument(help="Name of the model, such as anomaly.")]
@@ -66,17 +66,58 @@ def promote(
     reason: Reason = "promoted by hand",
     *,
     announce: Announce = True,
+    as_json: Json = False,
 ) -> None:
     """Make a version the one that runs, after verifying its files."""
-    _tell(_open(models).promote(name, version, at=datetime.now(UTC), reason=reason), announce=announce)
+    repository = _open(models)
+    entry = repository.promote(name, version, at=datetime.now(UTC), reason=reason)
+    _tell(entry, repository, announce=announce, as_json=as_json)
 
 
 @app.command()
 def rollback(
-    name: Name, models: Models = None, reason: Reason = "rolled back by hand", *, announce: Announce = True
+    name: Name,
+    models: Models = None,
+    reason: Reason = "rolled back by hand",
+    *,
+    announce: Announce = True,
+    as_json: Json = False,
 ) -> None:
     """Return to the version that ran before."""
-    _tell(_open(models).rollback(name, at=datetime.now(UTC), reason=reason), announce=announce)
+    repository = _open(models)
+    entry = repository.rollback(name, at=datetime.now(UTC), reason=reason)
+    _tell(entry, repository, announce=announce, as_json=as_json)
+
+
+@app.command()
+def shadow(
+    name: Name,
+    version: Annotated[str | None, typer.Argument(help="Version to score beside the one that runs.")] = None,
+    models: Models = None,
+    reason: Reason = "tried by hand",
+    *,
+    stop: Annotated[bool, typer.Option("--stop", help="Score none beside it any more.")] = False,
+    announce: Announce = True,
+    as_json: Json = False,
+) -> None:
+    """Score a version beside the one that runs, on the same readings, without raising anything."""
+    if stop == (version is not None):
+        raise UsageError(f"nexova models shadow {name}: give a VERSION, or --stop to end what was begun, and not both")
+    repository = _open(models)
+    now = datetime.now(UTC)
+    if version is None:
+        trial = repository.end_shadow(name, at=now, reason=reason)
+    else:
+        trial = repository.shadow(name, version, at=now, reason=reason)
+    trouble = announcement(name, repository, load_settings().kafka) if announce else None
+    if as_json:
+        typer.echo(json.dumps(trial.model_dump(mode="json") | {"announced": announce and trouble is None}))
+    else:
+        beside = f"{trial.name} {trial.version} is"
+        state = "scored beside the one that runs" if version else "no longer scored beside the one that runs"
+        typer.echo(f"{beside} {state}: {reason}")
+    if trouble:
+        say(trouble)
 
 
 @app.command()
@@ -89,8 +130,13 @@ def _open(models: str | None) -> ModelRepository:
     return ModelRepository(models or load_settings().model_path)
 
 
-def _tell(entry: Promotion, *, announce: bool) -> None:
-    former = f" in the place of {entry.previous}" if entry.previous else ""
-    typer.echo(f"{entry.name} {entry.version} runs from now on{former}: {entry.reason}")
-    if announce and (trouble := announcement(entry, load_settings().kafka)):
+def _tell(entry: Promotion, repository: ModelRepository, *, announce: bool, as_json: bool) -> None:
+    """Say what runs now, and tell the workers."""
+    trouble = announcement(entry.name, repository, load_settings().kafka) if announce else None
+    if as_json:
+        typer.echo(json.dumps(entry.model_dump(mode="json") | {"announced": announce and trouble is None}))
+    else:
+        former = f" in the place of {entry.previous}" if entry.previous else ""
+        typer.echo(f"{entry.name} {entry.version} runs from now on{former}: {entry.reason}")
+    if trouble:
         say(trouble)

@@ -65,7 +65,7 @@ def train(
         )
         report = trainer.train(FAMILIES if what is What.ALL else (what.value,))
     promoted = [item.promotion for item in report.trained if item.promotion is not None and announce]
-    troubles = {entry.name: announcement(entry, settings.kafka) for entry in promoted}
+    troubles = {entry.name: announcement(entry.name, trainer.repository, settings.kafka) for entry in promoted}
     _print(report, troubles, as_json=as_json)
 
 

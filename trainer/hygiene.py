@@ -189,16 +189,14 @@ def _hours_to_failure(batch: ReadingBatch, feedback: Sequence[Feedback], *, hori
     hours, known = np.full(len(batch), np.inf), np.zeros(len(batch), dtype=bool)
     failures, repairs = _moments(feedback, "failure"), _moments(feedback, "maintenance_done")
     for number, machine_id in enumerate(batch.machine_ids):
-        rows = np.flatnonzero(batch.machine == number)
-        if not rows.size:
-            continue
+        rows = _rows_of(batch, number)
         at = batch.timestamps[rows]
         failure = _next(failures.get(machine_id), at)
         repair = _next(repairs.get(machine_id), at)
         # a machine that failed may have sent nothing since
         fails = np.isfinite(failure) & (failure <= repair)
         hidden = np.minimum(repair, batch.timestamps.max())
-        hours[rows[fails]] = (failure[fails] - at[fails]) / _HOUR
+        hours[rows] = np.where(fails, (failure - at) / _HOUR, np.inf)
         known[rows] = fails | (hidden - at >= horizon * _HOUR)
     return hours, known
 
@@ -218,8 +216,17 @@ def _next(moments: Floats | None, at: Floats) -> Floats:
     return np.append(moments, np.inf)[np.searchsorted(moments, at, side="left")]
 
 
-def _between(batch: ReadingBatch, machine_id: str, begin: float, end: float) -> Bools:
+def _rows_of(batch: ReadingBatch, number: int) -> slice:
+    """The rows of a machine, in a batch that is in order."""
+    first, end = np.searchsorted(batch.machine, (number, number + 1))
+    return slice(int(first), int(end))
+
+
+def _between(batch: ReadingBatch, machine_id: str, begin: float, end: float) -> slice:
+    """The rows of a machine from `begin` to `end`, both included, in a batch that is in order."""
     if machine_id not in batch.machine_ids:
-        return np.zeros(len(batch), dtype=bool)
-    of_machine = batch.machine == batch.machine_ids.index(machine_id)
-    return np.asarray(of_machine & (batch.timestamps >= begin) & (batch.timestamps <= end))
+        return slice(0, 0)
+    own = _rows_of(batch, batch.machine_ids.index(machine_id))
+    at = batch.timestamps[own]
+    first, last = np.searchsorted(at, begin, side="left"), np.searchsorted(at, end, side="right")
+    return slice(own.start + int(first), own.start + int(last))

@@ -94,13 +94,17 @@ class _Held:
     arrived: int = 0
     machines: dict[str, int] = field(default_factory=dict)
     pieces: list[tuple[npt.NDArray[Any], ...]] = field(default_factory=list)
+    _decoder: ReadingDecoder = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._decoder = ReadingDecoder(self.plant.sensor_names)
 
     def take(self, messages: list[Message]) -> None:
         now = datetime.now(UTC)
         decoded = decode_records(
             [message.offset() or 0 for message in messages],
             [message.value() for message in messages],
-            decoder=ReadingDecoder(self.plant.sensor_names),
+            decoder=self._decoder,
             plant=self.plant,
             now=now,
             max_message_bytes=max((len(message.value() or b"") for message in messages), default=0),

@@ -24,12 +24,12 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
 @app.command("list")
 def list_models(*, models: Models = None, as_json: Json = False) -> None:
-    """List every version, oldest first, and which ones run."""
+    """List every version, oldest first, which ones run, and which are scored beside them."""
     repository = _open(models)
     rows = [
-        {"name": name, "version": version, "runs": version == current}
+        {"name": name, "version": version, "runs": version == current, "beside": version == beside}
         for name in repository.names()
-        for current in [repository.current(name)]
+        for current, beside in [(repository.current(name), _beside(repository, name))]
         for version in repository.versions(name)
     ]
     if as_json:
@@ -38,7 +38,8 @@ def list_models(*, models: Models = None, as_json: Json = False) -> None:
     if not rows:
         typer.echo(f"no models in {repository.root}; nexova train all --data DIR makes the first", err=True)
     for row in rows:
-        typer.echo(f"{row['name']} {row['version']}{' runs' if row['runs'] else ''}")
+        state = " runs" if row["runs"] else " is scored beside it" if row["beside"] else ""
+        typer.echo(f"{row['name']} {row['version']}{state}")
 
 
 @app.command()
@@ -124,6 +125,11 @@ def shadow(
 def report(models: Models = None) -> None:
     """Print what runs, since when, trained on what, better by how much, and who came before (Markdown)."""
     typer.echo(_open(models).page(), nl=False)
+
+
+def _beside(repository: ModelRepository, name: str) -> str | None:
+    trial = repository.challenger(name)
+    return None if trial is None else trial.version
 
 
 def _open(models: str | None) -> ModelRepository:

@@ -155,7 +155,7 @@ class ModelFollower:
             then, now = before.beside.get(role), beside.get(role)
             if now is not None and (then is None or then.version != now.version):
                 LOGGER.info("model %s: %s is scored beside %s, as its %s", name, now.version, running, role)
-            elif then is not None and now is None:
+            elif then is not None and now is None and then.version != running:
                 LOGGER.info("model %s: %s is no longer scored beside %s", name, then.version, running)
         self.on_lineup(name, lineup)
 

@@ -157,11 +157,11 @@ class ChallengerAndRollback:
             assert raised == judged > LOOK
             of_champion, by_champion = tried[FIRST, "champion"]
             assert of_champion >= judged, "it was there before"
-            assert by_champion < 0.1 * of_champion
+            assert by_champion < 0.3 * of_champion, "what a distance learned from forty readings raises"
             assert health["status"] == "ok"
             rates = {row["role"]: row["alert_rate"] for row in health["models"]["anomaly"]}  # type: ignore[index]
             assert rates["challenger"] == 1
-            assert rates["champion"] < 0.1
+            assert rates["champion"] < 0.3
 
     def test_a_challenger_raises_nothing(self, story: Story, scores: Scored) -> None:
         for rows in scores.values():

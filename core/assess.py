@@ -16,6 +16,7 @@ from core.limits import LEVELS, severity_of
 from core.maintenance import BANDS, advice_text, advise, reasons_of
 from core.models import Models
 from core.plant import Plant
+from core.scoring import Calls, anomaly_scores, calls_of, risks
 from core.silence import SilenceWatch
 from core.state import FleetState
 from core.tracking import FAULT_IMPOSSIBLE, FAULT_NONE, RowResults
@@ -46,7 +47,10 @@ class Scores:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Assessment:
-    """What a batch led to. `replayed` readings were known already; `late` ones came after their window's time."""
+    """What a batch led to. `replayed` readings were known already; `late` ones came after their window's time.
+
+    calls: of each model that runs, and of each beside it.
+    """
 
     state: FleetState
     scores: Scores
@@ -55,6 +59,7 @@ class Assessment:
     energy_windows: tuple[EnergyWindow, ...]
     replayed: int
     late: int
+    calls: tuple[Calls, ...] = ()
 
 
 def assess(batch: ReadingBatch, *, state: FleetState, models: Models, plant: Plant) -> Assessment:
@@ -94,23 +99,17 @@ def assess(batch: ReadingBatch, *, state: FleetState, models: Models, plant: Pla
         energy_windows=windows,
         replayed=replayed,
         late=late,
+        calls=calls_of(models, rows, anomaly=scores.anomaly, risk=scores.risk),
     )
 
 
 def _score(batch: ReadingBatch, rows: RowResults, models: Models) -> Scores:
-    anomaly = rows.distance.copy()
-    scored = rows.scored
-    if models.anomaly is not None and models.flag_by != "distance" and scored.any():
-        forest = models.anomaly.score(rows.anomaly[scored])
-        anomaly[scored] = forest if models.flag_by == "forest" else np.maximum(anomaly[scored], forest)
-    risk = np.full(len(batch), np.nan)
-    if models.maintenance is not None and rows.risky.any():
-        risk[rows.risky] = models.maintenance.risk(rows.maintenance[rows.risky])
+    anomaly = anomaly_scores(rows, models)
     return Scores(
         batch=batch,
         anomaly=anomaly,
         flagged=np.nan_to_num(anomaly) >= FLAG_AT,
-        risk=risk,
+        risk=risks(rows, models),
         condition=rows.condition,
         warm=rows.warm,
     )

@@ -33,6 +33,8 @@ if TYPE_CHECKING:
 
 Kind = Literal["counter", "gauge", "histogram"]
 Workers = Literal["livemax", "livemin", "livesum"]
+ModelRole = Literal["champion", "challenger", "former"]
+"""What a version in use is: the one that runs, one tried beside it, or the one before, while the new one is watched."""
 Instrument = TypeVar("Instrument", Counter, Gauge, Histogram)
 
 
@@ -137,6 +139,8 @@ _KIND: Final = Label(name="kind", values=get_args(AlertKind))
 _PARTITION: Final = Label(name="partition", bound="partitions of nexova.readings assigned to this worker")
 _TOPIC: Final = Label(name="topic", values=(SCORES, ALERTS, RECOMMENDATIONS, ENERGY, FORECASTS, MACHINES, DEAD_LETTERS))
 _MODEL: Final = Label(name="name", bound="models of the processor")
+_IN_USE: Final = Label(name="version", bound="at most three for each name at a time: the series of others are removed")
+_ROLE: Final = Label(name="role", values=get_args(ModelRole))
 
 
 class ProcessorMetrics(MetricSet):
@@ -246,6 +250,21 @@ class ProcessorMetrics(MetricSet):
         "Times a promoted version was refused: the last good one goes on, or without one the rules alone.",
         _MODEL,
         Label(name="reason", values=get_args(Refusal)),
+    )
+    model_judged = _counter(
+        "nexova_model_judged_total",
+        "Readings that each version in use judged, since it is what it is.",
+        *(_MODEL, _IN_USE, _ROLE),
+    )
+    model_raised = _counter(
+        "nexova_model_raised_total",
+        "Of these, readings for which it raises something, or would: a flag, or a risk in a band above none.",
+        *(_MODEL, _IN_USE, _ROLE),
+    )
+    model_rollbacks = _counter(
+        "nexova_model_rollbacks_total",
+        "Promotions that this worker took back because the alert rate left its bounds.",
+        _MODEL,
     )
     event_loop_lag = _gauge(
         "nexova_event_loop_lag_seconds",

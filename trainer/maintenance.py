@@ -75,7 +75,7 @@ def train_maintenance(data: Datasets, frame: FeatureFrame, *, plant: Plant, seed
             "maintenance: the data has no column hours_to_failure, which is what risk is learned from; add it, or "
             "nexova train anomaly"
         )
-    usable = _usable(frame)
+    usable = _usable(data, frame)
     risk = risk_of(data.hours_to_failure)
     train = usable & (data.split == 0)
     worn = int((risk[train] > 0).sum())
@@ -112,7 +112,8 @@ def train_maintenance(data: Datasets, frame: FeatureFrame, *, plant: Plant, seed
         rows_used=rows.size,
         rows_excluded={
             "given twice": data.duplicates,
-            "without slow averages yet": int((~usable & (data.split == 0)).sum()),
+            "without slow averages yet": int((~_averaged(frame) & (data.split == 0)).sum()),
+            "what follows is not known yet": int((_averaged(frame) & ~usable & (data.split == 0)).sum()),
             "left out as nearly repeating others": int(train.sum()) - rows.size,
         },
         parameters={
@@ -144,13 +145,17 @@ def _fit(features: npt.NDArray[np.float32], risk: Floats, *, seed: int, progress
     return forest
 
 
-def _usable(frame: FeatureFrame) -> Bools:
+def _averaged(frame: FeatureFrame) -> Bools:
     return np.asarray(np.isfinite(frame.maintenance).all(axis=1))
+
+
+def _usable(data: Datasets, frame: FeatureFrame) -> Bools:
+    return _averaged(frame) if data.outcome_known is None else _averaged(frame) & data.outcome_known
 
 
 def measure_risk(model: ForestRiskModel, data: Datasets, frame: FeatureFrame) -> dict[str, float | None]:
     """Return error and explained variance of the risk on the usable rows of the test split."""
-    rows = _usable(frame) & (data.split == 2)  # noqa: PLR2004 - the test split
+    rows = _usable(data, frame) & (data.split == 2)  # noqa: PLR2004 - the test split
     if data.hours_to_failure is None or not rows.any():
         return dict.fromkeys(("rmse", "mae", "r2"))
     risk = risk_of(data.hours_to_failure)

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
@@ -15,9 +15,11 @@ from runtime.manifest import Manifest, Promotion, Verdict, version_id
 from runtime.plants import load_plant
 from runtime.repository import ModelBundle, ModelRepository
 from trainer.anomaly import measure_anomaly, train_anomaly
-from trainer.candidate import METRICS, Candidate, Progress, libraries, no_progress, span_of
+from trainer.candidate import METRICS, NOT_RUNNING, Candidate, Progress, libraries, no_progress, span_of
 from trainer.datasets import Datasets
 from trainer.gate import judge
+from trainer.hygiene import resting
+from trainer.injected import FAULTS, with_injected_faults
 from trainer.maintenance import measure_risk, train_maintenance
 
 
@@ -35,6 +37,22 @@ _FAMILIES: Final = {
     MAINTENANCE: Family(train=train_maintenance, open=open_risk, measure=measure_risk),
 }
 FAMILIES: Final = tuple(_FAMILIES)
+_TEST: Final = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Exam:
+    """What versions of one family are measured on, champion and challenger alike. injected: faults were put in."""
+
+    data: Datasets
+    frame: FeatureFrame
+    injected: bool = False
+
+    def measure(self, bundle: ModelBundle, *, plant: Plant) -> dict[str, float | None]:
+        """The metrics of a version; raises ModelRefused when it cannot run."""
+        family = _FAMILIES[bundle.manifest.name]
+        model = family.open(bundle, plant=plant, features=feature_fingerprint(plant))
+        return family.measure(model, self.data, self.frame)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -118,10 +136,21 @@ def train_models(
     candidates = [
         _FAMILIES[family].train(data, frame, plant=plant, seed=seed, progress=progress) for family in families
     ]
-    passports = [_passport(candidate, plant=plant, repository=repository, at=at) for candidate in candidates]
+    exams = _exams(families, data, frame, plant=plant, seed=seed)
+    tried = [
+        _examined(candidate, data, exams[candidate.name], plant=plant, repository=repository, at=at)
+        for candidate in candidates
+    ]
+    candidates = [candidate for candidate, _ in tried]
+    passports = [passport for _, passport in tried]
     verdicts = [
-        _judge(ModelBundle(manifest=passport, files=candidate.files), data, frame, plant=plant, repository=repository)
-        for passport, candidate in zip(passports, candidates, strict=True)
+        _judge(
+            ModelBundle(manifest=passport, files=candidate.files),
+            exams[candidate.name],
+            plant=plant,
+            repository=repository,
+        )
+        for candidate, passport in tried
     ]
     trained = [
         _publish(passport.model_copy(update={"gate": verdict}), candidate, verdict, repository=repository)
@@ -140,7 +169,37 @@ def _demand_known(families: Sequence[str]) -> None:
         raise UsageError(f"model {unknown[0]!r} is not known; choose one of: {', '.join(FAMILIES)}, all")
 
 
-def _passport(candidate: Candidate, *, plant: Plant, repository: ModelRepository, at: datetime) -> Manifest:
+def _exams(families: Sequence[str], data: Datasets, frame: FeatureFrame, *, plant: Plant, seed: int) -> dict[str, Exam]:
+    """What versions of each family are measured on: the data itself.
+
+    Where its test split has no anomaly that anybody labelled, anomaly models are measured on one with faults put in.
+    """
+    exams = dict.fromkeys(families, Exam(data=data, frame=frame))
+    labelled = data.anomaly is not None and bool((data.anomaly & (data.split == _TEST)).any())
+    if ANOMALY in exams and not labelled:
+        examined = with_injected_faults(data, plant=plant, seed=seed)
+        exams[ANOMALY] = Exam(data=examined, frame=extract(examined.batch, plant=plant), injected=True)
+    return exams
+
+
+def _examined(
+    candidate: Candidate, data: Datasets, exam: Exam, *, plant: Plant, repository: ModelRepository, at: datetime
+) -> tuple[Candidate, Manifest]:
+    """The candidate with its passport; measured anew where its family's own data could not measure it."""
+    passport = _passport(candidate, data, plant=plant, repository=repository, at=at)
+    if not exam.injected:
+        return candidate, passport
+    metrics = exam.measure(ModelBundle(manifest=passport, files=candidate.files), plant=plant)
+    files = {**candidate.files, METRICS: json.dumps({candidate.name: metrics}, indent=2).encode()}
+    note = f"{candidate.name}: measured on test readings with faults put into them, because none is labelled there"
+    parameters = {**candidate.parameters, "measured_on": [fault.name for fault in FAULTS]}
+    measured = replace(candidate, metrics=metrics, files=files, notes=(*candidate.notes, note), parameters=parameters)
+    return measured, _passport(measured, data, plant=plant, repository=repository, at=at)
+
+
+def _passport(
+    candidate: Candidate, data: Datasets, *, plant: Plant, repository: ModelRepository, at: datetime
+) -> Manifest:
     return Manifest(
         name=candidate.name,
         version=version_id(at),
@@ -149,7 +208,7 @@ def _passport(candidate: Candidate, *, plant: Plant, repository: ModelRepository
         features=feature_fingerprint(plant),
         trained_on=candidate.trained_on,
         rows_used=candidate.rows_used,
-        rows_excluded=dict(candidate.rows_excluded),
+        rows_excluded=_excluded(candidate, data, plant),
         libraries=libraries(),
         metrics=dict(candidate.metrics),
         parent=repository.current(candidate.name),
@@ -157,17 +216,27 @@ def _passport(candidate: Candidate, *, plant: Plant, repository: ModelRepository
     )
 
 
-def _judge(
-    challenger: ModelBundle, data: Datasets, frame: FeatureFrame, *, plant: Plant, repository: ModelRepository
-) -> Verdict:
-    family = _FAMILIES[challenger.manifest.name]
-    features = feature_fingerprint(plant)
+def _excluded(candidate: Candidate, data: Datasets, plant: Plant) -> dict[str, int]:
+    """Rows left out, by reason: before the family saw the data, and by the family; standing machines told apart."""
+    excluded = {**data.excluded, **candidate.rows_excluded}
+    together = excluded.pop(NOT_RUNNING, 0)
+    if together:
+        off, idle = (int((rows & (data.split == 0)).sum()) for rows in resting(data.batch, plant))
+        excluded |= {"machine off": off, "machine idle": idle, "warming up": together - off - idle}
+    return excluded
 
-    def exam(bundle: ModelBundle) -> dict[str, float | None]:
-        return family.measure(family.open(bundle, plant=plant, features=features), data, frame)
 
-    moments = data.batch.timestamps[data.split == 2]  # noqa: PLR2004 - the test split
-    return judge(challenger, exam=exam, held_out=span_of(moments) if moments.size else None, repository=repository)
+def _judge(challenger: ModelBundle, exam: Exam, *, plant: Plant, repository: ModelRepository) -> Verdict:
+    moments = exam.data.batch.timestamps[exam.data.split == _TEST]
+    verdict = judge(
+        challenger,
+        exam=lambda bundle: exam.measure(bundle, plant=plant),
+        held_out=span_of(moments) if moments.size else None,
+        repository=repository,
+    )
+    if exam.injected and verdict.compared:
+        return verdict.model_copy(update={"reason": f"{verdict.reason} (with faults put into these readings)"})
+    return verdict
 
 
 def _publish(passport: Manifest, candidate: Candidate, verdict: Verdict, *, repository: ModelRepository) -> Trained:

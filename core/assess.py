@@ -241,6 +241,7 @@ def _energy(
         watermark=state.watermark,
         newest_of=state.newest_of,
         grace_seconds=plant.energy.grace_seconds,
+        interval_seconds=plant.interval_seconds,
     )
     # what was published must not be published anew as if it had not been
     state.dirty.update(state.slots[window.machine_id] for window in closed)

@@ -19,6 +19,7 @@ BROKER ?= tansu
 REPORT ?=
 JOBS ?= 2
 ARGS ?=
+BENCH ?= training throughput api beside forecasts
 
 .PHONY: help setup demo test check format bench generated lock clean
 
@@ -66,9 +67,8 @@ format: setup ## let ruff mend and format the code
 	@$(BIN)/ruff check --fix --quiet . || true
 	@$(BIN)/ruff format .
 
-bench: setup ## measure generation and training, then throughput on a real Kafka beside a no-op Faust agent
-	@$(BIN)/python -m benchmarks.training
-	@$(BIN)/python -m benchmarks.throughput $(ARGS)
+bench: setup ## print what was measured, all of it or BENCH="throughput" alone, with ARGS
+	@for each in $(BENCH); do $(BIN)/python -m benchmarks.$$each $(ARGS); done
 
 generated: setup ## write anew what is made from the code: .env.example and tables of the docs
 	@$(BIN)/python -m runtime.settings_reference

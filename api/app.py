@@ -5,6 +5,7 @@ import gc
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from datetime import UTC, datetime
+from typing import Final
 
 import numpy as np
 from fastapi import FastAPI
@@ -20,6 +21,7 @@ from runtime.model_inference import ModelInference
 from runtime.plants import load_plant
 from runtime.settings import Settings, load_settings
 
+_MEASURE_SECONDS: Final = 5.0
 DESCRIPTION = """Forecasts, anomaly scores and maintenance advice, and a live view of the machines that Nexova watches.
 
 Errors are problem details (RFC 9457). Where tokens are set, send one as `Authorization: Bearer …`.
@@ -31,6 +33,7 @@ def create_app(settings: Settings | None = None, *, plant: Plant | None = None) 
     settings = load_settings() if settings is None else settings
     plant = load_plant(settings.plant_file) if plant is None else plant
     metrics = ApiMetrics(process_registry())
+    metrics.workers.set(1)
     promoted = asyncio.Event()
     services = make_services(
         settings,
@@ -76,13 +79,16 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     services.forecasts.start()
     services.pool.submit(_warm, services)
     services.live.start()
-    keeper = asyncio.create_task(_keep_models_fresh(services, app.state.promoted))
+    keepers = [asyncio.create_task(_keep_models_fresh(services, app.state.promoted))]
+    if services.settings.workers > 1:
+        keepers.append(asyncio.create_task(_keep_measuring(services)))
     try:
         yield
     finally:
-        keeper.cancel()
-        with suppress(asyncio.CancelledError):
-            await keeper
+        for keeper in keepers:
+            keeper.cancel()
+            with suppress(asyncio.CancelledError):
+                await keeper
         await services.live.close()
         services.forecasts.close()
         services.pool.shutdown(wait=True, cancel_futures=True)
@@ -109,3 +115,10 @@ async def _keep_models_fresh(services: Services, promoted: asyncio.Event) -> Non
         promoted.clear()
         if await loop.run_in_executor(services.pool, services.inference.reload_if_changed):
             services.loaded_at = datetime.now(UTC)
+
+
+async def _keep_measuring(services: Services) -> None:
+    """Brings this worker's gauges up to date, for when another is asked for the metrics of all."""
+    while True:
+        services.live.measure()
+        await asyncio.sleep(_MEASURE_SECONDS)

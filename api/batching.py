@@ -18,14 +18,20 @@ class Batcher(Generic[Item, Answer]):
     """Collects items while a batch is at work, and hands them on as the next batch.
 
     work: makes an answer for each item, in order, in `executor`. size: rows of an item; a batch has at most about
-    4,096 of them, and about 100,000 may wait.
+    4,096 of them, and about 100,000 may wait. observe: hears the rows of each batch.
     """
 
     def __init__(
-        self, work: Callable[[Sequence[Item]], Sequence[Answer]], *, size: Callable[[Item], int], executor: Executor
+        self,
+        work: Callable[[Sequence[Item]], Sequence[Answer]],
+        *,
+        size: Callable[[Item], int],
+        executor: Executor,
+        observe: Callable[[float], None],
     ) -> None:
         self._work = work
         self._size = size
+        self._observe = observe
         self._executor = executor
         self._waiting: list[tuple[Item, asyncio.Future[Answer]]] = []
         self._rows = 0
@@ -76,5 +82,6 @@ class Batcher(Generic[Item, Answer]):
             taken += 1
         batch, self._waiting = self._waiting[:taken], self._waiting[taken:]
         self._rows -= rows
+        self._observe(rows)
         # those who gave up meanwhile cost nothing more
         return [(item, future) for item, future in batch if not future.done()] or batch[:1]

@@ -9,6 +9,11 @@ from starlette.responses import FileResponse, HTMLResponse, Response
 
 from api.problems import Problem
 
+
+def _text(name: str) -> str:
+    return (Path(__file__).parent / name).read_text(encoding="utf-8")
+
+
 _FOREIGN: Final = {
     "swagger-ui-bundle.js": "text/javascript",
     "swagger-ui.css": "text/css",
@@ -19,9 +24,13 @@ _OWN: Final = {
         "text/javascript",
         'window.ui = SwaggerUIBundle({url: "/openapi.json", dom_id: "#docs", deepLinking: true});\n',
     ),
-    "nexova.css": ("text/css", (Path(__file__).parent / "nexova.css").read_text(encoding="utf-8")),
+    "icon.svg": ("image/svg+xml", _text("icon.svg")),
+    "nexova.css": ("text/css", _text("nexova.css")),
 }
-_HEAD: Final = '<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
+_HEAD: Final = (
+    '<!doctype html>\n<html lang="en"><head><meta charset="utf-8"><title>{title}</title>'
+    '<link rel="icon" href="/assets/icon.svg">'
+)
 _DOCS: Final = (
     _HEAD.format(title="Nexova API")
     + '<link rel="stylesheet" href="/assets/swagger-ui.css"></head><body><div id="docs"></div>'

@@ -7,6 +7,7 @@ that changed several times comes once, as it is now.
 
 import asyncio
 import json
+import time
 from collections import deque
 from collections.abc import AsyncIterator, Iterable, Iterator
 from dataclasses import dataclass, field
@@ -25,6 +26,8 @@ _AT_ONCE: Final = 100
 _QUEUE: Final = 5_000
 _STILL_HERE_SECONDS: Final = 15.0
 _LOADING_SECONDS: Final = 1.0
+_PATIENCE_SECONDS: Final = 3.0
+_LAG_SECONDS: Final = 0.05
 
 
 @dataclass(slots=True, eq=False)
@@ -57,6 +60,10 @@ class Subscriber:
             self.waiting.append(frame)
         self.news.set()
         return not self.lost
+
+
+class PositionAhead(ValueError):
+    """A position ahead of what there is."""
 
 
 class Source(Protocol):
@@ -140,6 +147,16 @@ class Hub:
         self._subscribers.add(subscriber)
         return subscriber
 
+    def ahead(self, since: str, topics: tuple[str, ...]) -> bool:
+        """Whether a position lies ahead of what has been taken in here."""
+        try:
+            self._position_of(since, topics)
+        except PositionAhead:
+            return True
+        except ValueError:
+            return False
+        return False
+
     def _position_of(self, since: str | None, topics: tuple[str, ...]) -> dict[str, dict[int, int]] | None:
         if since is None:
             return None
@@ -147,7 +164,7 @@ class Hub:
         for topic in topics:
             for partition, offset in seen.get(topic, {}).items():
                 if offset > self._next[topic].get(partition, 0):
-                    raise ValueError("the position lies ahead of what there is: the topics were made anew")
+                    raise PositionAhead("the position lies ahead of what there is: the topics were made anew")
         return seen
 
     def _missed(self, subscriber: Subscriber) -> list[Record]:
@@ -198,7 +215,12 @@ def _frame(record: Record, position: str) -> bytes:
 
 
 async def stream(
-    source: Source, topics: tuple[str, ...], *, machine_id: str | None, since: str | None
+    source: Source,
+    topics: tuple[str, ...],
+    *,
+    machine_id: str | None,
+    since: str | None,
+    patience_seconds: float = _PATIENCE_SECONDS,
 ) -> AsyncIterator[bytes]:
     """What one client is sent, until it goes or is lost. Before the view is complete it hears that we are here."""
     hub = source.hub
@@ -208,6 +230,10 @@ async def stream(
             return
         if not await _within(source.complete, _LOADING_SECONDS):
             yield b": still loading\n\n"
+    # another process may have given this position, and be a moment ahead of us
+    deadline = time.monotonic() + patience_seconds
+    while since and not hub.closed and hub.ahead(since, topics) and time.monotonic() < deadline:  # noqa: ASYNC110  seldom
+        await asyncio.sleep(_LAG_SECONDS)
     subscriber = hub.subscribe(topics, machine_id=machine_id, since=since)
     try:
         yield subscriber.first

@@ -69,6 +69,7 @@ class ForecastDesk:
                     headers={"Retry-After": "2"},
                 )
             task = self._running[key] = asyncio.create_task(self._compute(key, request))
+            task.add_done_callback(_heard)
         # who gives up does not take the answer from others who wait for it
         return await asyncio.shield(task)
 
@@ -90,3 +91,9 @@ class ForecastDesk:
         while len(self._kept) > _MOST_KEPT:
             self._kept.popitem(last=False)
         return answer
+
+
+def _heard(task: asyncio.Task[ForecastAnswer]) -> None:
+    """Takes note of an error that nobody waits for any more, so that asyncio does not complain of it."""
+    if not task.cancelled():
+        task.exception()

@@ -1,7 +1,7 @@
 """Reads the output topics into the live view: three readers in threads, one view in the event loop's thread.
 
     changes    alerts, recommendations, machines, energy, forecasts, feedback: the view is complete once these are
-    rings      readings and scores, only the newest, at a quarter of a core at most; what is too much is skipped
+    rings      readings and scores, only the newest, at a tenth of a core at most; what is too much is skipped
     baselines  the processor's state, from its table's changelog, for scores against a machine's own baseline
 
 A thread hands over what one fetch brought and waits until it was taken in, so that memory stays bounded.
@@ -37,7 +37,7 @@ _ANSWER_SECONDS: Final = 3.0
 _AGAIN_SECONDS: Final = 1.0
 _MOST_BEHIND: Final = 20_000
 _PAUSE_SECONDS: Final = 0.005
-_REST: Final = 3.0  # seconds of rest for each second of work
+_REST: Final = 9.0  # seconds of rest for each second of work
 _EOF: Final = KafkaError._PARTITION_EOF  # noqa: SLF001  public in all but name
 _DOWN: Final = KafkaError._ALL_BROKERS_DOWN  # noqa: SLF001
 _MISSING: Final = frozenset({KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC})  # noqa: SLF001
@@ -64,19 +64,28 @@ class Reader(threading.Thread):
     """Follows topics until it is stopped; whatever happens to the brokers, it tries again.
 
     hand_over: takes records, in the order of each partition, and returns when they are taken in.
-    changed: called when `up`, `complete` or `problem` changes.
+    changed: called when `up`, `complete` or `problem` changes. unreadable: called for each record that breaks its
+    contract.
     """
 
-    def __init__(self, settings: Settings, follow: Follow, hand_over: Apply, changed: Callable[[], None]) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        follow: Follow,
+        *,
+        hand_over: Apply,
+        changed: Callable[[], None],
+        unreadable: Callable[[], None],
+    ) -> None:
         super().__init__(name=f"live-{follow.name}", daemon=True)
         self.up = False
         self.complete = False
         self.problem: str | None = "the brokers have not answered yet"
-        self.unreadable = 0
         self._settings = settings
         self._follow = follow
         self._hand_over = hand_over
         self._changed = changed
+        self._unreadable = unreadable
         self._ended = threading.Event()
         self._next: dict[tuple[str, int], int] = {}
         self._begun: set[tuple[str, int]] = set()
@@ -104,7 +113,9 @@ class Reader(threading.Thread):
             consumer_config(self._settings.kafka)
             | {
                 "error_cb": self._hear,
-                "queued.max.messages.kbytes": 16_384,
+                # who may skip need not have much at hand: the broker has better things to do than to send it
+                "queued.max.messages.kbytes": 2_048 if self._follow.gentle else 16_384,
+                "fetch.message.max.bytes": 262_144 if self._follow.gentle else 1_048_576,
                 "fetch.wait.max.ms": 100,
                 "topic.metadata.refresh.interval.ms": 30_000,
             }
@@ -218,7 +229,7 @@ class Reader(threading.Thread):
             value=message.value(),
         )
         if record is None:
-            self.unreadable += 1
+            self._unreadable()
             LOGGER.warning("%s/%d at %d breaks its contract; left out", topic, partition, offset)
         return record
 
@@ -252,25 +263,29 @@ class Live:
         self._promoted = promoted
         self._loop: asyncio.AbstractEventLoop | None = None
         self._awaited: dict[asyncio.Event, tuple[str, int, int]] = {}
+        unreadable = metrics.view_unreadable.inc
         changelog = f"{settings.kafka.group}-machines-changelog"
         self._changes = Reader(
             settings,
             Follow("changes", CHANGES, hours={ENERGY: settings.api.recent_hours + 1.0}),
-            self._handing(self._take_changes),
-            self._tell,
+            hand_over=self._handing(self._take_changes),
+            changed=self._tell,
+            unreadable=unreadable,
         )
         self._others = (
             Reader(
                 settings,
                 Follow("rings", (READINGS, SCORES), newest=2_000, gentle=True),
-                self._handing(self._take_rings),
-                self._tell,
+                hand_over=self._handing(self._take_rings),
+                changed=self._tell,
+                unreadable=unreadable,
             ),
             Reader(
                 settings,
                 Follow("baselines", (changelog,), gentle=True, optional=True),
-                self._handing(self.baselines.take),
-                self._tell,
+                hand_over=self._handing(self.baselines.take),
+                changed=self._tell,
+                unreadable=unreadable,
             ),
         )
 

@@ -127,4 +127,4 @@ class ReadyResponse(BaseModel):
     """The live view is complete."""
 
     ready: Literal[True]
-    items: dict[str, int]
+    items: dict[str, int] = Field(description="How many of each kind; empty for strangers where tokens are set.")

@@ -98,16 +98,25 @@ async def _problem(_: Request, error: Exception) -> Response:
 async def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101  registered for it alone
     title = HTTPStatus(error.status_code).phrase
-    remedies = {404: "see /docs for what there is", 405: f"{request.method} is not for {request.url.path}; see /docs"}
-    remedy = remedies.get(error.status_code, "see /docs")
-    what = f"{request.url.path[:_SHOWN]} is not here" if error.status_code == HTTPStatus.NOT_FOUND else error.detail
+    path, allowed = request.url.path[:_SHOWN], (error.headers or {}).get("Allow", "another method")
+    details = {
+        400: "the body cannot be read: it is no UTF-8, nests too deep or has a number of thousands of digits; send "
+        "plain JSON",
+        404: f"{path} is not here; see /docs for what there is",
+        405: f"{request.method} is not for {path}; use {allowed}, or see /docs",
+    }
+    detail = details.get(error.status_code, f"{error.detail}; see /docs")
     slug = title.lower().replace(" ", "-").replace("'", "")
-    return Problem(error.status_code, slug, f"{what}; {remedy}", headers=error.headers).response()
+    return Problem(error.status_code, slug, detail, headers=error.headers).response()
 
 
-async def _invalid(_: Request, error: Exception) -> Response:
+async def _invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101  registered for it alone
     found = error.errors()
+    if any(one["loc"] == ("body",) and isinstance(one.get("input"), bytes) for one in found):
+        kind = request.headers.get("content-type", "nothing")[:_SHOWN]
+        detail = f"Content-Type says {kind}, and bodies are JSON; send it with Content-Type: application/json"
+        return Problem(415, "not-json", detail).response()
     places = [_place(one) for one in found[:_MOST_ERRORS]]
     first = places[0]
     more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
@@ -118,6 +127,10 @@ async def _invalid(_: Request, error: Exception) -> Response:
 def _place(error: Mapping[str, Any]) -> Place:
     location = [str(part) for part in error["loc"]]
     pointer = "/" + "/".join(location[1:]) if location[:1] == ["body"] else ".".join(location[1:])
+    if location == ["body"]:
+        pointer = "body"
+        if error["type"] == "missing":
+            return Place(pointer=pointer, detail="is empty, and JSON is needed")
     if error["type"] == "json_invalid":
         return Place(pointer="body", detail=f"is no JSON: {error.get('ctx', {}).get('error', error['msg'])}")
     shown = repr(error.get("input"))

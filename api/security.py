@@ -16,9 +16,10 @@ from fastapi.security import HTTPAuthorizationCredentials, HTTPBearer
 
 from api.problems import Problem
 from runtime.errors import UsageError
+from runtime.logging import AUDIT
 from runtime.settings import ApiSettings, Scope
 
-AUDIT: Final = logging.getLogger("nexova.audit")
+LOGGER: Final = logging.getLogger(AUDIT)
 SCOPES: Final[tuple[Scope, ...]] = get_args(Scope)
 BEARER: Final = HTTPBearer(
     auto_error=False, description="A token made with `nexova token`; not needed where none are set."
@@ -173,6 +174,6 @@ def refuse_open_door(api: ApiSettings) -> None:
 def audit(caller: Caller, action: str, **details: object) -> None:
     """One line for a change that somebody made."""
     shown = " ".join(f"{name}={value!r}" for name, value in details.items() if value is not None)
-    AUDIT.info(
+    LOGGER.info(
         "%s by %s: %s", action, caller.name, shown, extra={"action": action, "caller": caller.name, "details": details}
     )

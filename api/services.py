@@ -60,8 +60,8 @@ def make_services(
         inference=inference,
         metrics=metrics,
         pool=pool,
-        anomalies=Batcher(inference.anomalies, size=_rows, executor=pool),
-        risks=Batcher(inference.risks, size=_rows, executor=pool),
+        anomalies=Batcher(inference.anomalies, size=_rows, executor=pool, observe=metrics.batch_rows.observe),
+        risks=Batcher(inference.risks, size=_rows, executor=pool, observe=metrics.batch_rows.observe),
         forecasts=ForecastDesk(
             keep_seconds=settings.cache_timeout, answer_seconds=settings.api.request_seconds, metrics=metrics
         ),

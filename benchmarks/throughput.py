@@ -88,17 +88,21 @@ def noop_faust(kafka: KafkaSettings, wanted: int, codec: str) -> float:
     return float(figures["readings"] / figures["seconds"])
 
 
-def nexova(kafka: KafkaSettings, wanted: int, models: Path) -> tuple[float, float, float]:
-    """Readings a second of one worker, and its peak memory in MiB half way and at the end."""
+def nexova(
+    kafka: KafkaSettings, wanted: int, models: Path, *, group: str | None = None, cores: set[int] | None = None
+) -> tuple[float, float, float]:
+    """Readings a second of one worker, and its peak memory in MiB half way and at the end. cores: it may use these."""
     port = free_port()
     environment = os.environ | {
         "NEXOVA_KAFKA__BOOTSTRAP_SERVERS": kafka.bootstrap_servers,
-        "NEXOVA_KAFKA__GROUP": f"bench-{os.getpid()}",
+        "NEXOVA_KAFKA__GROUP": group or f"bench-{os.getpid()}",
         "NEXOVA_PROCESSOR__WEB_PORT": str(port),
         "MODEL_PATH": str(models),
         "LOG_LEVEL": "WARNING",
     }
     worker = subprocess.Popen([sys.executable, "-m", "cli.main", "process"], env=environment)
+    if cores is not None:
+        os.sched_setaffinity(worker.pid, cores)  # before it has threads, which inherit it
     try:
         marks: dict[str, tuple[float, float]] = {}
         peak = {"half": 0.0, "end": 0.0}

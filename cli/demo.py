@@ -7,8 +7,9 @@ from typing import Annotated, Final, Literal
 import typer
 
 from cli.console import on_a_terminal
+from cli.demo_parts import Options
 from cli.demo_report import Report, summary
-from cli.demo_run import Options, run_demo
+from cli.demo_run import run_demo
 from cli.demo_show import PlainShow, Show, TerminalShow
 from cli.demo_stop import Stopped, stopping
 from runtime.errors import FailureError, UsageError

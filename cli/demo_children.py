@@ -37,7 +37,7 @@ def base_environment(settings: Settings, *, temporary: Path) -> dict[str, str]:
     return own
 
 
-def processor_environment(base: Mapping[str, str], kafka: KafkaSettings, *, web_port: int) -> dict[str, str]:
+def kafka_environment(base: Mapping[str, str], kafka: KafkaSettings) -> dict[str, str]:
     """`base` with the demo's broker in it.
 
     Every Kafka setting is stated, so that neither the user's variables nor a .env file lead to another broker.
@@ -47,7 +47,12 @@ def processor_environment(base: Mapping[str, str], kafka: KafkaSettings, *, web_
         value = getattr(kafka, name)
         plain = value.get_secret_value() if isinstance(value, SecretStr) else value
         own[f"{PREFIX}KAFKA__{name.upper()}"] = "" if plain is None else str(plain)
-    return own | {
+    return own
+
+
+def processor_environment(base: Mapping[str, str], kafka: KafkaSettings, *, web_port: int) -> dict[str, str]:
+    """`base` with the demo's broker and the processor's address in it."""
+    return kafka_environment(base, kafka) | {
         f"{PREFIX}PROCESSOR__WEB_HOST": "127.0.0.1",
         f"{PREFIX}PROCESSOR__WEB_PORT": str(web_port),
         f"{PREFIX}PROCESSOR__STATUS_SECONDS": "1.0",
@@ -55,10 +60,17 @@ def processor_environment(base: Mapping[str, str], kafka: KafkaSettings, *, web_
     }
 
 
-def health(web_port: int) -> Mapping[str, Any]:
-    """What the processor says of its health; nothing while it does not answer."""
+def api_environment(base: Mapping[str, str], kafka: KafkaSettings, *, port: int) -> dict[str, str]:
+    """`base` with the demo's broker and the API's address in it; the user's tokens and limits stay."""
+    own = kafka_environment(base, kafka)
+    own.pop("WORKERS", None)  # two names of one setting, and more would be children of a child
+    return own | {f"{PREFIX}API__HOST": "127.0.0.1", f"{PREFIX}API__PORT": str(port), f"{PREFIX}WORKERS": "1"}
+
+
+def health(web_port: int, path: str = "/healthz") -> Mapping[str, Any]:
+    """What a child says of its health; nothing while it does not answer, or answers with an error."""
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{web_port}/healthz", timeout=_ANSWER_SECONDS) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{web_port}{path}", timeout=_ANSWER_SECONDS) as answer:
             found: Mapping[str, Any] = json.load(answer)
             return found
     except (OSError, ValueError, HTTPException):

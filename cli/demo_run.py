@@ -5,85 +5,34 @@ import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from cli.demo_api import Api, port_for, start_api, wait_for_api
 from cli.demo_children import base_environment, health, processor_environment, python_module
 from cli.demo_follow import Follower, Meter, following
+from cli.demo_parts import BROKERS, END_SECONDS, READY_SECONDS, Options, Run, Work
 from cli.demo_report import Report, make_report
-from cli.demo_show import Show, Step
+from cli.demo_show import Show
 from cli.demo_simulation import Simulation
 from cli.demo_snapshot import snapshot
 from cli.demo_stop import Stops
 from cli.demo_tally import Tally
 from core.plant import Plant
 from runtime.apache_kafka import apache_kafka
-from runtime.children import Child, child_process, free_port
+from runtime.children import Child, free_port
 from runtime.embedded import EmbeddedBroker, embedded_broker
 from runtime.errors import ChildEnded, FailureError, NexovaError
 from runtime.kafka import create_topics
 from runtime.plants import load_plant
 from runtime.settings import KafkaSettings, Settings
 
-BROKERS: Final = {"tansu": "Tansu", "kafka": "Apache Kafka"}
 WORK_SECONDS: Final = 600.0
-READY_SECONDS: Final = 90.0
 BACKLOG_SECONDS: Final = 180.0
 DRAIN_SECONDS: Final = 30.0
-END_SECONDS: Final = 15.0
 _POLL_SECONDS: Final = 0.05
 _SETTLE_SECONDS: Final = 0.5
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
-    """What the user asked for. duration: seconds of the live phase, None: until Ctrl-C; days: of history."""
-
-    broker: str
-    duration: float | None
-    seed: int
-    machines: int
-    days: float
-
-    @property
-    def title(self) -> str:
-        """What the view says above everything."""
-        return f"demo · {self.machines} machines · {BROKERS[self.broker]} · seed {self.seed}"
-
-
-@dataclass(slots=True, kw_only=True)
-class Run:
-    """One run: what the user asked for, who shows it, where logs go, and what ends with it."""
-
-    options: Options
-    plant: Plant
-    show: Show
-    logs: Path
-    children: ExitStack
-    begun_at: float = field(default_factory=time.monotonic)
-
-    @contextmanager
-    def step(self, name: str) -> Iterator[Step]:
-        """A step of the start-up, as long as the block runs."""
-        step = self.show.begin(name)
-        yield step
-        self.show.end(step, step.note)
-
-    def child(self, name: str, command: list[str], environment: dict[str, str], *, grace: float = 1.0) -> Child:
-        """A process that ends with the run at the latest. All are started in the main thread: see runtime.children."""
-        log = self.logs / f"{name}.log"
-        return self.children.enter_context(
-            child_process(f"the {name}", command, log=log, environment=environment, grace_seconds=grace)
-        )
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Work:
-    """A child with an end of its own, and the step that shows it."""
-
-    step: Step
-    child: Child
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +41,7 @@ class Parts:
 
     broker: EmbeddedBroker
     processor: Child
+    api: Api
     simulation: Simulation
     follower: Follower
     tally: Tally
@@ -100,12 +50,13 @@ class Parts:
         """Take in what has been published.
 
         Raises:
-            ChildEnded: the broker or the processor does not run any more.
+            ChildEnded: the broker, the processor or the API does not run any more.
             NexovaError: the simulator cannot go on.
         """
         self.follower.poll(_POLL_SECONDS)
         self.broker.check()
         self.processor.check()
+        self.api.work.child.check()
         self.simulation.check()
 
     def wait_until_accounted(self, *, timeout_seconds: float) -> None:
@@ -147,16 +98,19 @@ def run_demo(options: Options, settings: Settings, *, show: Show, stops: Stops) 
         kafka = KafkaSettings(bootstrap_servers=broker.bootstrap_servers)
         simulation = _produce_history(run, kafka)
         _await_works(run, works)
+        api = start_api(run, environment, kafka, port=port_for(settings))
         processor = _start_processor(run, environment, kafka)
         tally = Tally(power=_power_sensor(plant))
         parts = Parts(
             broker=broker,
             processor=processor,
+            api=api,
             simulation=simulation,
             follower=children.enter_context(following(kafka, tally)),
             tally=tally,
         )
         backfill_rate = _work_off_history(run, parts)
+        wait_for_api(run, api)
         start_up_seconds = time.monotonic() - run.begun_at
         _live(run, parts, stops)
         return make_report(
@@ -260,10 +214,13 @@ def _live(run: Run, parts: Parts, stops: Stops) -> None:
             parts.turn()
             meter.note(tally.readings_scored)
             told = _tell_changes(run, tally, told)
-            run.show.update(lambda: snapshot(run.options.title, simulation, tally, meter))
+            run.show.update(lambda: snapshot(run.options.title, simulation, tally, meter, address=parts.api.address))
         stops.expected = False
         simulation.stop()
-        run.show.update(lambda: snapshot(run.options.title, simulation, tally, meter, finishing=True), at_once=True)
+        run.show.update(
+            lambda: snapshot(run.options.title, simulation, tally, meter, address=parts.api.address, finishing=True),
+            at_once=True,
+        )
         parts.wait_until_accounted(timeout_seconds=DRAIN_SECONDS)
         _settle(parts)
         _tell_changes(run, tally, told)

@@ -15,8 +15,10 @@ _LATELY: Final = 200
 _ALERTS: Final = 60
 
 
-def snapshot(title: str, simulation: Simulation, tally: Tally, meter: Meter, *, finishing: bool = False) -> Snapshot:
-    """What is known now."""
+def snapshot(
+    title: str, simulation: Simulation, tally: Tally, meter: Meter, *, address: str, finishing: bool = False
+) -> Snapshot:
+    """What is known now. address: of the page that shows it in a browser."""
     now = time.time()
     faults = tuple(fault for fault in simulation.faults if fault.start <= now)
     found = outcomes(faults, tally.openings, grace=simulation.grace_seconds)
@@ -24,6 +26,7 @@ def snapshot(title: str, simulation: Simulation, tally: Tally, meter: Meter, *, 
     open_alerts = tally.open_alerts()
     return Snapshot(
         title=title,
+        address=address,
         seconds_live=max(0.0, now - simulation.live_from),
         seconds_left=None if simulation.ends_at is None else max(0.0, simulation.ends_at - now),
         finishing=finishing,

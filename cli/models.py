@@ -13,7 +13,7 @@ from runtime.manifest import Promotion
 from runtime.repository import ModelRepository
 from runtime.settings import load_settings
 
-app = typer.Typer(help="Model versions: list, show, promote, roll back, report.", no_args_is_help=True)
+app = typer.Typer(help="Model versions: list, show, promote, roll back, try beside, report.", no_args_is_help=True)
 
 Models = Annotated[str | None, typer.Option(help="Model repository: a folder or a URL; default: MODEL_PATH.")]
 Name = Annotated[str, typer.Argument(help="Name of the model, such as anomaly.")]
@@ -24,12 +24,12 @@ Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
 @app.command("list")
 def list_models(*, models: Models = None, as_json: Json = False) -> None:
-    """List every version, oldest first, and which ones run."""
+    """List every version, oldest first, which ones run, and which are scored beside them."""
     repository = _open(models)
     rows = [
-        {"name": name, "version": version, "runs": version == current}
+        {"name": name, "version": version, "runs": version == current, "beside": version == beside}
         for name in repository.names()
-        for current in [repository.current(name)]
+        for current, beside in [(repository.current(name), _beside(repository, name))]
         for version in repository.versions(name)
     ]
     if as_json:
@@ -38,7 +38,8 @@ def list_models(*, models: Models = None, as_json: Json = False) -> None:
     if not rows:
         typer.echo(f"no models in {repository.root}; nexova train all --data DIR makes the first", err=True)
     for row in rows:
-        typer.echo(f"{row['name']} {row['version']}{' runs' if row['runs'] else ''}")
+        state = " runs" if row["runs"] else " is scored beside it" if row["beside"] else ""
+        typer.echo(f"{row['name']} {row['version']}{state}")
 
 
 @app.command()
@@ -66,17 +67,58 @@ def promote(
     reason: Reason = "promoted by hand",
     *,
     announce: Announce = True,
+    as_json: Json = False,
 ) -> None:
     """Make a version the one that runs, after verifying its files."""
-    _tell(_open(models).promote(name, version, at=datetime.now(UTC), reason=reason), announce=announce)
+    repository = _open(models)
+    entry = repository.promote(name, version, at=datetime.now(UTC), reason=reason)
+    _tell(entry, repository, announce=announce, as_json=as_json)
 
 
 @app.command()
 def rollback(
-    name: Name, models: Models = None, reason: Reason = "rolled back by hand", *, announce: Announce = True
+    name: Name,
+    models: Models = None,
+    reason: Reason = "rolled back by hand",
+    *,
+    announce: Announce = True,
+    as_json: Json = False,
 ) -> None:
     """Return to the version that ran before."""
-    _tell(_open(models).rollback(name, at=datetime.now(UTC), reason=reason), announce=announce)
+    repository = _open(models)
+    entry = repository.rollback(name, at=datetime.now(UTC), reason=reason)
+    _tell(entry, repository, announce=announce, as_json=as_json)
+
+
+@app.command()
+def shadow(
+    name: Name,
+    version: Annotated[str | None, typer.Argument(help="Version to score beside the one that runs.")] = None,
+    models: Models = None,
+    reason: Reason = "tried by hand",
+    *,
+    stop: Annotated[bool, typer.Option("--stop", help="Score none beside it any more.")] = False,
+    announce: Announce = True,
+    as_json: Json = False,
+) -> None:
+    """Score a version beside the one that runs, on the same readings, without raising anything."""
+    if stop == (version is not None):
+        raise UsageError(f"nexova models shadow {name}: give a VERSION, or --stop to end what was begun, and not both")
+    repository = _open(models)
+    now = datetime.now(UTC)
+    if version is None:
+        trial = repository.end_shadow(name, at=now, reason=reason)
+    else:
+        trial = repository.shadow(name, version, at=now, reason=reason)
+    trouble = announcement(name, repository, load_settings().kafka) if announce else None
+    if as_json:
+        typer.echo(json.dumps(trial.model_dump(mode="json") | {"announced": announce and trouble is None}))
+    else:
+        beside = f"{trial.name} {trial.version} is"
+        state = "scored beside the one that runs" if version else "no longer scored beside the one that runs"
+        typer.echo(f"{beside} {state}: {reason}")
+    if trouble:
+        say(trouble)
 
 
 @app.command()
@@ -85,12 +127,22 @@ def report(models: Models = None) -> None:
     typer.echo(_open(models).page(), nl=False)
 
 
+def _beside(repository: ModelRepository, name: str) -> str | None:
+    trial = repository.challenger(name)
+    return None if trial is None else trial.version
+
+
 def _open(models: str | None) -> ModelRepository:
     return ModelRepository(models or load_settings().model_path)
 
 
-def _tell(entry: Promotion, *, announce: bool) -> None:
-    former = f" in the place of {entry.previous}" if entry.previous else ""
-    typer.echo(f"{entry.name} {entry.version} runs from now on{former}: {entry.reason}")
-    if announce and (trouble := announcement(entry, load_settings().kafka)):
+def _tell(entry: Promotion, repository: ModelRepository, *, announce: bool, as_json: bool) -> None:
+    """Say what runs now, and tell the workers."""
+    trouble = announcement(entry.name, repository, load_settings().kafka) if announce else None
+    if as_json:
+        typer.echo(json.dumps(entry.model_dump(mode="json") | {"announced": announce and trouble is None}))
+    else:
+        former = f" in the place of {entry.previous}" if entry.previous else ""
+        typer.echo(f"{entry.name} {entry.version} runs from now on{former}: {entry.reason}")
+    if trouble:
         say(trouble)

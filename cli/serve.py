@@ -2,17 +2,26 @@
 
 import os
 import signal
-from collections.abc import Iterator
+import socket
+import tempfile
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
 from api.security import refuse_open_door
 from runtime.errors import UsageError
 from runtime.logging import configure_logging
+from runtime.plants import load_plant
 from runtime.settings import Settings, load_settings
+
+if TYPE_CHECKING:
+    from fastapi import FastAPI
+
+_WORKER_SECONDS: Final = 30
+_NOT_STARTED: Final = 3  # uvicorn's exit code of a worker that could not begin
 
 
 def serve(
@@ -30,8 +39,63 @@ def serve(
     raise typer.Exit(run(settings))
 
 
+def _demand_free(host: str, port: int) -> None:
+    try:
+        socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET).close()
+    except OSError as error:
+        raise UsageError(
+            f"cannot listen on {host}:{port} ({error.strerror}): is the port taken? Name another with --port"
+        ) from None
+
+
+def _run_many(settings: Settings, shared: dict[str, Any]) -> int:
+    """Serves with several processes on one port; what cannot be is said here and not by each of them."""
+    import uvicorn  # noqa: PLC0415
+    from uvicorn.supervisors import Multiprocess  # noqa: PLC0415
+
+    load_plant(settings.plant_file)
+    # the workers read the same environment; only what the command line has changed must be told to them
+    os.environ["NEXOVA_API__HOST"], os.environ["NEXOVA_API__PORT"] = settings.api.host, str(settings.api.port)
+    with tempfile.TemporaryDirectory(prefix="nexova-metrics-", ignore_cleanup_errors=True) as folder:
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder  # see runtime.metrics_page
+        # a worker that starts on a busy machine says nothing for a while, and must not be taken for dead
+        config = uvicorn.Config(
+            "cli.serve:worker_app",
+            factory=True,
+            workers=settings.workers,
+            timeout_worker_healthcheck=_WORKER_SECONDS,
+            **shared,
+        )
+        supervisor = Multiprocess(config, sockets=[config.bind_socket()])
+        supervisor.run()
+        return int(any(worker.exitcode == _NOT_STARTED for worker in supervisor.processes))
+
+
+def worker_app() -> "FastAPI":
+    """The API of one of several workers: with log lines, and streams that end when it is told to."""
+    from api.app import create_lasting_app  # noqa: PLC0415
+
+    settings = load_settings()
+    configure_logging(settings)
+    app = create_lasting_app(settings)
+    # uvicorn, which loads this, waits for open streams before it stops
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, _ending_streams(app, signal.getsignal(number)))
+    return app
+
+
+def _ending_streams(app: "FastAPI", former: Any) -> Callable[[int, FrameType | None], None]:
+    def handle(number: int, frame: FrameType | None) -> None:
+        app.state.services.live.hub.close()
+        if callable(former):
+            former(number, frame)
+
+    return handle
+
+
 def run(settings: Settings) -> int:
     """Serves until a signal; returns the exit code."""
+    _demand_free(settings.api.host, settings.api.port)
     # the heavy imports are the server's alone: `nexova --help` goes without
     import uvicorn  # noqa: PLC0415
 
@@ -48,10 +112,7 @@ def run(settings: Settings) -> int:
         "h11_max_incomplete_event_size": 65_536,
     }
     if settings.workers > 1:
-        # the workers read the same environment; only what the command line has changed must be told to them
-        os.environ["NEXOVA_API__HOST"], os.environ["NEXOVA_API__PORT"] = settings.api.host, str(settings.api.port)
-        uvicorn.run("api.app:create_lasting_app", factory=True, workers=settings.workers, **shared)
-        return 0
+        return _run_many(settings, shared)
     app = create_lasting_app(settings)
 
     class Server(uvicorn.Server):

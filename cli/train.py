@@ -4,6 +4,7 @@ import json
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -16,13 +17,16 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 from cli.errors import say
 from core.plant import Plant
 from runtime.announce import announcement
+from runtime.errors import UsageError
+from runtime.kafka import wait_for_broker
 from runtime.manifest import Manifest
 from runtime.plants import load_plant
 from runtime.repository import ModelRepository
-from runtime.settings import load_settings
+from runtime.settings import Settings, load_settings
 
 if TYPE_CHECKING:
     from trainer.candidate import Progress as Report
+    from trainer.families import Family
     from trainer.trainer import TrainingReport
 
 DEMO_DAYS: Final = 30
@@ -39,7 +43,15 @@ class Backend(StrEnum):
 
 def train(
     *,
-    data: Annotated[Path, typer.Option(help="Folder with train_data, val_data and test_data (.csv or .parquet).")],
+    data: Annotated[
+        Path | None, typer.Option(help="Folder with train_data, val_data and test_data (.csv or .parquet).")
+    ] = None,
+    from_kafka: Annotated[
+        bool, typer.Option("--from-kafka", help="Learn from the readings, alerts and feedback in Kafka instead.")
+    ] = False,
+    since: Annotated[
+        str | None, typer.Option(help="With --from-kafka: oldest reading, as 2026-03-01T00:00:00Z; default: all.")
+    ] = None,
     what: Annotated[str, typer.Argument(help="anomaly, maintenance, forecast, a model of your own, or all.")] = "all",
     models: Annotated[
         str | None, typer.Option(help="Model repository: a folder or a URL; default: MODEL_PATH.")
@@ -55,27 +67,100 @@ def train(
     ] = True,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
-    """Train models on labelled readings, measure them on the untouched test split, and publish them."""
+    """Train models on labelled readings, measure them on the untouched test split, and publish them.
+
+    From Kafka, the labels are what people said of alerts and machines; without any, faults are put into the test
+    split to measure on.
+    """
     # scikit-learn takes its second to load, which no other command should pay
     from trainer.families import installed_families  # noqa: PLC0415
     from trainer.fanout import Backend as Workers  # noqa: PLC0415
     from trainer.trainer import MLModelTrainer  # noqa: PLC0415
 
+    begin = _moment(data, since, from_kafka=from_kafka)
     settings = load_settings()
+    known = load_plant(plant or settings.plant_file)
+    where = models or settings.model_path
+    families = installed_families()
+    chosen = None if what == "all" else (what,)
     with progress_bar() as progress:
-        trainer = MLModelTrainer(
-            data,
-            models or settings.model_path,
-            plant=load_plant(plant or settings.plant_file),
-            seed=seed,
-            progress=progress,
-            families=installed_families(),
-            backend=Workers(backend.value),
-        )
-        report = trainer.train(None if what == "all" else (what,))
+        if data is None:
+            report = _train_from_kafka(
+                settings, chosen, families, known, where, since=begin, seed=seed, progress=progress
+            )
+        else:
+            trainer = MLModelTrainer(
+                data,
+                where,
+                plant=known,
+                seed=seed,
+                progress=progress,
+                families=families,
+                backend=Workers(backend.value),
+            )
+            report = trainer.train(chosen)
     promoted = [item.promotion for item in report.trained if item.promotion is not None and announce]
-    troubles = {entry.name: announcement(entry, settings.kafka) for entry in promoted}
+    troubles = {entry.name: announcement(entry.name, ModelRepository(where), settings.kafka) for entry in promoted}
     _print(report, troubles, as_json=as_json)
+
+
+def _moment(data: Path | None, since: str | None, *, from_kafka: bool) -> datetime | None:
+    """Check that there is one source of data, and read `since`."""
+    if from_kafka == (data is not None):
+        given = "both are" if from_kafka else "neither is"
+        raise UsageError(f"--data DIR or --from-kafka says what to learn from, and {given} given; give one")
+    if since is None:
+        return None
+    if not from_kafka:
+        raise UsageError(f"--since {since}: goes with --from-kafka; files are read whole")
+    try:
+        moment = datetime.fromisoformat(since)
+    except ValueError as error:
+        raise UsageError(f"--since {since}: {error}; write it as 2026-03-01T00:00:00Z") from error
+    if moment.tzinfo is None:
+        raise UsageError(f"--since {since}: has no zone; write it as {since}Z, if it is UTC")
+    return moment
+
+
+def _train_from_kafka(
+    settings: Settings,
+    names: tuple[str, ...] | None,
+    own: "tuple[Family, ...]",
+    plant: Plant,
+    models: str,
+    *,
+    since: datetime | None,
+    seed: int,
+    progress: "Report",
+) -> "TrainingReport":
+    """Train what the history in Kafka can teach; one family alone that it cannot is an error.
+
+    names: None means all; own: families of the user's own.
+    """
+    from runtime.forecast_models import FORECAST  # noqa: PLC0415
+    from trainer.families import known_families  # noqa: PLC0415
+    from trainer.forecast import can_be_forecast  # noqa: PLC0415
+    from trainer.from_kafka import datasets_from_kafka, learnable  # noqa: PLC0415
+    from trainer.trainer import train_models  # noqa: PLC0415
+
+    known = known_families(own)
+    wait_for_broker(settings.kafka, max_retries=0)
+    data = datasets_from_kafka(settings.kafka, plant=plant, since=since, progress=progress)
+    chosen, notes = learnable(names or tuple(known), data)
+    if names is None and not can_be_forecast(data, plant):
+        chosen = tuple(name for name in chosen if name != FORECAST)
+        notes += (f"{FORECAST}: not trained, because no machine has two weeks of hours with power yet",)
+    report = train_models(
+        data,
+        plant=plant,
+        repository=ModelRepository(models),
+        at=datetime.now(UTC),
+        seed=seed,
+        families=chosen,
+        known=known,
+        progress=progress,
+    )
+    return replace(report, notes=(*report.notes, *notes))
 
 
 def train_on_the_spot(

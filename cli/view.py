@@ -28,7 +28,7 @@ _WIDE: Final = 96
 _WIDER: Final = 118
 _BLOCKS: Final = "▁▂▃▄▅▆▇█"
 _BAR: Final = 8
-_FIXED_LINES: Final = 9  # of the view that are neither machines nor alerts
+_FIXED_LINES: Final = 10  # of the view that are neither machines nor alerts
 _LEAST_ALERTS: Final = 5
 _FEW_SECONDS: Final = 10
 
@@ -52,10 +52,11 @@ class MachineRow:
 class Snapshot:
     """All that the view shows. seconds_left: of the live phase; None: until Ctrl-C. Latencies are of late, in ms.
 
-    finishing: no more readings come, and what is left is being counted.
+    address: of the page in a browser. finishing: no more readings come, and what is left is being counted.
     """
 
     title: str
+    address: str
     seconds_live: float
     seconds_left: float | None
     finishing: bool
@@ -81,6 +82,9 @@ def render(snapshot: Snapshot, *, width: int, height: int, zone: tzinfo) -> Rend
         _head(snapshot, width),
         _progress(snapshot, width),
         *_figures(snapshot),
+        Text.assemble(
+            ("in a browser ", "dim"), snapshot.address, ("   for programs ", "dim"), f"{snapshot.address}/docs"
+        ),
         Text(),
         _machines(snapshot, rows, width),
         Text(),

@@ -150,7 +150,7 @@ def risk_answers(
                     risk_level=round(value, 3),
                     band=band,
                     urgent=band == "urgent",
-                    recommendation=advice_text(history.machine_id or "this machine", band),
+                    recommendation=_advice(history.machine_id, band),
                     reasons=_reasons(history.values[row], judged, part.start + row, plant),
                     model=FALLBACK if np.isnan(estimate) else forest,
                     baseline=level,
@@ -215,3 +215,10 @@ def _reasons(values: Floats, judged: Judged, row: int, plant: Plant) -> tuple[Wh
     return tuple(
         Why(sensor=name, contribution=round(weight / total, 4), sentence=sentence) for name, weight, sentence in said
     )
+
+
+def _advice(machine_id: str | None, band: Band) -> str:
+    if machine_id is not None:
+        return advice_text(machine_id, band)
+    text = advice_text("this machine", band)
+    return text[:1].upper() + text[1:]

@@ -14,8 +14,9 @@ from core.batch import ReadingBatch
 from core.features import CONDITIONS, observe, physical, watched_sensors
 from core.limits import LEVELS, severity_of
 from core.maintenance import BANDS, advice_text, advise, reasons_of
-from core.models import Models, raising
+from core.models import Models
 from core.plant import Plant
+from core.scoring import Calls, anomaly_scores, calls_of, risks
 from core.silence import SilenceWatch
 from core.state import FleetState
 from core.tracking import FAULT_IMPOSSIBLE, FAULT_NONE
@@ -47,7 +48,10 @@ class Scores:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Assessment:
-    """What a batch led to. `replayed` readings were known already; `late` ones came after their window's time."""
+    """What a batch led to. `replayed` readings were known already; `late` ones came after their window's time.
+
+    calls: of each model that runs, and of each beside it.
+    """
 
     state: FleetState
     scores: Scores
@@ -56,6 +60,7 @@ class Assessment:
     energy_windows: tuple[EnergyWindow, ...]
     replayed: int
     late: int
+    calls: tuple[Calls, ...] = ()
 
 
 def assess(batch: ReadingBatch, *, state: FleetState, models: Models, plant: Plant) -> Assessment:
@@ -95,23 +100,17 @@ def assess(batch: ReadingBatch, *, state: FleetState, models: Models, plant: Pla
         energy_windows=windows,
         replayed=replayed,
         late=late,
+        calls=calls_of(models, rows, anomaly=scores.anomaly, risk=scores.risk),
     )
 
 
 def _score(batch: ReadingBatch, rows: RowResults, models: Models) -> Scores:
-    anomaly = rows.distance.copy()
-    scored = rows.scored
-    if models.anomaly is not None and models.flag_by != "distance" and scored.any():
-        forest = models.anomaly.score(rows.anomaly[scored])
-        anomaly[scored] = raising(anomaly[scored], forest, flag_by=models.flag_by)
-    risk = np.full(len(batch), np.nan)
-    if models.maintenance is not None and rows.risky.any():
-        risk[rows.risky] = models.maintenance.risk(rows.maintenance[rows.risky])
+    anomaly = anomaly_scores(rows, models)
     return Scores(
         batch=batch,
         anomaly=anomaly,
         flagged=np.nan_to_num(anomaly) >= FLAG_AT,
-        risk=risk,
+        risk=risks(rows, models),
         condition=rows.condition,
         warm=rows.warm,
     )
@@ -243,6 +242,7 @@ def _energy(
         watermark=state.watermark,
         newest_of=state.newest_of,
         grace_seconds=plant.energy.grace_seconds,
+        interval_seconds=plant.interval_seconds,
     )
     # what was published must not be published anew as if it had not been
     state.dirty.update(state.slots[window.machine_id] for window in closed)

@@ -36,6 +36,7 @@ def elapse(state: FleetState, *, plant: Plant, now: float, idle_seconds: float) 
         watermark=max(state.watermark, now) if idle else state.watermark,
         newest_of=state.newest_of,
         grace_seconds=plant.energy.grace_seconds,
+        interval_seconds=plant.interval_seconds,
     )
     state.dirty.update(state.slots[window.machine_id] for window in windows)
     forget_resolved(state, plant)

@@ -2,7 +2,8 @@
 
 A window is 60 minutes of sums in integers: sums of integers do not depend on their order, so late, early and
 re-split readings lead to the same window. Energy weighs each minute by the time it stands for; gaps longer than
-twice the usual interval of the window stay empty.
+twice the usual interval of the window stay empty. An hour with too few readings to show an interval of its own goes
+by the plant's: two stray readings are no complete hour.
 
 A window is published once the partition's time has passed it, and kept for as long as its machine's own time has
 not: a device that was cut off and now sends what it kept must find its hours as it left them.
@@ -25,6 +26,7 @@ HOUR: Final = 3600
 REVISION_SECONDS: Final = 2 * HOUR
 """How long after its end and grace a window takes late readings and is published again."""
 _MINUTES: Final = 60
+_LEAST_TO_TELL: Final = 3  # minutes with a reading, below which an hour does not show how often its machine speaks
 _UNIT: Final = 1e6  # readings are summed in millionths of their unit
 
 
@@ -63,10 +65,11 @@ class Window:
             np.add.at(self.production, minutes[made], np.rint(production[made] * _UNIT).astype(np.int64))
             np.add.at(self.production_count, minutes[made], 1)
 
-    def summary(self, revision: int) -> EnergyWindow:
-        """The window as it is published."""
-        energy, hours = _integral(self.power, self.power_count)
-        production, production_hours = _integral(self.production, self.production_count)
+    def summary(self, revision: int, *, interval_seconds: float) -> EnergyWindow:
+        """The window as it is published; interval_seconds: expected between two readings, by the plant."""
+        planned = min(max(1, round(interval_seconds / 60)), _MINUTES)
+        energy, hours = _integral(self.power, self.power_count, planned)
+        production, production_hours = _integral(self.production, self.production_count, planned)
         share = min(1.0, hours)
         return EnergyWindow(
             machine_id=self.machine_id,
@@ -100,14 +103,15 @@ class Window:
 Windows = dict[tuple[str, int], Window]
 
 
-def _integral(sums: Ints, counts: Ints) -> tuple[float, float]:
-    """Time integral in unit-hours, and the hours covered, of per-minute sums."""
+def _integral(sums: Ints, counts: Ints, planned: int) -> tuple[float, float]:
+    """Time integral in unit-hours, and the hours covered, of per-minute sums; planned: minutes between readings."""
     covered = np.flatnonzero(counts)
     if not len(covered):
         return 0.0, 0.0
     means = sums[covered] / counts[covered] / _UNIT
     steps = np.diff(covered)
-    usual = int(np.sort(steps)[len(steps) // 2]) if len(steps) else 1
+    # of two middle steps the shorter: a gap must not make itself usual
+    usual = int(np.sort(steps)[(len(steps) - 1) // 2]) if len(covered) >= _LEAST_TO_TELL else planned
     # a last reading may stand for time beyond the hour, as the first of the next hour lacks it; an hour is an hour
     stands = np.append(steps, max(_MINUTES - covered[-1], usual))
     weights = np.where(stands > 2 * usual, usual, stands)
@@ -150,11 +154,16 @@ def accumulate(
 
 
 def close(
-    windows: Windows, *, watermark: float, newest_of: Callable[[str], float], grace_seconds: float
+    windows: Windows,
+    *,
+    watermark: float,
+    newest_of: Callable[[str], float],
+    grace_seconds: float,
+    interval_seconds: float,
 ) -> list[EnergyWindow]:
     """Summaries of the windows that are over and were not published as they are; drops those past revision.
 
-    watermark: the partition's time, epoch s. newest_of: a machine's own time.
+    watermark: the partition's time, epoch s. newest_of: a machine's own time. interval_seconds: see `summary`.
     """
     closed = []
     for key, window in list(windows.items()):
@@ -163,7 +172,7 @@ def close(
         if window.changed:
             window.published += 1
             window.changed = False
-            closed.append(window.summary(window.published))
+            closed.append(window.summary(window.published, interval_seconds=interval_seconds))
         last_call = window.end + grace_seconds + REVISION_SECONDS
         if last_call < watermark and last_call < newest_of(window.machine_id):
             del windows[key]

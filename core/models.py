@@ -49,11 +49,13 @@ class Models:
     """The models a worker runs; None where there is none, and the rules go on without it.
 
     `flag_by` says which score raises the flag: the machine's own distance, the forest, or the higher of both.
+    `beside` are versions that score the same readings and raise nothing; their calls are counted.
     """
 
     anomaly: AnomalyModel | None = None
     maintenance: RiskModel | None = None
     flag_by: FlagBy = "both"
+    beside: "tuple[Models, ...]" = ()
 
 
 def raising(distance: Floats, forest: Floats, *, flag_by: FlagBy) -> Floats:

@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import logging
+import sys
 import tempfile
 import time
 from typing import Any, Final
@@ -13,6 +14,7 @@ from prometheus_client import generate_latest
 from core.features import feature_fingerprint
 from core.plant import Plant
 from core.rehearsal import rehearse
+from core.scoring import Calls
 from processor.checkpoint import Checkpoints
 from processor.faust_app import make_app
 from processor.health import CHECKS, Health
@@ -20,6 +22,7 @@ from processor.lane import Lane
 from processor.models import ModelFollower
 from processor.outputs import Outputs
 from processor.pipeline import Pipeline
+from processor.rollback import Rollbacks
 from processor.transport import FetchedRecords, FetchSchema, consumer_of, install_batches
 from runtime.errors import FailureError
 from runtime.inference import LoadedModels, load_models
@@ -35,6 +38,7 @@ LOGGER: Final = logging.getLogger("nexova.processor")
 TABLE: Final = "machines"
 _TICK_SECONDS: Final = 1.0
 _COLLECT_AFTER_OBJECTS: Final = 100_000
+_SWITCH_SECONDS: Final = 0.0005
 
 
 class Worker:
@@ -95,7 +99,12 @@ class Worker:
             pipeline=self.pipeline,
             metrics=metrics,
             promotions=loaded.promotions,
+            watch_seconds=settings.processor.rollback_seconds,
         )
+        self.rollbacks = Rollbacks(
+            follower=self.follower, repository=repository, settings=settings, metrics=metrics, clock=time.time
+        )
+        self.pipeline.on_calls = self._called
         install_batches(
             self.app,
             topics=[READINGS],
@@ -106,6 +115,10 @@ class Worker:
         self._tasks()
         self._signals()
         self._pages()
+
+    def _called(self, calls: tuple[Calls, ...]) -> None:
+        self.follower.tally.take(calls)
+        self.rollbacks.take(calls)
 
     def _agent(self) -> None:
         topic = self.app.topic(READINGS, schema=FetchSchema())
@@ -180,6 +193,7 @@ class Worker:
                 if self.lane.failure is None:
                     self.pipeline.tick()
             self.outputs.poll()
+        self.rollbacks.tick()
         self._watch(loop_lag_seconds)
 
     def _watch(self, loop_lag_seconds: float) -> None:
@@ -248,6 +262,7 @@ class Worker:
                 "failed_checks": failed,
                 "lag_records": self.health.lag_records,
                 "partitions": sorted(self.pipeline.partitions),
+                "models": self.follower.tally.summary(),
             }
             return view.json(body, status=503 if failed else 200)
 
@@ -278,6 +293,8 @@ def run(settings: Settings) -> int:
         metrics.model_fallbacks.labels(name=name, reason=reason).inc()
     worker = Worker(settings, plant=plant, repository=repository, loaded=loaded, metrics=metrics)
     _collect_seldom()
+    # the thread that assesses asks for the interpreter often and briefly: with 5 ms it waits more than it works
+    sys.setswitchinterval(_SWITCH_SECONDS)
     runner = faust.Worker(
         worker.app, override_logging=False, redirect_stdouts=False, loglevel=settings.log_level, quiet=True
     )

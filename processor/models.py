@@ -2,25 +2,29 @@
 
 The registry of the model repository is the truth, and a message on `nexova.models` says that it changed: a worker
 that hears of a promotion loads what the registry names now. So messages that come late, twice, or out of order with
-a second promotion lead to the same version everywhere.
+a second promotion lead to the same version everywhere. A new version is watched for a while: see `processor.rollback`.
 """
 
 import asyncio
 import logging
 import threading
-from collections.abc import Mapping
-from typing import Final
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from datetime import timedelta
+from typing import Final, get_args
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, Message, TopicPartition
 from pydantic import ValidationError
 
 from core.features import feature_fingerprint
 from core.models import Models
+from processor.lineup import BesideRole, Lineup, LineupReader
 from processor.pipeline import Pipeline
+from processor.tally import Tally
 from runtime.inference import SERVED, ForestModel, open_model, with_model
 from runtime.kafka import consumer_config
-from runtime.manifest import Promotion
-from runtime.metrics import ProcessorMetrics
+from runtime.manifest import Promotion, identity
+from runtime.metrics import ModelRole, ProcessorMetrics
 from runtime.repository import ModelRefused, ModelRepository, RepositoryUnavailable, UnknownVersion
 from runtime.settings import KafkaSettings
 from schemas.models import ModelPromoted
@@ -42,7 +46,8 @@ class ModelFollower:
     """Reads `nexova.models` beside the group, and changes `pipeline.models` on the event loop.
 
     promotions: by name, the entry of the registry that the models running now come from. retry_seconds: between
-    two tries to reach a repository that does not answer.
+    two tries to reach a repository that does not answer. on_lineup: hears, on the event loop, what is scored beside
+    a model since now.
     """
 
     def __init__(
@@ -53,14 +58,19 @@ class ModelFollower:
         pipeline: Pipeline,
         metrics: ProcessorMetrics,
         promotions: Mapping[str, Promotion],
+        watch_seconds: float = 0.0,
         retry_seconds: float = _RETRY_SECONDS,
     ) -> None:
+        self.lineups: dict[str, Lineup] = {}
+        self.on_lineup: Callable[[str, Lineup], None] = _nobody_asks
+        self.tally = Tally(metrics)
         self._kafka = kafka
         self._repository = repository
         self._pipeline = pipeline
         self._metrics = metrics
         self._features = feature_fingerprint(pipeline.plant)
-        self._settled = {name: _identity(entry) for name, entry in promotions.items()}
+        self._settled = {name: entry.identity for name, entry in promotions.items()}
+        self._reader = LineupReader(repository=repository, plant=pipeline.plant, span=timedelta(seconds=watch_seconds))
         self._retry_seconds = retry_seconds
         self._stopped = threading.Event()
         self._show()
@@ -79,6 +89,8 @@ class ModelFollower:
     def _run(self, loop: asyncio.AbstractEventLoop, ended: "asyncio.Future[None]") -> None:
         consumer = Consumer(consumer_config(self._kafka))
         try:
+            for name in SERVED:
+                self._line_up(name, None, loop)
             consumer.assign([TopicPartition(MODELS, 0, OFFSET_BEGINNING)])
             while not self._stopped.is_set():
                 message = consumer.poll(_POLL_SECONDS)
@@ -105,8 +117,47 @@ class ModelFollower:
             LOGGER.exception("model %s: %s could not be loaded", promoted.name, promoted.version)
             self._metrics.model_fallbacks.labels(name=promoted.name, reason="damaged").inc()
             return
-        if model is not None and not self._stopped.is_set():
-            loop.call_soon_threadsafe(self._use, model)
+        self._line_up(promoted.name, model, loop)
+
+    def _line_up(self, name: str, model: ForestModel | None, loop: asyncio.AbstractEventLoop) -> None:
+        """Hands over the model that is to run, if it is another one, with what is to be scored beside it."""
+        lineup = self._reader.read(name, loaded=self._loaded(name))
+        if not self._stopped.is_set():
+            loop.call_soon_threadsafe(self._take_up, name, model, lineup)
+
+    def _loaded(self, name: str) -> dict[str, ForestModel]:
+        models = self._pipeline.models
+        running = [model for model in (models.anomaly, models.maintenance) if isinstance(model, ForestModel)]
+        beside = self.lineups[name].beside.values() if name in self.lineups else ()
+        return {model.version: model for model in (*running, *beside) if model.name == name}
+
+    def _take_up(self, name: str, model: ForestModel | None, lineup: Lineup | None) -> None:
+        if model is not None:
+            self._use(model)
+        if lineup is not None:
+            self.use_beside(name, lineup)
+
+    def use_beside(self, name: str, lineup: Lineup) -> None:
+        """Scores these versions of a model beside the one that runs; on the event loop, between two batches."""
+        running = versions_of(self._pipeline.models).get(name)
+        # where the promoted version was refused, the one before runs itself
+        beside = {role: model for role, model in lineup.beside.items() if model.version != running}
+        promoted = lineup.watched is not None and lineup.watched.version == running
+        lineup = Lineup(beside=beside, watched=lineup.watched if promoted and "former" in beside else None)
+        before = self.lineups.get(name, Lineup())
+        self.lineups[name] = lineup
+        every = [model for one in self.lineups.values() for model in one.beside.values()]
+        self._pipeline.models = replace(
+            self._pipeline.models, beside=tuple(with_model(Models(), model) for model in every)
+        )
+        self._show()
+        for role in get_args(BesideRole):
+            then, now = before.beside.get(role), beside.get(role)
+            if now is not None and (then is None or then.version != now.version):
+                LOGGER.info("model %s: %s is scored beside %s, as its %s", name, now.version, running, role)
+            elif then is not None and now is None and then.version != running:
+                LOGGER.info("model %s: %s is no longer scored beside %s", name, then.version, running)
+        self.on_lineup(name, lineup)
 
     def prepare(self, promoted: ModelPromoted) -> ForestModel | None:
         """The model that is to run since this promotion, verified and warm; None where nothing is to change."""
@@ -114,8 +165,8 @@ class ModelFollower:
         for number in range(1, _TRIES + 1):
             version = promoted.version
             try:
-                version, identity = self._wanted(promoted)
-                if self._settled.get(name) == identity:
+                version, wanted = self._wanted(promoted)
+                if self._settled.get(name) == wanted:
                     return None
                 model = open_model(self._repository, name, version, plant=self._pipeline.plant, features=self._features)
             except RepositoryUnavailable as error:
@@ -123,20 +174,20 @@ class ModelFollower:
                     self._refuse(name, version, error)
                     return None
             except (ModelRefused, UnknownVersion) as error:
-                self._settled[name] = identity
+                self._settled[name] = wanted
                 self._refuse(name, version, error)
                 return None
             else:
-                self._settled[name] = identity
+                self._settled[name] = wanted
                 return model
         return None
 
     def _wanted(self, promoted: ModelPromoted) -> tuple[str, str]:
         """Version to run and identity of its promotion: the registry's last word, if it knows of this promotion."""
-        heard = f"{promoted.version} at {promoted.promoted_at.isoformat()}"
+        heard = identity(promoted.version, promoted.promoted_at)
         history = self._repository.history(promoted.name)
-        if heard in map(_identity, history):
-            return history[-1].version, _identity(history[-1])
+        if heard in {entry.identity for entry in history}:
+            return history[-1].version, history[-1].identity
         return promoted.version, heard
 
     def _refuse(self, name: str, version: str, error: ModelRefused | UnknownVersion | RepositoryUnavailable) -> None:
@@ -157,10 +208,11 @@ class ModelFollower:
         info.clear()
         for name, version in versions_of(self._pipeline.models).items():
             info.labels(name=name, version=version, feature_fingerprint=self._features).set(1)
-
-
-def _identity(entry: Promotion) -> str:
-    return f"{entry.version} at {entry.at.isoformat()}"
+        roles: dict[tuple[str, str], ModelRole] = {}
+        for name, lineup in self.lineups.items():
+            roles |= {(name, model.version): role for role, model in lineup.beside.items()}
+        roles |= dict.fromkeys(versions_of(self._pipeline.models).items(), "champion")
+        self.tally.show(roles)
 
 
 def _read(message: Message) -> ModelPromoted | None:
@@ -187,3 +239,7 @@ def _complain(error: KafkaError) -> None:
         LOGGER.warning("%s does not exist, so promotions are not heard of; run `nexova topics create`", MODELS)
     else:
         LOGGER.warning("%s cannot be read for now: %s", MODELS, error.str())
+
+
+def _nobody_asks(_: str, __: Lineup) -> None:
+    """Take no notice."""

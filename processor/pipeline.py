@@ -15,6 +15,7 @@ from core.elapse import elapse, statuses
 from core.features import CONDITIONS
 from core.models import Models
 from core.plant import Plant
+from core.scoring import Calls
 from core.state import FleetState
 from processor.outputs import Outputs
 from processor.score_writer import ScoreWriter
@@ -83,7 +84,10 @@ class Prepared:
 
 
 class Pipeline:
-    """Processes fetches of readings. `clock` gives epoch seconds; `models` may be replaced between two batches."""
+    """Processes fetches of readings. `clock` gives epoch seconds; `models` may be replaced between two batches.
+
+    on_calls: hears, after each batch, how often the models raised something.
+    """
 
     def __init__(
         self,
@@ -99,6 +103,7 @@ class Pipeline:
         self.models = models
         self.partitions: dict[int, Partition] = {}
         self.dead_letters = 0
+        self.on_calls: Callable[[tuple[Calls, ...]], None] = _nobody_asks
         self._settings = settings
         self._outputs = outputs
         self._metrics = metrics
@@ -233,6 +238,7 @@ class Pipeline:
         metrics.scores_flagged.inc(int(scores.flagged.sum()))
         metrics.unknown_sensors.inc(decoded.unknown_fields)
         metrics.readings_late.inc(assessment.late)
+        self.on_calls(assessment.calls)
 
     def _count_machines(self) -> None:
         conditions = dict.fromkeys(CONDITIONS, 0)
@@ -246,3 +252,7 @@ class Pipeline:
             self._metrics.machines.labels(condition=condition).set(number)
         for kind, number in kinds.items():
             self._metrics.alerts_open.labels(kind=kind).set(number)
+
+
+def _nobody_asks(_: tuple[Calls, ...]) -> None:
+    """Take no notice."""

@@ -6,7 +6,8 @@ from confluent_kafka import KafkaError, Message, Producer
 
 from runtime.errors import BrokerUnavailable, FailureError
 from runtime.kafka import list_topics, producer_config
-from runtime.manifest import Promotion
+from runtime.manifest import Promotion, Trial
+from runtime.repository import ModelRepository
 from runtime.settings import KafkaSettings
 from schemas.models import ModelPromoted
 from schemas.topics import CATALOGUE, MODELS
@@ -20,8 +21,10 @@ class NotAnnounced(FailureError):
     """The broker is there and did not take the announcement."""
 
 
-def announce(entry: Promotion, kafka: KafkaSettings, *, answer_seconds: float = ANSWER_SECONDS) -> None:
-    """Send an entry of the registry to all workers, and wait until the broker has it.
+def announce(
+    entry: Promotion, kafka: KafkaSettings, *, challenger: Trial | None = None, answer_seconds: float = ANSWER_SECONDS
+) -> None:
+    """Send an entry of the registry to all workers, and what is scored beside it, and wait until the broker has it.
 
     Raises:
         BrokerUnavailable: no broker answered in time.
@@ -37,7 +40,12 @@ def announce(entry: Promotion, kafka: KafkaSettings, *, answer_seconds: float = 
             failures.append(error)
 
     message = ModelPromoted(
-        name=entry.name, version=entry.version, promoted_at=entry.at, previous=entry.previous, reason=entry.reason
+        name=entry.name,
+        version=entry.version,
+        promoted_at=entry.at,
+        previous=entry.previous,
+        reason=entry.reason,
+        challenger=challenger and challenger.version,
     )
     producer = Producer(producer_config(kafka) | {"message.timeout.ms": int(DELIVERY_SECONDS * 1000), "linger.ms": 0})
     producer.produce(MODELS, message.encode(), entry.name, on_delivery=report)
@@ -48,13 +56,14 @@ def announce(entry: Promotion, kafka: KafkaSettings, *, answer_seconds: float = 
         raise NotAnnounced(f"a message to {MODELS} was refused: {failures[0].str()}; check our user's rights")
 
 
-def announcement(entry: Promotion, kafka: KafkaSettings) -> str | None:
-    """Announce, and return why workers did not hear of it, in one line; None when they did.
+def announcement(name: str, repository: ModelRepository, kafka: KafkaSettings) -> str | None:
+    """Announce what the registry says of a model, and return why workers did not hear of it, in one line, or None.
 
-    A promotion is made in the repository; that running workers cannot be told does not unmake it.
+    What was promoted was promoted in the repository; that running workers cannot be told does not unmake it.
     """
+    entry = repository.history(name)[-1]
     try:
-        announce(entry, kafka)
+        announce(entry, kafka, challenger=repository.challenger(name))
     except FailureError as error:
         return (
             f"{entry.name} {entry.version} is promoted in the repository and workers follow at their next start; "

@@ -15,7 +15,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Final
 
-from runtime.children import child_process, free_port, on_a_free_port, port_answers
+from runtime.children import child_process, free_port, on_a_free_port, port_answers, runs
 from runtime.embedded import EmbeddedBroker
 from runtime.errors import ChildEnded, FailureError, PortTaken, ToolMissing
 from runtime.kafka import wait_for_broker
@@ -201,15 +201,5 @@ def remove_leftovers() -> None:
     """Remove the data of runs that were killed: a broker may leave gigabytes."""
     for folder in Path(tempfile.gettempdir()).glob(f"{_FOLDER}*-*"):
         owner = folder.name.removeprefix(_FOLDER).partition("-")[0]
-        if owner.isdigit() and not _runs(int(owner)):
+        if owner.isdigit() and not runs(int(owner)):
             shutil.rmtree(folder, ignore_errors=True)
-
-
-def _runs(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True

@@ -62,5 +62,5 @@ class HolidayChoice:
             years = (this_year - _YEARS_BACK, this_year + 1)
             if self._country == AUTO and len(series.values):
                 self.chosen = recognised(series, {code: holidays_of(code, *years) for code in CANDIDATES})
-            self._calendar = Calendar(holidays=holidays_of(self.chosen, *years)) if self.chosen else Calendar()
+            self._calendar = Calendar() if self.chosen is None else Calendar(holidays=holidays_of(self.chosen, *years))
         return self._calendar

@@ -134,6 +134,17 @@ def child_process(
         child.end(grace_seconds=grace_seconds)
 
 
+def runs(pid: int) -> bool:
+    """Whether there is a process with this id."""
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
 def on_a_free_port(start: Callable[[int], Started]) -> Started:
     """Start something on a port nobody has, and again on another where somebody was quicker to take it."""
     for _ in range(_PORT_TRIES - 1):

@@ -32,6 +32,7 @@ class ForecastChild:
         self._one = threading.Lock()
         self._process: Any = None
         self._pipe: Connection | None = None
+        self._closed = False
 
     def start(self) -> None:
         """Starts the child, so that the first request need not wait for it."""
@@ -65,11 +66,18 @@ class ForecastChild:
         return msgspec.convert(answer, ForecastAnswer)
 
     def close(self) -> None:
-        """Ends the child."""
+        """Ends the child for good, whatever it is at; whoever waits for its answer gets a FailureError."""
+        self._closed = True
+        process = self._process
+        if process is not None:
+            with contextlib.suppress(ValueError):  # it has ended and was tidied up meanwhile
+                process.terminate()
         with self._one:
             self._end()
 
     def _living(self) -> Connection:
+        if self._closed:
+            raise FailureError("the service ends; ask again in a moment")
         if self._pipe is not None and self._process.is_alive():
             return self._pipe
         self._end()

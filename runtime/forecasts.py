@@ -8,21 +8,27 @@ from typing import Any, Final, Literal
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from pandas.tseries.frequencies import to_offset
 
-from core.seasonal import NAME, forecast_seasonal
+from core.forecasting import LEVEL, Answer, Calendar, HourlySeries, Memory, forecast_next
+from core.forecasting.series import DAY, WEEK, Floats
+from core.seasonal import NAME, Course, forecast_seasonal
 from runtime.errors import UsageError
+from runtime.prophet_candidate import LEAST_POINTS, fitted_prophet
+from runtime.prophet_candidate import NAME as PROPHET
 
-Floats = NDArray[np.float64]
 ForecastModel = Literal["auto", "seasonal_median", "prophet"]
 
 LOGGER: Final = logging.getLogger("nexova.forecasts")
 MOST_POINTS: Final = 10_000
 LONGEST_HORIZON: Final = 168
-LEVEL: Final = 0.8
 _DAY: Final = pd.Timedelta(days=1)
-_LEAST_FOR_PROPHET: Final = 10
+_LEAST_TO_LEARN: Final = 8 * WEEK
+_MOST_TO_LEARN: Final = 26 * WEEK
+"""Hours; a year would take four times as long, and callers wait."""
+_JUDGED: Final = 7
+"""Origins of the back-test that decides who answers."""
+_SOME_MONDAY: Final = 4 * DAY
 # what pandas called these before version 3, and people still write
 _FORMER: Final = {"H": "h", "T": "min", "S": "s", "M": "ME", "Q": "QE", "Y": "YE", "A": "YE"}
 _SEASONS_OF_PREFIX: Final[dict[str, tuple[int, ...]]] = {
@@ -50,9 +56,11 @@ def forecast(
     model: ForecastModel = "auto",
     start: datetime | None = None,
 ) -> ForecastAnswer:
-    """The next `periods` steps of `values`, None where one is missing.
+    """The next `periods` steps of `values`, None where one is missing; never below zero if no value was.
 
-    start: time of the first value; without it only the phase within a season is known, not the calendar.
+    start: time of the first value; without it only the phase within a season is known, not the calendar. `auto` takes
+    the seasonal median, or for hourly series of eight weeks or more the blend of `core.forecasting` where it did
+    better at the last seven origins of its back-test. Prophet answers when it is asked for.
 
     Raises:
         UsageError: no value, too many, a horizon or frequency that cannot be.
@@ -79,6 +87,8 @@ def forecast(
                 model=answer.model,
                 warnings=(" ".join(reason.split()),),
             )
+    if model == "auto" and len(series) >= _LEAST_TO_LEARN and _is_hourly(offset):
+        return _by_the_better(series, periods, offset, start)
     return _by_median(series, periods, offset)
 
 
@@ -115,31 +125,72 @@ def seasons_of(offset: Any) -> tuple[int, ...]:
 
 
 def _by_median(series: Floats, periods: int, offset: Any) -> ForecastAnswer:
-    course = forecast_seasonal(series, horizon=periods, seasons=seasons_of(offset), level=LEVEL)
-    return ForecastAnswer(
-        forecast=_rounded(course.value),
-        lower_bound=_rounded(course.lower),
-        upper_bound=_rounded(course.upper),
-        model=NAME,
+    return _answer(_seasonal(series, periods, offset), series, NAME)
+
+
+def _by_the_better(series: Floats, periods: int, offset: Any, start: datetime | None) -> ForecastAnswer:
+    """The blend's answer, or the seasonal median's where it has the smaller error at the same origins."""
+    first = _SOME_MONDAY if start is None else int(pd.Timestamp(start).tz_localize(None).timestamp()) // 3600
+    hourly = HourlySeries(first_hour=first, values=series)
+    recent = hourly.since(hourly.end - _MOST_TO_LEARN)
+    answer, memory = forecast_next(
+        recent, horizon=periods, calendar=Calendar(), memory=None, bounds=(_lowest(series), np.inf)
     )
+    if _median_is_better(hourly, memory, offset):
+        return _by_median(series, periods, offset)
+    return _answer(answer, series, answer.model)
+
+
+def _median_is_better(series: HourlySeries, memory: Memory, offset: Any) -> bool:
+    """Whether the seasonal median errs less than the blend at the last origins of the blend's back-test."""
+    origins, blend = memory.matured_at[-_JUDGED:], memory.errors[-_JUDGED:, -1].mean()
+    if not origins or np.isnan(blend):
+        return True
+    errors = [
+        np.abs(
+            _seasonal(series.until(origin).values, memory.steps, offset).value
+            - series.at(origin + np.arange(memory.steps))
+        )
+        for origin in origins
+    ]
+    return bool(np.nanmean(errors) < blend)
+
+
+def _is_hourly(offset: Any) -> bool:
+    try:
+        return bool(pd.Timedelta(offset) == pd.Timedelta(hours=1))
+    except ValueError:
+        return False
+
+
+def _seasonal(series: Floats, periods: int, offset: Any) -> Course:
+    return forecast_seasonal(series, horizon=periods, seasons=seasons_of(offset), level=LEVEL)
+
+
+def _lowest(series: Floats) -> float:
+    return 0.0 if np.nanmin(series) >= 0 else -np.inf
+
+
+def _answer(course: Course | Answer, series: Floats, model: str) -> ForecastAnswer:
+    value, lower, upper = (
+        _rounded(np.maximum(one, _lowest(series))) for one in (course.value, course.lower, course.upper)
+    )
+    return ForecastAnswer(forecast=value, lower_bound=lower, upper_bound=upper, model=model)
 
 
 def _by_prophet(series: Floats, periods: int, offset: Any, start: datetime | None) -> ForecastAnswer:
-    from prophet import Prophet  # noqa: PLC0415  loads Stan, which nobody else needs
-
-    if (~np.isnan(series)).sum() < _LEAST_FOR_PROPHET:
-        raise UsageError(f"{int((~np.isnan(series)).sum())} known points, at least {_LEAST_FOR_PROPHET} are needed")
+    known = int((~np.isnan(series)).sum())
+    if known < LEAST_POINTS:
+        raise UsageError(f"{known} known points, at least {LEAST_POINTS} are needed")
     origin = pd.Timestamp(start or datetime(2024, 1, 1, tzinfo=UTC)).tz_convert(None)
     times = pd.date_range(origin, periods=len(series) + periods, freq=offset)
-    model = Prophet(interval_width=LEVEL, uncertainty_samples=300)
-    model.fit(pd.DataFrame({"ds": times[: len(series)], "y": series}), seed=42)
+    model = fitted_prophet(pd.DataFrame({"ds": times[: len(series)], "y": series}))
     found = model.predict(pd.DataFrame({"ds": times[len(series) :]}))
-    return ForecastAnswer(
-        forecast=_rounded(found["yhat"].to_numpy()),
-        lower_bound=_rounded(found["yhat_lower"].to_numpy()),
-        upper_bound=_rounded(found["yhat_upper"].to_numpy()),
-        model="prophet",
+    low = _lowest(series)
+    value, lower, upper = (
+        _rounded(np.maximum(found[name].to_numpy(), low)) for name in ("yhat", "yhat_lower", "yhat_upper")
     )
+    return ForecastAnswer(forecast=value, lower_bound=lower, upper_bound=upper, model=PROPHET)
 
 
 def _rounded(values: Floats) -> tuple[float, ...]:

@@ -28,6 +28,7 @@ CHATTY: Final = (
     "urllib3",
     "uvicorn.access",
 )
+AUDIT: Final = "nexova.audit"
 _CREDENTIALS: Final = re.compile(r"(?<=://)[^/\s:@]*:[^/\s@]+(?=@)")
 _STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
@@ -44,6 +45,8 @@ def configure_logging(settings: Settings, *, stream: TextIO | None = None) -> No
     quiet = logging.DEBUG if settings.log_level == "DEBUG" else max(logging.WARNING, root.level)
     for name in CHATTY:
         logging.getLogger(name).setLevel(quiet)
+    # who changed what is on record whatever the level
+    logging.getLogger(AUDIT).setLevel(logging.INFO)
     logging.captureWarnings(capture=True)
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final, Literal
 
-from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
 
 # one path segment each, so that nothing read from a manifest can lead out of its folder
 ModelName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,63}$")]
@@ -78,6 +78,27 @@ class Promotion(_Record):
     at: AwareDatetime
     previous: VersionId | None = None
     reason: Annotated[str, StringConstraints(min_length=1)]
+    undoes: Annotated[AwareDatetime | None, Field(description="when what a rollback takes back was promoted")] = None
+
+    @property
+    def identity(self) -> str:
+        """What tells this entry from every other of its model."""
+        return identity(self.version, self.at)
+
+
+class Trial(_Record):
+    """One line of the registry: from `at` on, `version` is scored beside the champion, or no longer."""
+
+    name: ModelName
+    version: VersionId
+    action: Literal["shadowed", "shadow_ended"]
+    at: AwareDatetime
+    reason: Annotated[str, StringConstraints(min_length=1)]
+
+
+def identity(version: str, at: datetime) -> str:
+    """Return what tells the promotion of a version at that moment from every other of its model."""
+    return f"{version} at {at.astimezone(UTC).isoformat()}"
 
 
 def version_id(at: datetime) -> str:
@@ -104,8 +125,38 @@ def champions(log: Iterable[Promotion]) -> list[Promotion]:
     return standing
 
 
-def parse_log(text: str) -> list[Promotion]:
-    """Return the promotions of a registry, oldest first.
+def in_effect(log: Iterable[Promotion]) -> list[Promotion]:
+    """Return the entries without those rollbacks that came too late: what they undo was no longer the top one.
+
+    So whoever takes back the same promotion at the same time, people or workers, takes it back once.
+    """
+    effective: list[Promotion] = []
+    standing: dict[str, list[Promotion]] = {}
+    for entry in log:
+        own = standing.setdefault(entry.name, [])
+        if entry.action == "promoted":
+            own.append(entry)
+        elif entry.undoes is not None and (not own or (own[-1].version, own[-1].at) != (entry.previous, entry.undoes)):
+            continue
+        elif own:
+            own.pop()
+        effective.append(entry)
+    return effective
+
+
+def challenger_of(log: Iterable[Promotion | Trial]) -> Trial | None:
+    """Return the trial that is under way, of the entries of one model; it ends when its version is promoted."""
+    under_way: Trial | None = None
+    for entry in log:
+        if isinstance(entry, Trial):
+            under_way = entry if entry.action == "shadowed" else None
+        elif under_way is not None and entry.action == "promoted" and entry.version == under_way.version:
+            under_way = None
+    return under_way
+
+
+def parse_log(text: str) -> list[Promotion | Trial]:
+    """Return the entries of a registry, oldest first.
 
     A line that is not whole is one whose writer died: that promotion did not happen, and the next one
     still counts. So such lines are passed over, and the version before goes on running.
@@ -113,7 +164,10 @@ def parse_log(text: str) -> list[Promotion]:
     entries = []
     for line in text.splitlines():
         try:
-            entries.append(Promotion.model_validate_json(line))
+            entries.append(_ENTRY.validate_json(line))
         except ValidationError:
             continue
     return entries
+
+
+_ENTRY: Final[TypeAdapter[Promotion | Trial]] = TypeAdapter(Promotion | Trial)

@@ -32,6 +32,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 Kind = Literal["counter", "gauge", "histogram"]
+Workers = Literal["livemax", "livemin", "livesum"]
+ModelRole = Literal["champion", "challenger", "former"]
+"""What a version in use is: the one that runs, one tried beside it, or the one before, while the new one is watched."""
 Instrument = TypeVar("Instrument", Counter, Gauge, Histogram)
 
 
@@ -81,9 +84,11 @@ def _counter(name: str, text: str, *labels: Label) -> Metric[Counter]:
     return Metric(name=name, kind="counter", help=text, labels=labels, buckets=(), build=build)
 
 
-def _gauge(name: str, text: str, *labels: Label) -> Metric[Gauge]:
+def _gauge(name: str, text: str, *labels: Label, workers: Workers = "livemax") -> Metric[Gauge]:
+    """A gauge. workers: what counts of several processes that share a page, see `runtime.metrics_page`."""
+
     def build(metric: Metric[Gauge], registry: CollectorRegistry) -> Gauge:
-        return Gauge(metric.name, metric.help, metric.label_names, registry=registry)
+        return Gauge(metric.name, metric.help, metric.label_names, registry=registry, multiprocess_mode=workers)
 
     return Metric(name=name, kind="gauge", help=text, labels=labels, buckets=(), build=build)
 
@@ -134,6 +139,8 @@ _KIND: Final = Label(name="kind", values=get_args(AlertKind))
 _PARTITION: Final = Label(name="partition", bound="partitions of nexova.readings assigned to this worker")
 _TOPIC: Final = Label(name="topic", values=(SCORES, ALERTS, RECOMMENDATIONS, ENERGY, FORECASTS, MACHINES, DEAD_LETTERS))
 _MODEL: Final = Label(name="name", bound="models of the processor")
+_IN_USE: Final = Label(name="version", bound="at most three for each name at a time: the series of others are removed")
+_ROLE: Final = Label(name="role", values=get_args(ModelRole))
 
 
 class ProcessorMetrics(MetricSet):
@@ -244,6 +251,21 @@ class ProcessorMetrics(MetricSet):
         _MODEL,
         Label(name="reason", values=get_args(Refusal)),
     )
+    model_judged = _counter(
+        "nexova_model_judged_total",
+        "Readings that each version in use judged, since it is what it is.",
+        *(_MODEL, _IN_USE, _ROLE),
+    )
+    model_raised = _counter(
+        "nexova_model_raised_total",
+        "Of these, readings for which it raises something, or would: a flag, or a risk in a band above none.",
+        *(_MODEL, _IN_USE, _ROLE),
+    )
+    model_rollbacks = _counter(
+        "nexova_model_rollbacks_total",
+        "Promotions that this worker took back because the alert rate left its bounds.",
+        _MODEL,
+    )
     event_loop_lag = _gauge(
         "nexova_event_loop_lag_seconds",
         "Seconds by which a timer of the event loop fired too late, at the last look.",
@@ -303,7 +325,8 @@ class ApiMetrics(MetricSet):
         "Forecasts given, by where they came from.",
         Label(name="source", values=("computed", "cache")),
     )
-    streams = _gauge("nexova_api_streams", "Event streams open now.")
+    workers = _gauge("nexova_api_workers", "Processes that serve this port and count here.", workers="livesum")
+    streams = _gauge("nexova_api_streams", "Event streams open now.", workers="livesum")
     events = _counter("nexova_api_events_total", "Events put into event streams.")
     streams_lost = _counter("nexova_api_streams_lost_total", "Event streams ended because their client was too slow.")
     view_records = _counter(
@@ -319,8 +342,12 @@ class ApiMetrics(MetricSet):
         "Items in the live view, by kind.",
         Label(name="kind", bound="kinds that the view keeps"),
     )
-    view_ready = _gauge("nexova_api_view_ready", "1 once the live view is complete, else 0; the same answer as /ready.")
-    kafka_up = _gauge("nexova_api_kafka_up", "1 while the brokers answer the live view, else 0.")
+    view_ready = _gauge(
+        "nexova_api_view_ready",
+        "1 once the live view is complete, else 0; the same answer as /ready.",
+        workers="livemin",
+    )
+    kafka_up = _gauge("nexova_api_kafka_up", "1 while the brokers answer the live view, else 0.", workers="livemin")
     feedback = _counter(
         "nexova_api_feedback_total",
         "Statements of people on alerts, by result.",

@@ -50,7 +50,10 @@ def fitted_prophet(frame: pd.DataFrame, *, holidays: pd.DataFrame | None = None)
     logging.getLogger("prophet.plot").setLevel(logging.CRITICAL)  # it misses plotly, which draws nothing here
     from prophet import Prophet  # noqa: PLC0415  loads Stan, which nobody else needs
 
-    logging.getLogger("cmdstanpy").setLevel(logging.ERROR)  # it sets its own when it is loaded
+    # it would set its own level and write to stderr, but not where somebody has taken care of it
+    stan = logging.getLogger("cmdstanpy")
+    stan.addHandler(logging.NullHandler())
+    stan.setLevel(logging.ERROR)
     np.random.seed(_SEED)  # noqa: NPY002  its intervals are drawn from the global generator
     model = Prophet(interval_width=LEVEL, uncertainty_samples=_SAMPLES, holidays=holidays)
     model.fit(frame, seed=_SEED)

@@ -3,11 +3,21 @@
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
-from runtime.manifest import LOWER_IS_BETTER, Manifest, Promotion, Span, champions
+from runtime.manifest import LOWER_IS_BETTER, Manifest, Promotion, Span, Trial, champions
 
 
-def render_registry(manifests: Iterable[Manifest], log: Sequence[Promotion], *, damaged: Sequence[str] = ()) -> str:
-    """Write the page in Markdown; `damaged` are the complaints of versions whose manifest cannot be read."""
+def render_registry(
+    manifests: Iterable[Manifest],
+    log: Sequence[Promotion],
+    *,
+    damaged: Sequence[str] = (),
+    trials: Sequence[Trial] = (),
+) -> str:
+    """Write the page in Markdown.
+
+    damaged: the complaints of versions whose manifest cannot be read. trials: those under way.
+    """
+    beside = {trial.name: trial for trial in trials}
     by_name: dict[str, list[Manifest]] = {}
     for manifest in manifests:
         by_name.setdefault(manifest.name, []).append(manifest)
@@ -16,13 +26,13 @@ def render_registry(manifests: Iterable[Manifest], log: Sequence[Promotion], *, 
         lines += ["There is no model yet: `nexova train all --data DIR --models DIR` makes the first.", ""]
     for name in sorted(by_name):
         versions = sorted(by_name[name], key=lambda manifest: manifest.version)
-        lines += _model(name, versions, [entry for entry in log if entry.name == name])
+        lines += _model(name, versions, [entry for entry in log if entry.name == name], beside.get(name))
     if damaged:
         lines += ["## Damaged", "", *(f"- {complaint}" for complaint in damaged), ""]
     return "\n".join(lines)
 
 
-def _model(name: str, versions: Sequence[Manifest], log: Sequence[Promotion]) -> list[str]:
+def _model(name: str, versions: Sequence[Manifest], log: Sequence[Promotion], trial: Trial | None) -> list[str]:
     standing = champions(log)
     lines = [f"## {name}", ""]
     champion = standing[-1].version if standing else None
@@ -33,6 +43,8 @@ def _model(name: str, versions: Sequence[Manifest], log: Sequence[Promotion]) ->
         # the last entry, not the last one standing: after a rollback the version runs since the rollback
         lines += [f"**{champion}** runs since {_moment(log[-1].at)}.", ""]
         lines += _passport(known[champion], log) if champion in known else ["Its files are not in this repository.", ""]
+    if trial is not None:
+        lines += [f"Version {trial.version} is scored beside it since {_moment(trial.at)}: {trial.reason}", ""]
     lines += [
         "| version | ran | trained on | rows | measured on its own test split |",
         "|---|---|---|---|---|",

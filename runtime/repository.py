@@ -23,19 +23,20 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, TypeVar
 
 from pydantic import ValidationError
 
 from core.models import Refusal
 from runtime.errors import FailureError, UsageError
-from runtime.manifest import Manifest, Promotion, champions, parse_log, sha256_of
+from runtime.manifest import Manifest, Promotion, Trial, challenger_of, champions, in_effect, parse_log, sha256_of
 from runtime.model_storage import open_storage
 from runtime.registry_page import render_registry
 
 MANIFEST, LOG, PAGE = "manifest.json", "registry.jsonl", "MODEL_REGISTRY.md"
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,63}")
 _VERSION = re.compile(r"\d{8}T\d{6}Z")
+Entry = TypeVar("Entry", Promotion, Trial)
 
 
 class RepositoryUnavailable(FailureError):
@@ -111,11 +112,13 @@ class ModelRepository:
             return tuple(v for v in found if self._storage.exists(f"{name}/{v}/{MANIFEST}"))
 
     def history(self, name: str | None = None) -> tuple[Promotion, ...]:
-        """Return every promotion and rollback (of one model), oldest first."""
-        with self._trouble("read"):
-            log = self._storage.read(LOG) if self._storage.exists(LOG) else b""
-        entries = parse_log(log.decode("utf-8", "replace"))
-        return tuple(entry for entry in entries if name in (None, entry.name))
+        """Return every promotion and rollback (of one model) that took effect, oldest first."""
+        promotions = [entry for entry in self._entries(name) if isinstance(entry, Promotion)]
+        return tuple(in_effect(promotions))
+
+    def challenger(self, name: str) -> Trial | None:
+        """Return what is scored beside the champion of a model, or None."""
+        return challenger_of(self._entries(name))
 
     def current(self, name: str) -> str | None:
         """Return the promoted version, or None; the newest version is not it until somebody promotes it."""
@@ -193,20 +196,66 @@ class ModelRepository:
         self.load(name, version)
         return self._record(Promotion(name=name, version=version, at=at, previous=self.current(name), reason=reason))
 
-    def rollback(self, name: str, *, at: datetime, reason: str) -> Promotion:
-        """Return to the version that was promoted before the current one; raises as `load` does."""
-        standing = champions(self.history(name))
+    def rollback(self, name: str, *, at: datetime, reason: str, undo: Promotion | None = None) -> Promotion:
+        """Return to the version that was promoted before the current one; raises as `load` does.
+
+        undo: take back this promotion and no other. Where it no longer stands, or somebody else takes it back at the
+        same time, nothing more happens, and the entry returned is the one that counts: the last of the registry.
+        """
+        history = self.history(name)
+        standing = champions(history)
+        if undo is not None and (not standing or standing[-1].identity != undo.identity):
+            return history[-1] if history else undo
         if len(standing) < 2:  # noqa: PLR2004 - the current one and the one before
             state = f"{standing[-1].version} was the first" if standing else "none was"
             raise UnknownVersion(
                 f"model {name}: {state} to be promoted, so there is none to roll back to; choose any version "
                 f"with nexova models promote {name} VERSION"
             )
-        former, current = standing[-2].version, standing[-1].version
+        former, current = standing[-2].version, standing[-1]
         self.load(name, former)
-        return self._record(
-            Promotion(name=name, version=former, action="rolled_back", at=at, previous=current, reason=reason)
+        entry = Promotion(
+            name=name,
+            version=former,
+            action="rolled_back",
+            at=at,
+            previous=current.version,
+            reason=reason,
+            undoes=current.at,
         )
+        self._record(entry)
+        return self.history(name)[-1]
+
+    def shadow(self, name: str, version: str, *, at: datetime, reason: str) -> Trial:
+        """Have a version scored beside the champion, after verifying it; raises as `load` does.
+
+        Raises:
+            UsageError: the version is the champion, or there is none to compare it with.
+        """
+        self.load(name, version)
+        current = self.current(name)
+        if current is None:
+            raise UsageError(
+                f"model {name}: no version runs, so there is none to score {version} beside; make it run with "
+                f"nexova models promote {name} {version}"
+            )
+        if version == current:
+            raise UsageError(f"model {name} {version} runs already; score another version beside it")
+        return self._record(Trial(name=name, version=version, action="shadowed", at=at, reason=reason))
+
+    def end_shadow(self, name: str, *, at: datetime, reason: str) -> Trial:
+        """Have nothing scored beside the champion any more.
+
+        Raises:
+            UsageError: nothing is.
+        """
+        trial = self.challenger(name)
+        if trial is None:
+            raise UsageError(
+                f"model {name}: no version is scored beside the one that runs; nexova models shadow {name} VERSION "
+                "begins it"
+            )
+        return self._record(Trial(name=name, version=trial.version, action="shadow_ended", at=at, reason=reason))
 
     def write_document(self, file: str, content: bytes) -> None:
         """Put a document about the whole repository (such as `metrics.json`) at its root."""
@@ -228,9 +277,18 @@ class ModelRepository:
                     manifests.append(self.manifest(name, version))
                 except ModelDamaged as error:
                     damaged.append(error.message)
-        return render_registry(manifests, self.history(), damaged=damaged)
+        return render_registry(manifests, self.history(), damaged=damaged, trials=self._trials())
 
-    def _record(self, entry: Promotion) -> Promotion:
+    def _trials(self) -> list[Trial]:
+        found = [challenger_of(self._entries(name)) for name in self.names()]
+        return [trial for trial in found if trial is not None]
+
+    def _entries(self, name: str | None) -> list[Promotion | Trial]:
+        with self._trouble("read"):
+            log = self._storage.read(LOG) if self._storage.exists(LOG) else b""
+        return [entry for entry in parse_log(log.decode("utf-8", "replace")) if name in (None, entry.name)]
+
+    def _record(self, entry: Entry) -> Entry:
         """Append the entry to the registry, which is what counts, and rewrite the page made from it."""
         with self._trouble("written"):
             # the leading line break keeps the entry apart from a line that a dying writer left unfinished

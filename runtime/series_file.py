@@ -14,6 +14,7 @@ from runtime.errors import UsageError
 _ZONE: Final = re.compile(r"\s*(?:Z|UTC|[+-]\d{2}:?\d{2})$")
 _LEAST_PARSED: Final = 0.9
 _MOST_YEARS: Final = 100
+_SEPARATORS: Final = ",;\t|"
 _HOUR: Final = pd.Timedelta(hours=1)
 
 
@@ -43,12 +44,12 @@ def read_series(path: Path, *, column: str | None = None, aggregate: Literal["me
     name = _value_column(path, frame, times_name, column)
     values = pd.to_numeric(frame[name], errors="coerce").astype(float)
     rows = pd.DataFrame({"hour": times.dt.floor("h"), "time": times, "value": values}).dropna(subset=["time"])
+    steps: Any = rows["time"].sort_values().diff().dropna()
     rows = rows.dropna(subset=["value"]).sort_values("time")
     if rows.empty:
         raise UsageError(f"{path}: column {name} holds no numbers; name another with --column")
     hours = rows.groupby("hour")["value"]
     hourly = hours.sum() if aggregate == "sum" else hours.mean()
-    steps: Any = rows["time"].diff().dropna()
     if len(hourly) > 1 and steps.median() > _HOUR:
         raise UsageError(f"{path}: its values are {steps.median()} apart; an hourly series, or a finer one, is needed")
     first, last = (int(edge.timestamp()) // 3600 for edge in (hourly.index[0], hourly.index[-1]))
@@ -64,9 +65,10 @@ def _table(path: Path) -> pd.DataFrame:
     if not path.is_file():
         raise UsageError(f"{path}: is no file; name a CSV file with a column of times and one of values")
     try:
-        frame = pd.read_csv(
-            path, dtype=str, sep=None, engine="python", skipinitialspace=True, encoding_errors="replace"
-        )
+        with path.open(encoding="utf-8-sig", errors="replace") as file:
+            heads = file.readline()
+        separator = max(_SEPARATORS, key=heads.count)
+        frame = pd.read_csv(path, dtype=str, sep=separator, skipinitialspace=True, encoding_errors="replace")
     except (pd.errors.ParserError, pd.errors.EmptyDataError, ValueError) as error:
         raise UsageError(f"{path}: is no CSV table ({' '.join(str(error).split())[:120]})") from None
     if frame.empty:

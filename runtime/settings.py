@@ -157,6 +157,24 @@ class ProcessorSettings(BaseModel):
         le=104_857_600,
         description="Largest message in bytes that is decoded; larger is a dead letter.",
     )
+    rollback_seconds: float = Field(
+        3600.0,
+        ge=0.0,
+        le=2_592_000.0,
+        description="Seconds after a promotion in which a bad alert rate takes the version back; 0: never.",
+    )
+    rollback_readings: int = Field(
+        1000, ge=1, le=100_000_000, description="Readings that a look at the alert rate of a new version needs."
+    )
+    rollback_factor: float = Field(
+        3.0,
+        ge=1.0,
+        le=1000.0,
+        description="Times that the alert rate may be above or below that of the version before.",
+    )
+    rollback_margin: float = Field(
+        0.05, ge=0.0, le=1.0, description="Share of the readings by which that bound is widened to both sides."
+    )
 
     @model_validator(mode="after")
     def _exit_comes_after_the_warning(self) -> Self:

@@ -22,7 +22,7 @@ from runtime.inference import (
 )
 from trainer.baselines import type_baselines
 from trainer.calibration import fewest_normal_readings
-from trainer.candidate import Candidate, Progress, span_of
+from trainer.candidate import NOT_RUNNING, Candidate, Progress, span_of
 from trainer.datasets import Datasets
 from trainer.export import export_isolation_forest, path_length_scale
 from trainer.flag import choose_flag
@@ -38,7 +38,7 @@ FEWEST_ROWS: Final = 1000
 HEALTHY_HOURS: Final = 168.0
 # A hundred trees of that many rows see no more of a million rows than of these.
 _MOST_ROWS: Final = 100_000
-_UNLABELLED: Final = "the data has no column anomaly: the score is calibrated on all running readings, and not measured"
+_UNLABELLED: Final = "the data has no column anomaly: the score is calibrated on all running readings"
 
 
 def train_anomaly(data: Datasets, frame: FeatureFrame, *, plant: Plant, seed: int, progress: Progress) -> Candidate:
@@ -103,7 +103,7 @@ def train_anomaly(data: Datasets, frame: FeatureFrame, *, plant: Plant, seed: in
         rows_used=rows.size,
         rows_excluded={
             "given twice": data.duplicates,
-            "not running, or in warm-up": int((~frame.running & (data.split == 0)).sum()),
+            NOT_RUNNING: int((~frame.running & (data.split == 0)).sum()),
             "more than the forest can use": int(train.sum()) - rows.size,
         },
         parameters={

@@ -15,6 +15,7 @@ from runtime.manifest import Span
 Progress = Callable[[str, float], None]
 
 METRICS: Final = "metrics.json"
+NOT_RUNNING: Final = "not running, or in warm-up"
 _LIBRARIES: Final = ("scikit-learn", "onnx", "onnxruntime", "numpy", "prophet")
 
 

@@ -5,7 +5,7 @@ A table has the columns machine_id, timestamp, one per sensor of the plant, and 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, NamedTuple, Self
 
@@ -42,7 +42,9 @@ class Datasets:
 
     split: 0 train, 1 val, 2 test, (n,). anomaly: (n,). hours_to_failure: (n,), infinite where no failure is
     known to follow; None where that truth is not in the data at all. notes: what is odd about the data, in
-    sentences. duplicates: rows left out because their machine and time were there already.
+    sentences. duplicates: rows left out because their machine and time were there already. outcome_known: (n,),
+    false where it will only show whether a failure follows; None where it is known of all rows. excluded: rows left
+    out before, by reason.
     """
 
     batch: ReadingBatch
@@ -51,6 +53,8 @@ class Datasets:
     hours_to_failure: Floats | None
     notes: tuple[str, ...]
     duplicates: int
+    outcome_known: Bools | None = None
+    excluded: Mapping[str, int] = field(default_factory=dict)
 
     @classmethod
     def read(cls, folder: Path, *, plant: Plant) -> Self:
@@ -73,10 +77,7 @@ class Datasets:
             UsageError: as `read`.
         """
         checked = _checked(frame, plant=plant, source=source)
-        seconds = checked["timestamp"].to_numpy()
-        first, length = float(seconds.min()), float(np.ptp(seconds))
-        bounds = [first + ratio.train * length, first + (ratio.train + ratio.val) * length]
-        part = np.searchsorted(bounds, seconds, side="left")
+        part = split_in_time(checked["timestamp"].to_numpy(), ratio)
         return cls.of_splits({name: checked[part == i] for i, name in enumerate(SPLITS)}, plant=plant)
 
     @classmethod
@@ -97,9 +98,16 @@ class Datasets:
             split=split,
             anomaly=whole[ANOMALY_COLUMN].to_numpy(dtype=bool) if ANOMALY_COLUMN in whole else None,
             hours_to_failure=_hours(whole),
-            notes=_oddities(values[split == 0], plant),
+            notes=oddities(values[split == 0], plant),
             duplicates=int(twice.sum()),
         )
+
+
+def split_in_time(seconds: Floats, ratio: Ratio = DEFAULT_RATIO) -> npt.NDArray[np.int8]:
+    """Return the split of each moment, (n,), the same moment for all machines."""
+    first, length = float(seconds.min()), float(np.ptp(seconds))
+    bounds = [first + ratio.train * length, first + (ratio.train + ratio.val) * length]
+    return np.searchsorted(bounds, seconds, side="left").astype(np.int8)
 
 
 def _hours(frame: pd.DataFrame) -> Floats | None:
@@ -181,7 +189,7 @@ def _numbers(column: "pd.Series[Any]", *, source: str) -> Floats:
     return np.asarray(numbers, dtype=np.float64)
 
 
-def _oddities(values: Floats, plant: Plant) -> tuple[str, ...]:
+def oddities(values: Floats, plant: Plant) -> tuple[str, ...]:
     """Name the sensors that the training part says nothing about; they cost nothing and teach nothing."""
     notes = []
     for name, column in zip(plant.sensor_names, values.T, strict=True):

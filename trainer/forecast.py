@@ -176,6 +176,14 @@ def train_forecast(data: Datasets, frame: FeatureFrame, *, plant: Plant, seed: i
     )
 
 
+def can_be_forecast(data: Datasets, plant: Plant) -> bool:
+    """Whether any machine has enough hours with power in the training split."""
+    power = hourly_power(data, plant)
+    return power is not None and any(
+        _hours_to_learn(power, machine) >= FEWEST_HOURS for machine in range(len(power.machine_ids))
+    )
+
+
 def _hours_to_learn(power: HourlyPower, machine: int) -> int:
     known = power.kilowatts[machine, : power.begins[1] - power.first_hour]
     return int((~np.isnan(known)).sum())

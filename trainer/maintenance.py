@@ -73,7 +73,7 @@ def train_maintenance(data: Datasets, frame: FeatureFrame, *, plant: Plant, seed
             "maintenance: the data has no column hours_to_failure, which is what risk is learned from; add it, or "
             "nexova train anomaly"
         )
-    usable = _usable(frame)
+    usable = _usable(data, frame)
     risk = risk_of(data.hours_to_failure)
     train = usable & (data.split == 0)
     worn = int((risk[train] > 0).sum())
@@ -98,7 +98,8 @@ def train_maintenance(data: Datasets, frame: FeatureFrame, *, plant: Plant, seed
         rows_used=rows.size,
         rows_excluded={
             "given twice": data.duplicates,
-            "without slow averages yet": int((~usable & (data.split == 0)).sum()),
+            "without slow averages yet": int((~_averaged(frame) & (data.split == 0)).sum()),
+            "what follows is not known yet": int((_averaged(frame) & ~usable & (data.split == 0)).sum()),
             "left out as nearly repeating others": int(train.sum()) - rows.size,
         },
         parameters={
@@ -130,14 +131,18 @@ def _fit(features: npt.NDArray[np.float32], risk: Floats, *, seed: int, progress
     return forest
 
 
-def _usable(frame: FeatureFrame) -> Bools:
+def _averaged(frame: FeatureFrame) -> Bools:
     return np.asarray(np.isfinite(frame.maintenance).all(axis=1))
+
+
+def _usable(data: Datasets, frame: FeatureFrame) -> Bools:
+    return _averaged(frame) if data.outcome_known is None else _averaged(frame) & data.outcome_known
 
 
 def risk_outcome(model: ForestRiskModel, data: Datasets, frame: FeatureFrame, *, plant: Plant) -> Outcome | None:
     """Risk by what happened later, and by the model, of the usable test readings; None where failures are unknown."""
     del plant
-    rows = _usable(frame) & (data.split == 2)  # noqa: PLR2004 - the test split
+    rows = _usable(data, frame) & (data.split == 2)  # noqa: PLR2004 - the test split
     if data.hours_to_failure is None or not rows.any():
         return None
     return Outcome(

@@ -116,7 +116,8 @@ def router(services: Services) -> APIRouter:
                 "or raise NEXOVA_API__MOST_STREAMS",
                 headers={"Retry-After": "5"},
             )
-        begin = last_event_id if last_event_id is not None else "" if since == "start" else since
+        # an empty one is none: a client that has never had an id begins now
+        begin = last_event_id or ("" if since == "start" else since or None)
         return StreamingResponse(
             stream(live, wanted, machine_id=machine_id, since=begin),
             media_type="text/event-stream",

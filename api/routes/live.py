@@ -188,12 +188,14 @@ def router(services: Services) -> APIRouter:  # noqa: C901, PLR0915  a table of 
         there()
         found = sorted(
             (record for record in live.view.recommendations.values() if band in {None, record.message.band}),
-            key=lambda one: (-one.message.risk_level, one.identity),
+            key=_by_risk,
         )
-        names = [one.identity for one in found]
-        begin = names.index(after) + 1 if after in names else 0
-        shown = found[begin : begin + limit]
-        following = shown[-1].identity if shown and begin + limit < len(found) else None
+        place = _place(after)
+        rest = [one for one in found if place is None or _by_risk(one) > place]
+        shown = rest[:limit]
+        following = None
+        if len(rest) > limit:
+            following = f"{shown[-1].message.risk_level!r}:{shown[-1].identity}"
         return page("recommendations", map(_raw, shown), len(found), following)
 
     @routes.get("/forecasts", response_model=ForecastsPage, summary="Series with a forecast")
@@ -223,6 +225,10 @@ def unknown(what: str, name: str, remedy: str) -> Problem:
 
 def _raw(record: Record) -> msgspec.Raw:
     return msgspec.Raw(record.value or b"null")
+
+
+def _by_risk(record: Record) -> tuple[float, str]:
+    return -record.message.risk_level, record.identity
 
 
 def _place(after: str | None) -> tuple[float, str] | None:

@@ -5,7 +5,7 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Literal
 
 from fastapi import APIRouter, Depends, Request
-from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.responses import Response
 
 from api.live_shapes import ReadyResponse
@@ -17,6 +17,7 @@ from core.answers import FALLBACK
 from core.features import feature_fingerprint
 from runtime.errors import NexovaError
 from runtime.inference import ANOMALY, MAINTENANCE
+from runtime.metrics_page import metrics_page
 from runtime.repository import ModelRepository
 
 
@@ -66,17 +67,21 @@ def router(services: Services) -> APIRouter:
         return health_of(services, allowed=caller.may("read"))
 
     @routes.get("/ready", summary="Whether the live view is complete")
-    async def ready() -> ReadyResponse:
+    async def ready(request: Request) -> ReadyResponse:
         """200 once the view holds all that the topics held at the start, 503 before."""
         live = services.live
+        caller: Caller = request.scope["nexova.caller"]
+        allowed = caller.may("read")
         if not live.complete.is_set():
+            # the reason names addresses, and how many machines there are is no stranger's business either
+            why = (live.problem if allowed else None) or "it is still being read"
             raise Problem(
                 503,
                 "view-loading",
-                f"the live view is not complete yet: {live.problem or 'it is still being read'}; try again in a moment",
+                f"the live view is not complete yet: {why}; try again in a moment",
                 headers={"Retry-After": "1"},
             )
-        return ReadyResponse(ready=True, items=live.view.sizes())
+        return ReadyResponse(ready=True, items=live.view.sizes() if allowed else {})
 
     @routes.get("/models/status", summary="Which models answer", dependencies=[may_read])
     def models_status() -> ModelsStatusResponse:
@@ -97,9 +102,9 @@ def router(services: Services) -> APIRouter:
 
     @routes.get("/metrics", summary="Metrics for Prometheus", dependencies=[may_read], response_class=Response)
     async def metrics() -> Response:
-        """The metrics of this process in Prometheus' text format."""
+        """The metrics in Prometheus' text format: of all workers together where there are several."""
         services.live.measure()
-        return Response(generate_latest(services.registry), media_type=CONTENT_TYPE_LATEST)
+        return Response(metrics_page(services.registry), media_type=CONTENT_TYPE_LATEST)
 
     return routes
 

@@ -10,7 +10,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from core.forecasting.profiles import Days, day_types, fading_mean, is_holiday, typed_mean, typed_median
+from core.forecasting.profiles import LONG, RECENT, Days, day_types, fading_mean, is_holiday, typed_mean, typed_median
 from core.forecasting.series import DAY, WEEK, Calendar, Floats, HourlySeries, Ints
 
 Singles = NDArray[np.float32]
@@ -28,7 +28,8 @@ _RAW: Final = 8
 class Outlook:
     """What is known at o origins of the next s steps.
 
-    inputs: (s, o, f), the last `raw` of them are levels; profile, median, fading: (o, s), the usual course.
+    inputs: (s, o, f), the last `raw` of them are levels; profile, median, fading, long_median: (o, s), the usual
+    course.
     """
 
     inputs: Singles
@@ -36,6 +37,7 @@ class Outlook:
     profile: Floats
     median: Floats
     fading: Floats
+    long_median: Floats
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -78,18 +80,21 @@ class Past:
         """What is known at these origins, (o,)."""
         start = origins[:, None]
         targets = start + np.arange(steps)
-        recent = self.days.recent(targets, start)
-        profile, median, fading = (
+        longer = self.days.recent(targets, start, LONG)
+        recent = longer[..., :RECENT]
+        profile, median, fading, long_median = (
             np.where(np.isnan(one), self.level, one)
-            for one in (typed_mean(recent), typed_median(recent), fading_mean(recent))
+            for one in (typed_mean(recent), typed_median(recent), fading_mean(recent), typed_median(longer))
         )
-        columns = self._columns(start, targets, profile, median) if with_inputs else []
+        columns = self._columns(start, targets, profile, median, long_median) if with_inputs else []
         inputs = np.empty((steps, len(origins), len(columns)), np.float32)
         for place, column in enumerate(columns):
             inputs[:, :, place] = np.broadcast_to(column, targets.shape).T
-        return Outlook(inputs=inputs, raw=_RAW, profile=profile, median=median, fading=fading)
+        return Outlook(inputs=inputs, raw=_RAW, profile=profile, median=median, fading=fading, long_median=long_median)
 
-    def _columns(self, start: Ints, targets: Ints, profile: Floats, median: Floats) -> list[Floats]:
+    def _columns(
+        self, start: Ints, targets: Ints, profile: Floats, median: Floats, long_median: Floats
+    ) -> list[Floats]:
         """One array (o, s) or (o, 1) an input."""
         same_hour = targets - DAY * (1 + (targets - start) // DAY)
         last_week = targets - WEEK * (1 + (targets - start) // WEEK)
@@ -105,6 +110,7 @@ class Past:
             self._value(last_week) - profile,
             self._value(last_week - WEEK) - profile,
             median - profile,
+            long_median - profile,
             *lags,
             *hours,
             *daily,

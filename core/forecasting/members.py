@@ -1,4 +1,4 @@
-"""Who may answer: two baselines that need no fit, and four linear members."""
+"""Who may answer: three baselines that need no fit, and four linear members."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -12,7 +12,7 @@ from core.forecasting.series import DAY, WEEK, Calendar, Floats, HourlySeries, I
 
 Singles = NDArray[np.float32]
 
-BASELINES: Final = ("seasonal_median", "weighted_mean")
+BASELINES: Final = ("seasonal_median", "long_median", "weighted_mean")
 LINEAR: Final = ("absolute_deviations", "ridge", "absolute", "ridge_of_logarithms")
 MEMBERS: Final = BASELINES + LINEAR
 
@@ -77,16 +77,16 @@ def fitted(pasts: Pasts, steps: int, *, origin: int) -> Singles:
 
 
 def said(pasts: Pasts, coefficients: Singles, origins: Ints, steps: int) -> Floats:
-    """What each member says at these origins: (o, 6, s), NaN for who cannot."""
+    """What each member says at these origins: (o, m, s), NaN for who cannot."""
     outlook = pasts.plain.outlook(origins, steps)
     found = np.full((len(origins), len(MEMBERS), steps), np.nan)
-    found[:, 0], found[:, 1] = outlook.median, outlook.fading
+    found[:, 0], found[:, 1], found[:, 2] = outlook.median, outlook.long_median, outlook.fading
     if len(coefficients):
         for place in range(3):
-            found[:, 2 + place] = outlook.profile + applied(coefficients[place], outlook.inputs)
+            found[:, len(BASELINES) + place] = outlook.profile + applied(coefficients[place], outlook.inputs)
         if pasts.logarithm is not None:
             outlook = pasts.logarithm.outlook(origins, steps)
-            found[:, 5] = np.exp(np.minimum(outlook.profile + applied(coefficients[3], outlook.inputs), 600))
+            found[:, -1] = np.exp(np.minimum(outlook.profile + applied(coefficients[3], outlook.inputs), 600))
     return np.asarray(np.clip(found, *pasts.plausible))
 
 

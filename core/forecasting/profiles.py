@@ -9,7 +9,9 @@ from numpy.typing import NDArray
 from core.forecasting.series import DAY, Calendar, Floats, HourlySeries, Ints
 
 RECENT: Final = 4
-"""How many days of the same type are looked at."""
+"""How many days of the same type make the profile."""
+LONG: Final = 8
+"""How many of them the long median looks at."""
 _SATURDAY: Final = 5
 _SUNDAY: Final = 6
 _EPOCH_WEEKDAY: Final = 3  # 1970-01-01 was a Thursday
@@ -70,33 +72,33 @@ class Days:
         np.cumsum(counts, axis=1, out=counts)
         return cls(first_day=first_day, values=values, known=known, counts=counts, calendar=calendar)
 
-    def recent(self, targets: Ints, origins: Ints) -> Floats:
+    def recent(self, targets: Ints, origins: Ints, count: int = RECENT) -> Floats:
         """The last values of the same hour and day type before an origin, newest first, NaN where there are fewer.
 
-        targets: the hours to be forecast, (...); origins: the first unknown hour of each, of a shape that fits. Gives
-        (..., 4). Where nothing of the type is known, days of any type stand in.
+        targets: the hours to be forecast, (...); origins: the first unknown hour of each, of a shape that fits; count:
+        how many, c. Gives (..., c). Where nothing of the type is known, days of any type stand in.
         """
         hours = targets % DAY
         # on the day of the origin, only hours before it are known
         rows = origins // DAY - self.first_day + (hours < origins % DAY)
         rows = np.clip(rows, 0, len(self.values))
         kinds = day_types(targets // DAY, self.calendar)
-        counts = self.counts[kinds, rows, hours]
-        kinds = np.where(counts > 0, kinds, _ANY)
-        counts = np.where(counts > 0, counts, self.counts[_ANY, rows, hours])
-        places = counts[..., None] - 1 - np.arange(RECENT)
+        before = self.counts[kinds, rows, hours]
+        kinds = np.where(before > 0, kinds, _ANY)
+        before = np.where(before > 0, before, self.counts[_ANY, rows, hours])
+        places = before[..., None] - 1 - np.arange(count)
         found = self.known[kinds[..., None], np.maximum(places, 0), hours[..., None]]
         return np.where(places >= 0, found, np.nan)
 
 
 def typed_mean(recent: Floats) -> Floats:
     """Mean over the last axis of what is known; NaN where nothing is."""
-    return _weighted(recent, np.ones(RECENT))
+    return _weighted(recent, np.ones(recent.shape[-1]))
 
 
 def fading_mean(recent: Floats) -> Floats:
     """Mean over the last axis, in which each day counts 0.6 times as much as the one after it."""
-    return _weighted(recent, np.power(_FADING, np.arange(RECENT, dtype=np.float64)))
+    return _weighted(recent, np.power(_FADING, np.arange(recent.shape[-1], dtype=np.float64)))
 
 
 def typed_median(recent: Floats) -> Floats:
@@ -104,7 +106,7 @@ def typed_median(recent: Floats) -> Floats:
     ordered = np.sort(recent, axis=-1)  # NaN last
     count = (~np.isnan(recent)).sum(axis=-1)
     low = np.maximum((count - 1) // 2, 0)[..., None]
-    high = np.minimum(count // 2, RECENT - 1)[..., None]
+    high = np.minimum(count // 2, recent.shape[-1] - 1)[..., None]
     ends = np.take_along_axis(ordered, low, axis=-1) + np.take_along_axis(ordered, high, axis=-1)
     middle: Floats = ends[..., 0] / 2
     return np.where(count > 0, middle, np.nan)

@@ -303,12 +303,27 @@ def _models_and_process(board: dashboards.Dashboard) -> None:
     )
     board.with_panel(
         graph(
+            "Alert rate of each version",
+            Query(
+                expr=f"sum by (name, version, role) (rate({M.model_raised.name}[$__rate_interval])) "
+                f"/ sum by (name, version, role) (rate({M.model_judged.name}[$__rate_interval]))",
+                legend="{{name}} {{version}} ({{role}})",
+            ),
+            Query(
+                expr=f"sum by (name) (increase({M.model_rollbacks.name}[1h])) > 0",
+                legend="{{name}} was taken back",
+            ),
+            unit="percentunit",
+            why="On the same readings. A new version that is far from the former one is taken back.",
+        )
+    )
+    board.with_panel(
+        graph(
             "Memory",
             Query(expr="process_resident_memory_bytes", legend="{{instance}}"),
             Query(expr=total(M.state_size), legend="state saved by a checkpoint"),
             unit="bytes",
             why="Must stay flat while a backlog is worked off.",
-            span=_HALF,
         )
     )
     board.with_panel(
@@ -317,6 +332,5 @@ def _models_and_process(board: dashboards.Dashboard) -> None:
             Query(expr="rate(process_cpu_seconds_total[$__rate_interval])", legend="{{instance}}"),
             unit="percentunit",
             why="1 is one core; a worker uses one, so at 1 it is time for another worker.",
-            span=_HALF,
         )
     )

@@ -1,5 +1,6 @@
 """Messages as the processor publishes them, and a way to publish them."""
 
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -128,12 +129,15 @@ def events(url: str, *, last_id: str | None = None, **query: str) -> Iterator[It
     ):
         assert answer.status_code == 200, answer.read()
         assert answer.headers["content-type"].startswith("text/event-stream")
-        yield _parsed(answer.iter_lines())
+        yield _parsed(answer.iter_lines(), seconds=60)
 
 
-def _parsed(lines: Iterator[str]) -> Iterator[Event]:
+def _parsed(lines: Iterator[str], *, seconds: float) -> Iterator[Event]:
+    """The events; a stream says that it is still there for ever, so what is awaited must come in time."""
+    deadline = time.monotonic() + seconds
     name, identity, data = "", "", []
     for line in lines:
+        assert time.monotonic() < deadline, f"what was awaited did not come within {seconds:g} s"
         if not line:
             if data:
                 yield Event(id=identity, name=name, data="\n".join(data))

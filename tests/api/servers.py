@@ -16,6 +16,7 @@ from runtime.children import free_port
 from runtime.settings import load_settings
 
 EXAMPLE = {"power": 100, "temperature": 45, "vibration": 2, "runtime": 1.0, "production": 5.0}
+_PATIENCE = 60.0  # rules may have to be compiled first, by a machine that does much else
 NOBODY = "127.0.0.1:1"
 """Where no broker ever is."""
 
@@ -44,18 +45,19 @@ def running_server(*, kafka: Mapping[str, Any] | None = None, **settings: Any) -
     app = create_app(load_settings(_env_file=None, kafka=kafka, **settings))
     config = uvicorn.Config(app, host="127.0.0.1", port=port, log_config=None, timeout_graceful_shutdown=2)
     running = uvicorn.Server(config)
-    thread = threading.Thread(target=running.run, name="server")
+    # whatever goes wrong, the tests' process must be able to end
+    thread = threading.Thread(target=running.run, name="server", daemon=True)
     thread.start()
-    deadline = time.monotonic() + 30
-    while not running.started:
-        assert thread.is_alive(), "the service ended at its start"
-        assert time.monotonic() < deadline, "the service did not start"
-        time.sleep(0.01)
     url = f"http://127.0.0.1:{port}"
     try:
+        deadline = time.monotonic() + _PATIENCE
+        while not running.started:
+            assert thread.is_alive(), "the service ended at its start"
+            assert time.monotonic() < deadline, "the service did not start"
+            time.sleep(0.01)
         with httpx.Client(base_url=url, timeout=30) as client:
             yield Server(url=url, port=port, client=client, app=app)
     finally:
         running.should_exit = True
-        thread.join(20)
+        thread.join(_PATIENCE)
         assert not thread.is_alive(), "the service did not end"

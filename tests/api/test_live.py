@@ -145,6 +145,14 @@ def test_advice_comes_highest_risk_first(live: Server) -> None:
     assert live.get("/recommendations?band=urgent").json()["total"] == 0
 
 
+def test_pages_of_advice_go_on_where_the_one_before_ended(live: Server) -> None:
+    first = live.get("/recommendations?limit=1").json()
+    second = live.get("/recommendations", params={"limit": 1, "after": first["next"]}).json()
+    assert [one["machine_id"] for page in (first, second) for one in page["recommendations"]] == ["pump-01", "press-01"]
+    assert second["next"] is None
+    assert live.get("/recommendations?after=banana").status_code == 422
+
+
 def test_the_forecast_of_a_series_is_the_newest(live: Server) -> None:
     assert live.get("/forecasts").json()["series"] == ["press-01"]
     assert live.get("/forecasts/press-01").json()["model"] == "seasonal_median"
@@ -265,6 +273,13 @@ def test_nothing_is_missed_between_a_list_and_the_stream(live: Server, plant_bro
     eventually(lambda: live.get("/alerts/alert-3000").status_code == 200, seconds=5, what="the alert in the view")
     with events(live.url, since=position, topics="alert") as stream:
         assert json.loads(next(stream).data)["alert_id"] == "alert-3000"
+
+
+def test_a_client_without_an_id_begins_now_and_one_that_asks_for_the_start_gets_all(live: Server) -> None:
+    with events(live.url, last_id="", topics="forecast") as stream:
+        assert next(stream).name == "position"
+    with events(live.url, since="start", topics="forecast") as stream:
+        assert next(stream).name == "forecast"
 
 
 def test_a_position_that_means_nothing_is_answered_by_a_reset(live: Server) -> None:

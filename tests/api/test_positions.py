@@ -1,8 +1,11 @@
+import asyncio
+from dataclasses import dataclass
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.events import Hub
+from api.events import Hub, stream
 from api.positions import LETTERS, decode, encode
 from api.records import Record, read_record
 from api.view import View
@@ -137,3 +140,42 @@ def test_memory_is_bounded_and_what_is_open_stays_longest() -> None:
     assert sum(one.message.state == "opened" for one in view.alerts.values()) == 75
     assert list(view.machines)[-1] == "press-149"
     assert len(view.machines) == 10
+
+
+@dataclass
+class ASource:
+    """A view that is complete, for a stream."""
+
+    hub: Hub
+    complete: asyncio.Event
+
+
+async def heard(hub: Hub, *, since: str, patience_seconds: float) -> str:
+    """What a client hears until it is told its position."""
+    complete = asyncio.Event()
+    complete.set()
+    parts = stream(ASource(hub, complete), (ALERTS,), machine_id=None, since=since, patience_seconds=patience_seconds)
+    text = ""
+    async for part in parts:
+        text += part.decode()
+        if "event: position" in text:
+            break
+    await parts.aclose()
+    return text
+
+
+async def test_a_view_that_lags_behind_the_one_that_gave_the_position_catches_up_first() -> None:
+    view, hub = a_hub()
+    waiting = asyncio.create_task(heard(hub, since=encode({ALERTS: {0: 1}}), patience_seconds=30))
+    await asyncio.sleep(0)
+    take(view, hub, a_record(1, offset=0))
+    take(view, hub, a_record(2, offset=1))
+    text = await waiting
+    assert "event: reset" not in text
+    assert "alert-0001" not in text
+    assert "alert-0002" in text
+
+
+async def test_a_position_that_is_never_reached_is_reset() -> None:
+    _, hub = a_hub()
+    assert "event: reset" in await heard(hub, since=encode({ALERTS: {0: 1}}), patience_seconds=0.1)

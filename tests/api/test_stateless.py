@@ -199,9 +199,60 @@ def test_ten_megabytes_are_refused(server: Server, chunked: bool) -> None:  # no
     _assert_problem(answer, 413, "5242880")
 
 
+@pytest.mark.parametrize(
+    "body",
+    [b"[" * 100_000, b'{"data": [{"power": ' + b"9" * 5_000 + b"}]}", b'{"data": [{"power": 1}], "x": "\xff"}'],
+    ids=["nested", "digits", "latin-1"],
+)
+def test_a_body_that_cannot_be_read_is_refused(server: Server, body: bytes) -> None:
+    answer = server.post("/anomaly", content=body, headers={"Content-Type": "application/json"})
+    _assert_problem(answer, 400, "the body cannot be read")
+
+
+def test_an_empty_body_is_named(server: Server) -> None:
+    answer = server.post("/anomaly", headers={"Content-Type": "application/json"})
+    _assert_problem(answer, 422, "body: is empty, and JSON is needed")
+
+
+@pytest.mark.parametrize("kind", ["text/plain", "application/x-www-form-urlencoded", None])
+def test_what_does_not_say_that_it_is_json_is_415_with_the_remedy(server: Server, kind: str | None) -> None:
+    """The second is what curl says by itself; any of them a form of another site could send."""
+    headers = {} if kind is None else {"Content-Type": kind}
+    answer = server.post("/anomaly", content=json.dumps({"data": [EXAMPLE]}), headers=headers)
+    _assert_problem(answer, 415, "send it with Content-Type: application/json")
+
+
 def test_an_unknown_path_and_a_wrong_method_are_problems_too(server: Server) -> None:
     _assert_problem(server.get("/nothing"), 404, "/nothing is not here")
-    _assert_problem(server.get("/anomaly"), 405, "GET is not for /anomaly")
+    answer = server.get("/anomaly")
+    _assert_problem(answer, 405, "GET is not for /anomaly; use POST")
+    assert answer.headers["allow"] == "POST"
+
+
+def test_a_failure_of_ours_is_a_problem_that_tells_nothing(
+    server: Server, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fails() -> dict[str, int]:
+        raise RuntimeError("what only the log may know")
+
+    monkeypatch.setattr(server.app.state.services.live, "measure", fails)
+    answer = server.get("/metrics")
+    _assert_problem(answer, 500, "its log says where")
+    assert "only the log" not in answer.text
+    assert "what only the log may know" in caplog.text
+
+
+@pytest.mark.parametrize("path", ["/", "/health", "/docs"])
+def test_who_asks_for_the_head_alone_gets_the_head_alone(server: Server, path: str) -> None:
+    answer = server.client.head(path)
+    assert (answer.status_code, answer.content) == (200, b"")
+    assert int(answer.headers["content-length"]) > 0
+
+
+def test_a_request_that_takes_too_long_is_given_up(serve: Callable[..., Server]) -> None:
+    server = serve(api={"request_seconds": 0.001})
+    data = [float(value % 24) for value in range(10_000)]
+    _assert_problem(server.post("/forecast", json={"data": data, "horizon": 168}), 503, "not done within 0.001 s")
 
 
 def _assert_problem(answer: httpx.Response, status: int, words: str) -> None:

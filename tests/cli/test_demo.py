@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from tests.cli.command import PROGRAM, environment, nexova
@@ -112,6 +113,13 @@ def running_demo(folder: Path, models: Path, *arguments: str) -> Iterator[Demo]:
                 os.kill(pid, signal.SIGKILL)
 
 
+def address_of(demo: Demo) -> str:
+    """Where its API is, as it says."""
+    (step,) = [line for line in demo.lines if "API ready" in line]
+    (address,) = re.findall(r"(http://127\.0\.0\.1:\d+),", step)
+    return str(address)
+
+
 @pytest.mark.timeout(180)
 def test_a_demo_accounts_for_every_reading_alerts_on_faults_and_leaves_nothing_behind(
     tmp_path: Path, trained_models: Path
@@ -119,7 +127,13 @@ def test_a_demo_accounts_for_every_reading_alerts_on_faults_and_leaves_nothing_b
     with running_demo(tmp_path, trained_models, "--duration", "20", "--report", "report.json") as demo:
         demo.wait_for("live ")
         children = demo.children()
-        assert {"tansu", "process"} <= {word for command in children.values() for word in re.split(r"[ /]", command)}
+        address = address_of(demo)
+        page = httpx.get(address, timeout=30).text
+        assert "press-" in page
+        assert httpx.get(f"{address}/machines", timeout=30).json()["total"] == 8
+        assert {"tansu", "process", "serve"} <= {
+            word for command in children.values() for word in re.split(r"[ /]", command)
+        }
         assert demo.process.wait(60) == 0, demo.errors()
         assert gone(children, seconds=0.0)
         assert demo.errors() == ""
@@ -146,7 +160,7 @@ def test_a_demo_accounts_for_every_reading_alerts_on_faults_and_leaves_nothing_b
     # a pipe gets plain lines: the steps, the alerts, and where things stand
     text = "".join(lines)
     assert "\x1b" not in text
-    for step in ("broker up", "topics created", "history produced", "models ready", "processor ready"):
+    for step in ("broker up", "topics created", "history produced", "models ready", "processor ready", "API ready"):
         assert f"✓ {step}" in text
     assert re.search(r"opened +(info|warning|critical) +\S+-\d+ +(anomaly|sensor_fault|limit) +\w+", text)
     assert "readings  " in text

@@ -2,11 +2,13 @@
 
 import os
 import signal
+import socket
 from pathlib import Path
 
 import pytest
 
-from cli.demo_children import base_environment, health, processor_environment
+from cli.demo_api import port_for
+from cli.demo_children import api_environment, base_environment, health, processor_environment
 from cli.demo_follow import Meter
 from cli.demo_stop import Stopped, stopping
 from runtime.children import free_port
@@ -87,6 +89,35 @@ def test_the_processor_is_led_to_the_demos_broker_whatever_the_user_has_set(
     assert settings.kafka == ours
     assert settings.model_path == "somewhere"
     assert settings.processor.web_port == 4321
+
+
+def test_the_api_of_a_demo_is_one_process_on_this_machine_with_the_tokens_of_the_user(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("WORKERS", "4")
+    monkeypatch.setenv("NEXOVA_API__HOST", "0.0.0.0")  # noqa: S104
+    monkeypatch.setenv("NEXOVA_API__TOKENS", f"ana:read:{'a' * 64}")
+    ours = KafkaSettings(bootstrap_servers="127.0.0.1:1234")
+    environment = api_environment(base_environment(load_settings(), temporary=tmp_path), ours, port=4321)
+    for name in list(os.environ):
+        monkeypatch.delenv(name)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    settings = load_settings()
+    assert (settings.api.host, settings.api.port, settings.workers) == ("127.0.0.1", 4321, 1)
+    assert settings.kafka == ours
+    assert [token.name for token in settings.api.token_list] == ["ana"]
+
+
+def test_a_port_that_somebody_has_is_replaced_by_a_free_one() -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        assert port_for(load_settings(_env_file=None, api={"port": port})) != port
+    free = free_port()
+    assert port_for(load_settings(_env_file=None, api={"port": free})) == free
 
 
 def test_a_processor_that_does_not_answer_yet_says_nothing() -> None:

@@ -52,6 +52,7 @@ def a_machine(machine_id: str, *, score: float | None = 0.1, warm_up: float = 1.
 def a_snapshot(*machines: MachineRow, recent: tuple[Alert, ...] = (), seconds_left: float | None = 38.0) -> Snapshot:
     return Snapshot(
         title="demo",
+        address="http://127.0.0.1:8000",
         seconds_live=22.0,
         seconds_left=seconds_left,
         finishing=False,

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from core import energy
 from core.elapse import elapse
 from core.models import Models
+from core.plant import Plant
 from core.state import FleetState
 from schemas.energy import EnergyWindow
 from tests.builders import PUMP, START, ARow, a_bare_reading, a_batch, a_plant, a_sensor, the_usual_sensors
@@ -34,9 +35,9 @@ def steady(
     return [a_bare_reading(machine_id, at=float(when), power=power) for when in np.arange(first, last, every)]
 
 
-def hours_of(rows: Sequence[ARow]) -> dict[datetime, EnergyWindow]:
+def hours_of(rows: Sequence[ARow], plant: Plant = PLANT) -> dict[datetime, EnergyWindow]:
     """The hours of one machine, once all of them are over."""
-    said, state = play([a_batch(*rows, plant=PLANT)], plant=PLANT, models=Models())
+    said, state = play([a_batch(*rows, plant=plant)], plant=plant, models=Models())
     close_all(said, state)
     return {window.start: window for window in said.hours.values()}
 
@@ -57,7 +58,8 @@ def test_an_hour_at_one_power_is_that_many_kilowatt_hours() -> None:
 
 def three_hours(every: float, begin: float, power: float) -> tuple[float, float]:
     """Energy and hours covered of the three whole hours within a longer stretch of one power."""
-    hours = hours_of(steady(begin, 4 * HOUR + begin, every=every, power=power))
+    plant = PLANT.model_copy(update={"interval_seconds": every})
+    hours = hours_of(steady(begin, 4 * HOUR + begin, every=every, power=power), plant)
     whole = [window for start, window in hours.items() if at(0) < start < at(4)]
     assert len(whole) == 3
     return sum(window.energy_kwh for window in whole), sum(window.completeness for window in whole)
@@ -112,6 +114,21 @@ def test_a_single_missing_reading_is_bridged() -> None:
     for missing in (0, 30, 59):
         window = the_hour_of(rows[:missing] + rows[missing + 1 :])
         assert window.completeness == pytest.approx(1 if missing else 59 / 60)
+
+
+@pytest.mark.parametrize("minutes", [(0,), (0, 40), (0, 1, 40), (5, 30)])
+def test_a_few_stray_readings_are_no_complete_hour(minutes: tuple[int, ...]) -> None:
+    """A machine that is to speak every minute, and says next to nothing."""
+    window = the_hour_of([a_bare_reading(at=60.0 * minute, power=30.0) for minute in minutes])
+    assert window.completeness == pytest.approx(len(minutes) / 60)
+    assert window.energy_kwh == pytest.approx(30 * len(minutes) / 60)
+    assert (window.readings, window.expected_readings) == (len(minutes), 60)
+
+
+def test_a_machine_that_is_to_speak_twice_an_hour_completes_it_with_two_readings() -> None:
+    rows = [a_bare_reading(at=60.0 * minute, power=30.0) for minute in (0, 30)]
+    [window] = hours_of(rows, PLANT.model_copy(update={"interval_seconds": 1800.0})).values()
+    assert (window.energy_kwh, window.completeness, window.expected_readings) == (30, 1, 2)
 
 
 def test_an_hour_that_a_machine_joins_late_is_incomplete() -> None:
@@ -174,7 +191,9 @@ class TestPublishing:
     def test_it_is_published_once(self) -> None:
         said, state = self.play(*steady(0, 2 * HOUR))
         assert len(said.windows) == 1
-        again = energy.close(state.windows, watermark=START + 2 * HOUR, newest_of=state.newest_of, grace_seconds=120)
+        again = energy.close(
+            state.windows, watermark=START + 2 * HOUR, newest_of=state.newest_of, grace_seconds=120, interval_seconds=60
+        )
         assert again == []
 
     def test_late_readings_revise_it(self) -> None:

@@ -229,12 +229,15 @@ def consume(broker: Broker, topic: str, *, count: int) -> list[Message]:
 
 def read_to_the_end(broker: Broker, topic: str) -> list[Message]:
     found: list[Message] = []
+    deadline = time.monotonic() + 2 * PATIENCE
     with Reader(broker) as reader:
         for partition in partitions_of(broker, topic):
             _, end = reader.consumer.get_watermark_offsets(partition, timeout=PATIENCE)
             reader.consumer.assign([partition])
             while not found or (found[-1].offset() or 0) < end - 1:
                 found += reader.records(1)
+                if time.monotonic() > deadline:
+                    raise TimeoutError(f"{topic} could not be read up to {end}")
     return found
 
 

@@ -1,6 +1,7 @@
 import logging
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from runtime.errors import UsageError
@@ -66,3 +67,28 @@ def test_what_is_no_frequency_is_named(frequency: str) -> None:
 def test_a_series_or_horizon_that_cannot_be_is_refused(values: list[float | None], periods: int) -> None:
     with pytest.raises(UsageError):
         forecast(values, periods)
+
+
+def test_an_hourly_series_that_can_be_learned_is_answered_by_the_blend(unpromoted: ModelInference) -> None:
+    days = 75
+    random = np.random.default_rng(1)
+    level = np.zeros(days)
+    for day in range(1, days):
+        level[day] = 0.9 * level[day - 1] + random.normal(0, 10)
+    hours = np.arange(days * 24)
+    series = 100 + 20 * np.sin(hours * np.pi / 12) + np.repeat(level, 24)
+    answer = forecast(series[:-24].tolist(), 24)
+    median = unpromoted.forecast_energy(series[:-24].tolist(), 24, frequency="60min", model="seasonal_median")
+    assert (answer.model, median.model) == ("blend", "seasonal_median")
+    assert np.abs(series[-24:] - answer.forecast).mean() < np.abs(series[-24:] - median.forecast).mean()
+
+
+def test_what_was_never_below_zero_is_not_forecast_below_it() -> None:
+    series = [0.0, 50.0, 0.0, 0.0] * 20
+    assert min(forecast(series, 24).lower_bound) == 0
+    assert min(forecast([-value for value in series], 24).lower_bound) < 0
+
+
+def test_the_seasonal_median_answers_where_it_does_better() -> None:
+    hours = np.arange(24 * 70)
+    assert forecast((100.0 + hours % 24).tolist(), 24).model == "seasonal_median"

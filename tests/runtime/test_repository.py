@@ -16,7 +16,17 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runtime.errors import NexovaError, UsageError
-from runtime.manifest import Compared, Manifest, Promotion, Span, Verdict, champions, parse_log, version_id
+from runtime.manifest import (
+    Compared,
+    Manifest,
+    Promotion,
+    Span,
+    Verdict,
+    champions,
+    in_effect,
+    parse_log,
+    version_id,
+)
 from runtime.model_storage import open_storage
 from runtime.repository import (
     ModelDamaged,
@@ -175,6 +185,68 @@ def test_rollbacks_walk_back_and_never_swing_to_and_fro(repository: ModelReposit
     assert [entry.version for entry in repository.history("anomaly")] == [*ids, ids[1], ids[0]]
 
 
+def test_a_promotion_is_taken_back_once_whoever_does_it(repository: ModelRepository) -> None:
+    ids = [version_id(a_moment(minutes)) for minutes in range(3)]
+    for minutes in range(3):
+        repository.publish(a_manifest(minutes), FILES)
+    repository.promote("anomaly", ids[0], at=a_moment(10), reason="x")
+    repository.promote("anomaly", ids[1], at=a_moment(11), reason="x")
+    bad = repository.promote("anomaly", ids[2], at=a_moment(12), reason="x")
+    first = repository.rollback("anomaly", at=a_moment(20), reason="one worker", undo=bad)
+    second = repository.rollback("anomaly", at=a_moment(21), reason="another worker", undo=bad)
+    assert first == second
+    assert (first.reason, first.version) == ("one worker", ids[1])
+    assert repository.current("anomaly") == ids[1]
+
+
+def test_a_promotion_made_since_is_not_taken_back(repository: ModelRepository) -> None:
+    ids = [version_id(a_moment(minutes)) for minutes in range(3)]
+    for minutes in range(3):
+        repository.publish(a_manifest(minutes), FILES)
+    repository.promote("anomaly", ids[0], at=a_moment(10), reason="x")
+    bad = repository.promote("anomaly", ids[1], at=a_moment(11), reason="x")
+    better = repository.promote("anomaly", ids[2], at=a_moment(12), reason="by a person")
+    assert repository.rollback("anomaly", at=a_moment(20), reason="too late", undo=bad) == better
+    assert repository.current("anomaly") == ids[2]
+
+
+def test_a_version_is_tried_beside_the_champion_until_that_ends_or_it_takes_over(repository: ModelRepository) -> None:
+    ids = [version_id(a_moment(minutes)) for minutes in range(2)]
+    for minutes in range(2):
+        repository.publish(a_manifest(minutes), FILES)
+    with pytest.raises(UsageError, match="no version runs, so there is none to score"):
+        repository.shadow("anomaly", ids[1], at=a_moment(9), reason="x")
+    champion = repository.promote("anomaly", ids[0], at=a_moment(10), reason="x")
+    for minutes in (11, 13):
+        trial = repository.shadow("anomaly", ids[1], at=a_moment(minutes), reason="looks good")
+        assert repository.challenger("anomaly") == trial
+        assert (
+            f"Version {ids[1]} is scored beside it since 2026-03-01 12:{minutes} UTC: looks good" in repository.page()
+        )
+        assert repository.history("anomaly") == (champion,), "it runs nowhere"
+        repository.end_shadow("anomaly", at=a_moment(minutes + 1), reason="enough")
+        assert repository.challenger("anomaly") is None
+    with pytest.raises(UsageError, match="nexova models shadow anomaly VERSION begins it"):
+        repository.end_shadow("anomaly", at=a_moment(15), reason="x")
+    with pytest.raises(UsageError, match="runs already"):
+        repository.shadow("anomaly", ids[0], at=a_moment(15), reason="x")
+    repository.shadow("anomaly", ids[1], at=a_moment(16), reason="x")
+    repository.promote("anomaly", ids[1], at=a_moment(17), reason="x")
+    assert repository.challenger("anomaly") is None
+    repository.rollback("anomaly", at=a_moment(18), reason="x")
+    assert repository.challenger("anomaly") is None
+
+
+def test_what_is_tried_is_verified_first(root: str, repository: ModelRepository) -> None:
+    for minutes in range(2):
+        repository.publish(a_manifest(minutes), FILES)
+    repository.promote("anomaly", version_id(a_moment(0)), at=a_moment(10), reason="x")
+    overwrite(root, f"anomaly/{version_id(a_moment(1))}/model.onnx", b"cut")
+    with pytest.raises(ModelDamaged):
+        repository.shadow("anomaly", version_id(a_moment(1)), at=a_moment(11), reason="x")
+    assert repository.challenger("anomaly") is None
+
+
 def test_models_have_histories_of_their_own(repository: ModelRepository) -> None:
     for name in ("anomaly", "maintenance"):
         repository.publish(a_manifest(name=name), FILES)
@@ -290,6 +362,21 @@ def test_promotions_at_the_same_moment_all_arrive_in_a_folder(tmp_path: Path) ->
     assert {entry.reason for entry in ModelRepository(tmp_path).history()} == {str(who) for who in range(40)}
 
 
+def test_of_many_who_take_back_the_same_promotion_at_the_same_moment_one_does(tmp_path: Path) -> None:
+    repository = ModelRepository(tmp_path)
+    for minutes in range(3):
+        repository.publish(a_manifest(minutes), FILES)
+        bad = repository.promote("anomaly", version_id(a_moment(minutes)), at=a_moment(minutes), reason="x")
+
+    def take_back(who: int) -> Promotion:
+        return ModelRepository(tmp_path).rollback("anomaly", at=a_moment(20 + who), reason=f"{who}", undo=bad)
+
+    with ThreadPoolExecutor(8) as pool:
+        entries = list(pool.map(take_back, range(16)))
+    assert len(set(map(str, entries))) == 1, "all are told of the one that counts"
+    assert repository.current("anomaly") == version_id(a_moment(1))
+
+
 _ENDLESS_PUBLISHER = """
 import sys
 from tests.runtime.test_repository import a_manifest
@@ -359,3 +446,29 @@ def test_a_rollback_undoes_exactly_one_promotion(steps: list[str]) -> None:
             log.append(Promotion(name="anomaly", version=expected[-1], action="rolled_back", at=START, reason="x"))
     assert [entry.version for entry in champions(log)] == expected
     assert parse_log("\n\n".join(entry.model_dump_json() for entry in log)) == log
+
+
+@given(st.lists(st.sampled_from(["promote", "worker 1", "worker 2"]), max_size=30))
+def test_workers_take_back_each_promotion_at_most_once_however_late_they_are(steps: list[str]) -> None:
+    """One worker takes back the newest promotion, the other is two promotions behind."""
+    log: list[Promotion] = []
+    promoted: list[tuple[Promotion, Promotion | None]] = []  # each with the one that stood before it
+    for minutes, step in enumerate(steps):
+        version, at = version_id(a_moment(minutes)), a_moment(minutes)
+        if step == "promote":
+            entry = Promotion(name="anomaly", version=version, at=at, reason="x")
+            promoted.append((entry, next(iter(reversed(champions(in_effect(log)))), None)))
+            log.append(entry)
+            continue
+        bad, before = promoted[-1 if step == "worker 1" else -3] if len(promoted) > 3 else (None, None)
+        if bad is not None and before is not None:
+            back = {"version": before.version, "previous": bad.version, "undoes": bad.at, "reason": step}
+            log.append(Promotion(name="anomaly", action="rolled_back", at=at, **back))
+    effective = in_effect(log)
+    undone = [entry.undoes for entry in effective if entry.action == "rolled_back"]
+    assert len(set(undone)) == len(undone)
+    for place, entry in enumerate(effective):
+        if entry.action == "rolled_back":
+            assert entry.version == champions(effective[: place + 1])[-1].version, "what the entry says runs, runs"
+    assert in_effect(effective) == effective
+    assert all(entry in effective for entry, _ in promoted)

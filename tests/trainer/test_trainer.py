@@ -170,7 +170,7 @@ def test_a_later_version_that_learned_from_nonsense_stays_behind(
     assert "20260301T130000Z was trained and not promoted: worse (mae" in ModelRepository(copy).page()
 
 
-def test_without_labels_a_champion_stays(
+def test_without_labels_both_are_measured_on_faults_put_into_the_same_readings(
     report: TrainingReport, models_dir: Path, table: pd.DataFrame, plant: Plant, tmp_path: Path
 ) -> None:
     assert report.trained
@@ -183,10 +183,10 @@ def test_without_labels_a_champion_stays(
         seed=1,
         families=["anomaly"],
     ).trained
-    assert item.promotion is None
-    assert item.verdict.reason.startswith(
-        "without labels nothing tells it from 20260301T120000Z; nexova models promote"
-    )
+    assert set(item.verdict.compared) == {"auc", "f1"}
+    assert "(with faults put into these readings)" in item.verdict.reason
+    assert item.verdict.compared["auc"].champion > 0.8, "a model that works notices them"
+    assert item.manifest.parameters["measured_on"] == ["spike", "dip", "shift", "drift", "unrest"]
 
 
 def train_on(frame: pd.DataFrame, models: Path, plant: Plant, *families: str) -> TrainingReport:
@@ -277,12 +277,16 @@ def test_without_power_nothing_can_be_forecast(table: pd.DataFrame, plant: Plant
     assert not (tmp_path / "models").exists()
 
 
-def test_without_labels_the_forest_is_trained_and_its_metrics_are_unknown(
+def test_without_labels_the_forest_is_trained_and_measured_on_faults_put_in(
     table: pd.DataFrame, plant: Plant, tmp_path: Path
 ) -> None:
     report = train_on(table.drop(columns=["anomaly", "hours_to_failure"]), tmp_path, plant, "anomaly")
-    assert report.metrics["anomaly"] == dict.fromkeys(("precision", "recall", "f1", "auc"))
+    assert all(value is not None for value in report.metrics["anomaly"].values())
+    (item,) = report.trained
+    assert item.manifest.metrics == report.metrics["anomaly"]
+    assert json.loads((tmp_path / "metrics.json").read_text())["anomaly"] == report.metrics["anomaly"]
     assert any("no column anomaly" in note for note in report.notes)
+    assert any("with faults put into them" in note for note in report.notes)
 
 
 def test_an_unknown_family_is_the_users_mistake(data_dir: Path, tmp_path: Path) -> None:

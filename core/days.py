@@ -1,0 +1,98 @@
+"""The plant's own time: local days of 23, 24 or 25 hours, and hours on the wall clock of its zone.
+
+Windows are hours of UTC, which never repeat and never skip. People think in local days, and so do machines that follow
+shifts; both are views, made when they are asked for.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, time, timedelta
+from typing import Final
+from zoneinfo import ZoneInfo
+
+import numpy as np
+from numpy.typing import NDArray
+
+from schemas.energy import EnergyWindow
+
+Ints = NDArray[np.int64]
+_HOUR: Final = 3600
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DayOfEnergy:
+    """One local day of one machine. hours: how many the day has; completeness: share of them that is covered."""
+
+    machine_id: str
+    day: date
+    hours: int
+    energy_kwh: float
+    peak_power_kw: float | None
+    production: float | None
+    readings: int
+    completeness: float
+
+
+def hours_in(day: date, zone: ZoneInfo) -> int:
+    """Hours of a local day: 23 or 25 where clocks change, rounded where they change by less than an hour."""
+    begin = datetime.combine(day, time(), zone).astimezone(UTC)
+    end = datetime.combine(day + timedelta(days=1), time(), zone).astimezone(UTC)
+    return round((end - begin).total_seconds() / _HOUR)
+
+
+def days_of(windows: Iterable[EnergyWindow], zone: ZoneInfo) -> list[DayOfEnergy]:
+    """Local days of machines, in order of machine and day. Of several revisions of a window the last one counts.
+
+    A window belongs to the day in which it starts: in zones of whole hours all of it does.
+    """
+    newest: dict[tuple[str, datetime], EnergyWindow] = {}
+    for window in windows:
+        known = newest.get((window.machine_id, window.start))
+        if known is None or window.revision >= known.revision:
+            newest[window.machine_id, window.start] = window
+    members: dict[tuple[str, date], list[EnergyWindow]] = {}
+    for machine_id, start in sorted(newest):
+        day = start.astimezone(zone).date()
+        members.setdefault((machine_id, day), []).append(newest[machine_id, start])
+    return [_day(machine_id, day, hours, hours_in(day, zone)) for (machine_id, day), hours in members.items()]
+
+
+def _day(machine_id: str, day: date, windows: list[EnergyWindow], hours: int) -> DayOfEnergy:
+    peaks = [window.peak_power_kw for window in windows if window.peak_power_kw is not None]
+    made = [window.production for window in windows if window.production is not None]
+    return DayOfEnergy(
+        machine_id=machine_id,
+        day=day,
+        hours=hours,
+        energy_kwh=sum(window.energy_kwh for window in windows),
+        peak_power_kw=max(peaks, default=None),
+        production=sum(made) if made else None,
+        readings=sum(window.readings for window in windows),
+        completeness=min(1.0, sum(window.completeness for window in windows) / hours),
+    )
+
+
+def wall_hours(first_hour: int, count: int, zone: ZoneInfo) -> Ints:
+    """For hours of UTC since the epoch, (count,): the hours since the epoch that the wall clock of `zone` shows.
+
+    Where clocks go back two of them are equal, where they go forward one is left out.
+    """
+    hours = first_hour + np.arange(count, dtype=np.int64)
+    # clocks change on whole days of local time: an offset holds for a day of UTC, or else is asked for hour by hour
+    offsets = np.empty(count, dtype=np.int64)
+    begin = 0
+    while begin < count:
+        end = min(count, begin + 24 - int(hours[begin] % 24))
+        first, last = _offset(hours[begin], zone), _offset(hours[end - 1], zone)
+        if first == last:
+            offsets[begin:end] = first
+        else:
+            offsets[begin:end] = [_offset(hour, zone) for hour in hours[begin:end]]
+        begin = end
+    return np.asarray(np.floor_divide(hours * _HOUR + offsets, _HOUR), dtype=np.int64)
+
+
+def _offset(hour: int, zone: ZoneInfo) -> int:
+    """Seconds by which the wall clock is ahead of UTC in an hour since the epoch."""
+    ahead = datetime.fromtimestamp(int(hour) * _HOUR, zone).utcoffset()
+    return 0 if ahead is None else round(ahead.total_seconds())

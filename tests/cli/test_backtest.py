@@ -1,0 +1,86 @@
+import csv
+import json
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from cli.main import run
+from tests.cli.command import nexova
+from tests.core.forecasting.courses import a_week_of
+
+DAYS = 75
+
+
+@pytest.fixture
+def plant(tmp_path: Path) -> Path:
+    path = tmp_path / "plant.csv"
+    times = pd.date_range("2026-01-05", periods=DAYS * 24, freq="h")
+    pd.DataFrame({"timestamp": times, "value": a_week_of(DAYS)}).to_csv(path, index=False)
+    return path
+
+
+def test_a_backtest_scores_the_selection_and_all_it_was_compared_with(plant: Path) -> None:
+    done = nexova(
+        "backtest", "forecast", str(plant), "--origins", "5", "--sparse", "2", "--out", "out.csv", "--json",
+        folder=plant.parent,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    document = json.loads(done.stdout)
+    assert (document["origins"], document["horizon"], document["column"]) == (5, 72, "value")
+    models = document["models"]
+    assert set(models) >= {"selected", "seasonal_median", "ridge", "prophet", "naive_week"}
+    assert models["selected"]["first_24h"]["hours"] == 5 * 24
+    assert 0 < models["selected"]["whole_horizon"]["wape"] < 0.2
+    assert models["prophet"]["origins"] == 2
+    assert models["prophet"]["selected_at_the_same_origins"]["whole_horizon"]["hours"] == 2 * 72
+
+    with (plant.parent / "out.csv").open(encoding="utf-8") as file:
+        rows = list(csv.DictReader(file))
+    own = [row for row in rows if row["model"] == "selected"]
+    assert len(own) == 5 * 72
+    assert list(own[0]) == ["origin", "timestamp", "horizon", "forecast", "lower", "upper", "model"]
+    assert (own[0]["horizon"], own[0]["origin"]) == ("1", own[0]["timestamp"])
+    actual = pd.read_csv(plant, index_col="timestamp")["value"]
+    errors = [abs(float(row["forecast"]) - actual[row["timestamp"]]) for row in own]
+    values = [actual[row["timestamp"]] for row in own]
+    assert np.sum(errors) / np.sum(values) == pytest.approx(models["selected"]["whole_horizon"]["wape"], rel=1e-4)
+
+
+def test_a_backtest_for_people_is_a_table(plant: Path) -> None:
+    done = nexova(
+        "backtest", "forecast", str(plant), "--origins", "2", "--models", "seasonal_median", "--horizon", "24",
+        folder=plant.parent,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "all 24 h" in done.stdout
+    assert "first 24 h" not in done.stdout
+    assert [line.split()[0] for line in done.stdout.splitlines()[3:5]] == ["selected", "seasonal_median"]
+
+
+@pytest.mark.parametrize(
+    ("more", "words"),
+    [
+        (["--step", "90min"], "must be whole hours"),
+        (["--models", "oracle"], "--models: oracle is none"),
+        (["--column", "x"], "--column x"),
+        (["--holidays", "Atlantis"], "is no country"),
+        (["--out", "nowhere/out.csv"], "its folder is not there"),
+        (["--horizon", "0"], "Invalid value for '--horizon'"),
+    ],
+)
+def test_what_cannot_be_is_one_line_and_exit_code_2(
+    plant: Path, more: list[str], words: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["backtest", "forecast", str(plant), "--origins", "1", *more]) == 2
+    out, error = capsys.readouterr()
+    assert words in error
+    assert (out, error.count("\n")) == ("", 1)
+
+
+def test_a_series_that_is_too_short_says_what_is_needed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    short = tmp_path / "short.csv"
+    short.write_text("t,v\n" + "\n".join(f"2026-01-01 {hour:02d}:00,1" for hour in range(24)))
+    assert run(["backtest", "forecast", str(short)]) == 2
+    assert "24 hours are too few" in capsys.readouterr().err

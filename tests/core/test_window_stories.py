@@ -1,0 +1,170 @@
+"""Windows are the same whatever happens on the way: disorder within grace, any batches, restarts, replays, moves.
+
+A story is a drawn timeline of readings, an order of arrival, and what befalls the worker between two batches:
+
+    arrival   r r r r | r r r r r r | r r r | r r r r r
+    events            save          crash   move        …
+
+save: state to the changelog. crash: the state is that of the last save, and what came since is read again. move: saved,
+and taken over by somebody else. wait: the clock closes what it can, as for a partition without readings.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from core.batch import ReadingBatch
+from core.elapse import elapse
+from core.energy import HOUR, REVISION_SECONDS
+from core.models import Models
+from core.state import FleetState
+from schemas.energy import EnergyWindow
+from tests.builders import START, a_bare_reading, a_batch, a_plant, a_sensor, the_usual_sensors
+from tests.core.streams import Said, close_all, part, play, restored
+
+GRACE: Final = 120.0
+PLANT: Final = a_plant(
+    sensors=[*the_usual_sensors(), a_sensor("output", unit="units/h", role="production")],
+    energy={"grace_seconds": GRACE},
+)
+EVENTS: Final = ("nothing", "save", "crash", "move", "wait")
+_POWER: Final = PLANT.sensor_names.index("power")
+_OUTPUT: Final = PLANT.sensor_names.index("output")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Story:
+    """Readings in order of arrival, and what happens after so many of them."""
+
+    arrival: ReadingBatch
+    events: tuple[tuple[int, str], ...]
+
+
+@st.composite
+def stories(draw: st.DrawFn) -> Story:
+    random = np.random.default_rng(draw(st.integers(0, 2**32)))
+    rows: list[tuple[float, str, list[float]]] = []
+    for machine_id in ("pump-01", "pump-02", "mixer-01")[: draw(st.integers(1, 3))]:
+        every = draw(st.sampled_from((17.0, 60.0, 300.0, 900.0)))
+        at = draw(st.floats(0, 2 * HOUR))
+        for _ in range(draw(st.integers(1, 4))):
+            for _ in range(draw(st.integers(1, 60))):
+                values = [np.nan] * len(PLANT.sensors)
+                values[_POWER] = np.nan if random.random() < 0.1 else round(random.normal(40, 20), 3)
+                values[_OUTPUT] = np.nan if random.random() < 0.1 else round(random.uniform(0, 100), 3)
+                rows.append((at, machine_id, values))
+                at += every * random.uniform(0.5, 1.5)
+            at += draw(st.sampled_from((0.0, 700.0, 5000.0)))
+    # each comes at most a grace later than it happened: none is late, whatever overtakes it
+    delays = random.random(len(rows)) * draw(st.sampled_from((0.0, GRACE / 2, GRACE)))
+    order = np.argsort([at for at, _, _ in rows] + delays, kind="stable")
+    arrival = ReadingBatch.from_columns(
+        [rows[position][1] for position in order],
+        START + np.array([rows[position][0] for position in order]),
+        np.array([rows[position][2] for position in order]),
+    )
+    places = draw(st.lists(st.integers(1, len(rows)), max_size=8, unique=True))
+    return Story(arrival=arrival, events=tuple((place, draw(st.sampled_from(EVENTS))) for place in sorted(places)))
+
+
+def told(story: Story) -> Said:
+    """The windows that the topic holds at the end; a revision of lower number replaces nothing there."""
+    said, state = Said(), FleetState(PLANT)
+    records: dict[int, bytes] = {}
+    saved = position = 0
+    for place, event in (*story.events, (len(story.arrival), "nothing")):
+        more, state = play([part(story.arrival, position, place)], plant=PLANT, models=Models(), state=state)
+        publish(said, more.windows)
+        said.late += more.late
+        position = place
+        if event in {"save", "move"}:
+            records |= dict(state.changed_shards())
+            saved = position
+        if event in {"crash", "move"}:
+            state = restored(list(records.values()), plant=PLANT)
+            position = saved
+            # what was read since the last save is read again, and a part of it may come twice
+            again, state = play(
+                [part(story.arrival, max(0, position - 3), place)], plant=PLANT, models=Models(), state=state
+            )
+            publish(said, again.windows)
+            position = place
+        if event == "wait":
+            passed = elapse(state, plant=PLANT, now=START + 1e8, idle_seconds=1e6)
+            publish(said, {window.key: window for window in passed.energy_windows})
+    last = Said()
+    close_all(last, state)
+    publish(said, last.windows)
+    return said
+
+
+def publish(said: Said, windows: dict[str, EnergyWindow]) -> None:
+    """As Kafka keeps it: what comes last stays, as after a crash the same revision may come again."""
+    said.windows |= windows
+
+
+def by_hand(story: Story) -> dict[str, tuple[float, int]]:
+    """Energy and readings of each hour, straight from the definition and in order of time."""
+    batch = story.arrival
+    found: dict[str, tuple[float, int]] = {}
+    for index, machine_id in enumerate(batch.machine_ids):
+        mine = batch.machine == index
+        for hour in np.unique(batch.timestamps[mine] // HOUR):
+            rows = mine & (batch.timestamps // HOUR == hour)
+            minutes = (batch.timestamps[rows] - hour * HOUR) // 60
+            power = batch.values[rows, _POWER]
+            known = ~np.isnan(power)
+            spoken = np.unique(minutes[known])
+            steps = np.diff(spoken)
+            usual = float(np.sort(steps)[(len(steps) - 1) // 2]) if len(spoken) > 2 else 1.0
+            weights = np.append(steps, max(60 - spoken[-1], usual)) if len(spoken) else np.empty(0)
+            weights = np.where(weights > 2 * usual, usual, weights)
+            means = np.array([np.mean(power[known & (minutes == minute)]) for minute in spoken])
+            hours = min(60.0, weights.sum()) / 60
+            energy = float((means * weights).sum() / weights.sum() * hours) if len(spoken) else 0.0
+            moment = np.datetime64(int(hour * HOUR), "s")
+            found[f"{machine_id}@{moment}Z"] = (energy, int(rows.sum()))
+    return found
+
+
+@given(stories())
+@settings(max_examples=150)
+def test_whatever_happens_on_the_way_the_last_windows_are_those_of_the_definition(story: Story) -> None:
+    said = told(story)
+    assert said.late == 0
+    expected = by_hand(story)
+    assert said.windows.keys() == expected.keys()
+    for key, (energy, readings) in expected.items():
+        assert said.windows[key].energy_kwh == pytest.approx(energy, abs=1e-6)
+        assert said.windows[key].readings == readings
+
+
+@given(stories())
+@settings(max_examples=100)
+def test_whatever_happens_on_the_way_they_are_those_of_an_undisturbed_run_to_the_last_digit(story: Story) -> None:
+    straight = told(Story(arrival=story.arrival, events=()))
+    assert told(story).hours == straight.hours
+
+
+@given(st.integers(0, 8 * HOUR), st.integers(1, 30))
+@settings(max_examples=100)
+def test_a_reading_counts_or_is_counted_as_late_and_nothing_else(age: int, number: int) -> None:
+    """`age`: how far the readings lie behind the machine's newest one.
+
+    |-- hour --|grace|--- revisions ---|  too late
+    """
+    newest = 9 * HOUR + 1800.0
+    rows = [a_bare_reading(at=newest, power=10.0)]
+    _, state = play([a_batch(*rows, plant=PLANT)], plant=PLANT, models=Models())
+    when = newest - age
+    late_rows = [a_bare_reading(at=when, power=30.0)] * number
+    said, state = play([a_batch(*late_rows, plant=PLANT, first_offset=5)], plant=PLANT, models=Models(), state=state)
+    end = (when // HOUR + 1) * HOUR
+    too_late = end + GRACE + REVISION_SECONDS < newest
+    assert said.late == (number if too_late else 0)
+    close_all(said, state)
+    assert sum(window.readings for window in said.windows.values()) == 1 + number - said.late

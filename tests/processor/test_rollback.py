@@ -1,0 +1,228 @@
+"""A promotion whose alert rate leaves its bounds: two workers judge it, and the registry has one rollback."""
+
+import logging
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from prometheus_client import CollectorRegistry
+
+from core.scoring import Calls
+from processor.models import ModelFollower, versions_of
+from processor.outputs import Outputs
+from processor.pipeline import Pipeline
+from processor.rollback import Rollbacks
+from runtime.manifest import Promotion
+from runtime.metrics import ProcessorMetrics
+from runtime.repository import ModelRepository
+from runtime.settings import KafkaSettings, Settings
+from schemas.models import ModelPromoted
+from tests.shelf import PLANT, Shelf, anomaly_files, risk_files
+
+KAFKA = KafkaSettings(bootstrap_servers="127.0.0.1:9")
+SPAN, LEAST = 3600.0, 100
+
+
+class AtOnce:
+    """An event loop that calls what it is given at once."""
+
+    def call_soon_threadsafe(self, call: object, *arguments: object) -> None:
+        call(*arguments)  # type: ignore[operator]
+
+
+class AWorker:
+    """What follows and watches in a worker, with the topic and the event loop left out."""
+
+    def __init__(self, shelf: Shelf) -> None:
+        self.now = datetime.now(UTC).timestamp()
+        loaded = shelf.load()
+        self.metrics = ProcessorMetrics(CollectorRegistry())
+        settings = Settings(kafka=KAFKA, processor={"rollback_seconds": SPAN, "rollback_readings": LEAST})  # type: ignore[arg-type]
+        self.pipeline = Pipeline(
+            plant=PLANT,
+            models=loaded.models,
+            settings=settings.processor,
+            outputs=Outputs(KAFKA, self.metrics),
+            metrics=self.metrics,
+            clock=lambda: self.now,
+        )
+        self.follower = ModelFollower(
+            kafka=KAFKA,
+            repository=shelf.repository,
+            pipeline=self.pipeline,
+            metrics=self.metrics,
+            promotions=loaded.promotions,
+            watch_seconds=SPAN,
+            retry_seconds=0.0,
+        )
+        self.rollbacks = Rollbacks(
+            follower=self.follower,
+            repository=shelf.repository,
+            settings=settings,
+            metrics=self.metrics,
+            clock=lambda: self.now,
+        )
+        self.follower._line_up("anomaly", None, AtOnce())  # type: ignore[arg-type]
+
+    def hears(self, entry: Promotion) -> None:
+        promoted = ModelPromoted(name=entry.name, version=entry.version, promoted_at=entry.at, reason=entry.reason)
+        self.follower._line_up(entry.name, self.follower.prepare(promoted), AtOnce())  # type: ignore[arg-type]
+
+    def judges(self, version: str, rate: float, former: str, usual: float) -> None:
+        calls = tuple(
+            Calls(name="anomaly", version=one, judged=LEAST, raised=round(LEAST * share))
+            for one, share in ((version, rate), (former, usual))
+        )
+        self.follower.tally.take(calls)
+        self.rollbacks.take(calls)
+
+    def ticks(self) -> None:
+        self.rollbacks.tick()
+        for watch in self.rollbacks._watches.values():
+            if watch.working is not None:
+                watch.working.join()
+
+    @property
+    def roles(self) -> dict[str, str]:
+        return {row["version"]: row["role"] for row in self.follower.tally.summary()["anomaly"]}
+
+    @property
+    def taken_back(self) -> float:
+        value = self.metrics.registry.get_sample_value("nexova_model_rollbacks_total", {"name": "anomaly"})
+        return value or 0.0
+
+
+@pytest.fixture
+def shelf(tmp_path: Path) -> Shelf:
+    shelf = Shelf(repository=ModelRepository(tmp_path), path=tmp_path)
+    shelf.put("anomaly", anomaly_files())
+    shelf.put("maintenance", risk_files())
+    return shelf
+
+
+FIRST, SECOND = "20260301T120000Z", "20260301T120500Z"
+
+
+def a_second(shelf: Shelf) -> Promotion:
+    return shelf.promote(shelf.publish("anomaly", anomaly_files(), minutes=5))
+
+
+def test_two_workers_take_a_bad_version_back_once(shelf: Shelf, caplog: pytest.LogCaptureFixture) -> None:
+    workers = [AWorker(shelf), AWorker(shelf)]
+    entry = a_second(shelf)
+    for worker in workers:
+        worker.hears(entry)
+        assert worker.roles == {FIRST: "former", SECOND: "champion"}
+        worker.judges(SECOND, 0.4, FIRST, 0.01)
+    with caplog.at_level(logging.INFO):
+        for worker in workers:
+            worker.ticks()
+    (back,) = [entry for entry in shelf.repository.history("anomaly") if entry.action == "rolled_back"]
+    assert (back.version, back.previous) == (FIRST, SECOND)
+    assert back.reason == (
+        f"taken back by a worker: alert rate 40.0% is outside 0.0% to 8.0%, as {FIRST} raises 1.0% on the same "
+        "100 readings"
+    )
+    assert [worker.taken_back for worker in workers] == [1, 0]
+    lines = [record.getMessage() for record in caplog.records if record.levelno == logging.ERROR]
+    assert len(lines) == 1
+    assert lines[0].startswith(f"model anomaly: {SECOND} is taken back, {FIRST} is to run again: alert rate 40.0%")
+    for worker in workers:
+        worker.hears(back)
+        assert versions_of(worker.pipeline.models)["anomaly"] == FIRST
+        assert worker.roles == {FIRST: "champion"}
+        assert worker.pipeline.models.beside == ()
+
+
+def test_a_version_within_its_bounds_stays_and_is_watched_no_longer_than_stated(shelf: Shelf) -> None:
+    worker = AWorker(shelf)
+    worker.hears(a_second(shelf))
+    for _ in range(5):
+        worker.judges(SECOND, 0.05, FIRST, 0.01)
+        worker.ticks()
+    worker.now += SPAN + 1
+    worker.ticks()
+    assert worker.roles == {SECOND: "champion"}
+    assert worker.pipeline.models.beside == ()
+    worker.judges(SECOND, 1.0, FIRST, 0.0)
+    worker.ticks()
+    assert shelf.repository.current("anomaly") == SECOND
+
+
+def test_a_worker_that_starts_while_a_version_is_watched_watches_too(shelf: Shelf) -> None:
+    a_second(shelf)
+    worker = AWorker(shelf)
+    assert worker.roles == {FIRST: "former", SECOND: "champion"}
+    worker.judges(SECOND, 0.4, FIRST, 0.01)
+    worker.ticks()
+    assert shelf.repository.current("anomaly") == FIRST
+
+
+def test_a_promotion_made_by_a_person_meanwhile_is_left_alone(shelf: Shelf) -> None:
+    worker = AWorker(shelf)
+    worker.hears(a_second(shelf))
+    worker.judges(SECOND, 0.4, FIRST, 0.01)
+    third = shelf.promote(shelf.publish("anomaly", anomaly_files(), minutes=10))
+    worker.ticks()
+    assert shelf.repository.current("anomaly") == third.version
+    assert worker.taken_back == 0
+
+
+def test_a_registry_that_may_not_be_written_is_told_of_and_tried_again(
+    shelf: Shelf, caplog: pytest.LogCaptureFixture
+) -> None:
+    worker = AWorker(shelf)
+    worker.hears(a_second(shelf))
+    worker.judges(SECOND, 0.4, FIRST, 0.01)
+    log = shelf.path / "registry.jsonl"
+    content = log.read_bytes()
+    log.unlink()
+    log.mkdir()  # a file that cannot be read, whoever runs the tests
+    worker.ticks()
+    assert "must go and cannot be taken back, alert rate 40.0%" in caplog.text
+    log.rmdir()
+    log.write_bytes(content)
+    worker.ticks()
+    assert shelf.repository.current("anomaly") == SECOND, "not every second anew"
+    worker.now += 11
+    worker.ticks()
+    assert shelf.repository.current("anomaly") == FIRST
+
+
+def test_the_first_version_has_none_before_it_to_be_held_against(shelf: Shelf) -> None:
+    worker = AWorker(shelf)
+    assert worker.roles == {FIRST: "champion"}
+    assert not worker.rollbacks._watches
+
+
+def test_a_challenger_is_counted_beside_the_champion_until_it_is_stopped(shelf: Shelf) -> None:
+    worker = AWorker(shelf)
+    (champion,) = shelf.repository.history("anomaly")
+    shelf.publish("anomaly", anomaly_files(), minutes=5)
+    shelf.repository.shadow("anomaly", SECOND, at=datetime.now(UTC), reason="test")
+    worker.hears(champion)
+    worker.judges(FIRST, 0.01, SECOND, 0.2)
+    assert worker.follower.tally.summary()["anomaly"] == [
+        {"version": FIRST, "role": "champion", "judged": 100, "raised": 1, "alert_rate": 0.01},
+        {"version": SECOND, "role": "challenger", "judged": 100, "raised": 20, "alert_rate": 0.2},
+    ]
+    labels = {"name": "anomaly", "version": SECOND, "role": "challenger"}
+    assert worker.metrics.registry.get_sample_value("nexova_model_raised_total", labels) == 20
+    worker.ticks()
+    assert shelf.repository.current("anomaly") == FIRST
+    shelf.repository.end_shadow("anomaly", at=datetime.now(UTC), reason="test")
+    worker.hears(champion)
+    assert worker.roles == {FIRST: "champion"}
+    assert worker.metrics.registry.get_sample_value("nexova_model_raised_total", labels) is None
+
+
+def test_a_challenger_that_cannot_run_is_told_of_and_left_out(shelf: Shelf, caplog: pytest.LogCaptureFixture) -> None:
+    worker = AWorker(shelf)
+    (champion,) = shelf.repository.history("anomaly")
+    strange = shelf.publish("anomaly", anomaly_files(), minutes=5, features="0" * 16)
+    shelf.repository.shadow("anomaly", strange.name, at=datetime.now(UTC), reason="test")
+    worker.hears(champion)
+    assert worker.roles == {FIRST: "champion"}
+    assert (
+        f"model anomaly: {SECOND} cannot be scored beside what runs: model anomaly {SECOND} was trained" in caplog.text
+    )

@@ -1,0 +1,49 @@
+"""Faults put into held-out readings: where they are labelled, and nowhere else."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from numpy.typing import NDArray
+
+from core.plant import Plant
+from trainer.datasets import Datasets
+from trainer.hygiene import resting
+from trainer.injected import SHARE, with_injected_faults
+
+
+@pytest.fixture(scope="module")
+def data(table: pd.DataFrame, plant: Plant) -> Datasets:
+    return Datasets.of_frame(table.drop(columns=["anomaly", "hours_to_failure"]), plant=plant)
+
+
+def values_of(data: Datasets) -> NDArray[np.float64]:
+    batch = data.batch
+    return batch.values  # noqa: PD011  no pandas
+
+
+def test_only_labelled_test_readings_of_running_machines_are_changed(data: Datasets, plant: Plant) -> None:
+    examined = with_injected_faults(data, plant=plant, seed=1)
+    assert examined.anomaly is not None
+    before, after = values_of(data), values_of(examined)
+    changed = ~((before == after) | (np.isnan(before) & np.isnan(after))).all(axis=1)
+    assert not (changed & ~examined.anomaly).any()
+    assert changed.sum() > 0.9 * examined.anomaly.sum(), "a missing value stays missing"
+    off, idle = resting(data.batch, plant)
+    running = (data.split == 2) & ~off & ~idle
+    assert not (examined.anomaly & ~running).any()
+    assert examined.anomaly.sum() == pytest.approx(SHARE * running.sum(), rel=0.4)
+
+
+def test_the_same_seed_puts_in_the_same_faults(data: Datasets, plant: Plant) -> None:
+    first, again, other = (with_injected_faults(data, plant=plant, seed=seed) for seed in (1, 1, 2))
+    np.testing.assert_array_equal(values_of(first), values_of(again))
+    assert (first.anomaly != other.anomaly).any()
+
+
+def test_values_stay_possible(data: Datasets, plant: Plant) -> None:
+    after = values_of(with_injected_faults(data, plant=plant, seed=1))
+    lowest = np.array([sensor.minimum for sensor in plant.sensors])
+    highest = np.array([sensor.maximum for sensor in plant.sensors])
+    known = ~np.isnan(values_of(data))
+    within = (after >= lowest) & (after <= highest)
+    assert within[known & (values_of(data) >= lowest) & (values_of(data) <= highest)].all()

@@ -28,6 +28,7 @@ _MISSING_LEAST: Final = 4
 _MISSING_MOST: Final = 20  # a longer gap is no habit
 _SHIFT_GAIN: Final = 1 / 300  # how fast the baseline of a wandering channel follows it
 _SHIFT_DRIFT: Final = 0.002  # drift at which it follows with full gain
+_COUNTED_BACK: Final = 1.0  # hours by which running hours must fall to have been reset
 _LEVEL_SECONDS: Final = 3600.0  # how long a sensor's recent level remembers
 _LEVEL_CLIP: Final = 3.0  # noises; an episode of an hour or two must not become the new level
 _START_SECONDS: Final = 4 * 3600.0  # a machine that has just started may still change; until then the clip is wider
@@ -72,6 +73,9 @@ def track(
         out.newest[row] = tracks.last_seen[slot]
         tracks.readings[slot] += 1
         _condition(row, slot, now, values, power, tracks, traits, out)
+        if runtime >= 0 and elapsed > 0 and values[row, runtime] < tracks.last_values[slot, runtime] - _COUNTED_BACK:
+            tracks.slow[slot] = np.nan  # maintenance was done: what the machine was like before it is history
+            tracks.slow_hours[slot] = 0.0
         _sensor_health(row, slot, values, power, stuck_after, tracks, out)
         if out.condition[row] == _RUNNING:
             _slow_averages(slot, elapsed, values[row], watched, slow_seconds, tracks)

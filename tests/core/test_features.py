@@ -145,3 +145,14 @@ def test_machines_without_a_word_from_one_sensor_have_no_maintenance_features_ye
     plant = a_plant(sensors=[*the_usual_sensors(), a_sensor("pressure")])
     frame = extract(a_batch(*normal_rows(50), plant=plant), plant=plant)
     assert np.isnan(frame.maintenance).any(axis=1).all()
+
+
+def test_what_was_before_a_maintenance_is_no_longer_averaged() -> None:
+    """Vibrates at 9 for a week of hours, is repaired (running hours begin anew), and is as good as new."""
+    plant = a_plant()
+    rows = [*normal_rows(60), *normal_rows(2000, first=3600.0, vibration=9.0)]
+    rows += normal_rows(5, first=123_600.0, runtime=0.0)
+    column = maintenance_feature_names(plant).index("vibration.mean_72h")
+    means = extract(a_batch(*rows, plant=plant), plant=plant).maintenance[:, column]
+    assert means[2059] > 5
+    assert means[2060] < 4

@@ -12,6 +12,7 @@ import pytest
 from core.features import extract
 from core.plant import Plant
 from runtime.forecast_models import FORECAST, OPENERS
+from runtime.forecasts import forecast
 from runtime.model_inference import ModelInference
 from runtime.repository import ModelRepository
 from trainer.datasets import Datasets, Ratio
@@ -94,7 +95,7 @@ def test_the_published_forecasts_answer_for_machines_they_know(models: Path, two
     assert len(answer.forecast) == len(answer.lower_bound) == len(answer.upper_bound) == 24
     assert np.mean(answer.forecast) == pytest.approx(pump.tail(168).mean(), rel=0.2)
     unknown = inference.forecast_machine("somebody", pump.tolist(), 24, start=start)
-    assert unknown == inference.forecast_energy(pump.tolist(), 24)
+    assert unknown == forecast(pump.tolist(), 24, frequency="h", start=start)
 
 
 def test_damaged_forecasts_are_named_and_the_fallback_answers(models: Path, plant: Plant, tmp_path: Path) -> None:

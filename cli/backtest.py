@@ -69,8 +69,8 @@ def forecast(
     chosen = daily_origins(found.series, horizon=horizon, count=origins, step=hours)
     if not len(chosen):
         raise UsageError(
-            f"{series}: {len(found.series.values)} hours are too few for {LEAST_HISTORY} of history and a horizon of "
-            f"{horizon}; give a longer series or ask for a shorter horizon"
+            f"{series}: {len(found.series.values)} hours are too few for {LEAST_HISTORY} h of history and a horizon "
+            f"of {horizon} h; give a longer series or ask for a shorter horizon"
         )
     for note in found.notes:
         say(f"note: {note}")

@@ -109,7 +109,7 @@ class Worker:
             self.app,
             topics=[READINGS],
             batch_records=settings.processor.batch_records,
-            before_revoke=self._before_revoke,
+            before_revoke=self._last_checkpoint,
         )
         self._agent()
         self._tasks()
@@ -234,19 +234,24 @@ class Worker:
             self.metrics.rebalances.inc()
             self._ready = True
 
+        @self.app.on_before_shutdown.connect(weak=False)
+        async def stopping(_: faust.App, **__: Any) -> None:
+            await self._last_checkpoint()
+            await self.checkpoints.close()
+
     def _forget_gauges(self, partition: int) -> None:
         # a gauge of a partition that another worker has now would stand still for ever
         for gauge in (self.metrics.consumer_lag, self.metrics.watermark_delay):
             gauge.remove_by_labels({"partition": str(partition)})
 
-    async def _before_revoke(self) -> None:
+    async def _last_checkpoint(self) -> None:
         """A last checkpoint, so that the next owner repeats little; without it everything stays right as well."""
         if not self._ready:
             return
         try:
             await asyncio.wait_for(self.checkpoints.make(), timeout=self.app.conf.broker_session_timeout / 2)
         except Exception:  # noqa: BLE001  partitions are given up whatever happens
-            LOGGER.warning("no checkpoint before partitions were revoked; their new owner reads a little again")
+            LOGGER.warning("no checkpoint before partitions were given up; their new owner reads a little again")
 
     def _pages(self) -> None:
         @self.app.page("/metrics")
@@ -302,6 +307,8 @@ def run(settings: Settings) -> int:
         runner.execute_from_commandline()
     except SystemExit as stopped:
         return int(bool(stopped.code))
+    finally:
+        worker.lane.close()
     return 0
 
 

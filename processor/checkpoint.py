@@ -61,6 +61,7 @@ class Checkpoints:
         self._epoch = epoch
         self._one = asyncio.Lock()
         self._saved: dict[int, int] = {}
+        self._closed = False
         self.last_success = time.monotonic()
 
     async def make(self) -> None:
@@ -70,6 +71,8 @@ class Checkpoints:
             OutputFailed: an output was not delivered; nothing was saved.
         """
         async with self._one:
+            if self._closed:
+                return
             started = time.monotonic()
             try:
                 await self._make()
@@ -79,6 +82,11 @@ class Checkpoints:
             self._metrics.checkpoints.labels(result="succeeded").inc()
             self._metrics.checkpoint_duration.observe(time.monotonic() - started)
             self.last_success = time.monotonic()
+
+    async def close(self) -> None:
+        """Waits for a checkpoint that is being made and makes no further one: Faust's producer ends next."""
+        async with self._one:
+            self._closed = True
 
     async def _make(self) -> None:
         epoch = self._epoch()

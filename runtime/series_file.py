@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 
 from core.forecasting import HourlySeries
+from core.forecasting.series import IMPOSSIBLE
 from runtime.errors import UsageError
 
 _ZONE: Final = re.compile(r"\s*(?:Z|UTC|[+-]\d{2}:?\d{2})$")
@@ -43,6 +44,7 @@ def read_series(path: Path, *, column: str | None = None, aggregate: Literal["me
     times_name, times = _times(path, frame)
     name = _value_column(path, frame, times_name, column)
     values = pd.to_numeric(frame[name], errors="coerce").astype(float)
+    values = values.where(values.abs() < IMPOSSIBLE)
     rows = pd.DataFrame({"hour": times.dt.floor("h"), "time": times, "value": values}).dropna(subset=["time"])
     steps: Any = rows["time"].sort_values().diff().dropna()
     rows = rows.dropna(subset=["value"]).sort_values("time")

@@ -12,7 +12,7 @@ from core.forecasting.intervals import bounds_of
 from core.forecasting.members import MEMBERS, MOST_DAYS, Pasts, fitted, said
 from core.forecasting.memory import Memory
 from core.forecasting.profiles import is_free
-from core.forecasting.series import DAY, WEEK, Answer, Calendar, Floats, HourlySeries
+from core.forecasting.series import DAY, IMPOSSIBLE, WEEK, Answer, Calendar, Floats, HourlySeries
 from core.forecasting.weights import blended, known_mean, name_of, taken_over, weights_of
 
 REFIT_HOURS: Final = WEEK
@@ -20,7 +20,6 @@ _BASELINE_HOURS: Final = 2 * WEEK
 _LINEAR_HOURS: Final = 8 * WEEK
 _LEAST_KNOWN: Final = 0.5
 _STALE_HOURS: Final = 2 * WEEK
-_IMPOSSIBLE: Final = 1e30
 _MISSED_HOURS: Final = 3
 _CARRIED: Final = 0.8
 _FADING: Final = 0.9
@@ -163,7 +162,7 @@ def _record(memory: Memory) -> tuple[float | None, float | None, dict[str, float
 def _usable(series: HourlySeries) -> HourlySeries:
     """Not more than the newest years, without what nothing can measure."""
     series = series.since(series.end - MOST_DAYS * DAY)
-    values = np.where(np.abs(series.values) < _IMPOSSIBLE, series.values, np.nan)
+    values = np.where(np.abs(series.values) < IMPOSSIBLE, series.values, np.nan)
     return HourlySeries(first_hour=series.first_hour, values=values)
 
 

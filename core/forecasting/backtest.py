@@ -10,9 +10,9 @@ from core.forecasting.answering import forecast_next
 from core.forecasting.evidence import blank
 from core.forecasting.intervals import KEPT, adapted, bounds_of, hits_of
 from core.forecasting.profiles import is_free
-from core.forecasting.series import WEEK, Answer, Calendar, Floats, HourlySeries, Ints
+from core.forecasting.series import DAY, Answer, Calendar, Floats, HourlySeries, Ints
 
-LEAST_HISTORY: Final = 2 * WEEK
+LEAST_HISTORY: Final = DAY
 """Hours before the first origin."""
 
 Choose = Callable[[HourlySeries], Calendar]

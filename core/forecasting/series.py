@@ -12,6 +12,8 @@ Ints = NDArray[np.int64]
 
 DAY: Final = 24
 WEEK: Final = 168
+IMPOSSIBLE: Final = 1e30
+"""From here on a value, of either sign, is no measurement but a mistake, and counts as missing."""
 LEVEL: Final = 0.8
 """Share of what comes that lies between the bounds of an answer."""
 

@@ -121,17 +121,21 @@ class Workers:
 @contextmanager
 def workers(broker: Broker, folder: Path, **environment: str) -> Iterator[Workers]:
     group = Workers(broker=broker, folder=folder, environment=environment)
+    asked = []
     try:
         yield group
     finally:
-        for worker in group.started:
-            if worker.process.poll() is None:
-                worker.process.terminate()
-        for worker in group.started:
+        asked = [worker for worker in group.started if worker.process.poll() is None]
+        for worker in asked:
+            worker.process.terminate()
+        for worker in asked:
             try:
                 worker.process.wait(15)
             except subprocess.TimeoutExpired:
                 worker.kill()
+    for worker in asked:
+        ended = worker.process.returncode
+        assert ended == 0, f"a worker that was asked to stop ended with {ended}:\n{worker.log.read_text()[-3000:]}"
 
 
 def publish(broker: Broker, messages: Iterable[tuple[str, bytes | None]]) -> dict[int, int]:

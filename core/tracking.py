@@ -29,7 +29,8 @@ _MISSING_MOST: Final = 20  # a longer gap is no habit
 _SHIFT_GAIN: Final = 1 / 300  # how fast the baseline of a wandering channel follows it
 _SHIFT_DRIFT: Final = 0.002  # drift at which it follows with full gain
 _COUNTED_BACK: Final = 1.0  # hours by which running hours must fall to have been reset
-_LEVEL_SECONDS: Final = 3600.0  # how long a sensor's recent level remembers
+_LEVEL_SECONDS: Final = 3600.0  # how long a sensor's recent level remembers, but at least so many readings:
+_LEVEL_READINGS: Final = 12
 _LEVEL_CLIP: Final = 3.0  # noises; an episode of an hour or two must not become the new level
 _START_SECONDS: Final = 4 * 3600.0  # a machine that has just started may still change; until then the clip is wider
 _SURPRISING: Final = 10.0  # noises away from both baseline and recent level at which surprise is a half
@@ -236,7 +237,8 @@ def _surprises(
     """
     step = min(max(elapsed, 0.0), 3600.0) if elapsed == elapsed else 0.0  # noqa: PLR0124  false for NaN
     running = max(now - tracks.running_since[slot], 1.0)
-    follow = 1 - np.exp(-step / min(_LEVEL_SECONDS, running))
+    remembered = max(_LEVEL_SECONDS, _LEVEL_READINGS * tracks.interval[slot])
+    follow = 1 - np.exp(-step / min(remembered, running))
     clip = _LEVEL_CLIP * max(1.0, _START_SECONDS / running)
     still = silent = 0.0
     for d in range(len(watched)):

@@ -16,7 +16,7 @@ def model_dir(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Models of the default plant, from sixty generated days."""
     table = IndustrialDataGenerator(seed=2, plant=load_plant(None)).generate_energy_timeseries(60, "30min", 6)
     folder = tmp_path_factory.mktemp("api")
-    MLModelTrainer(write_splits(table, folder / "data"), folder / "models").train()
+    MLModelTrainer(write_splits(table, folder / "data"), folder / "models").train(["anomaly", "maintenance"])
     return folder / "models"
 
 

@@ -13,14 +13,14 @@ import numpy as np
 from core.forecasting import HourlySeries
 from core.forecasting.backtest import Courses, naive, replayed, with_intervals
 from core.forecasting.members import MEMBERS
-from core.forecasting.series import DAY, WEEK, Floats, Ints
+from core.forecasting.series import WEEK, Floats, Ints
 from runtime.calendars import HolidayChoice
 from runtime.errors import FailureError
 from runtime.prophet_candidate import NAME as PROPHET
 from runtime.prophet_candidate import forecast_by_prophet
 
 SELECTED: Final = "selected"
-NAIVE: Final = {"naive_day": DAY, "naive_week": WEEK}
+NAIVE: Final = {"naive_week": WEEK}
 ALL_MODELS: Final = (*MEMBERS, *NAIVE, PROPHET)
 
 

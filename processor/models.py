@@ -121,7 +121,12 @@ class ModelFollower:
 
     def _line_up(self, name: str, model: ForestModel | None, loop: asyncio.AbstractEventLoop) -> None:
         """Hands over the model that is to run, if it is another one, with what is to be scored beside it."""
-        lineup = self._reader.read(name, loaded=self._loaded(name))
+        try:
+            lineup = self._reader.read(name, loaded=self._loaded(name))
+        except Exception:
+            # whatever it is, what runs goes on running, and what is to run runs
+            LOGGER.exception("model %s: what is scored beside it stays as it was", name)
+            lineup = None
         if not self._stopped.is_set():
             loop.call_soon_threadsafe(self._take_up, name, model, lineup)
 

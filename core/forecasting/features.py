@@ -29,7 +29,7 @@ class Outlook:
     """What is known at o origins of the next s steps.
 
     inputs: (s, o, f), the last `raw` of them are levels; profile, median, fading, long_median: (o, s), the usual
-    course.
+    course; last_day: (o, s) the newest value of the same hour.
     """
 
     inputs: Singles
@@ -38,6 +38,7 @@ class Outlook:
     median: Floats
     fading: Floats
     long_median: Floats
+    last_day: Floats
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,13 +91,21 @@ class Past:
         inputs = np.empty((steps, len(origins), len(columns)), np.float32)
         for place, column in enumerate(columns):
             inputs[:, :, place] = np.broadcast_to(column, targets.shape).T
-        return Outlook(inputs=inputs, raw=_RAW, profile=profile, median=median, fading=fading, long_median=long_median)
+        return Outlook(
+            inputs=inputs,
+            raw=_RAW,
+            profile=profile,
+            median=median,
+            fading=fading,
+            long_median=long_median,
+            last_day=self._value(_same_hour(targets, start)),
+        )
 
     def _columns(
         self, start: Ints, targets: Ints, profile: Floats, median: Floats, long_median: Floats
     ) -> list[Floats]:
         """One array (o, s) or (o, 1) an input."""
-        same_hour = targets - DAY * (1 + (targets - start) // DAY)
+        same_hour = _same_hour(targets, start)
         last_week = targets - WEEK * (1 + (targets - start) // WEEK)
         lags = [self._deviation(same_hour - DAY * (back - 1)) for back in _LAST_DAYS]
         hours = [self._mean(self.deviation_sums, start - back, start) for back in _LAST_HOURS]
@@ -151,3 +160,8 @@ class Past:
         low = np.clip(first - self.first_hour, 0, len(sums) - 2)
         high = np.clip(end - self.first_hour, low + 1, len(sums) - 1)
         return (sums[high] - sums[low]) / (high - low)
+
+
+def _same_hour(targets: Ints, start: Ints) -> Ints:
+    """The newest hours that are known at the origin and a whole number of days before the targets."""
+    return targets - DAY * (1 + (targets - start) // DAY)

@@ -1,4 +1,4 @@
-"""Who may answer: three baselines that need no fit, and four linear members."""
+"""Who may answer: four baselines that need no fit, and four linear members."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -12,7 +12,7 @@ from core.forecasting.series import DAY, WEEK, Calendar, Floats, HourlySeries, I
 
 Singles = NDArray[np.float32]
 
-BASELINES: Final = ("seasonal_median", "long_median", "weighted_mean")
+BASELINES: Final = ("seasonal_median", "long_median", "weighted_mean", "naive_day")
 LINEAR: Final = ("absolute_deviations", "ridge", "absolute", "ridge_of_logarithms")
 MEMBERS: Final = BASELINES + LINEAR
 
@@ -80,7 +80,8 @@ def said(pasts: Pasts, coefficients: Singles, origins: Ints, steps: int) -> Floa
     """What each member says at these origins: (o, m, s), NaN for who cannot."""
     outlook = pasts.plain.outlook(origins, steps)
     found = np.full((len(origins), len(MEMBERS), steps), np.nan)
-    found[:, 0], found[:, 1], found[:, 2] = outlook.median, outlook.long_median, outlook.fading
+    for place, course in enumerate((outlook.median, outlook.long_median, outlook.fading, outlook.last_day)):
+        found[:, place] = course
     if len(coefficients):
         for place in range(3):
             found[:, len(BASELINES) + place] = outlook.profile + applied(coefficients[place], outlook.inputs)

@@ -26,5 +26,5 @@ def test_what_comes_after_an_origin_changes_nothing_of_what_is_seen_at_it(
     calendar = Calendar(holidays=holidays)
     one, other = (Past.of(a_series(values), calendar).outlook(origin, steps) for values in (VALUES, changed))
     assert (one.inputs == other.inputs).all() or np.allclose(one.inputs, other.inputs, rtol=1e-5, atol=1e-4)
-    for name in ("profile", "median", "fading"):
+    for name in ("profile", "median", "fading", "long_median", "last_day"):
         assert (getattr(one, name) == getattr(other, name)).all()

@@ -105,6 +105,14 @@ def test_linear_members_see_what_the_median_cannot() -> None:
     assert np.mean(errors) < 0.8 * answer.compared["seasonal_median"] * values.mean()
 
 
+@pytest.mark.parametrize("factor", [1000.0, 0.001])
+def test_a_new_level_is_followed_within_ten_days(factor: float) -> None:
+    values = a_week_of(83)
+    values[-13 * DAY :] *= factor
+    answer, _ = answered(a_series(values[: -3 * DAY]), 72)
+    assert np.abs(answer.value - values[-72:]).mean() < 0.5 * values[-72:].mean()
+
+
 def test_a_week_old_fit_is_renewed_and_a_younger_one_is_kept() -> None:
     values = a_week_of(90)
     _, memory = answered(a_series(values[: 70 * DAY]), 24)

@@ -29,8 +29,8 @@ from core.ledger import Ledger
 from core.plant import Plant
 from processor.fits import FitFailed, FitProcess, FitTooSlow
 from processor.pipeline import Partition, Pipeline
+from runtime.forecast_settings import ForecastSettings
 from runtime.metrics import ProcessorMetrics
-from runtime.settings import ForecastSettings
 from schemas.topics import FORECASTS
 
 Floats = NDArray[np.float64]

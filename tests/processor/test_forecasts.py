@@ -14,8 +14,8 @@ from core.ledger import Ledgers
 from core.state import FleetState
 from processor.forecasts import Forecasts
 from processor.pipeline import Partition, Pipeline, Position
+from runtime.forecast_settings import ForecastSettings
 from runtime.metrics import ProcessorMetrics
-from runtime.settings import ForecastSettings
 from schemas.forecasts import Forecast
 from tests.builders import PUMP, a_plant, a_sensor
 

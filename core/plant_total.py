@@ -80,8 +80,13 @@ class Total:
         return [one for one in recent if one.origin + len(one.value) > origin]
 
     def all_there(self) -> bool:
-        """Whether every member has a forecast of the newest origin."""
-        return bool(self.forecasts) and all(course.origin == self.origin() for course in self.members())
+        """Whether every machine that was heard of lately has a forecast of the newest origin."""
+        origin = self.origin()
+        if origin is None:
+            return False
+        heard = {one for hour in range(origin - _BEHIND_HOURS, origin) for one in self.hours.get(hour, {})}
+        spoken = {one for one, course in self.forecasts.items() if course.origin == origin}
+        return heard <= spoken and all(course.origin == origin for course in self.members())
 
 
 def summed(members: list[Course], *, together: float) -> Course:

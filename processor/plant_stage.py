@@ -86,6 +86,7 @@ class PlantStage:
         self._reading = threading.Lock()
         self._hours: list[tuple[int, float]] = []
         self._fresh = False
+        self._unread: dict[tuple[str, int], int] = {}
 
     async def run(self, *, stopped: Callable[[], bool], ready: Callable[[], bool]) -> None:
         """Follows and forecasts until `stopped`; rests while not `ready` or while others own the plant."""
@@ -127,30 +128,37 @@ class PlantStage:
         known = consumer.list_topics(timeout=10.0).topics
         places = [TopicPartition(topic, n, since) for topic in (ENERGY, FORECASTS) for n in known[topic].partitions]
         found = consumer.offsets_for_times(places, timeout=10.0)
+        self._unread = {}
         for one in found:
+            _, end = consumer.get_watermark_offsets(one, timeout=10.0)
             if one.offset < 0:
-                # nothing that new: whatever comes
-                _, one.offset = consumer.get_watermark_offsets(one, timeout=10.0)
+                one.offset = end  # nothing that new: whatever comes
+            elif one.offset < end:
+                self._unread[one.topic, one.partition] = end
         consumer.assign(found)
         return consumer
 
     def _read(self) -> bool:
-        """Takes what is there; whether that was nothing. In a thread: nothing else touches the total meanwhile."""
+        """Takes what is there; whether all is read. In a thread: nothing else touches the total meanwhile."""
         with self._reading:
             messages = [] if self._consumer is None else self._consumer.consume(_AT_ONCE, _POLL_SECONDS)
-        if not messages and self._fresh:
+        if not messages and self._fresh and not self._unread:
             self._hours, self._fresh = self._total.complete_hours(), False
         for message in messages:
             self._fresh = True
             if message.error() is not None:
                 continue
+            place = (message.topic() or "", message.partition() or 0)
+            if (message.offset() or 0) + 1 >= self._unread.get(place, 0):
+                self._unread.pop(place, None)
             value = message.value() or b""
             if message.topic() == ENERGY:
                 window = EnergyWindow.model_validate_json(value)
                 self._total.take_hour(window.machine_id, int(window.start.timestamp()) // 3600, energy_of(window))
             else:
                 self._take_forecast(value)
-        return not messages
+        # half of the machines must not be taken for the whole plant
+        return not messages and not self._unread
 
     def _take_forecast(self, value: bytes) -> None:
         document = msgspec.json.decode(value, type=_Forecast)

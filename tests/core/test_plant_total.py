@@ -88,6 +88,15 @@ def test_the_interval_of_the_sum_learns_to_cover_what_it_promises() -> None:
     assert 0.3 < together < 1
 
 
+def test_a_machine_that_was_measured_and_has_no_forecast_yet_is_waited_for() -> None:
+    total = a_total(a=[1.0], b=[2.0])
+    total.take_forecast("a", a_course(10, origin=HOUR + 1))
+    assert not total.all_there()
+    total.take_forecast("b", a_course(20, origin=HOUR + 1))
+    assert total.all_there()
+    assert not Total().all_there()
+
+
 LIMIT = 100.0
 
 

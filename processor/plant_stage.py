@@ -43,6 +43,7 @@ _REST_SECONDS: Final = 0.5
 _AGAIN_SECONDS: Final = 5.0
 _BACK_HOURS: Final = 26
 _STRAGGLER_SECONDS: Final = 120.0
+_CATCH_UP_SECONDS: Final = 60.0
 _TOGETHER: Final = struct.Struct("<d")
 
 
@@ -87,6 +88,7 @@ class PlantStage:
         self._hours: list[tuple[int, float]] = []
         self._fresh = False
         self._unread: dict[tuple[str, int], int] = {}
+        self._begun = 0.0
 
     async def run(self, *, stopped: Callable[[], bool], ready: Callable[[], bool]) -> None:
         """Follows and forecasts until `stopped`; rests while not `ready` or while others own the plant."""
@@ -128,7 +130,7 @@ class PlantStage:
         known = consumer.list_topics(timeout=10.0).topics
         places = [TopicPartition(topic, n, since) for topic in (ENERGY, FORECASTS) for n in known[topic].partitions]
         found = consumer.offsets_for_times(places, timeout=10.0)
-        self._unread = {}
+        self._unread, self._begun = {}, self._clock()
         for one in found:
             _, end = consumer.get_watermark_offsets(one, timeout=10.0)
             if one.offset < 0:
@@ -142,7 +144,7 @@ class PlantStage:
         """Takes what is there; whether all is read. In a thread: nothing else touches the total meanwhile."""
         with self._reading:
             messages = [] if self._consumer is None else self._consumer.consume(_AT_ONCE, _POLL_SECONDS)
-        if not messages and self._fresh and not self._unread:
+        if not messages and self._fresh:
             self._hours, self._fresh = self._total.complete_hours(), False
         for message in messages:
             self._fresh = True
@@ -151,20 +153,22 @@ class PlantStage:
             place = (message.topic() or "", message.partition() or 0)
             if (message.offset() or 0) + 1 >= self._unread.get(place, 0):
                 self._unread.pop(place, None)
-            value = message.value() or b""
-            if message.topic() == ENERGY:
-                window = EnergyWindow.model_validate_json(value)
-                self._total.take_hour(window.machine_id, int(window.start.timestamp()) // 3600, energy_of(window))
-            else:
-                self._take_forecast(value)
-        # half of the machines must not be taken for the whole plant
-        return not messages and not self._unread
+            try:
+                self._take(place[0], message.value() or b"")
+            except (ValueError, msgspec.MsgspecError) as error:
+                LOGGER.warning("%s/%d at %s breaks its contract; left out: %s", *place, message.offset(), error)
+        # half of the machines must not be taken for the whole plant; but the end may be a record that is gone
+        return not messages and (not self._unread or self._clock() - self._begun > _CATCH_UP_SECONDS)
 
-    def _take_forecast(self, value: bytes) -> None:
+    def _take(self, topic: str, value: bytes) -> None:
+        if topic == ENERGY:
+            window = EnergyWindow.model_validate_json(value)
+            self._total.take_hour(window.machine_id, int(window.start.timestamp()) // 3600, energy_of(window))
+            return
         document = msgspec.json.decode(value, type=_Forecast)
         if document.series_id.startswith(PREFIX):
             return
-        points = np.array([(point.value, point.lower, point.upper) for point in document.points])
+        points = np.array([(point.value, point.lower, point.upper) for point in document.points]).reshape(-1, 3)
         course = Course(
             origin=int(document.issued_at.timestamp()) // 3600,
             value=points[:, 0],

@@ -192,6 +192,7 @@ class Worker:
     async def _tick(self, loop_lag_seconds: float) -> None:
         if self._ready:
             await self.intake.adopt_the_quiet()
+            await self.intake.fetch_the_lost()
             async with self.lane.at_rest():
                 if self.lane.failure is None:
                     self.pipeline.tick()

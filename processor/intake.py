@@ -10,6 +10,7 @@ import faust
 from processor.checkpoint import Checkpoints
 from processor.lane import Lane
 from processor.pipeline import Partition, Pipeline
+from processor.stalls import Stalls
 from processor.transport import FetchedRecords, consumer_of
 from schemas.topics import HISTORY, READINGS
 
@@ -36,6 +37,7 @@ class Intake:
         self._checkpoints = checkpoints
         self._ready = ready
         self._on_failure = on_failure
+        self._stalls = Stalls()
 
     async def follow(self, stream: Any, topic: str) -> None:
         """Takes all fetches of a topic; ends with the first that fails."""
@@ -61,6 +63,22 @@ class Intake:
                 started_at = consumer_of(self._app).started_at(tp.partition, topic=READINGS)
                 if held is not None and started_at is not None and held.next_offset < started_at:
                     await consumer_of(self._app).read_again(tp.partition, held.next_offset, topic=READINGS)
+
+    async def fetch_the_lost(self) -> None:
+        """Goes back to where partitions stand still for seconds although more follows.
+
+        Around a rebalance a fetch can be lost on its way to us; without this it would be missing until the next one.
+        """
+        if self._app.rebalancing:
+            return
+        consumer, holdings = consumer_of(self._app), self._pipeline.partitions.items()
+        for topic in (READINGS, HISTORY):
+            positions = {n: held.next_offset if topic == READINGS else held.imports.next_offset for n, held in holdings}
+            lag = consumer.lag(positions, topic=topic)
+            for partition in self._stalls.stalled(topic, positions, lag):
+                words = "%s/%d stands at offset %d and %d records follow: they are fetched again"
+                LOGGER.warning(words, topic, partition, positions[partition], lag[partition])
+                await consumer.read_again(partition, positions[partition], topic=topic)
 
     async def _take(self, topic: str, partition: int, fetched: FetchedRecords) -> None:
         held = await self._held(partition)

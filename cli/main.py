@@ -51,6 +51,9 @@ COMMANDS: Final[dict[str, Entry]] = {
     "produce": Entry(
         module="cli.produce", attribute="app", help="Send readings: simulated, or replayed from CSV.", group=True
     ),
+    "history": Entry(
+        module="cli.history", attribute="app", help="Bring hourly energy of before into the state.", group=True
+    ),
     "data": Entry(module="cli.data", attribute="app", help="Generate labelled data for training.", group=True),
     "train": Entry(module="cli.train", attribute="train", help="Train models and publish them to the repository."),
     "models": Entry(module="cli.models", attribute="app", help="List, show, promote and roll back models.", group=True),

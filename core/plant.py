@@ -66,6 +66,16 @@ def _known_timezone(name: str) -> str:
     return name
 
 
+def check_region(region: str) -> None:
+    """Refuses a country or region whose holidays are not known."""
+    from holidays.utils import list_supported_countries  # noqa: PLC0415  most plants name none
+
+    country, _, part = region.partition("-")
+    known = list_supported_countries()
+    if country not in known or (part and part not in known[country]):
+        raise _broken(f"holidays of {region!r} are not known", 'write a country as "DE", with a region as "DE-BY"')
+
+
 Identifier = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_]*$", max_length=64)]
 Pattern = Annotated[str, StringConstraints(min_length=1)]
 TimezoneName = Annotated[str, AfterValidator(_known_timezone)]
@@ -171,6 +181,27 @@ class AlertPolicy(PlantModel):
         return self
 
 
+class Period(PlantModel):
+    """Hours of the plant's time at a price of their own."""
+
+    weekdays: Annotated[tuple[Annotated[int, Field(ge=0, le=6)], ...], Field(strict=False)] = Field(
+        default=(0, 1, 2, 3, 4, 5, 6), description="days on which it holds, 0 is Monday"
+    )
+    from_hour: int = Field(default=0, ge=0, le=23, description="first hour of the day")
+    to_hour: int = Field(default=24, ge=1, le=24, description="hour at which it is over; before from_hour: over night")
+    price: Finite = Field(description="price of one kWh")
+
+
+class Tariff(PlantModel):
+    """What a kWh costs, by the hour of the plant's time zone."""
+
+    currency: str = Field(default="EUR", pattern=r"^[A-Z]{3}$", description="three letters of ISO 4217")
+    price: Finite = Field(description="price of one kWh where no period says otherwise")
+    periods: Annotated[tuple[Period, ...], Field(strict=False)] = Field(
+        default=(), description="the first that fits counts"
+    )
+
+
 class EnergyPolicy(PlantModel):
     """How hourly energy windows close."""
 
@@ -180,6 +211,16 @@ class EnergyPolicy(PlantModel):
         description="wall-clock time after which a partition without readings closes its windows, s",
     )
     peak_limit: Positive | None = Field(default=None, description="power of the whole plant to stay under, kW")
+    holidays: str | None = Field(
+        default=None, description='country, or country and region, whose holidays count: "DE" or "DE-BY"'
+    )
+    tariff: Tariff | None = Field(default=None, description="what energy costs")
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> Self:
+        if self.holidays is not None:
+            check_region(self.holidays)
+        return self
 
 
 class ReadingPolicy(PlantModel):

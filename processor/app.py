@@ -17,13 +17,17 @@ from core.rehearsal import rehearse
 from core.scoring import Calls
 from processor.checkpoint import Checkpoints
 from processor.faust_app import make_app
+from processor.forecasts import Forecasts
 from processor.health import CHECKS, Health
+from processor.intake import Intake
 from processor.lane import Lane
 from processor.models import ModelFollower
 from processor.outputs import Outputs
 from processor.pipeline import Pipeline
+from processor.plant_stage import PlantStage
 from processor.rollback import Rollbacks
-from processor.transport import FetchedRecords, FetchSchema, consumer_of, install_batches
+from processor.state_topics import LEDGERS, MACHINES, create_state_topics
+from processor.transport import FetchSchema, consumer_of, install_batches
 from runtime.errors import FailureError
 from runtime.inference import LoadedModels, load_models
 from runtime.kafka import list_topics, wait_for_broker
@@ -32,10 +36,9 @@ from runtime.metrics import ProcessorMetrics, process_registry
 from runtime.plants import load_plant
 from runtime.repository import ModelRepository
 from runtime.settings import Settings
-from schemas.topics import READINGS
+from schemas.topics import HISTORY, READINGS
 
 LOGGER: Final = logging.getLogger("nexova.processor")
-TABLE: Final = "machines"
 _TICK_SECONDS: Final = 1.0
 _COLLECT_AFTER_OBJECTS: Final = 100_000
 _SWITCH_SECONDS: Final = 0.0005
@@ -63,25 +66,29 @@ class Worker:
             plant=plant,
             models=loaded.models,
             settings=settings.processor,
+            history_weeks=settings.forecasts.history_weeks,
             outputs=self.outputs,
             metrics=metrics,
             clock=time.time,
         )
         self.lane = Lane(self.pipeline, on_failure=self._failed)
-        table = self.app.Table(
-            TABLE,
-            partitions=settings.kafka.partitions,
-            key_type=bytes,
-            value_type=bytes,
-        )
         self.checkpoints = Checkpoints(
             app=self.app,
-            table=table,
+            machines=self._table(MACHINES),
+            ledgers=self._table(LEDGERS),
             pipeline=self.pipeline,
             lane=self.lane,
             outputs=self.outputs,
             metrics=metrics,
             epoch=lambda: consumer_of(self.app).epoch,
+        )
+        self.intake = Intake(
+            app=self.app,
+            pipeline=self.pipeline,
+            lane=self.lane,
+            checkpoints=self.checkpoints,
+            ready=lambda: self._ready,
+            on_failure=self._failed,
         )
         self.health = Health(
             stall_seconds=settings.processor.stall_seconds,
@@ -92,6 +99,8 @@ class Worker:
         metrics.healthy.set(1)
         for check in CHECKS:
             metrics.health_checks_failed.labels(check=check).set(0)
+        self.forecasts = Forecasts(plant=plant, settings=settings.forecasts, pipeline=self.pipeline, metrics=metrics)
+        self.plant_stage = PlantStage(plant=plant, settings=settings, pipeline=self.pipeline, metrics=metrics)
         self._ready = False
         self.follower = ModelFollower(
             kafka=settings.kafka,
@@ -107,11 +116,11 @@ class Worker:
         self.pipeline.on_calls = self._called
         install_batches(
             self.app,
-            topics=[READINGS],
+            topics=[READINGS, HISTORY],
             batch_records=settings.processor.batch_records,
             before_revoke=self._last_checkpoint,
         )
-        self._agent()
+        self._agents()
         self._tasks()
         self._signals()
         self._pages()
@@ -120,41 +129,17 @@ class Worker:
         self.follower.tally.take(calls)
         self.rollbacks.take(calls)
 
-    def _agent(self) -> None:
-        topic = self.app.topic(READINGS, schema=FetchSchema())
+    def _table(self, name: str) -> Any:
+        return self.app.Table(name, partitions=self.settings.kafka.partitions, key_type=bytes, value_type=bytes)
 
-        @self.app.agent(topic)
+    def _agents(self) -> None:
+        @self.app.agent(self.app.topic(READINGS, schema=FetchSchema()))
         async def readings(stream: Any) -> None:
-            async for event in stream.noack().events():
-                try:
-                    await self._process(event.message.partition, event.value)
-                except Exception as error:  # noqa: BLE001  whatever it is
-                    # going on would commit past what was not processed: the orchestrator is to restart us
-                    self._failed(error)
-                    return
-                await asyncio.sleep(0)  # timers, heartbeats and pages get their turn
+            await self.intake.follow(stream, READINGS)
 
-    async def _process(self, partition: int, fetched: FetchedRecords) -> None:
-        consumer = consumer_of(self.app)
-        started_at = consumer.started_at(partition, topic=READINGS)
-        if started_at is None or not self._ready:
-            return  # left over from before a rebalance; the records are fetched again
-        if partition not in self.pipeline.partitions:
-            records, reached = self.checkpoints.restored(partition)
-            adopted = self.pipeline.adopt(partition, records, next_offset=min(started_at, reached))
-            LOGGER.info(
-                "partition %d: %d machines restored up to offset %d, committed up to %d",
-                *(partition, len(adopted.state.ids), reached, started_at),
-            )
-        held = self.pipeline.partitions[partition]
-        match held.place_of(fetched.records[0].offset, reread=fetched.reread):
-            case "follows":
-                await self.lane.process(held, fetched.records)
-            case "ahead":
-                LOGGER.info("partition %d: reading again from offset %d", partition, held.next_offset)
-                await consumer.read_again(partition, held.next_offset, topic=READINGS)
-            case "outdated":
-                pass  # asked for before the partition was set back: it comes again
+        @self.app.agent(self.app.topic(HISTORY, schema=FetchSchema()))
+        async def history(stream: Any) -> None:
+            await self.intake.follow(stream, HISTORY)
 
     def _tasks(self) -> None:
         @self.app.task  # type: ignore[untyped-decorator]
@@ -173,8 +158,25 @@ class Worker:
                 await self._or_crash(self._tick(max(0.0, lag)))
 
         @self.app.task  # type: ignore[untyped-decorator]
+        async def forecast() -> None:
+            try:
+                await self._or_crash(self.forecasts.run(stopped=lambda: self.app.should_stop, ready=self._settled))
+            finally:
+                self.forecasts.close()
+
+        @self.app.task  # type: ignore[untyped-decorator]
+        async def forecast_plant() -> None:
+            try:
+                await self._or_crash(self.plant_stage.run(stopped=lambda: self.app.should_stop, ready=self._settled))
+            finally:
+                self.plant_stage.close()
+
+        @self.app.task  # type: ignore[untyped-decorator]
         async def follow_models() -> None:
             await self._or_crash(self.follower.follow())
+
+    def _settled(self) -> bool:
+        return self._ready and not self.app.rebalancing
 
     def _failed(self, error: BaseException) -> None:
         LOGGER.error("a batch could not be processed", exc_info=error)
@@ -189,6 +191,8 @@ class Worker:
 
     async def _tick(self, loop_lag_seconds: float) -> None:
         if self._ready:
+            await self.intake.adopt_the_quiet()
+            await self.intake.fetch_the_lost()
             async with self.lane.at_rest():
                 if self.lane.failure is None:
                     self.pipeline.tick()
@@ -285,8 +289,9 @@ def run(settings: Settings) -> int:
     configure_logging(settings)
     wait_for_broker(settings.kafka, max_retries=settings.max_retries, on_retry=_say_retry)
     for topic in list_topics(settings.kafka):
-        if topic.name == READINGS and topic.problem:
+        if topic.name in {READINGS, HISTORY} and topic.problem:
             raise FailureError(topic.problem)
+    create_state_topics(settings.kafka)
     plant = load_plant(settings.plant_file)
     repository = ModelRepository(settings.model_path)
     loaded = load_models(repository, plant=plant, features=feature_fingerprint(plant))

@@ -18,7 +18,7 @@ from processor.outputs import Outputs
 from processor.pipeline import Pipeline
 from processor.transport import consumer_of
 from runtime.metrics import ProcessorMetrics
-from schemas.topics import READINGS
+from schemas.topics import HISTORY, READINGS
 
 ACKNOWLEDGE_SECONDS: Final = 30.0
 
@@ -26,6 +26,11 @@ ACKNOWLEDGE_SECONDS: Final = 30.0
 def shard_key(partition: int, shard: int) -> bytes:
     """Changelog key of a shard of machines."""
     return f"{partition}/{shard}".encode()
+
+
+def ledger_key(partition: int, name: str) -> bytes:
+    """Changelog key of a ledger's record."""
+    return f"{partition}/{name}".encode()
 
 
 def end_key(partition: int) -> bytes:
@@ -45,7 +50,8 @@ class Checkpoints:
         self,
         *,
         app: faust.App,
-        table: Any,
+        machines: Any,
+        ledgers: Any,
         pipeline: Pipeline,
         lane: Lane,
         outputs: Outputs,
@@ -53,14 +59,15 @@ class Checkpoints:
         epoch: Callable[[], int],
     ) -> None:
         self._app = app
-        self._table = table
+        self._machines = machines
+        self._ledgers = ledgers
         self._pipeline = pipeline
         self._lane = lane
         self._outputs = outputs
         self._metrics = metrics
         self._epoch = epoch
         self._one = asyncio.Lock()
-        self._saved: dict[int, int] = {}
+        self._saved: dict[tuple[str, int], int] = {}
         self._closed = False
         self.last_success = time.monotonic()
 
@@ -94,47 +101,76 @@ class Checkpoints:
         async with self._lane.at_rest():
             if self._lane.failure is not None:
                 raise self._lane.failure
-            records = [
+            holdings = self._pipeline.partitions.items()
+            machines = [
                 (partition, shard_key(partition, shard), record)
-                for partition, held in self._pipeline.partitions.items()
+                for partition, held in holdings
                 for shard, record in held.state.changed_shards()
             ]
-            offsets = {
-                partition: held.next_offset
-                for partition, held in self._pipeline.partitions.items()
-                if held.next_offset != self._saved.get(partition)
-            }
+            ledgers = [
+                (partition, ledger_key(partition, name), record)
+                for partition, held in holdings
+                for name, record in held.ledgers.changed_records()
+            ]
+            forecasts = [(partition, held.ledgers.unsent()) for partition, held in holdings]
+            readings = {partition: held.next_offset for partition, held in holdings}
+            imports = {partition: held.imports.next_offset for partition, held in holdings}
         await asyncio.to_thread(self._outputs.flush)  # (1)
         if self._epoch() != epoch:
             return  # the partitions were given up meanwhile: whoever has them now reads on from the last commit
-        await self._save(records)  # (2)
+        # (2) an hour must be in its ledger before the fast state says that its window has closed
+        await self._save_all(self._ledgers, ledgers, reached=self._news(HISTORY, imports))
+        await self._save_all(self._machines, machines, reached=self._news(READINGS, readings))
+        self._metrics.state_size.set(sum(len(record) for _, _, record in machines))
+        if self._epoch() != epoch:
+            return
+        for topic, offsets in ((READINGS, readings), (HISTORY, imports)):
+            news = self._news(topic, offsets)
+            if news:
+                consumer_of(self._app).checkpoint(news, topic=topic)  # (3)
+                self._saved.update({(topic, partition): offset for partition, offset in news.items()})
+        for partition, saved in forecasts:
+            self._pipeline.send_saved(partition, saved)
+
+    def _news(self, topic: str, offsets: dict[int, int]) -> dict[int, int]:
+        """Those of the offsets, by partition, that are not those of the last checkpoint."""
+        return {partition: n for partition, n in offsets.items() if n != self._saved.get((topic, partition))}
+
+    async def _save_all(self, table: Any, records: list[tuple[int, bytes, bytes]], *, reached: dict[int, int]) -> None:
+        await self._save(table, records)
         # How far the state of each partition reaches, in a batch of its own after it: whoever restores the partition
         # reads on from there. And the embedded broker reports an end of the log that leaves out all but the first
         # record of the last batch, where recovery would stop.
-        await self._save([(p, end_key(p), msgspec.json.encode(n)) for p, n in offsets.items()])
-        self._metrics.state_size.set(sum(len(record) for _, _, record in records))
-        if self._epoch() == epoch and offsets:
-            consumer_of(self._app).checkpoint(offsets, topic=READINGS)  # (3)
-            self._saved.update(offsets)
+        ends = [(partition, end_key(partition), msgspec.json.encode(n)) for partition, n in reached.items()]
+        silent = {partition for partition, _, _ in records} - reached.keys()
+        ends += [(p, end_key(p), table.data[end_key(p)]) for p in sorted(silent) if end_key(p) in table.data]
+        await self._save(table, ends)
 
-    async def _save(self, records: list[tuple[int, bytes, bytes]]) -> None:
+    async def _save(self, table: Any, records: list[tuple[int, bytes, bytes]]) -> None:
         sent = []
         for partition, key, record in records:
-            sent.append(self._table.send_changelog(partition, key, record))
-            self._table.data[key] = record
+            sent.append(table.send_changelog(partition, key, record))
+            table.data[key] = record
         await asyncio.wait_for(asyncio.gather(*sent), ACKNOWLEDGE_SECONDS)
 
-    def restored(self, partition: int) -> tuple[list[bytes], int]:
-        """The shards of a partition as its table holds them, and the offset that they reach at least.
+    def machines_of(self, partition: int) -> tuple[list[bytes], int]:
+        """The shards of a partition as its table holds them, and the offset of readings that they reach at least.
 
         That may be before the commit: Faust can call a table recovered while another rebalance is already under way,
         and a worker that was cut off may have saved after its successor. Reading on from here is right in any case.
         """
-        end = end_key(partition)
-        own = {key: record for key, record in self._table.data.items() if partition_of(key) == partition}
-        reached = own.pop(end, None)
-        return list(own.values()), 0 if reached is None else msgspec.json.decode(reached, type=int)
+        return _restored(self._machines, partition)
+
+    def ledgers_of(self, partition: int) -> tuple[list[bytes], int]:
+        """The ledgers of a partition as its table holds them, and the offset of imports that they reach at least."""
+        return _restored(self._ledgers, partition)
 
     def forget(self) -> None:
         """Drops what belongs to partitions that were given up."""
         self._saved.clear()
+
+
+def _restored(table: Any, partition: int) -> tuple[list[bytes], int]:
+    own = {key: record for key, record in table.data.items() if partition_of(key) == partition}
+    reached = own.pop(end_key(partition), None)
+    return list(own.values()), 0 if reached is None else msgspec.json.decode(reached, type=int)

@@ -8,25 +8,40 @@ from datetime import UTC, datetime
 from typing import Literal, Protocol, get_args
 
 import numpy as np
+from pydantic import ValidationError
 
 from core.assess import Assessment, Scores, assess
 from core.batch import Decoded, decode_records
 from core.elapse import elapse, statuses
+from core.energy import HOUR
 from core.features import CONDITIONS
+from core.history import WEEK
+from core.ledger import Ledgers, Outgoing
 from core.models import Models
 from core.plant import Plant
 from core.scoring import Calls
 from core.state import FleetState
+from processor.accounts import count_matured
 from processor.outputs import Outputs
 from processor.score_writer import ScoreWriter
 from runtime.metrics import ProcessorMetrics
 from runtime.settings import ProcessorSettings
 from schemas.alerts import Alert, AlertKind
-from schemas.codec import ReadingDecoder
+from schemas.codec import ReadingDecoder, Refusal
 from schemas.dead_letters import DeadLetter, Source
 from schemas.energy import EnergyWindow
+from schemas.history import EnergyHistory
 from schemas.message import Message
-from schemas.topics import ALERTS, DEAD_LETTERS, ENERGY, MACHINES, READINGS, RECOMMENDATIONS, SCORES
+from schemas.topics import (
+    ALERTS,
+    DEAD_LETTERS,
+    ENERGY,
+    HISTORY,
+    MACHINES,
+    READINGS,
+    RECOMMENDATIONS,
+    SCORES,
+)
 
 
 class SourceRecord(Protocol):
@@ -37,22 +52,17 @@ class SourceRecord(Protocol):
     value: bytes | None
 
 
-@dataclass(slots=True)
-class Partition:
-    """What the worker holds of one partition of readings.
+@dataclass(slots=True, kw_only=True)
+class Position:
+    """How far one partition of a topic was taken on.
 
-    next_offset: of the first record not yet taken on. heard_at: wall clock, epoch s, of the last record.
+    next_offset: of the first record not yet taken on.
     gap: next_offset and the first offset of a fetch that did not follow, and how often the partition had been set back
     before that fetch; it is being read again.
     """
 
-    number: int
-    state: FleetState
-    heard_at: float
     next_offset: int
     gap: tuple[int, int, int] | None = None
-    statuses_due: set[int] = field(default_factory=set)
-    statuses_sent_at: float = float("-inf")
 
     def place_of(self, first: int, *, reread: int) -> Literal["follows", "ahead", "outdated"]:
         """Where a fetch that begins at offset `first` stands; what is ahead is to be read again from `next_offset`.
@@ -71,6 +81,23 @@ class Partition:
             return "follows"
         self.gap = (self.next_offset, first, reread)
         return "ahead"
+
+
+@dataclass(slots=True, kw_only=True)
+class Partition(Position):
+    """What the worker holds of one partition of readings. heard_at: wall clock, epoch s, of the last record.
+
+    ledgers: hours and forecasts of its machines, which belong to the event loop. imports: how far the partition of the
+    same number of imported history was taken in.
+    """
+
+    number: int
+    state: FleetState
+    ledgers: Ledgers
+    imports: Position
+    heard_at: float
+    statuses_due: set[int] = field(default_factory=set)
+    statuses_sent_at: float = float("-inf")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -95,6 +122,7 @@ class Pipeline:
         plant: Plant,
         models: Models,
         settings: ProcessorSettings,
+        history_weeks: int,
         outputs: Outputs,
         metrics: ProcessorMetrics,
         clock: Callable[[], float],
@@ -104,26 +132,41 @@ class Pipeline:
         self.partitions: dict[int, Partition] = {}
         self.dead_letters = 0
         self.on_calls: Callable[[tuple[Calls, ...]], None] = _nobody_asks
+        self.breaches_open = 0
         self._settings = settings
+        self._history_hours = history_weeks * WEEK
         self._outputs = outputs
         self._metrics = metrics
         self._clock = clock
         self._decoder = ReadingDecoder(plant.sensor_names)
         self._scores = ScoreWriter(CONDITIONS)
 
-    def adopt(self, partition: int, records: list[bytes], *, next_offset: int) -> Partition:
-        """Takes over a partition with the state that its changelog records hold, to go on at `next_offset`."""
-        state = FleetState(self.plant)
-        for record in records:
-            state.restore(record)
-        self.partitions[partition] = Partition(
-            number=partition, state=state, heard_at=self._clock(), next_offset=next_offset
+    def adopt(
+        self, partition: int, records: list[bytes], *, next_offset: int, ledgers: list[bytes], next_import: int
+    ) -> Partition:
+        """Takes over a partition with the state that its changelog records hold, to go on at these offsets.
+
+        Forecasts that may have been saved and not published go out, word for word as they were saved.
+        """
+        now = self._clock()
+        held = Partition(
+            number=partition,
+            state=FleetState(self.plant),
+            ledgers=Ledgers(self._history_hours),
+            imports=Position(next_offset=next_import),
+            heard_at=now,
+            next_offset=next_offset,
         )
-        return self.partitions[partition]
+        for record in records:
+            held.state.restore(record)
+        self.send_saved(partition, held.ledgers.restore(ledgers, at=now))
+        self.partitions[partition] = held
+        return held
 
     def drop(self) -> None:
         """Forgets all partitions; what was not saved will be read again."""
         self.partitions.clear()
+        self.breaches_open = 0
 
     def prepare(self, records: Sequence[SourceRecord]) -> "Prepared":
         """Decodes consecutive records of a partition; touches nothing."""
@@ -151,7 +194,7 @@ class Pipeline:
         """Queues all messages that a batch led to; they are not yet flushed."""
         started = time.perf_counter()
         self._send_dead_letters(held.number, prepared.decoded, prepared.at)
-        self._send(held.number, assessment, prepared.records)
+        self._send(held, assessment, prepared.records)
         self._count(prepared.decoded, assessment)
         seconds = prepared.seconds + time.perf_counter() - started
         self._metrics.batch_duration.observe(seconds)
@@ -164,7 +207,7 @@ class Pipeline:
             elapsed = elapse(held.state, plant=self.plant, now=now, idle_seconds=now - held.heard_at)
             for alert in elapsed.alerts:
                 self._send_alert(partition, alert)
-            self._send_windows(partition, elapsed.energy_windows)
+            self._send_windows(held, elapsed.energy_windows)
             if held.statuses_due and now - held.statuses_sent_at >= self._settings.status_seconds:
                 for status in statuses(held.state, sorted(held.statuses_due), plant=self.plant):
                     self._send_one(MACHINES, status.machine_id, status, partition)
@@ -175,7 +218,8 @@ class Pipeline:
                 self._metrics.watermark_delay.labels(partition=str(partition)).set(delay)
         self._count_machines()
 
-    def _send(self, partition: int, assessment: Assessment, records: Sequence[SourceRecord]) -> None:
+    def _send(self, held: Partition, assessment: Assessment, records: Sequence[SourceRecord]) -> None:
+        partition = held.number
         if self._settings.publish_scores:
             self._send_scores(partition, assessment.scores)
         offsets = [record.offset for record in records] if assessment.alerts else []
@@ -185,7 +229,7 @@ class Pipeline:
         for recommendation in assessment.recommendations:
             self._metrics.recommendations.labels(band=recommendation.band).inc()
             self._send_one(RECOMMENDATIONS, recommendation.machine_id, recommendation, partition)
-        self._send_windows(partition, assessment.energy_windows)
+        self._send_windows(held, assessment.energy_windows)
 
     def _send_scores(self, partition: int, scores: Scores) -> None:
         batch = scores.batch
@@ -210,24 +254,51 @@ class Pipeline:
         self._outputs.send(topic, key=key, value=message.encode(), partition=partition)
         self._outputs.count(topic)
 
-    def _send_windows(self, partition: int, windows: tuple[EnergyWindow, ...]) -> None:
+    def _send_windows(self, held: Partition, windows: tuple[EnergyWindow, ...]) -> None:
+        now = self._clock()
         for window in windows:
             self._metrics.energy_windows.labels(state="revised" if window.revision else "final").inc()
-            self._send_one(ENERGY, window.key, window, partition)
+            self._send_one(ENERGY, window.key, window, held.number)
+            count_matured(self._metrics, held.ledgers.take_window(window, at=now))
+
+    def send_saved(self, partition: int, messages: list[Outgoing]) -> None:
+        """Queues messages of forecasts that are saved."""
+        for topic, key, value in messages:
+            self._outputs.send(topic, key=key, value=value, partition=partition)
+            self._outputs.count(topic)
+
+    def take_history(self, held: Partition, records: Sequence[SourceRecord]) -> None:
+        """Takes imported hours in; what cannot be used becomes a dead letter."""
+        now = self._clock()
+        for record in records:
+            try:
+                history = EnergyHistory.model_validate_json(record.value or b"")
+            except ValidationError as error:
+                self._refuse(HISTORY, held.number, (record.offset, _refusal_of(record.value, error)), now)
+                continue
+            first = int(history.start.timestamp()) // HOUR
+            for hour, energy_kwh in enumerate(history.energy_kwh, start=first):
+                if energy_kwh is not None and held.ledgers.bring(history.machine_id, hour, energy_kwh, at=now):
+                    self._metrics.history_hours.inc()
+        held.imports.next_offset = max(held.imports.next_offset, records[-1].offset + 1)
 
     def _send_dead_letters(self, partition: int, decoded: Decoded, now: float) -> None:
-        for offset, refusal in decoded.refused:
-            letter = DeadLetter.of(
-                Source(topic=READINGS, partition=partition, offset=offset),
-                reason=refusal.reason,
-                detail=refusal.detail,
-                payload=refusal.payload,
-                failed_at=datetime.fromtimestamp(now, UTC),
-            )
-            self._metrics.readings_rejected.labels(reason=refusal.reason).inc()
-            self._metrics.dead_letters.labels(reason=refusal.reason).inc()
-            self.dead_letters += 1
-            self._send_one(DEAD_LETTERS, letter.key, letter, partition)
+        for refused in decoded.refused:
+            self._metrics.readings_rejected.labels(reason=refused[1].reason).inc()
+            self._refuse(READINGS, partition, refused, now)
+
+    def _refuse(self, topic: str, partition: int, refused: tuple[int, Refusal], now: float) -> None:
+        offset, refusal = refused
+        letter = DeadLetter.of(
+            Source(topic=topic, partition=partition, offset=offset),
+            reason=refusal.reason,
+            detail=refusal.detail,
+            payload=refusal.payload,
+            failed_at=datetime.fromtimestamp(now, UTC),
+        )
+        self._metrics.dead_letters.labels(reason=refusal.reason).inc()
+        self.dead_letters += 1
+        self._send_one(DEAD_LETTERS, letter.key, letter, partition)
 
     def _count(self, decoded: Decoded, assessment: Assessment) -> None:
         metrics, scores = self._metrics, assessment.scores
@@ -248,6 +319,9 @@ class Pipeline:
                 conditions[CONDITIONS[code]] += 1
             for (_, kind), alert in held.state.alerts.items():
                 kinds[kind] += alert.state != "resolved"
+        kinds["forecast_breach"] += self.breaches_open
+        ledgers = [ledger for held in self.partitions.values() for ledger in held.ledgers.series.values()]
+        self._metrics.forecasts_fallen_back.set(sum(ledger.account.fallen_back for ledger in ledgers))
         for condition, number in conditions.items():
             self._metrics.machines.labels(condition=condition).set(number)
         for kind, number in kinds.items():
@@ -256,3 +330,10 @@ class Pipeline:
 
 def _nobody_asks(_: tuple[Calls, ...]) -> None:
     """Take no notice."""
+
+
+def _refusal_of(value: bytes | None, error: ValidationError) -> Refusal:
+    first = error.errors(include_url=False)[0]
+    place = ".".join(str(part) for part in first["loc"]) or "value"
+    detail = f"{place}: {first['msg']}; send what `nexova history import` sends"
+    return Refusal(reason="not_a_history", detail=detail, payload=value or b"")

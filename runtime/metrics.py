@@ -138,6 +138,7 @@ _REASON: Final = Label(name="reason", values=get_args(DeadLetterReason))
 _KIND: Final = Label(name="kind", values=get_args(AlertKind))
 _PARTITION: Final = Label(name="partition", bound="partitions of nexova.readings assigned to this worker")
 _TOPIC: Final = Label(name="topic", values=(SCORES, ALERTS, RECOMMENDATIONS, ENERGY, FORECASTS, MACHINES, DEAD_LETTERS))
+_HORIZON: Final = Label(name="horizon", values=("day_1", "day_2", "day_3"))
 _MODEL: Final = Label(name="name", bound="models of the processor")
 _IN_USE: Final = Label(name="version", bound="at most three for each name at a time: the series of others are removed")
 _ROLE: Final = Label(name="role", values=get_args(ModelRole))
@@ -183,6 +184,47 @@ class ProcessorMetrics(MetricSet):
         "nexova_energy_windows_total",
         "Hourly energy windows published: final at their close, revised when late data changed a closed one.",
         Label(name="state", values=("final", "revised")),
+    )
+    history_hours = _counter(
+        "nexova_history_imported_total", "Hours of before that were brought by an import and changed what is known."
+    )
+    forecasts = _counter(
+        "nexova_forecasts_total",
+        "Forecasts, by result: issued by the champion, by the seasonal median in its place, or not at all.",
+        Label(name="result", values=("champion", "median", "too_slow", "failed")),
+    )
+    forecast_duration = _histogram(
+        "nexova_forecast_duration_seconds",
+        "Seconds of one forecast in its process, waiting left out.",
+        buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0),
+    )
+    forecasts_waiting = _gauge("nexova_forecasts_waiting", "Series of this worker that a forecast is due for.")
+    forecasts_fallen_back = _gauge(
+        "nexova_forecasts_fallen_back",
+        "Series of this worker whose champion has lost its place to the seasonal median.",
+    )
+    forecast_points = _counter(
+        "nexova_forecast_matured_points_total",
+        "Forecast hours that were measured since, by day of the horizon.",
+        _HORIZON,
+    )
+    forecast_actual = _counter(
+        "nexova_forecast_actual_kwh_total",
+        "Energy measured in these hours; errors divided by it are the WAPE.",
+        _HORIZON,
+    )
+    forecast_error = _counter(
+        "nexova_forecast_absolute_error_kwh_total", "Absolute errors of these hours, summed.", _HORIZON
+    )
+    forecast_covered = _counter(
+        "nexova_forecast_covered_points_total",
+        "Matured hours within their 80 % interval; divided by all points they are the coverage.",
+        _HORIZON,
+    )
+    forecast_interval_score = _counter(
+        "nexova_forecast_interval_score_kwh_total",
+        "Winkler scores of these hours, summed: the width, and ten times what lay outside.",
+        _HORIZON,
     )
     dead_letters = _counter("nexova_dead_letters_total", "Dead letters published, by reason.", _REASON)
     machines = _gauge(

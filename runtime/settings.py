@@ -25,6 +25,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from pydantic_settings import SettingsError as SourceError
 
 from runtime.errors import SettingsError
+from runtime.forecast_settings import ForecastSettings
 
 PREFIX = "NEXOVA_"
 _TOKEN = re.compile(r"(?P<name>[A-Za-z0-9._-]{1,64}):(?P<scope>read|operate|admin):(?P<hash>[0-9A-Fa-f]{64})")
@@ -294,6 +295,7 @@ class Settings(BaseSettings):
 
     kafka: KafkaSettings = KafkaSettings()
     processor: ProcessorSettings = ProcessorSettings()
+    forecasts: ForecastSettings = ForecastSettings()
     api: ApiSettings = ApiSettings()
     plant_file: OptionalPath = Field(
         None, description="Plant file: sensors, machine types, limits, policies; empty: the shipped default."

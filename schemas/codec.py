@@ -183,6 +183,7 @@ _ORDER: Final = {"('machine_id',)": 0, "('timestamp',)": 1}
 _REMEDY: Final[dict[DeadLetterReason, str]] = {
     "not_json": "send UTF-8 JSON",
     "not_a_reading": "send an object with machine_id, timestamp and the plant's sensors, or an array of such objects",
+    "not_a_history": "send machine_id, start (a whole hour) and energy_kwh, one number or null an hour",
     "machine_id_missing": "send the machine's name as machine_id",
     "machine_id_invalid": "send 1 to 128 characters as machine_id",
     "timestamp_missing": "send the time of measurement as timestamp",

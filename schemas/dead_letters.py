@@ -14,6 +14,7 @@ DeadLetterReason = Literal[
     "too_large",
     "not_json",
     "not_a_reading",
+    "not_a_history",
     "machine_id_missing",
     "machine_id_invalid",
     "timestamp_missing",

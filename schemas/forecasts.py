@@ -24,6 +24,25 @@ class Backtest(Part):
     compared: Annotated[dict[str, float], Field(default_factory=dict, description="WAPE of each other model.")]
 
 
+class TrackRecord(Part):
+    """How the forecasts that were issued for a series did, once their hours had been measured."""
+
+    horizon_day: Annotated[int, Field(ge=1, description="1: the first 24 hours of a forecast.")]
+    points: Annotated[int, Field(ge=0, description="Forecast hours that were measured since.")]
+    wape: float | None
+    coverage: Annotated[Share | None, Field(description="Share of them within the interval.")]
+    interval_score: Annotated[float | None, Field(description="Mean Winkler score, in the series' unit; low is good.")]
+
+
+class Cost(Part):
+    """What the energy of a forecast costs by the plant's tariff."""
+
+    currency: str
+    value: float
+    lower: Annotated[float, Field(description="If every hour came out at its lower bound.")]
+    upper: float
+
+
 class Forecast(Message):
     """The next hours of a series."""
 
@@ -35,3 +54,9 @@ class Forecast(Message):
     backtest: Backtest | None = None
     trained_from: Timestamp | None = None
     trained_to: Timestamp | None = None
+    replaces: Annotated[
+        str | None, Field(description="The model that lost its place to this one because it did worse.")
+    ] = None
+    track_record: Annotated[tuple[TrackRecord, ...], Field(description="By day of the horizon; empty at first.")] = ()
+    members: Annotated[int | None, Field(ge=1, description="Series that this one is the sum of.")] = None
+    cost: Cost | None = None

@@ -13,6 +13,7 @@ from schemas.dead_letters import DeadLetter
 from schemas.energy import EnergyWindow
 from schemas.feedback import Feedback
 from schemas.forecasts import Forecast
+from schemas.history import EnergyHistory
 from schemas.machines import MachineStatus
 from schemas.models import ModelPromoted
 from schemas.readings import Reading
@@ -25,6 +26,7 @@ ALERTS: Final = "nexova.alerts"
 RECOMMENDATIONS: Final = "nexova.recommendations"
 ENERGY: Final = "nexova.energy"
 FORECASTS: Final = "nexova.forecasts"
+HISTORY: Final = "nexova.history"
 MACHINES: Final = "nexova.machines"
 DEAD_LETTERS: Final = "nexova.dead-letters"
 FEEDBACK: Final = "nexova.feedback"
@@ -97,6 +99,15 @@ CATALOGUE: Final[tuple[Topic, ...]] = (
         cleanup="compact,delete",
         retention_hours=400 * _DAY,
         description="Hourly energy of each machine, with revisions.",
+    ),
+    Topic(
+        name=HISTORY,
+        title="Energy history",
+        key="machine_id",
+        message=EnergyHistory,
+        cleanup="delete",
+        retention_hours=30 * _DAY,
+        description="Hours of before, brought by `nexova history import`; the processor takes them into its state.",
     ),
     Topic(
         name=FORECASTS,

@@ -5,6 +5,7 @@ Times are seconds after `START`, the beginning of an hour.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 import numpy as np
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 
 from core.batch import ReadingBatch
 from core.plant import AlertPolicy, DetectionPolicy, EnergyPolicy, MachineType, Plant, Sensor
+from schemas.energy import EnergyWindow
 
 START: Final = 1_767_225_600.0
 """2026-01-01T00:00:00Z."""
@@ -125,6 +127,23 @@ def normal_rows(
         )
         for number, (power, temperature, vibration) in enumerate(noise.tolist())
     ]
+
+
+def a_window(start: datetime = datetime(2026, 1, 1, tzinfo=UTC), **changes: object) -> EnergyWindow:
+    """A complete hour of 10 kWh."""
+    fields: dict[str, object] = {
+        "machine_id": PUMP,
+        "start": start,
+        "end": start + timedelta(hours=1),
+        "energy_kwh": 10.0,
+        "mean_power_kw": 10.0,
+        "peak_power_kw": 12.0,
+        "production": 5.0,
+        "readings": 60,
+        "expected_readings": 60,
+        "completeness": 1.0,
+    }
+    return EnergyWindow.model_validate(fields | changes)
 
 
 def _number(value: float | None) -> float:

@@ -5,6 +5,7 @@ from typing import Final
 from grafana_foundation_sdk.builders import dashboard as dashboards
 from grafana_foundation_sdk.models import dashboard
 
+from deploy.dashboards.forecasts import add_forecasts
 from deploy.dashboards.panels import (
     READINGS_PER_SECOND,
     WHOLE_WIDTH,
@@ -42,6 +43,7 @@ def build() -> dashboard.Dashboard:
     _kafka(board)
     _latency(board)
     _machines(board)
+    add_forecasts(board)
     _models_and_process(board)
     built = board.build()
     for position, panel in enumerate(built.panels or (), start=1):

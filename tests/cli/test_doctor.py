@@ -32,7 +32,7 @@ def test_missing_topics_are_a_failure_with_the_command_that_makes_them(
     monkeypatch.setenv("NEXOVA_KAFKA__BOOTSTRAP_SERVERS", fresh_tansu.bootstrap_servers)
     assert run(["doctor"]) == 1
     written = capsys.readouterr().out
-    assert "10 of 10 are missing: nexova.readings," in written
+    assert "11 of 11 are missing: nexova.readings," in written
     assert "run `nexova topics create`" in written
 
 

@@ -10,25 +10,10 @@ from hypothesis import strategies as st
 
 from core.days import days_of, hours_in, wall_hours
 from schemas.energy import EnergyWindow
+from tests.builders import a_window
 
 BERLIN = ZoneInfo("Europe/Berlin")
 ZONES = ("Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Asia/Kolkata", "UTC", "Pacific/Apia")
-
-
-def a_window(start: datetime, **changes: object) -> EnergyWindow:
-    fields: dict[str, object] = {
-        "machine_id": "pump-01",
-        "start": start,
-        "end": start + timedelta(hours=1),
-        "energy_kwh": 10.0,
-        "mean_power_kw": 10.0,
-        "peak_power_kw": 12.0,
-        "production": 5.0,
-        "readings": 60,
-        "expected_readings": 60,
-        "completeness": 1.0,
-    }
-    return EnergyWindow.model_validate(fields | changes)
 
 
 def local_day(day: date, zone: ZoneInfo = BERLIN) -> list[EnergyWindow]:

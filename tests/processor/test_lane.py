@@ -9,9 +9,11 @@ from typing import Any, cast
 
 import pytest
 
+from core.history import WEEK
+from core.ledger import Ledgers
 from core.state import FleetState
 from processor.lane import Lane
-from processor.pipeline import Partition, Pipeline
+from processor.pipeline import Partition, Pipeline, Position
 from runtime.plants import load_plant
 
 
@@ -50,7 +52,14 @@ class Steps:
 
 @pytest.fixture
 def held() -> Partition:
-    return Partition(number=3, state=FleetState(load_plant(None)), heard_at=0.0, next_offset=0)
+    return Partition(
+        number=3,
+        state=FleetState(load_plant(None)),
+        ledgers=Ledgers(WEEK),
+        imports=Position(next_offset=0),
+        heard_at=0.0,
+        next_offset=0,
+    )
 
 
 @pytest.fixture

@@ -32,6 +32,7 @@ class Watched(ModelFollower):
             plant=PLANT,
             models=loaded.models,
             settings=ProcessorSettings(),
+            history_weeks=13,
             outputs=Outputs(KAFKA, self.metrics),
             metrics=self.metrics,
             clock=lambda: 0.0,

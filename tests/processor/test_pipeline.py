@@ -1,12 +1,10 @@
 """What a worker knows of a partition, apart from any broker."""
 
-from core.state import FleetState
-from processor.pipeline import Partition
-from runtime.plants import load_plant
+from processor.pipeline import Position
 
 
-def a_partition(next_offset: int) -> Partition:
-    return Partition(number=0, state=FleetState(load_plant(None)), heard_at=0.0, next_offset=next_offset)
+def a_partition(next_offset: int) -> Position:
+    return Position(next_offset=next_offset)
 
 
 def test_records_that_follow_or_repeat_are_taken() -> None:

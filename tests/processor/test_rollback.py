@@ -42,6 +42,7 @@ class AWorker:
             plant=PLANT,
             models=loaded.models,
             settings=settings.processor,
+            history_weeks=13,
             outputs=Outputs(KAFKA, self.metrics),
             metrics=self.metrics,
             clock=lambda: self.now,

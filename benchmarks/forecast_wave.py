@@ -1,0 +1,142 @@
+"""What a wave of forecasts costs the scoring: readings a second of one worker without and with fits beside it.
+
+    .venv/bin/python -m benchmarks.forecast_wave
+    .venv/bin/python -m benchmarks.forecast_wave --readings 600000 --series 400 --rounds 3 --json
+
+The same backlog is scored in turn with forecasts switched off, and while hundreds of series that are all due at once
+are fitted. Rates are taken from a tenth of the way on, as in benchmarks/throughput.py. The lag is that of the event
+loop's timers, looked at once a second.
+"""
+
+import argparse
+import json
+import os
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.throughput import messages, publish
+from cli.history import messages_of, send
+from cli.train import train_on_the_spot
+from core.forecasting import HourlySeries
+from runtime.apache_kafka import apache_kafka
+from runtime.children import free_port
+from runtime.kafka import create_topics
+from runtime.plants import load_plant
+from runtime.settings import KafkaSettings
+
+_LOOK_SECONDS = 0.4
+_HOURS = 13 * 168
+_ACCEPTED = "nexova_readings_accepted_total"
+_FORECASTS = "nexova_forecasts_total"
+_LAG = "nexova_event_loop_lag_seconds"
+
+
+def import_series(kafka: KafkaSettings, number: int) -> None:
+    """Thirteen weeks of hours of so many machines, with shifts, weekends and noise."""
+    random = np.random.default_rng(7)
+    first = int(time.time()) // 3600 - _HOURS
+    hours = first + np.arange(_HOURS)
+    shift = np.where((hours % 24 >= 6) & (hours % 24 < 22) & ((hours // 24 + 3) % 7 < 5), 40.0, 8.0)
+    series = [HourlySeries(first_hour=first, values=shift + random.normal(0, 3, _HOURS)) for _ in range(number)]
+    send([part for machine, one in enumerate(series) for part in messages_of(f"forecast-{machine:04d}", one)], kafka)
+
+
+def figures_of(port: int) -> dict[str, float]:
+    """The worker's figures of interest; empty before it is up."""
+    found: dict[str, float] = {}
+    try:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
+            for line in answer.read().decode().splitlines():
+                name, _, value = line.rpartition(" ")
+                name = name.partition("{")[0]
+                if name in {_ACCEPTED, _FORECASTS, _LAG}:
+                    found[name] = found.get(name, 0.0) + float(value)
+    except OSError:
+        pass  # not up yet
+    return found
+
+
+def score(kafka: KafkaSettings, models: Path, wanted: int, *, group: str, forecasts: bool) -> dict[str, float]:
+    """Readings a second of a new worker on the whole backlog, forecasts made meanwhile, and the worst lag."""
+    port = free_port()
+    environment = os.environ | {
+        "NEXOVA_KAFKA__BOOTSTRAP_SERVERS": kafka.bootstrap_servers,
+        "NEXOVA_KAFKA__GROUP": group,
+        "NEXOVA_PROCESSOR__WEB_PORT": str(port),
+        "NEXOVA_FORECASTS__ENABLED": str(forecasts).lower(),
+        "NEXOVA_FORECASTS__SPREAD_SECONDS": "0",
+        "MODEL_PATH": str(models),
+        "LOG_LEVEL": "WARNING",
+    }
+    worker = subprocess.Popen([sys.executable, "-m", "cli.main", "process"], env=environment)
+    marks: list[tuple[float, float, float]] = []
+    lags = []
+    try:
+        deadline = time.monotonic() + 180
+        while time.monotonic() < deadline and worker.poll() is None:
+            time.sleep(_LOOK_SECONDS)
+            seen = figures_of(port)
+            done = seen.get(_ACCEPTED, 0.0)
+            if done >= 0.1 * wanted:
+                marks.append((time.perf_counter(), done, seen.get(_FORECASTS, 0.0)))
+                lags.append(seen.get(_LAG, 0.0))
+            if done >= wanted:
+                break
+        else:
+            raise RuntimeError(f"the worker did not score {wanted:,} readings in time")
+    finally:
+        worker.terminate()
+        worker.wait(30)
+    (began, first, made), (ended, last, all_made) = marks[0], marks[-1]
+    return {"rate": (last - first) / (ended - began), "forecasts": all_made - made, "lag": max(lags)}
+
+
+def main() -> None:
+    """Runs both in turn and prints their medians."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--readings", type=int, default=600_000)
+    parser.add_argument("--machines", type=int, default=50)
+    parser.add_argument("--series", type=int, default=400, help="machines with imported hours, all due at once")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--json", action="store_true", help="print one JSON document")
+    options = parser.parse_args()
+    with tempfile.TemporaryDirectory() as folder, apache_kafka() as broker:
+        kafka = KafkaSettings(bootstrap_servers=broker.bootstrap_servers)
+        create_topics(kafka)
+        models = Path(folder) / "models"
+        train_on_the_spot(load_plant(None), models)
+        publish(kafka, *messages(options.machines, options.readings))
+        import_series(kafka, options.series)
+        runs: dict[bool, list[dict[str, float]]] = {False: [], True: []}
+        for number in range(options.rounds):
+            for forecasts in (False, True):
+                group = f"bench-{number}-{forecasts}"
+                runs[forecasts].append(score(kafka, models, options.readings, group=group, forecasts=forecasts))
+    without, beside = (statistics.median(run["rate"] for run in runs[one]) for one in (False, True))
+    figures = {
+        "without": without,
+        "beside": beside,
+        "drop": 1 - beside / without,
+        "forecasts_meanwhile": statistics.median(run["forecasts"] for run in runs[True]),
+        "loop_lag_seconds": max(run["lag"] for run in runs[True]),
+    }
+    if options.json:
+        print(json.dumps(figures | {"runs": [runs[False], runs[True]]}))
+        return
+    print(f"{options.readings:,} readings of {options.machines} machines, {options.series} series due for a forecast")
+    for forecasts, label in ((False, "no forecasts"), (True, "during a wave")):
+        rates = ", ".join(f"{run['rate']:,.0f}" for run in runs[forecasts])
+        print(f"  {label:14} {statistics.median(run['rate'] for run in runs[forecasts]):>10,.0f} readings/s ({rates})")
+    print(f"  drop {figures['drop']:.1%}, {figures['forecasts_meanwhile']:.0f} forecasts meanwhile")
+    print(f"  worst lag of the event loop during a wave: {figures['loop_lag_seconds'] * 1e3:.0f} ms")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,88 @@
+"""`nexova history import`: hours of before for the processor, which forecasts from them at once."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Final
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import typer
+from confluent_kafka import KafkaError, Message, Producer
+
+from core.forecasting import HourlySeries
+from runtime.errors import BrokerUnavailable, FailureError
+from runtime.kafka import list_topics, producer_config, wait_for_broker
+from runtime.plants import load_plant
+from runtime.series_csv import read_hours
+from runtime.settings import KafkaSettings, load_settings
+from schemas.history import EnergyHistory
+from schemas.topics import HISTORY
+
+app = typer.Typer(no_args_is_help=True, help="Bring hourly energy of before into the processor's state.")
+
+_HOURS_A_MESSAGE: Final = 1_000
+_DELIVERY_SECONDS: Final = 30.0
+
+
+@app.callback()
+def _root() -> None:
+    """With one command alone, typer would leave out its name."""
+
+
+@app.command("import")
+def import_(
+    series: Annotated[Path, typer.Argument(help="CSV with the columns timestamp,value: kWh of each hour.")],
+    machine: Annotated[str, typer.Option("--machine", help="The machine whose history it is.")],
+    plant_file: Annotated[
+        Path | None, typer.Option("--plant", help="Plant file; default: NEXOVA_PLANT_FILE, else the shipped default.")
+    ] = None,
+) -> None:
+    """Send a machine's hourly energy. Measured hours stay as they are; sending it again changes nothing.
+
+    Times without a zone are meant in the plant's.
+    """
+    settings = load_settings()
+    plant = load_plant(plant_file or settings.plant_file)
+    hours = read_hours(series, ZoneInfo(plant.timezone))
+    wait_for_broker(settings.kafka, max_retries=settings.max_retries)
+    for topic in list_topics(settings.kafka):
+        if topic.name == HISTORY and topic.problem:
+            raise FailureError(topic.problem)
+    send(list(messages_of(machine, hours)), settings.kafka)
+    known = int(np.isfinite(hours.values).sum())
+    weeks = settings.forecasts.history_weeks
+    typer.echo(f"{known:,} hours of {machine} sent; the processor keeps the newest {weeks} weeks")
+
+
+def messages_of(machine_id: str, hours: HourlySeries) -> Iterator[EnergyHistory]:
+    """A series as messages, in order; parts without any known hour are left out."""
+    for begin in range(0, len(hours.values), _HOURS_A_MESSAGE):
+        part = hours.values[begin : begin + _HOURS_A_MESSAGE]
+        if np.isfinite(part).any():
+            start = datetime.fromtimestamp((hours.first_hour + begin) * 3600, UTC)
+            values = tuple(value if np.isfinite(value) else None for value in part.tolist())
+            yield EnergyHistory(machine_id=machine_id, start=start, energy_kwh=values)
+
+
+def send(messages: list[EnergyHistory], kafka: KafkaSettings) -> None:
+    """Sends messages, and waits until the broker has them.
+
+    Raises:
+        BrokerUnavailable: it did not take them in time.
+        FailureError: it refused one.
+    """
+    failures: list[str] = []
+
+    def report(error: KafkaError | None, _: Message) -> None:
+        if error is not None:
+            failures.append(error.str())
+
+    producer = Producer(producer_config(kafka))
+    for message in messages:
+        producer.produce(HISTORY, message.encode(), message.machine_id, on_delivery=report)
+    left = producer.flush(_DELIVERY_SECONDS)
+    if failures:
+        raise FailureError(f"a message to {HISTORY} was refused: {failures[0]}; check our user's rights")
+    if left:
+        raise BrokerUnavailable(f"{kafka.bootstrap_servers} did not take {left} messages in time; try again")

@@ -1,0 +1,47 @@
+"""What energy costs by the hour of the plant's own time."""
+
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.plant import Period, Tariff
+from schemas.forecasts import Cost
+
+Floats = NDArray[np.float64]
+
+
+def prices(tariff: Tariff, first_hour: int, count: int, zone: ZoneInfo) -> Floats:
+    """Price of a kWh in each of `count` hours from `first_hour` on, hours since the epoch, UTC."""
+    moments = [datetime.fromtimestamp((first_hour + number) * 3600, zone) for number in range(count)]
+    return np.array([_price(tariff, moment) for moment in moments])
+
+
+def cost_of(tariff: Tariff, first_hour: int, zone: ZoneInfo, *, value: Floats, lower: Floats, upper: Floats) -> Cost:
+    """Cost of the hourly energy of a forecast, kWh, (h,) each."""
+    price = prices(tariff, first_hour, len(value), zone)
+    bounds = np.stack([price * lower, price * upper])
+    # a price below zero turns the bounds round
+    return Cost(
+        currency=tariff.currency,
+        value=round(float((price * value).sum()), 4),
+        lower=round(float(bounds.min(axis=0).sum()), 4),
+        upper=round(float(bounds.max(axis=0).sum()), 4),
+    )
+
+
+def _price(tariff: Tariff, moment: datetime) -> float:
+    for period in tariff.periods:
+        if _holds(period, moment):
+            return period.price
+    return tariff.price
+
+
+def _holds(period: Period, moment: datetime) -> bool:
+    if period.from_hour < period.to_hour:
+        return moment.weekday() in period.weekdays and period.from_hour <= moment.hour < period.to_hour
+    # over night: the hours after midnight belong to the evening before
+    if moment.hour >= period.from_hour:
+        return moment.weekday() in period.weekdays
+    return moment.hour < period.to_hour and (moment.weekday() - 1) % 7 in period.weekdays

@@ -1,0 +1,22 @@
+"""How matured forecasts did, as Prometheus hears it."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.accountability import COLUMNS
+from runtime.metrics import ProcessorMetrics
+
+
+def count_matured(metrics: ProcessorMetrics, added: NDArray[np.float64] | None) -> None:
+    """Counts what matured, sums by day of the horizon, or nothing."""
+    if added is None:
+        return
+    for day, row in enumerate(added.tolist(), start=1):
+        if not row[COLUMNS.points]:
+            continue
+        horizon = f"day_{day}"
+        metrics.forecast_points.labels(horizon=horizon).inc(row[COLUMNS.points])
+        metrics.forecast_actual.labels(horizon=horizon).inc(row[COLUMNS.actual])
+        metrics.forecast_error.labels(horizon=horizon).inc(row[COLUMNS.error])
+        metrics.forecast_covered.labels(horizon=horizon).inc(row[COLUMNS.covered])
+        metrics.forecast_interval_score.labels(horizon=horizon).inc(row[COLUMNS.interval_score])

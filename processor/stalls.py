@@ -1,0 +1,35 @@
+"""Partitions that stand still although more records wait."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+FIRST_PATIENCE: Final = 5.0
+_MOST_PATIENCE: Final = 80.0
+
+
+@dataclass(slots=True)
+class Stalls:
+    """Notices them, and becomes more patient with each that it named in vain; `clock` gives monotonic seconds."""
+
+    clock: Callable[[], float] = time.monotonic
+    _seen: dict[tuple[str, int], tuple[int, float, float]] = field(default_factory=dict)
+
+    def stalled(self, topic: str, positions: Mapping[int, int], lag: Mapping[int, int]) -> list[int]:
+        """Partitions of a topic that have records waiting, and stood at the same position for too long.
+
+        positions: next offset to process. lag: how many records follow it.
+        """
+        now = self.clock()
+        for key in [key for key in self._seen if key[0] == topic and key[1] not in positions]:
+            del self._seen[key]
+        found = []
+        for partition, position in positions.items():
+            before, since, patience = self._seen.get((topic, partition), (-1, now, FIRST_PATIENCE))
+            if position != before or not lag.get(partition):
+                self._seen[topic, partition] = (position, now, FIRST_PATIENCE)
+            elif now - since >= patience:
+                self._seen[topic, partition] = (position, now, min(2 * patience, _MOST_PATIENCE))
+                found.append(partition)
+        return found

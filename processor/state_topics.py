@@ -1,0 +1,42 @@
+"""The topics that hold the state: one a table, named by Faust, made by us before it starts.
+
+Faust makes them too, but joins its group at once: workers that start together could then share out partitions by
+metadata in which a table is missing, and the next owner of a partition would not find what was saved of it.
+"""
+
+from typing import Final
+
+from runtime.errors import FailureError
+from runtime.kafka import create_topics
+from runtime.settings import KafkaSettings
+from schemas.message import Message
+from schemas.topics import Topic
+
+MACHINES: Final = "machines"
+LEDGERS: Final = "ledgers"
+_LARGEST_RECORD: Final = 8 * 1_048_576
+
+
+def create_state_topics(kafka: KafkaSettings) -> None:
+    """Creates the changelogs that are missing, and returns once brokers know them.
+
+    Raises:
+        FailureError: one exists with another number of partitions.
+        BrokerUnavailable, BrokerRefused: as of `runtime.kafka.create_topics`.
+    """
+    topics = [
+        Topic(
+            name=f"{kafka.group}-{table}-changelog",
+            title=f"State: {table}",
+            key="partition/part",
+            message=Message,
+            cleanup="compact",
+            retention_hours=None,
+            max_message_bytes=_LARGEST_RECORD,
+            description="What the processor remembers.",
+        )
+        for table in (MACHINES, LEDGERS)
+    ]
+    for topic in create_topics(kafka, topics):
+        if topic.problem:
+            raise FailureError(topic.problem)

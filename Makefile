@@ -19,7 +19,7 @@ BROKER ?= tansu
 REPORT ?=
 JOBS ?= 2
 ARGS ?=
-BENCH ?= training throughput api beside forecasts
+BENCH ?= throughput training api beside forecasts forecast_wave
 
 .PHONY: help setup demo test check format bench generated lock clean
 

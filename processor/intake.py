@@ -93,7 +93,7 @@ class Intake:
             case "follows" if topic == READINGS:
                 await self._lane.process(held, fetched.records)
             case "follows":
-                self._pipeline.take_history(held, fetched.records)
+                await self._pipeline.take_history(held, fetched.records)
             case "ahead":
                 LOGGER.info("%s/%d: reading again from offset %d", topic, partition, position.next_offset)
                 await consumer_of(self._app).read_again(partition, position.next_offset, topic=topic)

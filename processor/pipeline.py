@@ -1,5 +1,6 @@
 """From a fetch to messages: decodes, assesses, sends. Knows Kafka's records, but neither Faust nor threads."""
 
+import asyncio
 import time
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
@@ -267,10 +268,11 @@ class Pipeline:
             self._outputs.send(topic, key=key, value=value, partition=partition)
             self._outputs.count(topic)
 
-    def take_history(self, held: Partition, records: Sequence[SourceRecord]) -> None:
-        """Takes imported hours in; what cannot be used becomes a dead letter."""
+    async def take_history(self, held: Partition, records: Sequence[SourceRecord]) -> None:
+        """Takes imported hours in; what cannot be used becomes a dead letter. Others get their turn in between."""
         now = self._clock()
         for record in records:
+            await asyncio.sleep(0)
             try:
                 history = EnergyHistory.model_validate_json(record.value or b"")
             except ValidationError as error:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-FIRST_PATIENCE: Final = 5.0
+FIRST_PATIENCE: Final = 8.0
 _MOST_PATIENCE: Final = 80.0
 
 

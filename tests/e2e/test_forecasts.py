@@ -191,7 +191,8 @@ class MachinesThatMove:
         alerts = [Alert.model_validate_json(value) for value in found.breaches]
         assert len({alert.alert_id for alert in alerts}) == 1
         assert alerts[0].state == "opened"
-        assert {alert.severity for alert in alerts} == {"critical"}
+        # the very first sum may be of the machines that were heard of by then
+        assert alerts[-1].severity == "critical"
         assert alerts[-1].confidence > 0.5
 
     def test_the_state_holds_each_hour_once_and_keeps_account(self, found: Found) -> None:

@@ -6,7 +6,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Literal, Protocol, get_args
+from typing import Final, Literal, Protocol, get_args
 
 import numpy as np
 from pydantic import ValidationError
@@ -44,6 +44,8 @@ from schemas.topics import (
     SCORES,
 )
 
+_REREAD_BEFORE_BELIEF: Final = 2
+
 
 class SourceRecord(Protocol):
     """A record of the log; timestamp: ms since the epoch, by its producer or the broker."""
@@ -58,8 +60,8 @@ class Position:
     """How far one partition of a topic was taken on.
 
     next_offset: of the first record not yet taken on.
-    gap: next_offset and the first offset of a fetch that did not follow, and how often the partition had been set back
-    before that fetch; it is being read again.
+    gap: the first offset of a fetch that did not follow, how often the partition had been set back before that fetch,
+    and how often this very gap was found; it is being read again.
     """
 
     next_offset: int
@@ -70,17 +72,18 @@ class Position:
 
         A fetch of before a rebalance may arrive after it, ahead of records that were not saved; were it processed,
         these would be taken for replayed ones. An offset that is missing for good (a transaction's marker) leads to
-        the same gap when it has been read again, and is then believed.
+        the same gap when it has been read again, twice since Faust may seek in between, and is then believed.
         """
         if first <= self.next_offset:
             self.gap = None
             return "follows"
-        if self.gap is not None and reread <= self.gap[2]:
+        if self.gap is not None and reread <= self.gap[1]:
             return "outdated"
-        if self.gap is not None and self.gap[:2] == (self.next_offset, first):
+        found = 1 if self.gap is None or self.gap[0] != first else self.gap[2] + 1
+        if found > _REREAD_BEFORE_BELIEF:
             self.gap = None
             return "follows"
-        self.gap = (self.next_offset, first, reread)
+        self.gap = (first, reread, found)
         return "ahead"
 
 

@@ -154,6 +154,7 @@ class BatchConsumer(driver.Consumer):
         self.epoch = 0
         self._safe: dict[TP, int] = {}
         self._sought: dict[TP, int] = {}
+        self._set_back: set[TP] = set()
         self._reread: Counter[TP] = Counter()
         self._read_offset = ReadOffsets(self._read_offset, self.transport.batch_topics)
 
@@ -178,6 +179,7 @@ class BatchConsumer(driver.Consumer):
     async def read_again(self, partition: int, offset: int, *, topic: str) -> None:
         """Goes on reading a partition at `offset`."""
         tp = TP(topic, partition)
+        self._set_back.add(tp)
         await self.seek(tp, offset)
         self._reread[tp] += 1
 
@@ -215,11 +217,14 @@ class BatchConsumer(driver.Consumer):
         unread = commits.keys() - starts.keys()
         if unread:
             starts |= await self.earliest_offsets(*unread)
-        for tp in unread:
-            await self.seek(tp, starts[tp])
         # Faust seeks in the middle of a rebalance too, and such a call may end after the one that counts
-        if self.epoch == epoch:
-            self._sought |= starts
+        if self.epoch != epoch:
+            return
+        self._sought |= starts
+        # Faust has the partitions fetched from before it seeks, and what arrived until now was passed over
+        for tp, offset in starts.items():
+            if tp not in self._set_back:
+                await self.seek(tp, offset)
 
     def _new_offset(self, tp: TP) -> int | None:
         if tp.topic in self.transport.batch_topics:
@@ -237,6 +242,7 @@ class BatchConsumer(driver.Consumer):
         await self.transport.before_revoke()
         self.epoch += 1
         self._sought = {}
+        self._set_back.clear()
         await super().on_partitions_revoked(revoked)
         for tp in revoked:
             self._safe.pop(tp, None)

@@ -171,11 +171,31 @@ async def test_reading_begins_where_the_commit_stands_or_else_at_the_beginning(
     monkeypatch.setattr(driver.Consumer, "assignment", lambda _: {PARTITION, uncommitted, OTHER})
     assert consumer.started_at(3, topic=TOPIC) is None
     await consumer.perform_seek()
-    assert sought == [(uncommitted, 7)]  # or records fetched and dropped while partitions move would be lost
+    # all of them: or records fetched and passed over while partitions move would be lost
+    assert sorted(sought) == [(PARTITION, 42), (uncommitted, 7)]
     assert consumer.started_at(3, topic=TOPIC) == 42
     assert consumer.started_at(4, topic=TOPIC) == 7
     await consumer.on_partitions_revoked({PARTITION})
     assert consumer.started_at(3, topic=TOPIC) is None
+
+
+async def test_a_partition_that_is_being_read_again_is_left_there(
+    consumer: BatchConsumer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sought: list[tuple[TP, int]] = []
+
+    async def commits(self: Any) -> Any:  # noqa: ARG001
+        await consumer.read_again(3, 10, topic=TOPIC)
+        return {PARTITION: 42}
+
+    async def seek(self: Any, partition: TP, offset: int) -> None:  # noqa: ARG001
+        sought.append((partition, offset))
+
+    monkeypatch.setattr(driver.Consumer, "seek_to_committed", commits)
+    monkeypatch.setattr(driver.Consumer, "_seek", seek)
+    monkeypatch.setattr(driver.Consumer, "assignment", lambda _: {PARTITION})
+    await consumer.perform_seek()
+    assert sought == [(PARTITION, 10)]
 
 
 async def test_a_seek_that_a_rebalance_overtook_takes_nothing_back(
@@ -191,6 +211,7 @@ async def test_a_seek_that_a_rebalance_overtook_takes_nothing_back(
         return {PARTITION: 42}
 
     monkeypatch.setattr(driver.Consumer, "seek_to_committed", commits)
+    monkeypatch.setattr(driver.Consumer, "_seek", nothing)
     monkeypatch.setattr(driver.Consumer, "assignment", lambda _: set(consumer._committed_offset))
     slow = asyncio.create_task(consumer.perform_seek())
     await overtaken.wait()

@@ -18,10 +18,10 @@ What may go wrong:
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import ClassVar, TypeVar
 
@@ -29,7 +29,17 @@ from pydantic import ValidationError
 
 from core.models import Refusal
 from runtime.errors import FailureError, UsageError
-from runtime.manifest import Manifest, Promotion, Trial, challenger_of, champions, in_effect, parse_log, sha256_of
+from runtime.manifest import (
+    Manifest,
+    Promotion,
+    Trial,
+    challenger_of,
+    champions,
+    in_effect,
+    parse_log,
+    sha256_of,
+    version_id,
+)
 from runtime.model_storage import open_storage
 from runtime.registry_page import render_registry
 
@@ -190,6 +200,13 @@ class ModelRepository:
                     "publish under the id of another second"
                 ) from error
         return complete
+
+    def unused_moment(self, names: Iterable[str], at: datetime) -> datetime:
+        """The first second from `at` on of which none of the models has a version: two may be made within one."""
+        taken = {version for name in names for version in self.versions(name)}
+        while version_id(at) in taken:
+            at += timedelta(seconds=1)
+        return at
 
     def promote(self, name: str, version: str, *, at: datetime, reason: str) -> Promotion:
         """Make a version the one to run, after verifying it; raises as `load` does."""

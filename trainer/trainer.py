@@ -117,6 +117,7 @@ def train_models(
         RepositoryUnavailable, VersionExists: as `ModelRepository.publish`.
     """
     chosen = _chosen(families, known_families() if known is None else known)
+    at = repository.unused_moment([family.name for family in chosen], at)
     progress("features", 0.0)
     frame = extract(data.batch, plant=plant)
     progress("features", 1.0)

@@ -10,9 +10,9 @@ import pytest
 
 from runtime.kafka import create_topics
 from schemas.dead_letters import PAYLOAD_LIMIT, DeadLetter
-from schemas.topics import DEAD_LETTERS, SCORES
+from schemas.topics import DEAD_LETTERS, HISTORY, SCORES
 from tests.brokers import Broker
-from tests.e2e.workers import publish, read_all, wait_committed, workers
+from tests.e2e.workers import eventually, publish, read_all, wait_committed, workers
 
 NOW = datetime.now(UTC)
 GOOD = {"machine_id": "press-01", "timestamp": NOW.isoformat(), "power": 50.0, "temperature": 60.0}
@@ -57,12 +57,18 @@ def test_bad_messages_become_dead_letters_and_the_stream_goes_on(fresh_broker: B
             ],
         )
         wait_committed(fresh_broker, end, seconds=60)
+        publish(fresh_broker, [("press-01", b'{"hours": "many"}')], topic=HISTORY)
+        eventually(
+            lambda: {"reason": "not_a_history"} in worker.labels("nexova_dead_letters"),
+            seconds=60,
+            what="a dead letter for what is no history",
+        )
         letters = [DeadLetter.model_validate_json(value or b"") for _, value in read_all(fresh_broker, DEAD_LETTERS)]
         assert worker.metric("nexova_unknown_sensors_total") == 1
         assert worker.health()["status"] == "ok"
         assert worker.metric("nexova_readings_accepted_total") == 4
     assert len(read_all(fresh_broker, SCORES)) == 4
-    expected = Counter(reason for _, reason in BAD) + Counter(["sensor_wrong_type"])
+    expected = Counter(reason for _, reason in BAD) + Counter(["sensor_wrong_type", "not_a_history"])
     assert Counter(letter.reason for letter in letters) == expected
     assert all(";" in letter.detail for letter in letters), "each detail ends with a remedy"
     (large,) = (letter for letter in letters if letter.reason == "too_large")

@@ -17,7 +17,7 @@ INSTALL = install() { if command -v uv >/dev/null; then uv pip install --quiet -
 DURATION ?= 60
 BROKER ?= tansu
 REPORT ?=
-JOBS ?= 2
+JOBS ?= 3
 ARGS ?=
 BENCH ?= throughput training api beside forecasts forecast_wave
 
@@ -26,7 +26,7 @@ BENCH ?= throughput training api beside forecasts forecast_wave
 help: ## show this overview
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
 	@echo "  DURATION=$(DURATION) seconds, BROKER=$(BROKER) (or kafka), REPORT=file.json: for make demo"
-	@echo "  ARGS=\"-k alerts\": for make test; JOBS=$(JOBS): test processes"
+	@echo "  ARGS=\"-k alerts\": for make test; JOBS=$(JOBS): test processes, one more than cores as many wait for brokers"
 
 setup: $(DEV) ## make the virtual environment with all that is locked (again when a lock file changes)
 

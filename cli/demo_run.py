@@ -17,7 +17,7 @@ from cli.demo_report import Report, make_report
 from cli.demo_show import Show
 from cli.demo_simulation import Simulation
 from cli.demo_snapshot import snapshot
-from cli.demo_stop import Stops
+from cli.demo_stop import Stops, hush
 from cli.demo_tally import Tally
 from core.plant import Plant
 from runtime.apache_kafka import apache_kafka
@@ -133,6 +133,7 @@ def _start_broker(run: Run) -> EmbeddedBroker:
     with run.step("broker up") as step:
         start = apache_kafka if run.options.broker == "kafka" else embedded_broker
         broker = run.children.enter_context(start())
+        run.children.callback(hush)
         step.note = f"{BROKERS[run.options.broker]} at {broker.bootstrap_servers}"
     return broker
 

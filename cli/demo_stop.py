@@ -28,6 +28,11 @@ class Stops:
     asked: bool = False
 
 
+def hush() -> None:
+    """To be called before our own broker goes away: that its clients notice is no news."""
+    logging.getLogger("nexova").setLevel(logging.ERROR)
+
+
 @contextmanager
 def stopping() -> Iterator[Stops]:
     """While the block runs, the first signal raises `Stopped` in it, and later ones cannot disturb the tidying up.
@@ -42,8 +47,7 @@ def stopping() -> Iterator[Stops]:
             return
         for other in SIGNALS:
             signal.signal(other, signal.SIG_IGN)
-        # our own broker goes away next; that its clients notice is no news
-        logging.getLogger("nexova").setLevel(logging.ERROR)
+        hush()
         raise Stopped(number)
 
     before = {number: signal.signal(number, handle) for number in SIGNALS}

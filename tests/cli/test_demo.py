@@ -226,7 +226,7 @@ def test_a_processor_that_dies_ends_the_demo_with_one_line_that_names_the_logs(
         os.kill(processor, signal.SIGKILL)
         assert demo.process.wait(30) == 1
         errors = demo.errors()
-        assert errors.count("\n") == 1
+        assert errors.count("\n") == 1, errors
         assert "the processor ended by itself with code -9" in errors
         (folder,) = re.findall(r"the logs are in (\S+)", errors)
         assert (Path(folder) / "processor.log").stat().st_size > 0

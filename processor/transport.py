@@ -117,6 +117,10 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
         consumer._fetch_max_wait_ms = FETCH_WAIT_MS  # noqa: SLF001  Faust passes 1500 and has no setting for it
         return consumer
 
+    async def seek_here(self, partition: TP, offset: int) -> None:
+        """Seeks; to be called in this thread."""
+        self.seek(partition, offset)
+
     async def _fetch_records(self, consumer: Any, *args: Any, **kwargs: Any) -> Any:
         fetcher = consumer._fetcher  # noqa: SLF001  it is made anew whenever the consumer starts
         if type(fetcher._records) is not FetchedResults:  # noqa: SLF001
@@ -191,6 +195,11 @@ class BatchConsumer(driver.Consumer):
             if end is not None:
                 lags[partition] = max(0, end - position)
         return lags
+
+    async def _seek(self, partition: TP, offset: int) -> None:
+        # Faust seeks from this thread, while the one that fetches may be about to note a position of its own
+        thread = cast("BatchConsumerThread", self._thread)
+        await thread.call_thread(thread.seek_here, partition, offset)
 
     async def _getmany(self, active_partitions: set[TP] | None, timeout: float) -> Any:  # noqa: ASYNC109
         reread = self._reread.copy()

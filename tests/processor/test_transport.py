@@ -167,7 +167,7 @@ async def test_reading_begins_where_the_commit_stands_or_else_at_the_beginning(
 
     monkeypatch.setattr(driver.Consumer, "seek_to_committed", commits)
     monkeypatch.setattr(driver.Consumer, "earliest_offsets", beginnings)
-    monkeypatch.setattr(driver.Consumer, "_seek", seek)
+    monkeypatch.setattr(BatchConsumer, "_seek", seek)
     monkeypatch.setattr(driver.Consumer, "assignment", lambda _: {PARTITION, uncommitted, OTHER})
     assert consumer.started_at(3, topic=TOPIC) is None
     await consumer.perform_seek()
@@ -192,10 +192,23 @@ async def test_a_partition_that_is_being_read_again_is_left_there(
         sought.append((partition, offset))
 
     monkeypatch.setattr(driver.Consumer, "seek_to_committed", commits)
-    monkeypatch.setattr(driver.Consumer, "_seek", seek)
+    monkeypatch.setattr(BatchConsumer, "_seek", seek)
     monkeypatch.setattr(driver.Consumer, "assignment", lambda _: {PARTITION})
     await consumer.perform_seek()
     assert sought == [(PARTITION, 10)]
+
+
+async def test_a_seek_is_done_by_the_thread_that_fetches(
+    consumer: BatchConsumer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    called: list[tuple[Any, ...]] = []
+
+    async def call_thread(method: Any, *args: Any) -> None:
+        called.append((method, *args))
+
+    monkeypatch.setattr(consumer._thread, "call_thread", call_thread)
+    await consumer.seek(PARTITION, 42)
+    assert called == [(consumer._thread.seek_here, PARTITION, 42)]
 
 
 async def test_a_seek_that_a_rebalance_overtook_takes_nothing_back(
@@ -211,7 +224,7 @@ async def test_a_seek_that_a_rebalance_overtook_takes_nothing_back(
         return {PARTITION: 42}
 
     monkeypatch.setattr(driver.Consumer, "seek_to_committed", commits)
-    monkeypatch.setattr(driver.Consumer, "_seek", nothing)
+    monkeypatch.setattr(BatchConsumer, "_seek", nothing)
     monkeypatch.setattr(driver.Consumer, "assignment", lambda _: set(consumer._committed_offset))
     slow = asyncio.create_task(consumer.perform_seek())
     await overtaken.wait()
@@ -230,7 +243,7 @@ async def test_records_tell_whether_they_were_fetched_before_their_partition_was
             await consumer.read_again(3, 0, topic=TOPIC)  # while this very fetch is under way
         return {PARTITION: records(1)}
 
-    monkeypatch.setattr(driver.Consumer, "_seek", nothing)
+    monkeypatch.setattr(BatchConsumer, "_seek", nothing)
     monkeypatch.setattr(driver.Consumer, "_getmany", fetched)
     (before,) = (await consumer._getmany(active_partitions=None, timeout=1.0))[PARTITION]
     (after,) = (await consumer._getmany(active_partitions=None, timeout=1.0))[PARTITION]

@@ -32,7 +32,7 @@ def two_workers(broker: Broker, folder: Path) -> Iterator[tuple[str, subprocess.
         subprocess.Popen(command, cwd=folder, env=environment(**variables), stdout=output, stderr=output) as process,
     ):
         try:
-            eventually(lambda: ready(url), seconds=90, what=f"both views are complete: {log.read_text()}")
+            eventually(lambda: ready(url), seconds=90, what=lambda: f"both views are complete: {log.read_text()}")
             yield url, process, log
         finally:
             process.terminate()

@@ -98,7 +98,7 @@ def tell(broker: Broker, folder: Path) -> Story:
             eventually(
                 hold,
                 seconds=40,
-                what=what + "".join(f"\n{worker.log.read_text()[-2000:]}" for worker in pair),
+                what=lambda: f"{what}\n{group.logs()}",
             )
 
         with load(broker) as stream:
@@ -114,7 +114,7 @@ def tell(broker: Broker, folder: Path) -> Story:
             eventually(
                 lambda: shelf.repository.history("anomaly")[-1].action == "rolled_back",
                 seconds=40,
-                what="taken back" + "".join(f"\n{worker.log.read_text()[-2000:]}" for worker in pair),
+                what=lambda: f"taken back\n{group.logs()}",
             )
             all_of_them("the first version runs", lambda one: running_versions(one)["anomaly"] == [FIRST])
             stream.passes()

@@ -98,7 +98,7 @@ def wait_forecasts(group: Workers, issued: Issued, hour: int, *, least: int = le
     eventually(
         lambda: sum(when == origin(hour) and one != PLANT for one, when in issued.look().contents) >= least,
         seconds=120,
-        what=f"forecasts of {origin(hour)}:\n" + "\n".join(one.log.read_text()[-1500:] for one in group.started),
+        what=lambda: f"forecasts of {origin(hour)}, of {sorted(issued.contents)}\n{group.logs()}",
     )
 
 
@@ -124,7 +124,11 @@ def survive(broker: Broker, folder: Path) -> Found:
         end = publish(broker, messages(4, 6))
         group.start()
         wait_forecasts(group, issued, 5)
-        eventually(lambda: (PLANT, origin(5)) in issued.look().contents, seconds=60, what="the plant's forecast")
+        eventually(
+            lambda: (PLANT, origin(5)) in issued.look().contents,
+            seconds=60,
+            what=lambda: f"the plant's forecast of {origin(5)}, of {sorted(issued.contents)}\n{group.logs()}",
+        )
         wait_committed(broker, end, seconds=60)
     issued.look().close()
     ledgers = Ledgers(13 * WEEK)

@@ -82,7 +82,7 @@ def tell(broker: Broker, folder: Path) -> Story:
             eventually(
                 lambda: running_versions(worker)[name] == [version],
                 seconds=20,
-                what=f"{name} {version} runs; log:\n{worker.log.read_text()[-2000:]}",
+                what=lambda: f"{name} {version} runs\n{group.logs()}",
             )
             versions.append(running_versions(worker))
 
@@ -90,7 +90,7 @@ def tell(broker: Broker, folder: Path) -> Story:
             eventually(
                 lambda: worker.metric("nexova_model_fallbacks_total") == number,
                 seconds=20,
-                what=f"{number} refusals; log:\n{worker.log.read_text()[-2000:]}",
+                what=lambda: f"{number} refusals\n{group.logs()}",
             )
             versions.append(running_versions(worker))
 

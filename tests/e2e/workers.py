@@ -33,11 +33,12 @@ from tests.brokers import Broker
 _REPOSITORY = Path(__file__).parents[2]
 
 
-def eventually(condition: Callable[[], bool], *, seconds: float, what: str) -> None:
-    """Waits until `condition` holds; the error says `what` did not come about."""
+def eventually(condition: Callable[[], bool], *, seconds: float, what: str | Callable[[], str]) -> None:
+    """Waits until `condition` holds; the error says `what` did not come about, as it stands then."""
     deadline = time.monotonic() + seconds
     while not condition():
-        assert time.monotonic() < deadline, f"not within {seconds:g} s: {what}"
+        if time.monotonic() >= deadline:
+            raise AssertionError(f"not within {seconds:g} s: {what if isinstance(what, str) else what()}")
         time.sleep(0.1)
 
 
@@ -112,8 +113,16 @@ class Workers:
         eventually(
             lambda: bool(alive) and all(worker.health().get("ready") for worker in alive),
             seconds=seconds,
-            what="all workers ready; their logs:\n" + "\n".join(w.log.read_text()[-2000:] for w in alive),
+            what=lambda: f"all workers ready\n{self.logs()}",
         )
+
+    def logs(self) -> str:
+        """The last words of every worker that was started, and how they are."""
+        texts = [
+            f"--- {worker.log.stem}: {worker.process.poll()} {worker.health()}\n{worker.log.read_text()[-3000:]}"
+            for worker in self.started
+        ]
+        return "\n".join(texts)
 
 
 @contextmanager

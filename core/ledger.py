@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 from core.accountability import Account
 from core.history import IMPORTED, MEASURED, History, energy_of, usual_of
 from schemas.energy import EnergyWindow
+from schemas.forecasts import is_plant_series
 
 Floats = NDArray[np.float64]
 
@@ -54,7 +55,7 @@ class Ledger:
 class Ledgers:
     """The ledgers of one partition. Whoever changes one tells; `changed_records` gives what is to be saved.
 
-    capacity: hours of history. waiting: series whose newest hour has come since the last forecast.
+    capacity: hours of history. waiting: machines whose newest hour has come since the last forecast.
     saves: number of the newest save that held forecasts.
     """
 
@@ -83,8 +84,7 @@ class Ledgers:
         changed, matured = ledger.take(hour, energy_kwh, MEASURED)
         if changed:
             self._changed.add(series_id)
-        if ledger.issued < ledger.history.end:
-            self.waiting.setdefault(series_id, at)
+        self._wait(series_id, at)
         return matured
 
     def bring(self, series_id: str, hour: int, energy_kwh: float, *, at: float) -> bool:
@@ -96,9 +96,14 @@ class Ledgers:
         changed, _ = ledger.take(hour, energy_kwh, IMPORTED)
         if changed:
             self._changed.add(series_id)
-            if ledger.issued < ledger.history.end:
-                self.waiting.setdefault(series_id, at)
+            self._wait(series_id, at)
         return changed
+
+    def _wait(self, series_id: str, at: float) -> None:
+        ledger = self.series[series_id]
+        # a plant waits for no fit: it is summed when its machines have their forecasts
+        if ledger.issued < ledger.history.end and not is_plant_series(series_id):
+            self.waiting.setdefault(series_id, at)
 
     def issue(self, series_id: str, origin: int, outbox: tuple[Outgoing, ...], *, memory: bytes) -> None:
         """Keeps the messages of a forecast, to be published once saved; its hours are in the account already."""
@@ -163,8 +168,7 @@ class Ledgers:
             ledger.account = Account.unpack(document["account"])
             ledger.issued, ledger.outbox = document["issued"], tuple(map(tuple, document["outbox"]))
             ledger.saved_with = document["saved_with"]
-            if ledger.issued < ledger.history.end:
-                self.waiting.setdefault(document["series"], at)
+            self._wait(document["series"], at)
         self.saves = max((ledger.saved_with for ledger in self.series.values()), default=-1)
         self.saves = max(self.saves, 0)
         return [

@@ -16,8 +16,6 @@ from core.forecast_messages import Course
 Floats = NDArray[np.float64]
 
 MODEL: Final = "sum"
-PREFIX: Final = "plant:"
-"""What the series id of a plant begins with; its name follows."""
 FIRST_TOGETHER: Final = 0.3
 _MEMBER_HOURS: Final = 24  # a machine belongs to the plant for as long after its last hour
 _OVERDUE_HOURS: Final = 3  # how far the others must be ahead before an hour without a member is given up
@@ -26,11 +24,6 @@ _KEPT_HOURS: Final = 72
 _GAIN: Final = 0.05
 _MISS_SHARE: Final = 0.2
 _MOST_TOGETHER: Final = 2.0
-
-
-def series_of(plant_name: str) -> str:
-    """The series id of a plant."""
-    return f"{PREFIX}{plant_name}"
 
 
 @dataclass(slots=True)
@@ -84,9 +77,12 @@ class Total:
         origin = self.origin()
         if origin is None:
             return False
-        heard = {one for hour in range(origin - _BEHIND_HOURS, origin) for one in self.hours.get(hour, {})}
         spoken = {one for one, course in self.forecasts.items() if course.origin == origin}
-        return heard <= spoken and all(course.origin == origin for course in self.members())
+        return self.heard(origin) <= spoken and all(course.origin == origin for course in self.members())
+
+    def heard(self, origin: int) -> set[str]:
+        """Machines of which an hour came that is not long before `origin`."""
+        return {one for hour in range(origin - _BEHIND_HOURS, origin) for one in self.hours.get(hour, {})}
 
 
 def summed(members: list[Course], *, together: float) -> Course:

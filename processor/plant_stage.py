@@ -24,7 +24,7 @@ from core.forecast_messages import Course, forecast_message, track_record
 from core.history import energy_of
 from core.ledger import Ledger
 from core.plant import Plant
-from core.plant_total import FIRST_TOGETHER, MODEL, PREFIX, Total, learned, series_of, summed
+from core.plant_total import FIRST_TOGETHER, MODEL, Total, learned, summed
 from processor.accounts import count_matured
 from processor.pipeline import Partition, Pipeline
 from runtime.kafka import consumer_config
@@ -32,6 +32,7 @@ from runtime.metrics import ProcessorMetrics
 from runtime.settings import Settings
 from schemas.alerts import Alert, AlertModel
 from schemas.energy import EnergyWindow
+from schemas.forecasts import is_plant_series, plant_series
 from schemas.topics import ALERTS, ENERGY, FORECASTS
 
 LOGGER: Final = logging.getLogger("nexova.processor.plant")
@@ -44,6 +45,7 @@ _AGAIN_SECONDS: Final = 5.0
 _BACK_HOURS: Final = 26
 _STRAGGLER_SECONDS: Final = 120.0
 _CATCH_UP_SECONDS: Final = 60.0
+_SETTLE_SECONDS: Final = 2.0
 _TOGETHER: Final = struct.Struct("<d")
 
 
@@ -79,9 +81,10 @@ class PlantStage:
         self._pipeline = pipeline
         self._metrics = metrics
         self._clock = clock
-        self._series = series_of(plant.name)
+        self._series = plant_series(plant.name)
         self._total = Total()
         self._since: tuple[int, float] = (-1, 0.0)
+        self._grown: tuple[int, float] = (0, 0.0)
         self._held: Partition | None = None
         self._consumer: Consumer | None = None
         self._reading = threading.Lock()
@@ -129,10 +132,13 @@ class PlantStage:
         since = int((time.time() - _BACK_HOURS * 3600) * 1000)
         known = consumer.list_topics(timeout=10.0).topics
         places = [TopicPartition(topic, n, since) for topic in (ENERGY, FORECASTS) for n in known[topic].partitions]
+        # the ends first: what arrives between the two questions is read, not passed over
+        ends = [consumer.get_watermark_offsets(place, timeout=10.0)[1] for place in places]
         found = consumer.offsets_for_times(places, timeout=10.0)
         self._unread, self._begun = {}, self._clock()
-        for one in found:
-            _, end = consumer.get_watermark_offsets(one, timeout=10.0)
+        for one, end in zip(found, ends, strict=True):
+            if one.error is not None:
+                raise KafkaException(one.error)
             if one.offset < 0:
                 one.offset = end  # nothing that new: whatever comes
             elif one.offset < end:
@@ -148,7 +154,9 @@ class PlantStage:
             self._hours, self._fresh = self._total.complete_hours(), False
         for message in messages:
             self._fresh = True
-            if message.error() is not None:
+            error = message.error()
+            if error is not None:
+                LOGGER.warning("the machines of the plant: %s", error.str())
                 continue
             place = (message.topic() or "", message.partition() or 0)
             if (message.offset() or 0) + 1 >= self._unread.get(place, 0):
@@ -166,7 +174,7 @@ class PlantStage:
             self._total.take_hour(window.machine_id, int(window.start.timestamp()) // 3600, energy_of(window))
             return
         document = msgspec.json.decode(value, type=_Forecast)
-        if document.series_id.startswith(PREFIX):
+        if is_plant_series(document.series_id):
             return
         points = np.array([(point.value, point.lower, point.upper) for point in document.points]).reshape(-1, 3)
         course = Course(
@@ -192,17 +200,21 @@ class PlantStage:
                 together = learned(together, points=row[COLUMNS.points], covered=row[COLUMNS.covered])
                 held.ledgers.remember(self._series, _TOGETHER.pack(together))
             count_matured(self._metrics, matured)
-        held.ledgers.waiting.pop(self._series, None)
         origin = self._total.origin()
         if origin is not None and origin > ledger.issued and self._due(origin):
             self._issue(held, ledger, together)
 
     def _due(self, origin: int) -> bool:
         """Whether all machines have spoken of an origin, or were waited for long enough."""
+        now, heard = self._clock(), len(self._total.heard(origin))
         if self._since[0] != origin:
-            self._since = (origin, self._clock())
+            self._since = (origin, now)
+        if self._grown[0] != heard:
+            self._grown = (heard, now)
         patience = self._settings.forecasts.spread_seconds + _STRAGGLER_SECONDS
-        return self._total.all_there() or self._clock() - self._since[1] > patience
+        # in a plant's first hour one machine after the other is heard of, and the first alone is not the plant
+        settled = now - self._grown[1] >= _SETTLE_SECONDS
+        return (settled and self._total.all_there()) or now - self._since[1] > patience
 
     def _issue(self, held: Partition, ledger: Ledger, together: float) -> None:
         members = self._total.members()

@@ -1,10 +1,22 @@
 """Forecast: a series' expected course, with an interval and its own back-test."""
 
-from typing import Annotated
+from typing import Annotated, Final
 
 from pydantic import Field
 
 from schemas.message import Message, Part, Share, Timestamp
+
+_OF_A_PLANT: Final = "plant:"
+
+
+def plant_series(plant_name: str) -> str:
+    """The series id of a whole plant; a machine's is its own id."""
+    return f"{_OF_A_PLANT}{plant_name}"
+
+
+def is_plant_series(series_id: str) -> bool:
+    """Whether a series is a plant's: the sum of its machines'."""
+    return series_id.startswith(_OF_A_PLANT)
 
 
 class ForecastPoint(Part):

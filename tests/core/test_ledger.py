@@ -6,6 +6,7 @@ import numpy as np
 
 from core.history import WEEK
 from core.ledger import Ledgers, Outgoing
+from schemas.forecasts import plant_series
 from tests.builders import PUMP, a_window
 
 BEGIN = datetime(2026, 1, 5, tzinfo=UTC)
@@ -51,6 +52,14 @@ def test_a_series_waits_for_a_forecast_once_a_new_hour_is_there() -> None:
     assert not ledgers.waiting
     ledgers.take_window(a_window(BEGIN + timedelta(hours=30)), at=2.0)
     assert ledgers.waiting == {PUMP: 2.0}
+
+
+def test_a_plants_series_waits_for_no_fit_not_even_at_its_next_owner() -> None:
+    ledgers = Ledgers(13 * WEEK)
+    ledgers.measure(plant_series("test"), FIRST, 10.0, at=5.0)
+    other, _ = next_owner(dict(ledgers.changed_records()))
+    assert other.series[plant_series("test")].history.values.tolist() == [10.0]
+    assert (ledgers.waiting, other.waiting) == ({}, {})
 
 
 def test_only_what_changed_is_saved_and_the_memory_in_a_record_of_its_own() -> None:

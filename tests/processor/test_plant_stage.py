@@ -69,8 +69,10 @@ class Stage:
             message = forecast_message(series or machine_id, course, plant=PLANT, track=(), trained=None)
             self.stage._take(FORECASTS, message.encode())
 
-    def look(self) -> Forecast | None:
-        """The plant's newest forecast, once everything is read."""
+    def look(self, *, later: float = 2.0) -> Forecast | None:
+        """The plant's newest forecast, once everything is read and nothing more was heard for a while."""
+        self.stage.look(self.held)
+        self.clock.now += later
         self.stage._hours = self.stage._total.complete_hours()
         self.stage.look(self.held)
         outbox = self.held.ledgers.series["plant:test"].outbox
@@ -92,6 +94,19 @@ def test_the_sum_is_issued_once_when_all_machines_have_spoken() -> None:
     assert [topic for topic, _, _ in stage.held.ledgers.unsent()] == [FORECASTS]
     stage.look()
     assert stage.held.ledgers.unsent() == []
+
+
+def test_the_first_machine_that_is_heard_of_is_not_taken_for_the_plant() -> None:
+    stage = Stage()
+    stage.hour(0, MACHINES[0])
+    stage.forecast(1, MACHINES[0])
+    assert stage.look(later=1.9) is None
+    stage.hour(0, MACHINES[1])
+    assert stage.look() is None
+    stage.forecast(1, MACHINES[1])
+    forecast = stage.look(later=0.1)
+    assert forecast is not None
+    assert forecast.members == 2
 
 
 def test_a_machine_that_does_not_speak_is_waited_for_and_then_left_behind() -> None:

@@ -189,7 +189,9 @@ class PlantStage:
     def look(self, held: Partition) -> None:
         """Brings the plant's ledger up to date, and makes its forecast where one is due."""
         ledger = held.ledgers.of(self._series)
-        together = _TOGETHER.unpack(ledger.memory)[0] if ledger.memory else FIRST_TOGETHER
+        # a memory of another shape is learned anew: every next owner of the plant would stumble over it
+        known = len(ledger.memory) == _TOGETHER.size
+        together = _TOGETHER.unpack(ledger.memory)[0] if known else FIRST_TOGETHER
         hours, self._hours = self._hours, []
         for hour, energy_kwh in hours:
             matured = held.ledgers.measure(self._series, hour, energy_kwh, at=0.0)

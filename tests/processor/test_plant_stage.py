@@ -120,6 +120,16 @@ def test_a_machine_that_does_not_speak_is_waited_for_and_then_left_behind() -> N
     assert forecast.members == 1
 
 
+def test_a_memory_that_cannot_be_read_is_learned_anew() -> None:
+    stage = Stage()
+    stage.hour(0, *MACHINES)
+    stage.look()
+    stage.held.ledgers.remember("plant:test", b"of another kind")
+    stage.forecast(1, *MACHINES)
+    assert stage.look() is not None
+    assert len(stage.held.ledgers.series["plant:test"].memory) == 8
+
+
 def test_the_plants_own_forecasts_are_no_members() -> None:
     stage = Stage()
     stage.hour(0, *MACHINES)

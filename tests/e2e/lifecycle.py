@@ -65,6 +65,17 @@ class Load:
         eventually(lambda: self.step >= least or self.failure is not None, seconds=20, what="more load")
         assert self.failure is None, self.failure
 
+    def done_by(self, *among: Worker) -> int:
+        """Waits until these workers have dealt with all that is published by now; returns how many minutes that is."""
+        step = self.step
+        least = step * len(MACHINES)
+        eventually(
+            lambda: sum(worker.metric("nexova_readings_accepted_total") for worker in among) >= least,
+            seconds=60,
+            what=f"{least} readings taken by {len(among)} workers",
+        )
+        return step
+
 
 @contextmanager
 def load(broker: Broker) -> Iterator[Load]:

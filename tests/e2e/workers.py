@@ -60,7 +60,7 @@ class Worker:
             return {}
 
     def metrics_page(self) -> str:
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=5) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=30) as answer:
             return str(answer.read().decode())
 
     def labels(self, name: str) -> list[dict[str, str]]:

@@ -6,6 +6,7 @@ that use the real topic names; for a module or a class, call `running_tansu` and
 """
 
 import os
+import signal
 from collections.abc import Iterator
 
 import pytest
@@ -17,6 +18,10 @@ from tests.brokers import Broker, running_apache_kafka, running_tansu
 settings.register_profile("steady", deadline=None, derandomize=True, database=None)
 settings.register_profile("search", deadline=None, max_examples=1000, print_blob=True)
 settings.load_profile("steady")
+
+# whoever starts the tests in the background of a shell has them ignore Ctrl-C, and all that they start would inherit it
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 _BARE = {"MODEL_PATH", "LOG_LEVEL", "WORKERS", "MAX_RETRIES", "CACHE_TIMEOUT"}
 

@@ -35,7 +35,7 @@ def parse(command: Any, arguments: list[str], name: str = "nexova") -> None:
 
 def test_compose_loads_the_file_and_finds_all_services(stack: dict[str, Any]) -> None:
     assert set(stack["services"]) == {
-        "kafka", "topics", "train", "simulator", "processor", "prometheus", "grafana",
+        "kafka", "topics", "train", "simulator", "processor", "api", "prometheus", "grafana",
     }  # fmt: skip
 
 
@@ -56,7 +56,7 @@ def test_every_command_is_one_that_the_command_line_knows(stack: dict[str, Any])
     commands = [line for service in stack["services"].values() for line in nexova_commands(service)]
 
     assert [line[:2] for line in commands] == [
-        ["process"], ["produce", "simulate"], ["topics", "create"], ["data", "generate"], ["train", "all"],
+        ["serve"], ["process"], ["produce", "simulate"], ["topics", "create"], ["data", "generate"], ["train", "all"],
     ]  # fmt: skip
     for line in commands:
         parse(root, line)
@@ -118,6 +118,17 @@ def test_our_services_reach_the_broker_by_the_name_it_advertises(stack: dict[str
         assert f"INSIDE://{server}" in advertised
     published = services["kafka"]["ports"][0]
     assert f"OUTSIDE://{published['host_ip']}:{published['published']}" in advertised
+    from_this_machine = services["api"]["environment"]["NEXOVA_KAFKA__BOOTSTRAP_SERVERS"]
+    assert f"OUTSIDE://{from_this_machine}" in advertised
+
+
+def test_the_api_listens_on_this_machine_only_and_is_asked_there(stack: dict[str, Any]) -> None:
+    api, settings = stack["services"]["api"], Settings.model_fields["api"].default
+
+    # without tokens it serves nobody else, and a published port would come from elsewhere
+    assert (api["network_mode"], api["command"]) == ("host", ["serve"])
+    assert "NEXOVA_API__HOST" not in api["environment"]
+    assert f"{settings.host}:{settings.port}/ready" in " ".join(api["healthcheck"]["test"])
 
 
 def test_nothing_is_published_beyond_this_machine(stack: dict[str, Any]) -> None:

@@ -4,6 +4,7 @@ What the containers would do is done here with the same command lines and variab
 are replaced, and the generated history is shorter.
 """
 
+import json
 import os
 import re
 import subprocess
@@ -27,6 +28,7 @@ from tests.deploy.checks import ROOT, run
 from tests.deploy.compose_kafka import running_compose_kafka
 
 SHORTER = "--days 30"
+SIMULATED = 8
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +54,7 @@ class Host:
     def moved(self, text: str) -> str:
         """`text` with what exists only in a container replaced by what exists here."""
         text = re.sub(r"(?<![\w/])/(models|tmp/history|var/cache/nexova)\b", f"{self.folder}/\\1", text)
-        return text.replace("kafka:19092", self.kafka.bootstrap_servers)
+        return re.sub(r"kafka:19092|127\.0\.0\.1:9092", self.kafka.bootstrap_servers, text)
 
 
 @pytest.fixture(scope="module")
@@ -114,7 +116,7 @@ def test_the_train_job_makes_models_once_and_leaves_them_alone_after_that(host: 
     assert time.monotonic() - started < 5
 
 
-def test_two_processors_share_the_simulators_readings_and_stop_in_good_order(host: Host, promtool: Path) -> None:
+def test_two_processors_and_the_api_follow_the_simulator_and_stop_in_good_order(host: Host, promtool: Path) -> None:
     job(host, "topics")
     ports = (free_port(), free_port())
     with ExitStack() as running:
@@ -144,6 +146,17 @@ def test_two_processors_share_the_simulators_readings_and_stop_in_good_order(hos
                 lambda port=port: total(port, "nexova_readings_accepted_total") > 0,  # type: ignore[misc]
                 timeout_seconds=120,
             )
+        port = free_port()
+        api = running.enter_context(
+            child_process(
+                "api",
+                host.command("api"),
+                log=host.folder / "api.log",
+                environment=host.environment("api", NEXOVA_API__PORT=str(port)),
+            )
+        )
+        api.wait_until(lambda: healthy(host, port, service="api"), timeout_seconds=120)
+        api.wait_until(lambda: machines_at(port) == SIMULATED, timeout_seconds=120)
         for port in ports:
             exposed = exposition(port)
             assert total(port, "nexova_healthy") == 1
@@ -151,10 +164,15 @@ def test_two_processors_share_the_simulators_readings_and_stop_in_good_order(hos
         assert [processor.end(grace_seconds=30) for processor in processors] == [0, 0]
 
 
-def healthy(host: Host, port: int) -> bool:
-    """What the health check of the service says, with the processor's own port in it."""
-    check = [word.replace("6066", str(port)) for word in host.services["processor"]["healthcheck"]["test"][1:]]
-    return subprocess.run(check, env=host.environment("processor"), capture_output=True, check=False).returncode == 0
+def healthy(host: Host, port: int, *, service: str = "processor") -> bool:
+    """What the health check of the service says, with this process's own port in it."""
+    check = [re.sub(r":(6066|8000)/", f":{port}/", word) for word in host.services[service]["healthcheck"]["test"][1:]]
+    return subprocess.run(check, env=host.environment(service), capture_output=True, check=False).returncode == 0
+
+
+def machines_at(port: int) -> int:
+    with urllib.request.urlopen(f"http://127.0.0.1:{port}/machines", timeout=20) as answer:
+        return len(json.load(answer)["machines"])
 
 
 def exposition(port: int) -> str:

@@ -6,7 +6,7 @@
 The second version calls every reading rare, which is far more than the first one raises on the same readings.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +20,7 @@ from runtime.repository import ModelRepository
 from schemas.alerts import Alert
 from schemas.models import ModelPromoted
 from schemas.topics import ALERTS, MODELS
-from tests.brokers import Broker, running_apache_kafka, running_tansu
+from tests.brokers import Broker
 from tests.e2e.lifecycle import (
     CALM,
     CHUNK,
@@ -35,6 +35,7 @@ from tests.e2e.lifecycle import (
     running_versions,
     scores_of,
 )
+from tests.e2e.suites import OnApacheKafka, OnTansu
 from tests.e2e.workers import Worker, eventually, read_all, wait_committed, workers
 from tests.shelf import Shelf, anomaly_files, risk_files
 
@@ -136,12 +137,6 @@ class ChallengerAndRollback:
 
     @pytest.fixture(scope="class")
     @classmethod
-    def broker(cls) -> Iterator[Broker]:
-        """A broker of the suite's own."""
-        raise AssertionError
-
-    @pytest.fixture(scope="class")
-    @classmethod
     def story(cls, broker: Broker, tmp_path_factory: pytest.TempPathFactory) -> Story:
         return tell(broker, tmp_path_factory.mktemp("rollback"))
 
@@ -205,17 +200,9 @@ class ChallengerAndRollback:
                 assert alert.model.version == (SECOND if (score or 0) >= RARE[0] else FIRST)
 
 
-class TestOnTansu(ChallengerAndRollback):
-    @pytest.fixture(scope="class")
-    @classmethod
-    def broker(cls) -> Iterator[Broker]:
-        with running_tansu() as broker:
-            yield broker
+class TestOnTansu(OnTansu, ChallengerAndRollback):
+    pass
 
 
-class TestOnApacheKafka(ChallengerAndRollback):
-    @pytest.fixture(scope="class")
-    @classmethod
-    def broker(cls) -> Iterator[Broker]:
-        with running_apache_kafka() as broker:
-            yield broker
+class TestOnApacheKafka(OnApacheKafka, ChallengerAndRollback):
+    pass

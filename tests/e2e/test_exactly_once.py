@@ -18,7 +18,8 @@ from runtime.plants import load_plant
 from schemas.alerts import Alert
 from schemas.energy import EnergyWindow
 from schemas.topics import ALERTS, ENERGY, SCORES
-from tests.brokers import Broker, running_apache_kafka, running_tansu
+from tests.brokers import Broker
+from tests.e2e.suites import OnApacheKafka, OnTansu
 from tests.e2e.workers import publish, read_all, wait_committed, workers
 
 MACHINES = tuple(f"pump-{number:02d}" for number in range(20))
@@ -68,12 +69,6 @@ def offline() -> tuple[list[Alert], dict[str, EnergyWindow]]:
 
 class ExactlyOnce:
     """The story that every broker's suite inherits."""
-
-    @pytest.fixture(scope="class")
-    @classmethod
-    def broker(cls) -> Iterator[Broker]:
-        """A broker of the suite's own."""
-        raise AssertionError
 
     @pytest.fixture(scope="class")
     @classmethod
@@ -147,17 +142,9 @@ class ExactlyOnce:
         assert len(scored) == READINGS_TOTAL
 
 
-class TestOnTansu(ExactlyOnce):
-    @pytest.fixture(scope="class")
-    @classmethod
-    def broker(cls) -> Iterator[Broker]:
-        with running_tansu() as broker:
-            yield broker
+class TestOnTansu(OnTansu, ExactlyOnce):
+    pass
 
 
-class TestOnApacheKafka(ExactlyOnce):
-    @pytest.fixture(scope="class")
-    @classmethod
-    def broker(cls) -> Iterator[Broker]:
-        with running_apache_kafka() as broker:
-            yield broker
+class TestOnApacheKafka(OnApacheKafka, ExactlyOnce):
+    pass

@@ -20,7 +20,8 @@ from schemas.alerts import Alert
 from schemas.energy import EnergyWindow
 from schemas.forecasts import Forecast
 from schemas.topics import ALERTS, ENERGY, FORECASTS
-from tests.brokers import Broker, running_apache_kafka, running_tansu
+from tests.brokers import Broker
+from tests.e2e.suites import OnApacheKafka, OnTansu
 from tests.e2e.workers import Workers, eventually, publish, read_all, wait_committed, workers
 
 MACHINES = tuple(f"pump-{number:02d}" for number in range(12))
@@ -149,9 +150,9 @@ class MachinesThatMove:
 
     @pytest.fixture(scope="class")
     @classmethod
-    def found(cls) -> Iterator[Found]:
+    def found(cls, broker: Broker, tmp_path_factory: pytest.TempPathFactory) -> Found:
         """What was left after all that."""
-        raise AssertionError
+        return survive(broker, tmp_path_factory.mktemp("workers"))
 
     def test_windows_are_exact(self, found: Found) -> None:
         closed = [window for window in found.windows.values() if window.start < origin(5)]
@@ -209,17 +210,9 @@ class MachinesThatMove:
             assert ledger.account.scores(days=7)[0].points > 0
 
 
-class TestOnTansu(MachinesThatMove):
-    @pytest.fixture(scope="class")
-    @classmethod
-    def found(cls, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Found]:
-        with running_tansu() as broker:
-            yield survive(broker, tmp_path_factory.mktemp("workers"))
+class TestOnTansu(OnTansu, MachinesThatMove):
+    pass
 
 
-class TestOnApacheKafka(MachinesThatMove):
-    @pytest.fixture(scope="class")
-    @classmethod
-    def found(cls, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Found]:
-        with running_apache_kafka() as broker:
-            yield survive(broker, tmp_path_factory.mktemp("workers"))
+class TestOnApacheKafka(OnApacheKafka, MachinesThatMove):
+    pass

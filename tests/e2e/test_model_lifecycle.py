@@ -7,7 +7,6 @@ The first anomaly model calls every reading calm and the second every reading ra
 of them gave it; the risk models likewise, 0 and 3.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,7 +19,7 @@ from runtime.repository import ModelRepository
 from schemas.alerts import Alert
 from schemas.recommendations import Recommendation
 from schemas.topics import ALERTS, RECOMMENDATIONS
-from tests.brokers import Broker, running_apache_kafka, running_tansu
+from tests.brokers import Broker
 from tests.e2e.lifecycle import (
     CALM,
     CHUNK,
@@ -35,6 +34,7 @@ from tests.e2e.lifecycle import (
     running_versions,
     scores_of,
 )
+from tests.e2e.suites import OnApacheKafka, OnTansu
 from tests.e2e.workers import eventually, read_all, wait_committed, workers
 from tests.shelf import Shelf, anomaly_files, risk_files
 
@@ -147,12 +147,6 @@ class ModelLifecycle:
 
     @pytest.fixture(scope="class")
     @classmethod
-    def broker(cls) -> Iterator[Broker]:
-        """A broker of the suite's own."""
-        raise AssertionError
-
-    @pytest.fixture(scope="class")
-    @classmethod
     def story(cls, broker: Broker, tmp_path_factory: pytest.TempPathFactory) -> Story:
         return tell(broker, tmp_path_factory.mktemp("lifecycle"))
 
@@ -218,17 +212,9 @@ class ModelLifecycle:
         assert story.versions[-1] == {"anomaly": [FIRST], "maintenance": [SECOND]}
 
 
-class TestOnTansu(ModelLifecycle):
-    @pytest.fixture(scope="class")
-    @classmethod
-    def broker(cls) -> Iterator[Broker]:
-        with running_tansu() as broker:
-            yield broker
+class TestOnTansu(OnTansu, ModelLifecycle):
+    pass
 
 
-class TestOnApacheKafka(ModelLifecycle):
-    @pytest.fixture(scope="class")
-    @classmethod
-    def broker(cls) -> Iterator[Broker]:
-        with running_apache_kafka() as broker:
-            yield broker
+class TestOnApacheKafka(OnApacheKafka, ModelLifecycle):
+    pass

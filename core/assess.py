@@ -11,11 +11,12 @@ from core import energy
 from core.alerting import SEVERITIES, follow
 from core.alerts import RULE, AlertWriter
 from core.batch import ReadingBatch
+from core.counter import counter_rules
 from core.features import CONDITIONS, observe, physical, watched_sensors
 from core.limits import LEVELS, severity_of
 from core.maintenance import BANDS, advice_text, advise, reasons_of
 from core.models import Models
-from core.plant import Plant
+from core.plant import Plant, Role
 from core.scoring import Calls, anomaly_scores, calls_of, risks
 from core.silence import SilenceWatch
 from core.state import FleetState
@@ -224,18 +225,21 @@ def _recommendations(
 def _energy(
     batch: ReadingBatch, values: Floats, rows: RowResults, state: FleetState, plant: Plant
 ) -> tuple[tuple[EnergyWindow, ...], int]:
-    power, production = plant.index_of_role("power"), plant.index_of_role("production")
-    if power is None or not len(batch):
+    power, register = _column(values, plant, "power"), _column(values, plant, "energy_counter")
+    if (power is None and register is None) or not len(batch):
         return (), 0
+    rules = counter_rules(plant)
     late = energy.accumulate(
         state.windows,
         machine_ids=batch.machine_ids,
         machine=batch.machine,
         timestamps=batch.timestamps,
-        power=values[:, power],
-        production=None if production is None else values[:, production],
+        power=power,
+        production=_column(values, plant, "production"),
         newest=rows.newest,
         grace_seconds=plant.energy.grace_seconds,
+        register=register,
+        counter_rules=rules,
     )
     closed = energy.close(
         state.windows,
@@ -243,7 +247,13 @@ def _energy(
         newest_of=state.newest_of,
         grace_seconds=plant.energy.grace_seconds,
         interval_seconds=plant.interval_seconds,
+        counter_rules=rules,
     )
     # what was published must not be published anew as if it had not been
     state.dirty.update(state.slots[window.machine_id] for window in closed)
     return tuple(closed), late
+
+
+def _column(values: Floats, plant: Plant, role: Role) -> Floats | None:
+    index = plant.index_of_role(role)
+    return None if index is None else values[:, index]

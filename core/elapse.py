@@ -7,6 +7,7 @@ import numpy as np
 
 from core import energy
 from core.alerts import forget_resolved
+from core.counter import counter_rules
 from core.features import CONDITIONS
 from core.plant import Plant
 from core.silence import SilenceWatch
@@ -37,6 +38,7 @@ def elapse(state: FleetState, *, plant: Plant, now: float, idle_seconds: float) 
         newest_of=state.newest_of,
         grace_seconds=plant.energy.grace_seconds,
         interval_seconds=plant.interval_seconds,
+        counter_rules=counter_rules(plant),
     )
     state.dirty.update(state.slots[window.machine_id] for window in windows)
     forget_resolved(state, plant)

@@ -39,8 +39,10 @@ class MachineTraits(NamedTuple):
 
 
 def watched_sensors(plant: Plant) -> tuple[int, ...]:
-    """Columns of the sensors that can be anomalous: all but the counter of running hours."""
-    return tuple(index for index, sensor in enumerate(plant.sensors) if sensor.role != "runtime")
+    """Columns of the sensors that can be anomalous: all but the counters, of running hours and of energy."""
+    return tuple(
+        index for index, sensor in enumerate(plant.sensors) if sensor.role not in {"runtime", "energy_counter"}
+    )
 
 
 def anomaly_feature_names(plant: Plant) -> tuple[str, ...]:
@@ -140,6 +142,8 @@ def observe(
     """
     watched = np.array(watched_sensors(plant), dtype=np.int64)
     size = plant.detection.warm_up_readings
+    if not len(watched):
+        tracks.fitted[slots] = True  # meters alone: there is no baseline to learn
     learners = [slot for slot in np.unique(slots).tolist() if not tracks.fitted[slot]]
     buffers = np.empty((len(learners), size, len(watched)), dtype=np.float32)
     buffer_of = np.full(len(tracks.last_offset), -1, dtype=np.int64)

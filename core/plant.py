@@ -27,7 +27,7 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails, PydanticCustomError
 
-Role = Literal["power", "runtime", "production"]
+Role = Literal["power", "runtime", "production", "energy_counter"]
 
 TRUTH_COLUMNS = ("anomaly", "anomaly_kind", "hours_to_failure", "condition")
 """Columns of labelled data beside the sensors."""
@@ -90,6 +90,21 @@ class PlantModel(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", strict=True)
 
 
+class EnergyCounter(PlantModel):
+    """How the register of a sensor that counts energy behaves."""
+
+    modulus: Positive | None = Field(default=None, description="kWh at which it begins again from 0; none: never")
+    resolution: Positive = Field(default=1.0, description="step in which it counts, kWh; one step is always believed")
+    maximum_power: Positive | None = Field(
+        default=None,
+        description="power that its machine never exceeds, kW; none: the maximum of the sensor of role power",
+    )
+    longest_gap_seconds: Positive | None = Field(
+        default=None,
+        description="time between two readings over which energy is divided between hours, s; none: twice the interval",
+    )
+
+
 class Sensor(PlantModel):
     """One signal of every machine. Limits are in the sensor's own unit; None means that there is none."""
 
@@ -108,6 +123,7 @@ class Sensor(PlantModel):
     stuck_after_readings: int | None = Field(
         default=None, ge=2, description="identical readings in a row that mean a stuck sensor; none: never"
     )
+    counter: EnergyCounter = Field(default=EnergyCounter(), description="of a sensor with role energy_counter")
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
@@ -124,7 +140,21 @@ class Sensor(PlantModel):
             warning_high=self.warning_high,
             critical_high=self.critical_high,
         )
+        self._counts_energy()
         return self
+
+    def _counts_energy(self) -> None:
+        if self.role != "energy_counter":
+            if self.counter != EnergyCounter():
+                raise _broken(
+                    "counter is for a sensor with role energy_counter", "give it that role, or remove its counter"
+                )
+            return
+        if self.unit != "kWh":
+            raise _broken(f"an energy counter counts kWh, not {self.unit}", "convert it where readings are sent")
+        if self.minimum < 0:
+            raise _broken(f"an energy counter is never negative, minimum is {self.minimum:g}", "write minimum = 0")
+        _ordered(maximum=self.maximum, modulus=self.counter.modulus)
 
 
 class MachineType(PlantModel):
@@ -267,7 +297,14 @@ class Plant(PlantModel):
         _unique("sensor", [sensor.name for sensor in self.sensors])
         _unique("sensor role", [sensor.role for sensor in self.sensors if sensor.role])
         _unique("machine type", [kind.name for kind in self.machine_types])
+        counter = self.index_of_role("energy_counter")
         if self.index_of_role("power") is None:
+            if counter is not None and self.sensors[counter].counter.maximum_power is None:
+                raise _broken(
+                    f"energy counter {self.sensors[counter].name!r} has no maximum_power, and no sensor has the role "
+                    "power: nothing says which steps are possible",
+                    "write counter = { maximum_power = 400 }, in kW",
+                )
             for kind in self.machine_types:
                 if kind.off_below is not None or kind.idle_below is not None:
                     raise _broken(

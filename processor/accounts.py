@@ -1,10 +1,11 @@
-"""How matured forecasts did, as Prometheus hears it."""
+"""How matured forecasts and energy counters did, as Prometheus hears it."""
 
 import numpy as np
 from numpy.typing import NDArray
 
 from core.accountability import COLUMNS
 from runtime.metrics import ProcessorMetrics
+from schemas.energy import CounterSteps
 
 
 def count_matured(metrics: ProcessorMetrics, added: NDArray[np.float64] | None) -> None:
@@ -20,3 +21,10 @@ def count_matured(metrics: ProcessorMetrics, added: NDArray[np.float64] | None) 
         metrics.forecast_error.labels(horizon=horizon).inc(row[COLUMNS.error])
         metrics.forecast_covered.labels(horizon=horizon).inc(row[COLUMNS.covered])
         metrics.forecast_interval_score.labels(horizon=horizon).inc(row[COLUMNS.interval_score])
+
+
+def count_steps(metrics: ProcessorMetrics, steps: CounterSteps) -> None:
+    """Counts what the energy counter of an hour did beside rising."""
+    for kind, number in (("reset", steps.resets), ("rollover", steps.rollovers), ("unknown", steps.unknown)):
+        if number:
+            metrics.meter_steps.labels(kind=kind).inc(number)

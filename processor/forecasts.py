@@ -15,6 +15,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 from numpy.typing import NDArray
 
+from core.counter import counter_rules
 from core.days import wall_hours
 from core.forecast_fit import FitRequest, Fitted, on_the_wall_clock, usual_week
 from core.forecast_messages import (
@@ -61,10 +62,12 @@ class Forecasts:
         self._clock = clock
         self._under_way: set[tuple[int, str]] = set()
         self._processes: list[FitProcess] = []
-        power = plant.index_of_role("power")
-        sensor = None if power is None else plant.sensors[power]
+        power, counter = plant.index_of_role("power"), counter_rules(plant)
         # an hour at the highest power that is possible; what cannot be fed back is never forecast to be
-        self.bounds = (0.0, float("inf")) if sensor is None else (min(0.0, sensor.minimum), sensor.maximum)
+        if power is not None:
+            self.bounds = (min(0.0, plant.sensors[power].minimum), plant.sensors[power].maximum)
+        else:
+            self.bounds = (0.0, float("inf") if counter is None else counter.maximum_power)
 
     async def run(self, *, stopped: Callable[[], bool], ready: Callable[[], bool]) -> None:
         """Forecasts what is due until `stopped`; rests while not `ready`."""

@@ -22,7 +22,7 @@ from core.models import Models
 from core.plant import Plant
 from core.scoring import Calls
 from core.state import FleetState
-from processor.accounts import count_matured
+from processor.accounts import count_matured, count_steps
 from processor.outputs import Outputs
 from processor.score_writer import ScoreWriter
 from runtime.metrics import ProcessorMetrics
@@ -262,6 +262,8 @@ class Pipeline:
         now = self._clock()
         for window in windows:
             self._metrics.energy_windows.labels(state="revised" if window.revision else "final").inc()
+            if window.counter is not None and not window.revision:
+                count_steps(self._metrics, window.counter)
             self._send_one(ENERGY, window.key, window, held.number)
             count_matured(self._metrics, held.ledgers.take_window(window, at=now))
 

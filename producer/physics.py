@@ -105,8 +105,13 @@ def quantities(plant: Plant) -> tuple[Quantity, ...]:
     """What each sensor of the plant measures, as far as the simulator has physics for it.
 
     Raises:
-        UsageError: no sensor has the role power, from which everything else follows.
+        UsageError: no sensor has the role power, from which everything else follows, or one counts energy.
     """
+    if plant.index_of_role("energy_counter") is not None:
+        raise UsageError(
+            f"plant {plant.name!r} cannot be simulated: simulated machines have no energy counter; leave that sensor "
+            "out of a copy of the plant file, or replay recorded files instead"
+        )
     if plant.index_of_role("power") is None:
         raise UsageError(
             f"plant {plant.name!r} cannot be simulated: no sensor has the role power, from which load, heat and "

@@ -185,6 +185,11 @@ class ProcessorMetrics(MetricSet):
         "Hourly energy windows published: final at their close, revised when late data changed a closed one.",
         Label(name="state", values=("final", "revised")),
     )
+    meter_steps = _counter(
+        "nexova_meter_steps_total",
+        "Steps of energy counters other than a rise; unknown: no possible energy explains it, and none is counted.",
+        Label(name="kind", values=("reset", "rollover", "unknown")),
+    )
     history_hours = _counter(
         "nexova_history_imported_total", "Hours of before that were brought by an import and changed what is known."
     )
@@ -385,9 +390,7 @@ class ApiMetrics(MetricSet):
         Label(name="kind", bound="kinds that the view keeps"),
     )
     view_ready = _gauge(
-        "nexova_api_view_ready",
-        "1 once the live view is complete, else 0; the same answer as /ready.",
-        workers="livemin",
+        "nexova_api_view_ready", "1 once the live view is complete, else 0; as /ready answers.", workers="livemin"
     )
     kafka_up = _gauge("nexova_api_kafka_up", "1 while the brokers answer the live view, else 0.", workers="livemin")
     feedback = _counter(

@@ -4,7 +4,19 @@ from typing import Annotated
 
 from pydantic import Field
 
-from schemas.message import MachineId, Message, Share, Timestamp
+from schemas.message import MachineId, Message, Part, Share, Timestamp
+
+
+class CounterSteps(Part):
+    """What an energy counter's register did in the hour in which a step from one reading to the next ends."""
+
+    resets: Annotated[int, Field(ge=0, description="Falls after which it counts on from 0.")] = 0
+    rollovers: Annotated[int, Field(ge=0, description="Falls at its modulus.")] = 0
+    unknown: Annotated[int, Field(ge=0, description="Steps that no possible energy explains; they count as none.")] = 0
+    unplaced_kwh: Annotated[
+        float,
+        Field(ge=0, description="Counted in a gap that ends in this hour; not in energy_kwh, as no hour is known."),
+    ] = 0.0
 
 
 class EnergyWindow(Message):
@@ -13,7 +25,7 @@ class EnergyWindow(Message):
     machine_id: MachineId
     start: Timestamp
     end: Timestamp
-    energy_kwh: Annotated[float, Field(description="Time-weighted over the covered part; gaps are never invented.")]
+    energy_kwh: Annotated[float, Field(description="Energy of the covered part; gaps are never invented.")]
     mean_power_kw: float | None
     peak_power_kw: float | None
     production: Annotated[float | None, Field(description="Units made; null without a production sensor.")]
@@ -22,6 +34,9 @@ class EnergyWindow(Message):
     completeness: Share
     revision: Annotated[int, Field(ge=0)] = 0
     final: Annotated[bool, Field(description="No further reading can change it without a revision.")] = True
+    counter: Annotated[
+        CounterSteps | None, Field(description="How the energy counter came to it; null where power is what counts.")
+    ] = None
 
     @property
     def key(self) -> str:

@@ -270,8 +270,10 @@ def _machines(board: dashboards.Dashboard) -> None:
         graph(
             "Energy windows",
             Query(expr=f"sum by (state) (increase({M.energy_windows.name}[1h]))", legend="{{state}} in 1 h"),
+            Query(expr=f"sum by (kind) (increase({M.meter_steps.name}[1h]))", legend="meter: {{kind}} in 1 h"),
             unit="short",
-            why="One final window per machine and hour; revised ones come from late data.",
+            why="One final window per machine and hour; revised ones come from late data. Unknown steps of a meter are "
+            "more than the plant file calls possible.",
         )
     )
 

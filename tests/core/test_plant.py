@@ -110,6 +110,26 @@ def test_equal_plants_are_interchangeable_as_keys() -> None:
             ["'timestamp' is reserved", "name the sensor differently"],
         ),
         ("maximum = 100", "maximum = 100\nmax = 3", "", ["sensors[0].max = 3", "correct its spelling"]),
+        ("", "", "counter = { resolution = 0.1 }\n", ["role energy_counter", "remove its counter"]),
+        ('role = "power"', 'role = "energy_counter"', "", ["counts kWh, not kW", "convert"]),
+        (
+            'unit = "kW"\nrole = "power"\nminimum = 0',
+            'unit = "kWh"\nrole = "energy_counter"\nminimum = -1',
+            "",
+            ["never negative, minimum is -1", "minimum = 0"],
+        ),
+        (
+            'unit = "kW"\nrole = "power"',
+            'unit = "kWh"\nrole = "energy_counter"',
+            "counter = { modulus = 99 }\n",
+            ["maximum (100) must not be above modulus (99)"],
+        ),
+        (
+            'unit = "kW"\nrole = "power"',
+            'unit = "kWh"\nrole = "energy_counter"',
+            "",
+            ["energy counter 'power' has no maximum_power", "counter = { maximum_power = 400 }"],
+        ),
         (
             "",
             "",

@@ -1,15 +1,5 @@
-"""Windows are the same whatever happens on the way: disorder within grace, any batches, restarts, replays, moves.
+"""Windows are the same whatever happens on the way: disorder within grace, any batches, restarts, replays, moves."""
 
-A story is a drawn timeline of readings, an order of arrival, and what befalls the worker between two batches:
-
-    arrival   r r r r | r r r r r r | r r r | r r r r r
-    events            save          crash   move        …
-
-save: state to the changelog. crash: the state is that of the last save, and what came since is read again. move: saved,
-and taken over by somebody else. wait: the clock closes what it can, as for a partition without readings.
-"""
-
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
@@ -18,30 +8,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.batch import ReadingBatch
-from core.elapse import elapse
 from core.energy import HOUR, REVISION_SECONDS
 from core.models import Models
-from core.state import FleetState
-from schemas.energy import EnergyWindow
 from tests.builders import START, a_bare_reading, a_batch, a_plant, a_sensor, the_usual_sensors
-from tests.core.streams import Said, close_all, part, play, restored
+from tests.core.stories import Story, befallen, told
+from tests.core.streams import close_all, play
 
 GRACE: Final = 120.0
 PLANT: Final = a_plant(
     sensors=[*the_usual_sensors(), a_sensor("output", unit="units/h", role="production")],
     energy={"grace_seconds": GRACE},
 )
-EVENTS: Final = ("nothing", "save", "crash", "move", "wait")
 _POWER: Final = PLANT.sensor_names.index("power")
 _OUTPUT: Final = PLANT.sensor_names.index("output")
-
-
-@dataclass(frozen=True, kw_only=True)
-class Story:
-    """Readings in order of arrival, and what happens after so many of them."""
-
-    arrival: ReadingBatch
-    events: tuple[tuple[int, str], ...]
 
 
 @st.composite
@@ -67,44 +46,7 @@ def stories(draw: st.DrawFn) -> Story:
         START + np.array([rows[position][0] for position in order]),
         np.array([rows[position][2] for position in order]),
     )
-    places = draw(st.lists(st.integers(1, len(rows)), max_size=8, unique=True))
-    return Story(arrival=arrival, events=tuple((place, draw(st.sampled_from(EVENTS))) for place in sorted(places)))
-
-
-def told(story: Story) -> Said:
-    """The windows that the topic holds at the end; a revision of lower number replaces nothing there."""
-    said, state = Said(), FleetState(PLANT)
-    records: dict[int, bytes] = {}
-    saved = position = 0
-    for place, event in (*story.events, (len(story.arrival), "nothing")):
-        more, state = play([part(story.arrival, position, place)], plant=PLANT, models=Models(), state=state)
-        publish(said, more.windows)
-        said.late += more.late
-        position = place
-        if event in {"save", "move"}:
-            records |= dict(state.changed_shards())
-            saved = position
-        if event in {"crash", "move"}:
-            state = restored(list(records.values()), plant=PLANT)
-            position = saved
-            # what was read since the last save is read again, and a part of it may come twice
-            again, state = play(
-                [part(story.arrival, max(0, position - 3), place)], plant=PLANT, models=Models(), state=state
-            )
-            publish(said, again.windows)
-            position = place
-        if event == "wait":
-            passed = elapse(state, plant=PLANT, now=START + 1e8, idle_seconds=1e6)
-            publish(said, {window.key: window for window in passed.energy_windows})
-    last = Said()
-    close_all(last, state)
-    publish(said, last.windows)
-    return said
-
-
-def publish(said: Said, windows: dict[str, EnergyWindow]) -> None:
-    """As Kafka keeps it: what comes last stays, as after a crash the same revision may come again."""
-    said.windows |= windows
+    return draw(befallen(arrival))
 
 
 def by_hand(story: Story) -> dict[str, tuple[float, int]]:
@@ -134,7 +76,7 @@ def by_hand(story: Story) -> dict[str, tuple[float, int]]:
 @given(stories())
 @settings(max_examples=150)
 def test_whatever_happens_on_the_way_the_last_windows_are_those_of_the_definition(story: Story) -> None:
-    said = told(story)
+    said = told(story, plant=PLANT)
     assert said.late == 0
     expected = by_hand(story)
     assert said.windows.keys() == expected.keys()
@@ -146,8 +88,8 @@ def test_whatever_happens_on_the_way_the_last_windows_are_those_of_the_definitio
 @given(stories())
 @settings(max_examples=100)
 def test_whatever_happens_on_the_way_they_are_those_of_an_undisturbed_run_to_the_last_digit(story: Story) -> None:
-    straight = told(Story(arrival=story.arrival, events=()))
-    assert told(story).hours == straight.hours
+    straight = told(Story(arrival=story.arrival, events=()), plant=PLANT)
+    assert told(story, plant=PLANT).hours == straight.hours
 
 
 @given(st.integers(0, 8 * HOUR), st.integers(1, 30))

@@ -1,0 +1,218 @@
+"""Energy by the register of a meter: what its differences say of an hour, whatever the order of arrival.
+
+A register counts kWh and only rises, but for a reset to 0 (another device) and a rollover at its modulus. Of an hour
+its first reading is kept and the last of each minute, of two at one instant the greater; and of the time around it the
+last reading before and the first after it. Each is a maximum or a minimum, so neither order nor repetition changes any.
+
+The energy between two readings lies in the hour that holds both. Where an hour ends between them it is divided by time,
+unless they are further apart than the plant file allows: then its sum is known but no hour of it, and it stays apart.
+"""
+
+from bisect import bisect_left
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import pairwise
+from typing import Any, Final, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.plant import Plant
+from schemas.energy import CounterSteps
+
+Floats = NDArray[np.float64]
+Reading = tuple[float, float]
+"""Epoch seconds and the register, kWh."""
+StepKind = Literal["usual", "reset", "rollover", "unknown"]
+
+HOUR: Final = 3600
+_MINUTE: Final = 60
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CounterRules:
+    """What the plant file says of a register. modulus, resolution: kWh; maximum_power: kW; longest_gap: s."""
+
+    modulus: float | None
+    resolution: float
+    maximum_power: float
+    longest_gap: float
+
+    def step(self, before: Reading, after: Reading) -> tuple[float, StepKind]:
+        """The energy between two readings, kWh, and how it is told; 0 where it is unknown.
+
+        What a machine at its highest power could not have drawn is no energy: a wrong reading, or a device replaced
+        by one that had counted elsewhere.
+        """
+        rise = after[1] - before[1]
+        most = self.maximum_power * (after[0] - before[0]) / HOUR + self.resolution
+        if 0 <= rise <= most:
+            return rise, "usual"
+        if rise < 0:
+            if self.modulus is not None and rise + self.modulus <= most:
+                return rise + self.modulus, "rollover"
+            if after[1] <= most:
+                return after[1], "reset"
+        return 0.0, "unknown"
+
+    def bridges(self, before: Reading, after: Reading) -> bool:
+        """Whether the energy between two readings may be divided between hours."""
+        return after[0] - before[0] <= self.longest_gap
+
+
+def counter_rules(plant: Plant) -> CounterRules | None:
+    """The rules of a plant's energy counter; None where it has none."""
+    index = plant.index_of_role("energy_counter")
+    if index is None:
+        return None
+    own, power = plant.sensors[index].counter, plant.index_of_role("power")
+    possible = float("inf") if power is None else plant.sensors[power].maximum
+    return CounterRules(
+        modulus=own.modulus,
+        resolution=own.resolution,
+        maximum_power=possible if own.maximum_power is None else own.maximum_power,
+        # as for power: twice what is planned, in minutes
+        longest_gap=own.longest_gap_seconds or 2 * max(_MINUTE, plant.interval_seconds),
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Counted:
+    """What a register says of an hour. hours: covered share of it, 0 to 1."""
+
+    energy_kwh: float
+    hours: float
+    steps: CounterSteps
+
+
+@dataclass(slots=True)
+class CounterHour:
+    """The register around one hour, which begins at epoch second `start`. minutes: last reading of each, 0 to 59.
+
+    before, after: the nearest reading that is known on either side of the hour.
+    """
+
+    start: int
+    minutes: dict[int, Reading] = field(default_factory=dict)
+    first: Reading | None = None
+    before: Reading | None = None
+    after: Reading | None = None
+
+    @property
+    def end(self) -> int:
+        """Epoch second at which the hour is over."""
+        return self.start + HOUR
+
+    @property
+    def last(self) -> Reading | None:
+        """The hour's own last reading."""
+        return self.minutes[max(self.minutes)] if self.minutes else None
+
+    @property
+    def edges(self) -> list[Reading]:
+        """Those of its readings that other hours may need."""
+        return [edge for edge in (self.before, self.first, self.last, self.after) if edge is not None]
+
+    def add(self, times: Floats, registers: Floats) -> tuple[bool, bool]:
+        """Takes readings of the hour in, (n,) each, NaN where missing; whether its first and its last changed."""
+        known = ~np.isnan(registers)
+        times, registers = times[known], registers[known]
+        if not len(times):
+            return False, False
+        first, last = self.first, self.last
+        order = np.lexsort((registers, times))
+        times, registers = times[order], registers[order]
+        minutes = ((times - self.start) // _MINUTE).astype(np.int64)
+        ends = np.append(np.flatnonzero(np.diff(minutes)), len(minutes) - 1)
+        for minute, *reading in zip(
+            minutes[ends].tolist(), times[ends].tolist(), registers[ends].tolist(), strict=True
+        ):
+            found = (reading[0], reading[1])
+            self.minutes[minute] = max(found, self.minutes.get(minute, found))
+        of_first = int(np.searchsorted(times, times[0], side="right")) - 1
+        earliest = (float(times[0]), float(registers[of_first]))
+        self.first = earliest if first is None else min(first, earliest, key=_early)
+        return self.first != first, self.last != last
+
+    def see(self, known: Sequence[Reading]) -> bool:
+        """Looks for its neighbours among readings in order of time, its own included; whether one is new."""
+        before, after = self.before, self.after
+        place = bisect_left(known, (float(self.start), -np.inf))
+        if place:
+            self.before = known[place - 1]
+        place = bisect_left(known, (float(self.end), -np.inf))
+        if place < len(known):
+            self.after = known[place]
+        return (self.before, self.after) != (before, after)
+
+    def settled_at(self, rules: CounterRules) -> float:
+        """Epoch second after which no reading on time can say more of the hour."""
+        newest = self.last or self.before
+        if self.after is not None or newest is None:
+            return self.end
+        return max(self.end, newest[0] + rules.longest_gap)
+
+    def counted(self, rules: CounterRules) -> Counted:
+        """What the readings say of the hour."""
+        energy = covered = apart = 0.0
+        found: dict[StepKind, int] = dict.fromkeys(("usual", "reset", "rollover", "unknown"), 0)
+        for before, after in pairwise(sorted({*self.edges, *self.minutes.values()})):
+            kwh, kind = rules.step(before, after)
+            ends_here = self.start <= after[0] < self.end
+            found[kind] += ends_here
+            if kind == "unknown":
+                continue
+            within = min(after[0], self.end) - max(before[0], self.start)
+            if _in_one_hour(before, after) or rules.bridges(before, after):
+                energy += kwh * within / (after[0] - before[0])
+                covered += within
+            elif ends_here:
+                apart += kwh
+        steps = CounterSteps(
+            resets=found["reset"], rollovers=found["rollover"], unknown=found["unknown"], unplaced_kwh=apart
+        )
+        return Counted(energy_kwh=energy, hours=covered / HOUR, steps=steps)
+
+    def pack(self) -> dict[str, Any]:
+        """Plain values for the changelog."""
+        own = sorted({*self.minutes.values(), *([] if self.first is None else [self.first])})
+        return {"start": self.start, "own": own, "before": self.before, "after": self.after}
+
+    @classmethod
+    def unpack(cls, packed: Mapping[str, Any]) -> "CounterHour":
+        """The inverse of `pack`."""
+        hour = cls(packed["start"])
+        if packed["own"]:
+            hour.add(*np.array(packed["own"], dtype=np.float64).T)
+        hour.before, hour.after = _reading(packed["before"]), _reading(packed["after"])
+        return hour
+
+
+def join(hours: Sequence[CounterHour]) -> list[Reading]:
+    """All readings at the edges of one machine's hours, in order of time; of two at one instant the greater."""
+    greatest: dict[float, float] = {}
+    for at, register in (edge for hour in hours for edge in hour.edges):
+        greatest[at] = max(register, greatest.get(at, register))
+    return sorted(greatest.items())
+
+
+def hours_between(known: Sequence[Reading], rules: CounterRules) -> list[int]:
+    """Hours, counted from the epoch, that lie wholly between two readings and have a share of their energy."""
+    return [
+        hour
+        for before, after in pairwise(known)
+        if rules.bridges(before, after)
+        for hour in range(int(before[0] // HOUR) + 1, int(after[0] // HOUR))
+    ]
+
+
+def _early(reading: Reading) -> tuple[float, float]:
+    return reading[0], -reading[1]
+
+
+def _in_one_hour(before: Reading, after: Reading) -> bool:
+    return after[0] <= (before[0] // HOUR + 1) * HOUR
+
+
+def _reading(packed: Sequence[float] | None) -> Reading | None:
+    return None if packed is None else (float(packed[0]), float(packed[1]))

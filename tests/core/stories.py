@@ -1,0 +1,75 @@
+"""Stories of a partition: readings in an order of arrival, and what befalls the worker between two batches.
+
+    arrival   r r r r | r r r r r r | r r r | r r r r r
+    events            save          crash   move        …
+
+save: state to the changelog. crash: the state is that of the last save, and what came since is read again. move: saved,
+and taken over by somebody else. wait: the clock closes what it can, as for a partition without readings.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+from hypothesis import strategies as st
+
+from core.batch import ReadingBatch
+from core.elapse import elapse
+from core.models import Models
+from core.plant import Plant
+from core.state import FleetState
+from schemas.energy import EnergyWindow
+from tests.builders import START
+from tests.core.streams import Said, close_all, part, play, restored
+
+EVENTS: Final = ("nothing", "save", "crash", "move", "wait")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Story:
+    """Readings in order of arrival, and what happens after so many of them."""
+
+    arrival: ReadingBatch
+    events: tuple[tuple[int, str], ...]
+
+
+@st.composite
+def befallen(draw: st.DrawFn, arrival: ReadingBatch) -> Story:
+    """A story of these readings."""
+    places = draw(st.lists(st.integers(1, len(arrival)), max_size=8, unique=True))
+    return Story(arrival=arrival, events=tuple((place, draw(st.sampled_from(EVENTS))) for place in sorted(places)))
+
+
+def told(story: Story, *, plant: Plant) -> Said:
+    """The windows that the topic holds at the end; a revision of lower number replaces nothing there."""
+    said, state = Said(), FleetState(plant)
+    records: dict[int, bytes] = {}
+    saved = position = 0
+    for place, event in (*story.events, (len(story.arrival), "nothing")):
+        more, state = play([part(story.arrival, position, place)], plant=plant, models=Models(), state=state)
+        publish(said, more.windows)
+        said.late += more.late
+        position = place
+        if event in {"save", "move"}:
+            records |= dict(state.changed_shards())
+            saved = position
+        if event in {"crash", "move"}:
+            state = restored(list(records.values()), plant=plant)
+            position = saved
+            # what was read since the last save is read again, and a part of it may come twice
+            again, state = play(
+                [part(story.arrival, max(0, position - 3), place)], plant=plant, models=Models(), state=state
+            )
+            publish(said, again.windows)
+            position = place
+        if event == "wait":
+            passed = elapse(state, plant=plant, now=START + 1e8, idle_seconds=1e6)
+            publish(said, {window.key: window for window in passed.energy_windows})
+    last = Said()
+    close_all(last, state)
+    publish(said, last.windows)
+    return said
+
+
+def publish(said: Said, windows: dict[str, EnergyWindow]) -> None:
+    """As Kafka keeps it: what comes last stays, as after a crash the same revision may come again."""
+    said.windows |= windows

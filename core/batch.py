@@ -3,7 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Self
+from itertools import chain
+from operator import attrgetter
+from typing import Any, Final, Self
 
 import msgspec
 import numpy as np
@@ -14,6 +16,7 @@ from schemas.codec import DecodedReading, ReadingDecoder, Refusal
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
+_TIMESTAMP: Final[Any] = attrgetter("timestamp")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -93,7 +96,7 @@ def decode_records(
     offsets = list(offsets_of)
     if readings is None or max(map(len, filter(None, values_of)), default=0) > max_message_bytes:
         readings, offsets, refused, unknown = _decode_one_by_one(offsets_of, values_of, decoder, max_message_bytes)
-    timestamps = np.fromiter(map(_epoch_seconds, readings), np.float64, len(readings))
+    timestamps = np.fromiter(map(datetime.timestamp, map(_TIMESTAMP, readings)), np.float64, len(readings))
     believed = _believed(timestamps, plant, now)
     if not believed.all():
         for row in np.flatnonzero(~believed):
@@ -101,12 +104,22 @@ def decode_records(
         readings = [reading for reading, keep in zip(readings, believed, strict=True) if keep]
         offsets = [offset for offset, keep in zip(offsets, believed, strict=True) if keep]
         timestamps = timestamps[believed]
-    rows = list(map(decoder.columns, readings))
-    values = np.array(rows, dtype=np.float64).reshape(len(rows), len(decoder.sensors))
     batch = ReadingBatch.from_columns(
-        [reading.machine_id for reading in readings], timestamps, values, np.array(offsets, dtype=np.int64)
+        [reading.machine_id for reading in readings],
+        timestamps,
+        _values(readings, decoder),
+        np.array(offsets, dtype=np.int64),
     )
     return Decoded(batch=batch, refused=tuple(refused), unknown_fields=unknown)
+
+
+def _values(readings: Sequence[DecodedReading], decoder: ReadingDecoder) -> Floats:
+    shape = len(readings), len(decoder.sensors)
+    try:
+        flat = np.fromiter(chain.from_iterable(map(decoder.columns, readings)), np.float64, shape[0] * shape[1])
+    except TypeError:  # a sensor is missing: None becomes NaN, at twice the cost
+        flat = np.array(list(map(decoder.columns, readings)), dtype=np.float64)
+    return flat.reshape(shape)
 
 
 def _decode_one_by_one(
@@ -128,10 +141,6 @@ def _decode_one_by_one(
         refused += [(offset, refusal) for refusal in bad]
         unknown += strangers
     return readings, offsets, refused, unknown
-
-
-def _epoch_seconds(reading: DecodedReading) -> float:
-    return reading.timestamp.timestamp()
 
 
 def _believed(timestamps: Floats, plant: Plant, now: datetime) -> NDArray[np.bool_]:

@@ -155,7 +155,7 @@ def observe(
             tracks.learned[slot] = min(len(known), size)
             buffers[position, : min(len(known), size)] = known[:size]
     results = RowResults.empty(
-        len(batch),
+        slots,
         sensors=len(plant.sensors),
         watched=len(watched),
         maintenance=len(maintenance_feature_names(plant)),

@@ -45,7 +45,10 @@ def risks(rows: RowResults, models: Models) -> Floats:
     """Risks in [0, 3], (n,); NaN where a reading gives none."""
     risk = np.full(len(rows.risky), np.nan)
     if models.maintenance is not None and rows.risky.any():
-        risk[rows.risky] = models.maintenance.risk(rows.maintenance[rows.risky])
+        asked = np.flatnonzero(rows.risky)
+        # the rows of a machine side by side: they differ little, and a model may have its use of that
+        asked = asked[np.argsort(rows.slot[asked], kind="stable")]
+        risk[asked] = models.maintenance.risk(rows.maintenance[asked])
     return risk
 
 

@@ -336,8 +336,14 @@ def _substantial(row: int, slot: int, watched: Ints, least_deviation: Floats, tr
 
 @njit(cache=True, nogil=True)
 def _median_of_recent(recent: Floats, newest: float) -> float:
-    """Shifts `newest` into the last five and returns their median."""
+    """Shifts `newest` into the last five and returns their median; those that are NaN do not count."""
     for position in range(4):
         recent[position] = recent[position + 1]
     recent[4] = newest
-    return float(np.nanmedian(recent))
+    if np.isnan(recent.sum()):
+        return float(np.nanmedian(recent))
+    a, b, c, d = recent[0], recent[1], recent[2], recent[3]
+    # of four values neither the least nor the greatest can be the median of five
+    low = max(min(a, b), min(c, d))
+    high = min(max(a, b), max(c, d))
+    return float(max(min(low, high), min(max(low, high), newest)))

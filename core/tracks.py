@@ -54,6 +54,7 @@ class Tracks(NamedTuple):
 class RowResults(NamedTuple):
     """What each reading showed; n rows, S sensors, D of them watched.
 
+    slot (n,): row of the machine in the tables.
     newest (n,): time of the machine, epoch s: that of its newest reading so far, which never runs backwards.
     condition (n,) code; warm (n,): its baseline is learned; scored (n,): running, settled and warm.
     anomaly (n, D + 2) and maintenance (n, Fm) features; risky (n,): the slow averages exist.
@@ -62,6 +63,7 @@ class RowResults(NamedTuple):
     substantial (n,): a sensor that carries the score is off by its minimum deviation. fault (n, S) code.
     """
 
+    slot: Ints
     newest: Floats
     condition: Ints
     warm: Bools
@@ -77,9 +79,11 @@ class RowResults(NamedTuple):
     fault: Codes
 
     @classmethod
-    def empty(cls, rows: int, *, sensors: int, watched: int, maintenance: int) -> Self:
-        """Room for the results of `rows` readings."""
+    def empty(cls, slots: Ints, *, sensors: int, watched: int, maintenance: int) -> Self:
+        """Room for the results of readings of the machines in these `slots`, (n,)."""
+        rows = len(slots)
         return cls(
+            slot=slots,
             newest=np.zeros(rows, dtype=np.float64),
             condition=np.zeros(rows, dtype=np.int64),
             warm=np.zeros(rows, dtype=np.bool_),

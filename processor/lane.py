@@ -5,13 +5,16 @@ stay as if there were one step after another, because there is one thread and wh
 """
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Final
 
 from core.assess import Assessment
 from processor.pipeline import Partition, Pipeline, Prepared, SourceRecord
+
+_AT_ONCE: Final = 2  # one that is assessed and one that waits for the thread, which then need not wait for the loop
 
 
 class Lane:
@@ -27,31 +30,29 @@ class Lane:
         self._on_failure = on_failure
         self._turn = asyncio.Lock()
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="assess")
-        self._assessing: asyncio.Future[Assessment] | None = None
-        self._sending: asyncio.Task[None] | None = None
+        self._sending: deque[asyncio.Task[None]] = deque(maxlen=_AT_ONCE)
 
     async def process(self, held: Partition, records: Sequence[SourceRecord]) -> None:
-        """Takes consecutive records on; returns when the messages of the batch before them are queued."""
+        """Takes consecutive records on; returns when the messages of all batches but the one before are queued."""
         prepared = self._pipeline.prepare(records)
         async with self._turn:
-            await _over(self._assessing)
+            if len(self._sending) == _AT_ONCE:
+                await _over(self._sending[0])
             if self.failure is not None or self._pipeline.partitions.get(held.number) is not held:
                 return  # given up meanwhile; whoever has the partition now reads these records again
             held.next_offset = max(held.next_offset, records[-1].offset + 1)
             held.heard_at = prepared.at
-            before = self._sending
             loop = asyncio.get_running_loop()
-            self._assessing = loop.run_in_executor(
-                self._thread, self._pipeline.assess, held, prepared, self._pipeline.models
-            )
-            self._sending = loop.create_task(self._send(held, prepared, self._assessing, after=before))
-        await _over(before)
+            assessing = loop.run_in_executor(self._thread, self._pipeline.assess, held, prepared, self._pipeline.models)
+            before = self._sending[-1] if self._sending else None
+            self._sending.append(loop.create_task(self._send(held, prepared, assessing, after=before)))
 
     @asynccontextmanager
     async def at_rest(self) -> AsyncIterator[None]:
         """No batch is under way in the block: state, positions and queued messages belong together."""
         async with self._turn:
-            await _over(self._sending)
+            if self._sending:
+                await _over(self._sending[-1])
             yield
 
     def close(self) -> None:
@@ -66,21 +67,21 @@ class Lane:
         *,
         after: asyncio.Task[None] | None,
     ) -> None:
+        if after is not None:
+            await _over(after)
         try:
             assessment = await assessing
-            await _over(after)
             if self.failure is not None:
                 return
-            await asyncio.sleep(0)  # the next batch, if it waits, is to be under way first
             self._pipeline.send(held, prepared, assessment)
         except Exception as error:  # noqa: BLE001  going on would commit past what was not processed
-            self.failure = error
-            self._on_failure(error)
+            if self.failure is None:
+                self.failure = error
+                self._on_failure(error)
         else:
             self.records_done += len(prepared.records)
 
 
-async def _over(step: asyncio.Future[Any] | None) -> None:
+async def _over(step: asyncio.Task[None]) -> None:
     """Waits until a step is over. Who is cancelled while waiting does not take the step along."""
-    if step is not None:
-        await asyncio.wait([step])
+    await asyncio.wait([step])

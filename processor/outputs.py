@@ -1,7 +1,6 @@
 """What the processor sends: through librdkafka, counted, and never lost in silence."""
 
 import logging
-from collections.abc import Iterable
 from typing import Final
 
 from confluent_kafka import KafkaError, Message, Producer
@@ -39,16 +38,13 @@ class Outputs:
                 continue
             return
 
-    def send_all(self, topic: str, messages: Iterable[tuple[bytes, bytes]], *, partition: int) -> None:
-        """Queues (key, value) messages; the same as `send` for each, at half its cost."""
-        batch = [{"key": key, "value": value} for key, value in messages]
-        self.count(topic, len(batch))
-        while batch:
-            self._producer.produce_batch(topic, batch, partition, self._report)
+    def send_all(self, topic: str, messages: list[dict[str, bytes]], *, partition: int) -> None:
+        """Queues messages of "key" and "value", which are given away; the same as `send` for each, at half its cost."""
+        self.count(topic, len(messages))
+        while self._producer.produce_batch(topic, messages, partition, self._report) < len(messages):
             # what the queue had no room for comes back marked
-            batch = [{"key": left["key"], "value": left["value"]} for left in batch if "_error" in left]
-            if batch:
-                self._producer.poll(_POLL_SECONDS)
+            messages = [{"key": left["key"], "value": left["value"]} for left in messages if "_error" in left]
+            self._producer.poll(_POLL_SECONDS)
 
     def count(self, topic: str, messages: int = 1) -> None:
         """Counts messages sent; apart from `send`, so that a batch is counted once."""

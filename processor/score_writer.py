@@ -69,8 +69,8 @@ class ScoreWriter:
         self._literals = _Texts.of([*literals, b"}"])
         self._kinds = np.array(kinds, dtype=np.int64)
 
-    def write(self, machine_ids: Sequence[str], columns: Mapping[str, NDArray[Any]]) -> list[tuple[bytes, bytes]]:
-        """(key, value) of each row, in order.
+    def write(self, machine_ids: Sequence[str], columns: Mapping[str, NDArray[Any]]) -> list[dict[str, bytes]]:
+        """The "key" and "value" of each row, in order.
 
         columns: by the names in `columns`; machine_id holds indices into `machine_ids`, timestamp epoch seconds,
         numbers may be NaN, which is null on the wire.
@@ -87,7 +87,7 @@ class ScoreWriter:
         places = ends.tolist()
         keys = [machine_id.encode() for machine_id in machine_ids]
         return [
-            (keys[machine], data[start:end])
+            {"key": keys[machine], "value": data[start:end]}
             for machine, start, end in zip(columns["machine_id"].tolist(), places, places[1:], strict=False)
         ]
 

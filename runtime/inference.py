@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from core.models import FlagBy, Models, Refusal
 from core.plant import Plant
 from core.rows import Reference
+from runtime.cells import Cells
 from runtime.manifest import Promotion, champions
 from runtime.repository import (
     ModelBundle,
@@ -94,10 +95,10 @@ class OnnxForest:
     """A tree ensemble of one output; raises ModelDamaged for a graph that is none, of another width, or cannot run.
 
     It has run once when it is handed out: the first call is slow, and should not be one with readings.
-    `source` is what the error calls the model.
+    `source` is what the error calls the model. `neighbours_agree`: many rows are like the one before, see `Cells`.
     """
 
-    def __init__(self, graph: bytes, *, n_features: int, source: str) -> None:
+    def __init__(self, graph: bytes, *, n_features: int, source: str, neighbours_agree: bool = False) -> None:
         options = onnxruntime.SessionOptions()
         # threads of its own would fight with the worker's; a chunk is done before they have met
         options.intra_op_num_threads = 1
@@ -116,6 +117,7 @@ class OnnxForest:
                 "train again"
             )
         self._input, self._outputs = inputs[0].name, [outputs[0].name]
+        self._cells = Cells.of(graph, n_features=n_features) if neighbours_agree else None
         try:
             value = self(np.zeros((1, n_features), dtype=np.float32))[0]
         except Exception as error:  # as above
@@ -128,6 +130,12 @@ class OnnxForest:
         """Return the forest's value for each row: float32[n, F] to float64[n]."""
         # all rows in one call: the interpreter is free for other threads meanwhile, and once, not once a chunk
         rows = np.ascontiguousarray(features, dtype=np.float32)
+        if self._cells is None:
+            return self._run(rows)
+        first, run_of = self._cells.runs(rows)
+        return self._run(rows[first])[run_of]
+
+    def _run(self, rows: Features) -> Floats:
         return np.asarray(self._session.run(self._outputs, {self._input: rows})[0][:, 0], dtype=np.float64)
 
 
@@ -247,7 +255,7 @@ def open_risk(bundle: ModelBundle, *, plant: Plant, features: str) -> ForestRisk
     return ForestRiskModel(
         name=bundle.manifest.name,
         version=bundle.manifest.version,
-        forest=_open_forest(bundle, n_features=len(document.feature_names)),
+        forest=_open_forest(bundle, n_features=len(document.feature_names), neighbours_agree=True),
         document=document,
     )
 
@@ -340,8 +348,10 @@ def open_document(bundle: ModelBundle, kind: type[Document], *, plant: Plant, fe
         raise ModelDamaged(f"{who}: {DOCUMENT}: {where}: {first['msg']}; train again") from error
 
 
-def _open_forest(bundle: ModelBundle, *, n_features: int) -> OnnxForest:
-    return OnnxForest(_file(bundle, GRAPH), n_features=n_features, source=_who(bundle))
+def _open_forest(bundle: ModelBundle, *, n_features: int, neighbours_agree: bool = False) -> OnnxForest:
+    return OnnxForest(
+        _file(bundle, GRAPH), n_features=n_features, source=_who(bundle), neighbours_agree=neighbours_agree
+    )
 
 
 def _who(bundle: ModelBundle) -> str:

@@ -2,6 +2,7 @@
 
 import asyncio
 import threading
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from types import SimpleNamespace
@@ -32,6 +33,7 @@ class Steps:
         self.models = None
         self.log: list[str] = []
         self.allowed = threading.Event()
+        self.begun: defaultdict[int, threading.Event] = defaultdict(threading.Event)
         self.poison: int | None = None
 
     def prepare(self, records: Sequence[Record]) -> Any:
@@ -39,8 +41,9 @@ class Steps:
         return SimpleNamespace(records=records, at=0.0)
 
     def assess(self, held: Partition, prepared: Any, models: None) -> int:  # noqa: ARG002
-        assert self.allowed.wait(10)
         first: int = prepared.records[0].offset
+        self.begun[first].set()
+        assert self.allowed.wait(10)
         if first == self.poison:
             raise ValueError(f"batch {first}")
         self.log.append(f"assess {first}")
@@ -90,6 +93,17 @@ async def test_the_next_batch_is_decoded_while_one_is_assessed(steps: Steps, hel
     lane.close()
 
 
+async def test_a_batch_that_waits_is_begun_while_the_loop_is_busy(steps: Steps, held: Partition) -> None:
+    lane = a_lane(steps, [])
+    await lane.process(held, records(0))
+    await lane.process(held, records(10))
+    steps.allowed.set()
+    assert steps.begun[10].wait(10)  # the loop stands still meanwhile
+    async with lane.at_rest():
+        assert lane.records_done == 20
+    lane.close()
+
+
 async def test_at_rest_means_that_everything_taken_on_is_sent(steps: Steps, held: Partition) -> None:
     lane = a_lane(steps, [])
     await lane.process(held, records(0))
@@ -128,19 +142,20 @@ async def test_a_batch_of_a_partition_that_was_given_up_is_left_to_its_new_owner
 async def test_who_is_cancelled_while_waiting_does_not_take_a_batch_along(steps: Steps, held: Partition) -> None:
     lane = a_lane(steps, [])
     await lane.process(held, records(0))
+    await lane.process(held, records(10))
 
     async def look() -> None:
         async with lane.at_rest():
             pass
 
-    for waiting in (asyncio.create_task(look()), asyncio.create_task(lane.process(held, records(10)))):
+    for waiting in (asyncio.create_task(look()), asyncio.create_task(lane.process(held, records(20)))):
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(waiting, 0.02)
     steps.allowed.set()
     async with lane.at_rest():
-        assert "send 0" in steps.log
-        assert "assess 10" not in steps.log
-        assert held.next_offset == 10
+        assert [step for step in steps.log if step.startswith("send")] == ["send 0", "send 10"]
+        assert "assess 20" not in steps.log
+        assert held.next_offset == 20
     lane.close()
 
 

@@ -25,7 +25,7 @@ rows = st.tuples(
 )
 
 
-def written(*drawn: tuple[str, datetime, float, bool, float, int, bool]) -> list[tuple[bytes, bytes]]:
+def written(*drawn: tuple[str, datetime, float, bool, float, int, bool]) -> list[dict[str, bytes]]:
     machine_ids, moments, scores, flags, risks, conditions, warm_ups = zip(*drawn, strict=True)
     distinct = tuple(dict.fromkeys(machine_ids))
     return WRITER.write(
@@ -46,11 +46,9 @@ def written(*drawn: tuple[str, datetime, float, bool, float, int, bool]) -> list
 def test_every_line_is_a_score_with_the_values_that_were_given(
     drawn: list[tuple[str, datetime, float, bool, float, int, bool]],
 ) -> None:
-    for (machine_id, moment, score, flag, risk, condition, warm_up), (key, value) in zip(
-        drawn, written(*drawn), strict=True
-    ):
-        read = Score.model_validate_json(value)
-        assert key.decode() == read.machine_id == machine_id
+    for (machine_id, moment, score, flag, risk, condition, warm_up), line in zip(drawn, written(*drawn), strict=True):
+        read = Score.model_validate_json(line["value"])
+        assert line["key"].decode() == read.machine_id == machine_id
         assert abs((read.timestamp - moment.replace(tzinfo=UTC)).total_seconds()) <= 2e-6  # a float of epoch seconds
         assert (read.is_anomaly, read.condition, read.warm_up) == (flag, CONDITIONS[condition], warm_up)
         for given_number, number in ((score, read.anomaly_score), (risk, read.risk)):
@@ -65,14 +63,14 @@ def test_no_score_climbs_over_the_threshold_on_its_way() -> None:
     moment = datetime(2026, 3, 1, 12)  # noqa: DTZ001
     just_below = math.nextafter(0.5, 0)
     below, at = written(*[("press-01", moment, score, False, UNKNOWN, 0, False) for score in (just_below, 0.5)])
-    assert b'"anomaly_score":0.499999,' in below[1]
-    assert b'"anomaly_score":0.500000,' in at[1]
+    assert b'"anomaly_score":0.499999,' in below["value"]
+    assert b'"anomaly_score":0.500000,' in at["value"]
 
 
 def test_a_line_reads_like_this() -> None:
-    ((key, value),) = written(("press-01", datetime(2026, 2, 28, 23, 59, 59, 250_000), 0.25, True, UNKNOWN, 0, True))  # noqa: DTZ001
-    assert key == b"press-01"
-    assert value == (
+    (line,) = written(("press-01", datetime(2026, 2, 28, 23, 59, 59, 250_000), 0.25, True, UNKNOWN, 0, True))  # noqa: DTZ001
+    assert line["key"] == b"press-01"
+    assert line["value"] == (
         b'{"schema_version":1,"machine_id":"press-01","timestamp":"2026-02-28T23:59:59.250000Z",'
         b'"anomaly_score":0.250000,"is_anomaly":true,"risk":null,"condition":"' + CONDITIONS[0].encode() + b'",'
         b'"warm_up":true}'

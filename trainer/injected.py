@@ -1,7 +1,8 @@
 """Held-out readings with faults put into them, for an exam where nobody has labelled any.
 
-Each fault is sized by the machine's own spread, so that no sensor is favoured; the recipe is the same for champion and
-challenger, and for every run of the same seed.
+Each fault is sized by the machine's own spread, so that no sensor is favoured, and lies within one run of the machine,
+because a stop resets what the models remember. The recipe is the same for champion and challenger, and for every run
+of the same seed.
 """
 
 from collections.abc import Callable
@@ -17,30 +18,39 @@ from trainer.datasets import Datasets
 from trainer.hygiene import resting
 
 Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
 
 SHARE: Final = 0.1
 """Of the running test readings of each machine."""
+LONGEST_HOURS: Final = 6.0
+"""What lasts longer is no fault to be noticed from one reading to the next, but a new state of the machine."""
 _TEST: Final = 2
 _LEAST_ROWS: Final = 60
+_GAP: Final = 3.0  # usual steps between two readings; after a longer one it is another run
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
-    """rows: how long it lasts, in readings. shape: what it does to a sensor's values, (rows,), of spread sigma."""
+    """rows: how long it lasts at most, in readings. shape: what it does to a sensor's values, (rows,), of spread sigma.
+
+    Each value is moved by at least two sigma: less would be within what the machine does anyway.
+    """
 
     name: str
     rows: int
     shape: Callable[[Floats, float, np.random.Generator], Floats]
 
 
+def _unrest(values: Floats, sigma: float, random: np.random.Generator) -> Floats:
+    return values + sigma * random.choice((-1.0, 1.0), values.size) * random.uniform(3, 8, values.size)
+
+
 FAULTS: Final = (
     Fault(name="spike", rows=1, shape=lambda values, sigma, _: values + 8 * sigma),
     Fault(name="dip", rows=1, shape=lambda values, sigma, _: values - 8 * sigma),
-    Fault(name="shift", rows=20, shape=lambda values, sigma, _: values + 4 * sigma),
-    Fault(name="drift", rows=30, shape=lambda values, sigma, _: values + sigma * np.linspace(1, 6, values.size)),
-    Fault(
-        name="unrest", rows=20, shape=lambda values, sigma, random: values + random.normal(0, 4 * sigma, values.size)
-    ),
+    Fault(name="shift", rows=20, shape=lambda values, sigma, _: values + 6 * sigma),
+    Fault(name="drift", rows=30, shape=lambda values, sigma, _: values + sigma * np.linspace(2, 8, values.size)),
+    Fault(name="unrest", rows=20, shape=_unrest),
 )
 
 
@@ -50,32 +60,50 @@ def with_injected_faults(data: Datasets, *, plant: Plant, seed: int) -> Datasets
     values, anomaly = data.batch.values.copy(), np.zeros(len(data.batch), dtype=bool)
     off, idle = resting(data.batch, plant)
     candidates = (data.split == _TEST) & ~off & ~idle
-    least = np.array([plant.sensors[index].minimum_deviation for index in watched_sensors(plant)])
+    watched = list(watched_sensors(plant))
+    # by the plant file smaller deviations are no anomaly, and the least that a fault moves a value by is two sigma
+    least = np.array([plant.sensors[index].minimum_deviation / 2 for index in watched])
     for number in range(len(data.batch.machine_ids)):
         rows = np.flatnonzero(candidates & (data.batch.machine == number))
         if rows.size < _LEAST_ROWS:
             continue
-        spread = np.fmax(np.nan_to_num(_spread(values[rows][:, list(watched_sensors(plant))])), least / 3)
+        spread = np.fmax(np.nan_to_num(_spread(values[rows][:, watched])), least)
         sensors = np.flatnonzero(spread)
         if not sensors.size:
             continue
-        wanted, place, kind = SHARE * rows.size, 0, int(random.integers(len(FAULTS)))
+        wanted = SHARE * rows.size
+        rows, run, step = _settled_runs(rows, data.batch.timestamps, settle_seconds=plant.detection.settle_seconds)
+        longest = max(1, int(LONGEST_HOURS * 3600 / step))
         # as much time between two faults as makes the share come out, so that averages forget the one before
-        pause = max(1.0, float(np.mean([fault.rows for fault in FAULTS])) * (1 / SHARE - 1))
+        pause = max(1.0, float(np.mean([min(fault.rows, longest) for fault in FAULTS])) * (1 / SHARE - 1))
+        place, kind = 0, int(random.integers(len(FAULTS)))
         while anomaly[rows].sum() < wanted:
             fault = FAULTS[kind % len(FAULTS)]
             place += int(random.uniform(0.5, 1.5) * pause)
-            part = rows[place : place + fault.rows]
-            if part.size < fault.rows:
+            if place >= rows.size:
                 break
+            end = min(place + min(fault.rows, longest), int(np.searchsorted(run, run[place], side="right")))
+            part = rows[place:end]
             which = int(random.choice(sensors))
-            sensor = watched_sensors(plant)[which]
-            changed = fault.shape(values[part, sensor], float(spread[which]), random)
-            low, high = plant.sensors[sensor].minimum, plant.sensors[sensor].maximum
-            values[part, sensor] = np.clip(changed, low, high)
+            sensor = plant.sensors[watched[which]]
+            changed = fault.shape(values[part, watched[which]], float(spread[which]), random)
+            values[part, watched[which]] = np.clip(changed, sensor.minimum, sensor.maximum)
             anomaly[part] = True
-            place, kind = place + fault.rows, kind + 1
+            place, kind = end, kind + 1
     return replace(data, batch=replace(data.batch, values=values), anomaly=anomaly)
+
+
+def _settled_runs(rows: Ints, timestamps: Floats, *, settle_seconds: float) -> tuple[Ints, Ints, float]:
+    """Those rows of one machine in which it has settled, (m,), the number of the run of each, and the usual step in s.
+
+    rows: running ones in order of time, at least two; timestamps: of all rows, in seconds.
+    """
+    at = timestamps[rows]
+    step = float(np.median(np.diff(at)))
+    begins = np.append(True, (np.diff(rows) > 1) | (np.diff(at) > _GAP * step))
+    run = np.cumsum(begins) - 1
+    settled = at - at[begins][run] >= settle_seconds
+    return rows[settled], run[settled], step
 
 
 def _spread(values: Floats) -> Floats:

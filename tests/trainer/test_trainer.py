@@ -170,8 +170,9 @@ def test_a_later_version_that_learned_from_nonsense_stays_behind(
     assert "20260301T130000Z was trained and not promoted: worse (mae" in ModelRepository(copy).page()
 
 
+@pytest.mark.parametrize("seed", [1, 2, 3])
 def test_without_labels_both_are_measured_on_faults_put_into_the_same_readings(
-    report: TrainingReport, models_dir: Path, table: pd.DataFrame, plant: Plant, tmp_path: Path
+    *, report: TrainingReport, models_dir: Path, table: pd.DataFrame, plant: Plant, tmp_path: Path, seed: int
 ) -> None:
     assert report.trained
     copy = a_copy(models_dir, tmp_path / "models")
@@ -180,13 +181,13 @@ def test_without_labels_both_are_measured_on_faults_put_into_the_same_readings(
         plant=plant,
         repository=ModelRepository(copy),
         at=AT + timedelta(hours=1),
-        seed=1,
+        seed=seed,
         families=["anomaly"],
     ).trained
     assert set(item.verdict.compared) == {"auc", "f1"}
     assert "(with faults put into these readings)" in item.verdict.reason
-    # not higher: the faults of the table itself count as normal here, and a restless reading may lie where it should
-    assert item.verdict.compared["auc"].champion > 0.75, "a model that works notices them"
+    # 0.92 to 0.96 over eight seeds, though the table's own faults count as normal here: nobody labelled them
+    assert item.verdict.compared["auc"].champion > 0.88, "a model that works notices them"
     assert item.manifest.parameters["measured_on"] == ["spike", "dip", "shift", "drift", "unrest"]
 
 

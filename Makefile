@@ -82,7 +82,7 @@ LOCK := pip compile --quiet --universal --python-version 3.11 --generate-hashes 
 
 lock: ## resolve the locked requirements anew, keeping what still fits (needs uv; ARGS=--upgrade for all)
 	@$(or $(shell command -v uv),$(BIN)/uv) $(LOCK) $(ARGS) --extra build pyproject.toml -o requirements.txt
-	@$(or $(shell command -v uv),$(BIN)/uv) $(LOCK) $(ARGS) --constraint requirements.txt --extra build --extra dev pyproject.toml -o requirements-dev.txt
+	@$(or $(shell command -v uv),$(BIN)/uv) $(LOCK) $(ARGS) --constraint requirements.txt --extra build --extra dev --extra forecasters pyproject.toml -o requirements-dev.txt
 
 clean: ## remove the virtual environment and all caches
 	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

@@ -14,11 +14,13 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
 from cli.backtest_report import as_document, print_report, write_forecasts
-from cli.backtest_run import ALL_MODELS, Plan, run
+from cli.backtest_run import ALL_MODELS, SLOW, Plan, run
 from cli.errors import say
 from core.forecasting.backtest import LEAST_HISTORY, daily_origins
 from runtime.calendars import AUTO
+from runtime.challengers import challengers_of
 from runtime.errors import UsageError
+from runtime.forecast_settings import CANDIDATES
 from runtime.series_file import read_series
 
 app = typer.Typer(no_args_is_help=True, help="Measure what would have been said of the past.")
@@ -45,10 +47,14 @@ def forecast(
     origins: Annotated[int, typer.Option(min=1, help="How many forecasts, the last whose horizon fits.")] = 91,
     step: Annotated[str, typer.Option(help="Time from one origin to the next, whole hours.")] = "24h",
     models: Annotated[
-        str | None, typer.Option(help=f"Compared with the selection, by comma; default: {','.join(ALL_MODELS)}.")
+        str | None,
+        typer.Option(
+            help=f"Compared with the selection, by comma, of {', '.join(ALL_MODELS)}; "
+            f"default: all but {' and '.join(CANDIDATES)}."
+        ),
     ] = None,
     sparse: Annotated[
-        int, typer.Option(min=1, help="Of how many of the origins, evenly spread, Prophet forecasts.")
+        int, typer.Option(min=1, help=f"Of how many of the origins, evenly spread, {', '.join(SLOW)} forecast.")
     ] = 24,
     holidays: Annotated[
         str, typer.Option(help="Country (US, DE-BY), none, or auto: whose holidays the known past shows.")
@@ -98,11 +104,12 @@ def forecast(
 
 def _names(models: str | None) -> tuple[str, ...]:
     if models is None:
-        return ALL_MODELS
+        return tuple(name for name in ALL_MODELS if name not in CANDIDATES)
     names = tuple(dict.fromkeys(name.strip() for name in models.split(",") if name.strip() not in {"", "selected"}))
     unknown = [name for name in names if name not in ALL_MODELS]
     if unknown:
         raise UsageError(f"--models: {', '.join(unknown)} is none; there are {', '.join(ALL_MODELS)}")
+    challengers_of([name for name in names if name in CANDIDATES], asked_by="--models")
     return names
 
 

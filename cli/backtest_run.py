@@ -1,4 +1,4 @@
-"""The work of `nexova backtest forecast`: the system's own answers here, Prophet's in a process beside it."""
+"""The work of `nexova backtest forecast`: the system's own answers here, those of slow models in a process beside."""
 
 import multiprocessing
 import time
@@ -10,18 +10,22 @@ from typing import Any, Final
 
 import numpy as np
 
-from core.forecasting import HourlySeries
+from core.forecasting import Answer, Calendar, HourlySeries
 from core.forecasting.backtest import Courses, naive, replayed, with_intervals
+from core.forecasting.challengers import forecast_by
 from core.forecasting.members import MEMBERS
 from core.forecasting.series import WEEK, Floats, Ints
 from runtime.calendars import HolidayChoice
+from runtime.challengers import challengers_of
 from runtime.errors import FailureError
+from runtime.forecast_settings import CANDIDATES
 from runtime.prophet_candidate import NAME as PROPHET
 from runtime.prophet_candidate import forecast_by_prophet
 
 SELECTED: Final = "selected"
 NAIVE: Final = {"naive_week": WEEK}
-ALL_MODELS: Final = (*MEMBERS, *NAIVE, PROPHET)
+SLOW: Final = (PROPHET, *CANDIDATES)
+ALL_MODELS: Final = (*MEMBERS, *NAIVE, *SLOW)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -80,7 +84,7 @@ def run(plan: Plan, *, advance: Callable[[], Any]) -> Results:
     everywhere = np.arange(len(plan.origins))
     # spawned: a fork of a process with threads may hang
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as beside:
-        slow = beside.submit(_by_prophet, plan) if PROPHET in plan.names else None
+        slow = [beside.submit(_by_slow, plan, name) for name in SLOW if name in plan.names]
         selected, members, answered, choice = _by_selection(plan, advance)
         models = [selected]
         for name in plan.names:
@@ -94,8 +98,7 @@ def run(plan: Plan, *, advance: Callable[[], Any]) -> Results:
                 value, plan.actual, origins=plan.origins, calendar=choice(plan.series), bounds=plan.bounds
             )
             models.append(Result(name=name, courses=courses, places=everywhere, seconds=None))
-        if slow is not None:
-            models.append(_result_of(slow))
+        models += map(_result_of, slow)
     return Results(models=tuple(models), answered=answered, holidays=choice.chosen)
 
 
@@ -120,7 +123,7 @@ def _by_selection(
     return Result(name=SELECTED, courses=courses, places=everywhere, seconds=seconds), members, answered, choice
 
 
-def _by_prophet(plan: Plan) -> Result:
+def _by_slow(plan: Plan, name: str) -> Result:
     places = plan.sparse_places
     shape = len(places), plan.horizon
     courses = Courses(value=np.full(shape, np.nan), lower=np.full(shape, np.nan), upper=np.full(shape, np.nan))
@@ -129,15 +132,22 @@ def _by_prophet(plan: Plan) -> Result:
     for row, place in enumerate(places.tolist()):
         known = plan.series.until(int(plan.origins[place]))
         try:
-            answer = forecast_by_prophet(known, horizon=plan.horizon, calendar=choice(known), bounds=plan.bounds)
+            answer = _slow_answer(plan, name, known, choice(known))
         except (ValueError, RuntimeError):
             continue  # it says nothing there, and its number of hours shows it
         courses.value[row], courses.lower[row], courses.upper[row] = answer.value, answer.lower, answer.upper
-    return Result(name=PROPHET, courses=courses, places=places, seconds=time.perf_counter() - began)
+    return Result(name=name, courses=courses, places=places, seconds=time.perf_counter() - began)
+
+
+def _slow_answer(plan: Plan, name: str, known: HourlySeries, calendar: Calendar) -> Answer:
+    if name == PROPHET:
+        return forecast_by_prophet(known, horizon=plan.horizon, calendar=calendar, bounds=plan.bounds)
+    [challenger] = challengers_of([name], asked_by="--models")
+    return forecast_by(challenger, known, horizon=plan.horizon, calendar=calendar, bounds=plan.bounds)
 
 
 def _result_of(slow: "Future[Result]") -> Result:
     try:
         return slow.result()
     except Exception as error:
-        raise FailureError(f"Prophet's process ended by itself ({error}); leave it out with --models") from error
+        raise FailureError(f"the process of slow models ended by itself ({error}); choose with --models") from error

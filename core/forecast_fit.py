@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from core.days import wall_hours
 from core.forecasting import Answer, Calendar, HourlySeries, Memory, forecast_next
+from core.forecasting.challengers import Challenger, challenged
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -27,7 +28,7 @@ class FitRequest:
     """What a fit needs. values: (n,) kWh from `first_hour` on, hours of UTC since the epoch, NaN where missing.
 
     zone: of the plant. region: whose holidays count, as in the plant file, or None. memory: as packed, empty at first.
-    cold_start: (168,) from Monday 0 h, or None.
+    cold_start: (168,) from Monday 0 h, or None. candidates: names of the challengers that may answer.
     """
 
     first_hour: int
@@ -38,6 +39,7 @@ class FitRequest:
     bounds: tuple[float, float]
     memory: bytes
     cold_start: Floats | None = None
+    candidates: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,20 +56,28 @@ class Fitted:
     memory: bytes
 
 
-def fit(request: FitRequest, *, holidays: frozenset[int] = frozenset()) -> Fitted:
-    """The forecast that a request asks for: the same for the same request. holidays: days since the epoch."""
+def fit(
+    request: FitRequest, *, holidays: frozenset[int] = frozenset(), challengers: tuple[Challenger, ...] = ()
+) -> Fitted:
+    """The forecast that a request asks for: the same for the same request. holidays: days since the epoch.
+
+    challengers: those that the request names.
+    """
     known = len(request.values)
     wall = wall_hours(request.first_hour, known + request.horizon, ZoneInfo(request.zone))
     # in the middle of an hour that is there twice, its first half cannot count as known
     series = on_the_wall_clock(request.values, wall[:known]).until(int(wall[known]))
+    calendar = Calendar(holidays=holidays)
     answer, memory = forecast_next(
         series,
         horizon=request.horizon,
-        calendar=Calendar(holidays=holidays),
+        calendar=calendar,
         memory=Memory.unpack(request.memory) if request.memory else None,
         bounds=request.bounds,
         cold_start=request.cold_start,
     )
+    if challengers:
+        answer = challenged(answer, memory, series, calendar=calendar, bounds=request.bounds, challengers=challengers)
     # beyond the answer's end, where a spring night leaves out an hour, its last hour stands once more
     steps = np.minimum(wall[known:] - series.end, request.horizon - 1)
     return _fitted(answer, steps, memory.pack())

@@ -13,8 +13,10 @@ import numpy as np
 from core.forecast_fit import FitRequest, Fitted, fit
 from processor.fit_child import serve
 from runtime.calendars import holidays_of
+from runtime.challengers import challengers_of
 from runtime.errors import FailureError
 
+CANDIDATES_SETTING: Final = "NEXOVA_FORECASTS__CANDIDATES"
 _START_SECONDS: Final = 120.0
 _END_SECONDS: Final = 1.0
 
@@ -109,10 +111,11 @@ def answer(message: bytes) -> bytes:
     document["values"] = np.frombuffer(document["values"], np.float64)
     if document["cold_start"] is not None:
         document["cold_start"] = np.frombuffer(document["cold_start"], np.float64)
-    document["bounds"] = tuple(document["bounds"])
+    document["bounds"], document["candidates"] = tuple(document["bounds"]), tuple(document["candidates"])
     try:
         request = FitRequest(**document)
-        fitted = fit(request, holidays=_holidays(request))
+        challengers = challengers_of(request.candidates, asked_by=CANDIDATES_SETTING)
+        fitted = fit(request, holidays=_holidays(request), challengers=challengers)
     except Exception as error:  # noqa: BLE001  whatever it is, the parent is to hear of it
         return msgspec.msgpack.encode({"failed": f"{type(error).__name__}: {error}"})
     found = {name: getattr(fitted, name) for name in Fitted.__slots__}

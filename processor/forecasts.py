@@ -28,8 +28,9 @@ from core.forecast_messages import (
 from core.history import WEEK
 from core.ledger import Ledger
 from core.plant import Plant
-from processor.fits import FitFailed, FitProcess, FitTooSlow
+from processor.fits import CANDIDATES_SETTING, FitFailed, FitProcess, FitTooSlow
 from processor.pipeline import Partition, Pipeline
+from runtime.challengers import challengers_of
 from runtime.forecast_settings import ForecastSettings
 from runtime.metrics import ProcessorMetrics
 from schemas.topics import FORECASTS
@@ -43,7 +44,11 @@ _YOUNG_HOURS: Final = 2 * WEEK
 
 
 class Forecasts:
-    """Takes due series one after another through the processes that fit. `clock` gives seconds, as the pipeline's."""
+    """Takes due series one after another through the processes that fit. `clock` gives seconds, as the pipeline's.
+
+    Raises:
+        UsageError: a candidate that the settings name is not installed.
+    """
 
     def __init__(
         self,
@@ -62,6 +67,7 @@ class Forecasts:
         self._clock = clock
         self._under_way: set[tuple[int, str]] = set()
         self._processes: list[FitProcess] = []
+        challengers_of(settings.candidate_names, asked_by=CANDIDATES_SETTING)
         power, counter = plant.index_of_role("power"), counter_rules(plant)
         # an hour at the highest power that is possible; what cannot be fed back is never forecast to be
         if power is not None:
@@ -157,6 +163,7 @@ class Forecasts:
             bounds=self.bounds,
             memory=ledger.memory,
             cold_start=self._usual_week_of_the_type(held, series_id) if known < _YOUNG_HOURS else None,
+            candidates=self._settings.candidate_names,
         )
 
     def _usual_week_of_the_type(self, held: Partition, series_id: str) -> Floats | None:

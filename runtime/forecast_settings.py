@@ -1,6 +1,12 @@
 """Settings of hours and forecasts; part of `runtime.settings.Settings`."""
 
-from pydantic import BaseModel, ConfigDict, Field
+from typing import Final, Literal, get_args
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+Candidate = Literal["lightgbm", "mstl"]
+CANDIDATES: Final[tuple[str, ...]] = get_args(Candidate)
+"""Forecasters that may challenge the blend; `runtime.challengers` has them."""
 
 
 class ForecastSettings(BaseModel):
@@ -36,3 +42,25 @@ class ForecastSettings(BaseModel):
         le=14,
         description="Days over which the champion must not be worse than the seasonal median, which else answers.",
     )
+    candidates: str = Field(
+        default="",
+        description=f"Forecasters beside the blend, by comma: {', '.join(CANDIDATES)}. One answers for a machine where "
+        "it did better at the newest fourteen days; they need the extra `forecasters`.",
+    )
+
+    @field_validator("candidates")
+    @classmethod
+    def _are_known(cls, candidates: str) -> str:
+        unknown = [name for name in _names(candidates) if name not in CANDIDATES]
+        if unknown:
+            raise ValueError(f"{', '.join(unknown)} is none; there are {', '.join(CANDIDATES)}")
+        return candidates
+
+    @property
+    def candidate_names(self) -> tuple[str, ...]:
+        """The candidates as names."""
+        return _names(self.candidates)
+
+
+def _names(text: str) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(name.strip() for name in text.split(",") if name.strip()))

@@ -48,7 +48,7 @@ def forecast_next(
     """
     if horizon < 1 or not bounds[0] <= bounds[1] or (cold_start is not None and cold_start.shape != (WEEK,)):
         raise ValueError(f"horizon {horizon}, bounds {bounds}, cold start {cold_start}")
-    series = _usable(series)
+    series = usable(series)
     steps = -(-max(horizon, memory.steps if memory else DAY) // DAY) * DAY
     if memory is None or memory.steps != steps:
         memory = blank(steps)
@@ -159,7 +159,7 @@ def _record(memory: Memory) -> tuple[float | None, float | None, dict[str, float
     return own, None if np.isnan(hits) else hits, compared
 
 
-def _usable(series: HourlySeries) -> HourlySeries:
+def usable(series: HourlySeries) -> HourlySeries:
     """Not more than the newest years, without what nothing can measure."""
     series = series.since(series.end - MOST_DAYS * DAY)
     values = np.where(np.abs(series.values) < IMPOSSIBLE, series.values, np.nan)

@@ -7,6 +7,8 @@ import pandas as pd
 import pytest
 
 from cli.main import run
+from runtime.forecast_settings import CANDIDATES
+from runtime.lightgbm_candidate import LightGbm
 from tests.cli.command import nexova
 from tests.core.forecasting.courses import a_week_of
 
@@ -31,6 +33,7 @@ def test_a_backtest_scores_the_selection_and_all_it_was_compared_with(plant: Pat
     assert (document["origins"], document["horizon"], document["column"]) == (5, 72, "value")
     models = document["models"]
     assert set(models) >= {"selected", "seasonal_median", "ridge", "prophet", "naive_week"}
+    assert not models.keys() & set(CANDIDATES)  # slow, and not everybody has them
     assert models["selected"]["first_24h"]["hours"] == 5 * 24
     assert 0 < models["selected"]["whole_horizon"]["wape"] < 0.2
     assert models["prophet"]["origins"] == 2
@@ -84,3 +87,24 @@ def test_a_series_that_is_too_short_says_what_is_needed(tmp_path: Path, capsys: 
     short.write_text("t,v\n" + "\n".join(f"2026-01-01 {hour:02d}:00,1" for hour in range(24)))
     assert run(["backtest", "forecast", str(short)]) == 2
     assert "24 hours are too few" in capsys.readouterr().err
+
+
+def test_challengers_are_scored_at_a_few_origins_beside_the_selection(plant: Path) -> None:
+    done = nexova(
+        "backtest", "forecast", str(plant), "--origins", "3", "--sparse", "1", "--models", "mstl,lightgbm", "--json",
+        folder=plant.parent,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    models = json.loads(done.stdout)["models"]
+    assert list(models) == ["selected", "lightgbm", "mstl"]
+    for name in ("lightgbm", "mstl"):
+        assert models[name]["origins"] == 1
+        assert 0 < models[name]["whole_horizon"]["wape"] < 0.5
+
+
+def test_a_challenger_that_is_not_installed_is_refused_with_the_extra_that_brings_it(
+    plant: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(LightGbm, "module", "no_such_library")
+    assert run(["backtest", "forecast", str(plant), "--origins", "1", "--models", "ridge,lightgbm"]) == 2
+    assert "pip install 'nexova[forecasters]'" in capsys.readouterr().err

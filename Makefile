@@ -19,7 +19,7 @@ BROKER ?= tansu
 REPORT ?=
 JOBS ?= 3
 ARGS ?=
-BENCH ?= throughput training api beside forecasts forecast_wave
+BENCH ?= throughput training api beside forecasts forecast_wave forecast_fleet
 
 .PHONY: help setup demo test check format bench generated lock clean
 

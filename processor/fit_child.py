@@ -17,7 +17,7 @@ def serve(pipe: Connection, niceness: int) -> None:
     """Answers requests until the pipe ends; niceness: as of nice(1), for the fits but not for the start."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; our parent ends us
     os.environ.update(dict.fromkeys(_THREADS, "1"))
-    from processor.fits import answer  # noqa: PLC0415  only now, see above
+    from processor.fit_wire import answer  # noqa: PLC0415  only now, see above
 
     os.nice(niceness)
     with contextlib.suppress(EOFError, OSError):

@@ -28,7 +28,8 @@ from core.forecast_messages import (
 from core.history import WEEK
 from core.ledger import Ledger
 from core.plant import Plant
-from processor.fits import CANDIDATES_SETTING, FitFailed, FitProcess, FitTooSlow
+from processor.fit_wire import CANDIDATES_SETTING, FitFailed
+from processor.fits import FitProcess, FitTooSlow
 from processor.pipeline import Partition, Pipeline
 from runtime.challengers import challengers_of
 from runtime.forecast_settings import ForecastSettings

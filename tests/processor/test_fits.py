@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from core.forecast_fit import FitRequest, fit
-from processor.fits import FitFailed, FitProcess, FitTooSlow, answer, packed, unpacked
+from processor.fit_wire import FitFailed, answer, packed, unpacked
+from processor.fits import FitProcess, FitTooSlow
 from runtime.calendars import holidays_of
 
 FIRST = 490_000

@@ -9,7 +9,7 @@ from core.forecast_fit import FitRequest, Fitted, fit
 from core.forecasting import Answer, Calendar, HourlySeries
 from core.forecasting.challengers import CannotLearnError, Challenger, forecast_by
 from core.forecasting.series import DAY, Floats
-from processor.fits import answer, packed, unpacked
+from processor.fit_wire import answer, packed, unpacked
 from runtime.challengers import challengers_of
 from runtime.errors import UsageError
 from runtime.forecast_settings import CANDIDATES, ForecastSettings

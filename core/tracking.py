@@ -37,6 +37,9 @@ _SURPRISING: Final = 10.0  # noises away from both baseline and recent level at 
 _STILL: Final = 2.0  # repeats of a value that are a half; a rounded value may well repeat itself once
 _SILENT: Final = 1.0  # usual gaps without a value that are a half
 
+# put in where it is called: a call would copy the places of some forty arrays, and there are six of them a reading
+_part: Final = njit(cache=True, nogil=True, inline="always")
+
 
 @njit(cache=True, nogil=True)
 def track(
@@ -107,7 +110,7 @@ def _missing(run: int, usual: float) -> bool:
     return run >= _MISSING_LEAST and run >= _MISSING_FACTOR * (1 + usual)
 
 
-@njit(cache=True, nogil=True)
+@_part
 def _sensor_health(
     row: int, slot: int, values: Floats, power: int, stuck_after: Ints, tracks: Tracks, out: RowResults
 ) -> None:
@@ -137,7 +140,7 @@ def _sensor_health(
         tracks.last_values[slot, sensor] = value
 
 
-@njit(cache=True, nogil=True)
+@_part
 def _condition(
     row: int,
     slot: int,
@@ -163,7 +166,7 @@ def _condition(
     out.condition[row] = condition
 
 
-@njit(cache=True, nogil=True)
+@_part
 def _slow_averages(
     slot: int, elapsed: float, values: Floats, watched: Ints, slow_seconds: Floats, tracks: Tracks
 ) -> None:
@@ -183,7 +186,7 @@ def _slow_averages(
                 tracks.slow[slot, which, d] += weight * (value - tracks.slow[slot, which, d])
 
 
-@njit(cache=True, nogil=True)
+@_part
 def _maintenance_features(
     row: int, slot: int, runtime: int, tracks: Tracks, traits: tuple[Floats, Floats, Floats], out: RowResults
 ) -> None:
@@ -219,7 +222,7 @@ def _begin_level(slot: int, values: Floats, watched: Ints, tracks: Tracks) -> No
             tracks.level[slot, d] = away
 
 
-@njit(cache=True, nogil=True)
+@_part
 def _surprises(
     row: int,
     slot: int,
@@ -269,7 +272,7 @@ def _half_at(value: float, half: float) -> float:
     return value * value / (value * value + half * half)
 
 
-@njit(cache=True, nogil=True)
+@_part
 def _detect(
     row: int,
     slot: int,

@@ -1,15 +1,19 @@
 """Readings a second on a real Kafka, beside a Faust agent and a bare consumer that do nothing.
 
-    make bench                                   all in one run, on one broker
-    .venv/bin/python -m benchmarks.throughput --readings 3000000 --machines 50
+    make bench BENCH=throughput                  rounds of each in turn, on one broker
+    .venv/bin/python -m benchmarks.throughput --readings 3000000 --machines 50 --rounds 1
 
-The worker runs with both models, state, checkpoints and one score message a reading. Rates are taken from a tenth of
-the way on, so that starts and compilation do not count; peak memory is that of the worker process.
+The worker runs with both models, state, checkpoints and one score message a reading. A machine that others use as
+well is now faster and now slower: in each round the agents and the worker run one right after the other, each from the
+beginning of the same topic in a group of its own, and a ratio is that of one round. All rounds are shown. Rates are
+taken from a tenth of the way on, so that starts and compilation do not count, to the last look at which the worker
+still had readings before it; peak memory is that of the worker process.
 """
 
 import argparse
 import json
 import os
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -31,6 +35,21 @@ from runtime.settings import KafkaSettings
 from schemas.topics import READINGS
 
 _LOOK_SECONDS = 0.4  # a look costs the worker some 20 ms
+_LEAST_LOOKS = 4
+_YARDSTICKS = {
+    "json": "a no-op Faust agent with Faust's own codec, JSON",
+    "raw": "a no-op Faust agent on bytes it does not look into",
+}
+_COLUMNS = {
+    "no-op json": ",.0f",
+    "no-op raw": ",.0f",
+    "nexova": ",.0f",
+    "nexova / no-op json": ".1f",
+    "nexova / no-op raw": ".1f",
+    "peak MiB half way": ".0f",
+    "peak MiB at the end": ".0f",
+}
+"""What is shown of each round: readings a second, ratios and memory, and how they are written."""
 
 
 def messages(machines: int, readings: int) -> tuple[list[str], list[bytes]]:
@@ -104,20 +123,23 @@ def nexova(
     if cores is not None:
         os.sched_setaffinity(worker.pid, cores)  # before it has threads, which inherit it
     try:
-        marks: dict[str, tuple[float, float]] = {}
-        peak = {"half": 0.0, "end": 0.0}
+        looks: list[tuple[float, float]] = []
+        half = done = 0.0
         deadline = time.monotonic() + 120
-        while "end" not in marks and time.monotonic() < deadline and worker.poll() is None:
+        while done < wanted and time.monotonic() < deadline and worker.poll() is None:
             time.sleep(_LOOK_SECONDS)
-            done = _accepted(port)
-            now = time.perf_counter()
-            for name, share in (("start", 0.1), ("half", 0.5), ("end", 1.0)):
-                if name not in marks and done >= share * wanted:
-                    marks[name] = (now, done)
-                    if name in peak:
-                        peak[name] = _peak_mib(worker.pid)
-        (began, first), (ended, last) = marks["start"], marks["end"]
-        return (last - first) / (ended - began), peak["half"], peak["end"]
+            done, now = _accepted(port), time.perf_counter()
+            if wanted / 10 <= done < wanted:
+                looks.append((now, done))
+            if half == 0 and done >= wanted / 2:
+                half = _peak_mib(worker.pid)
+        if done < wanted or len(looks) < _LEAST_LOOKS:
+            raise RuntimeError(
+                f"{done:,.0f} of {wanted:,} readings were done and {len(looks)} looks taken, {_LEAST_LOOKS} are needed "
+                "for a rate; give more --readings, or look why the worker stopped"
+            )
+        (began, first), (ended, last) = looks[0], looks[-1]
+        return (last - first) / (ended - began), half, _peak_mib(worker.pid)
     finally:
         worker.terminate()
         worker.wait(30)
@@ -142,11 +164,12 @@ def _peak_mib(pid: int) -> float:
 
 
 def main() -> None:
-    """Runs everything once and prints a table."""
+    """Runs all rounds and prints a table."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--readings", type=int, default=600_000)
     parser.add_argument("--machines", type=int, default=50)
-    parser.add_argument("--faust-readings", type=int, default=60_000)
+    parser.add_argument("--faust-readings", type=int, default=40_000)
+    parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--json", action="store_true", help="print one JSON document")
     options = parser.parse_args()
     plant = load_plant(None)
@@ -156,24 +179,29 @@ def main() -> None:
         models = Path(folder) / "models"
         train_on_the_spot(plant, models)
         keys, values = messages(options.machines, options.readings)
-        figures: dict[str, float] = {"publish": publish(kafka, keys, values)}
-        figures["bare_consumer"] = bare_consumer(kafka, options.readings)
-        for codec in ("json", "raw"):
-            figures[f"noop_faust_{codec}"] = noop_faust(kafka, min(options.faust_readings, options.readings), codec)
-        rate, half, end = nexova(kafka, options.readings, models)
-        figures |= {"nexova": rate, "peak_mib_half": half, "peak_mib_end": end}
-        figures |= {
-            f"nexova_per_noop_faust_{codec}": rate / figures[f"noop_faust_{codec}"] for codec in ("json", "raw")
-        }
+        once = {"publish": publish(kafka, keys, values), "bare_consumer": bare_consumer(kafka, options.readings)}
+        rounds = [_round(kafka, models, options, number) for number in range(options.rounds)]
     if options.json:
-        print(json.dumps(figures))
+        print(json.dumps(once | {"rounds": rounds}))
         return
     print(f"{options.readings:,} readings of {options.machines} machines on Apache Kafka, one worker")
-    for name in ("publish", "bare_consumer", "noop_faust_json", "noop_faust_raw", "nexova"):
-        print(f"  {name.replace('_', ' '):16} {figures[name]:>10,.0f} readings/s")
-    for codec in ("json", "raw"):
-        print(f"  nexova / no-op Faust agent on {codec}: {figures[f'nexova_per_noop_faust_{codec}']:.1f}")
-    print(f"  worker's peak memory: {half:.0f} MiB half way, {end:.0f} MiB at the end")
+    print(f"  once: published {once['publish']:,.0f}, read by a bare consumer {once['bare_consumer']:,.0f} readings/s")
+    for name, format_ in _COLUMNS.items():
+        figures = [each[name] for each in rounds]
+        shown = " ".join(f"{figure:>9{format_}}" for figure in figures)
+        middle, least, most = statistics.median(figures), min(figures), max(figures)
+        print(f"  {name:20} {shown}   median {middle:{format_}} ({least:{format_}} to {most:{format_}})")
+    for codec, what in _YARDSTICKS.items():
+        print(f"  {codec}: {what}")
+
+
+def _round(kafka: KafkaSettings, models: Path, options: argparse.Namespace, number: int) -> dict[str, float]:
+    """Each agent, then the worker; figures by the names of `_COLUMNS`."""
+    wanted = min(options.faust_readings, options.readings)
+    figures = {f"no-op {codec}": noop_faust(kafka, wanted, codec) for codec in _YARDSTICKS}
+    rate, half, end = nexova(kafka, options.readings, models, group=f"bench-{os.getpid()}-{number}")
+    ratios = {f"nexova / no-op {codec}": rate / figures[f"no-op {codec}"] for codec in _YARDSTICKS}
+    return figures | {"nexova": rate} | ratios | {"peak MiB half way": half, "peak MiB at the end": end}
 
 
 if __name__ == "__main__":

@@ -75,6 +75,7 @@ def train(
     # scikit-learn takes its second to load, which no other command should pay
     from trainer.families import installed_families  # noqa: PLC0415
     from trainer.fanout import Backend as Workers  # noqa: PLC0415
+    from trainer.fanout import working_on  # noqa: PLC0415
     from trainer.trainer import MLModelTrainer  # noqa: PLC0415
 
     begin = _moment(data, since, from_kafka=from_kafka)
@@ -82,12 +83,15 @@ def train(
     known = load_plant(plant or settings.plant_file)
     where = models or settings.model_path
     families = installed_families()
+    workers = Workers(backend.value)
     chosen = None if what == "all" else (what,)
     with progress_bar() as progress:
         if data is None:
-            report = _train_from_kafka(
-                settings, chosen, families, known, where, since=begin, seed=seed, progress=progress
-            )
+            # before the history is read: that a cluster is not there should not be heard minutes later
+            with working_on(workers):
+                report = _train_from_kafka(
+                    settings, chosen, families, known, where, since=begin, seed=seed, progress=progress
+                )
         else:
             trainer = MLModelTrainer(
                 data,
@@ -96,7 +100,7 @@ def train(
                 seed=seed,
                 progress=progress,
                 families=families,
-                backend=Workers(backend.value),
+                backend=workers,
             )
             report = trainer.train(chosen)
     promoted = [item.promotion for item in report.trained if item.promotion is not None and announce]

@@ -25,6 +25,7 @@ from trainer.calibration import fewest_normal_readings
 from trainer.candidate import NOT_RUNNING, Candidate, Progress, span_of
 from trainer.datasets import Datasets
 from trainer.export import export_isolation_forest, path_length_scale
+from trainer.fanout import sharing_memory
 from trainer.flag import choose_flag
 from trainer.measure import Outcome
 
@@ -73,7 +74,8 @@ def train_anomaly(data: Datasets, frame: FeatureFrame, *, plant: Plant, seed: in
         random_state=seed,
         n_jobs=-1,
     )
-    forest.fit(frame.anomaly[rows])
+    with sharing_memory():
+        forest.fit(frame.anomaly[rows])
     progress("isolation forest", 0.5)
 
     graph = export_isolation_forest(forest)

@@ -22,6 +22,7 @@ from runtime.inference import (
 from trainer.candidate import Candidate, Progress, span_of
 from trainer.datasets import Datasets
 from trainer.export import export_random_forest
+from trainer.fanout import sharing_memory
 from trainer.measure import Outcome
 
 Floats = npt.NDArray[np.float64]
@@ -126,7 +127,8 @@ def _fit(features: npt.NDArray[np.float32], risk: Floats, *, seed: int, progress
     for trees in range(_TREES_A_STEP, TREES + 1, _TREES_A_STEP):
         progress("risk forest", (trees - _TREES_A_STEP) / TREES)
         forest.set_params(n_estimators=trees)
-        forest.fit(features, risk)
+        with sharing_memory():
+            forest.fit(features, risk)
     progress("risk forest", 1.0)
     return forest
 

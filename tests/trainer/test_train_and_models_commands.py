@@ -1,8 +1,8 @@
 """`nexova train` and `nexova models`, as the command line runs them."""
 
-import importlib.util
 import json
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -83,13 +83,20 @@ def test_data_that_cannot_be_used_is_one_line_exit_code_2_and_no_version(
 
 
 @pytest.mark.parametrize(("backend", "package"), [("dask", "distributed"), ("ray", "ray")])
+@pytest.mark.parametrize("from_kafka", [False, True])
 def test_a_back_end_whose_package_is_missing_names_the_extra(
-    data_dir: Path, tmp_path: Path, backend: str, package: str, capfd: pytest.CaptureFixture[str]
+    data_dir: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    backend: str,
+    package: str,
+    *,
+    from_kafka: bool,
+    capfd: pytest.CaptureFixture[str],
 ) -> None:
-    if importlib.util.find_spec(package):
-        pytest.skip(f"{package} is installed")
-    where = ["--data", str(data_dir), "--models", str(tmp_path / "models")]
-    assert run(["train", "all", *where, "--backend", backend]) == 2
+    monkeypatch.setitem(sys.modules, package, None)  # as if it were not installed
+    source = ["--from-kafka"] if from_kafka else ["--data", str(data_dir)]
+    assert run(["train", "all", *source, "--models", str(tmp_path / "models"), "--backend", backend]) == 2
     assert f"the package {package} is not installed; pip install 'nexova[{backend}]'" in capfd.readouterr().err
 
 

@@ -13,6 +13,7 @@ from runtime.settings import KafkaSettings
 LOGGER: Final = logging.getLogger("nexova.processor.outputs")
 FLUSH_SECONDS: Final = 30.0
 _POLL_SECONDS: Final = 0.5
+_IN_ONE_CALL: Final = 512
 
 
 class OutputFailed(FailureError):
@@ -41,10 +42,13 @@ class Outputs:
     def send_all(self, topic: str, messages: list[dict[str, bytes]], *, partition: int) -> None:
         """Queues messages of "key" and "value", which are given away; the same as `send` for each, at half its cost."""
         self.count(topic, len(messages))
-        while self._producer.produce_batch(topic, messages, partition, self._report) < len(messages):
-            # what the queue had no room for comes back marked
-            messages = [{"key": left["key"], "value": left["value"]} for left in messages if "_error" in left]
-            self._producer.poll(_POLL_SECONDS)
+        # one call for all would keep the thread that assesses from the interpreter for as long as it takes
+        for start in range(0, len(messages), _IN_ONE_CALL):
+            some = messages[start : start + _IN_ONE_CALL]
+            while self._producer.produce_batch(topic, some, partition, self._report) < len(some):
+                # what the queue had no room for comes back marked
+                some = [{"key": left["key"], "value": left["value"]} for left in some if "_error" in left]
+                self._producer.poll(_POLL_SECONDS)
 
     def count(self, topic: str, messages: int = 1) -> None:
         """Counts messages sent; apart from `send`, so that a batch is counted once."""

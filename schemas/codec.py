@@ -21,6 +21,7 @@ from pydantic.fields import FieldInfo
 from schemas.dead_letters import DeadLetterReason
 from schemas.readings import Reading, reading_model
 
+_IN_ONE_CALL: Final = 512
 _CONSTRAINTS: Final[dict[Any, tuple[str, str]]] = {
     annotated_types.MinLen: ("min_length", "min_length"),
     annotated_types.MaxLen: ("max_length", "max_length"),
@@ -109,11 +110,15 @@ class ReadingDecoder:
 
     def decode_all(self, values: Sequence[bytes | None]) -> list[DecodedReading] | None:
         """One reading for each value, or None where any of them needs a closer look: the common case in one go."""
+        readings: list[DecodedReading] = []
         try:
-            # None is no buffer: a TypeError
-            return list(map(self._strict.decode, values))  # type: ignore[arg-type]
+            # one call for all would keep other threads from the interpreter for as long as it takes
+            for start in range(0, len(values), _IN_ONE_CALL):
+                # None is no buffer: a TypeError
+                readings += map(self._strict.decode, values[start : start + _IN_ONE_CALL])  # type: ignore[arg-type]
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, TypeError):
             return None
+        return readings
 
     def decode(self, value: bytes | None) -> tuple[list[DecodedReading], list[Refusal], int]:
         """Readings, refusals and the number of unknown fields of one message, which may hold an array."""

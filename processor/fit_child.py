@@ -10,6 +10,7 @@ import signal
 from multiprocessing.connection import Connection
 from typing import Any, Final
 
+_IDLE: Final = 19
 _THREADS: Final = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS")
 
 
@@ -20,6 +21,9 @@ def serve(pipe: Connection, niceness: int) -> None:
     from processor.fit_wire import answer  # noqa: PLC0415  only now, see above
 
     os.nice(niceness)
+    if niceness == _IDLE and hasattr(os, "SCHED_IDLE"):
+        # where it runs, Linux then counts a core as free: a thread of the worker that wakes up gets it at once
+        os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
     with contextlib.suppress(EOFError, OSError):
         pipe.send_bytes(b"ready")
         while True:

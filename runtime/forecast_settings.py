@@ -25,10 +25,11 @@ class ForecastSettings(BaseModel):
     )
     processes: int = Field(1, ge=1, le=16, description="Processes of a worker that fit forecasts.")
     niceness: int = Field(
-        10,
+        19,
         ge=0,
         le=19,
-        description="Priority of these processes, as of nice(1): at 19 they take only what the rest leaves.",
+        description="Priority of these processes, as of nice(1): at 19 they take only what the rest leaves, "
+        "on Linux with the policy SCHED_IDLE; give less where other programs keep the machine busy all the time.",
     )
     fit_seconds: float = Field(
         60.0, gt=0.0, le=3600.0, description="Seconds after which a fit is ended and the seasonal median answers."

@@ -125,7 +125,7 @@ class ProcessorSettings(BaseModel):
         1.0, gt=0.0, le=60.0, description="Seconds between checkpoints: what a crash may make us read again."
     )
     batch_records: int = Field(
-        8192, ge=1, le=65_536, description="Most messages of one partition that are processed at once."
+        6144, ge=1, le=65_536, description="Most messages of one partition that are processed at once."
     )
     publish_scores: bool = Field(default=True, description="Publish one score a reading to nexova.scores.")
     web_host: str = Field(

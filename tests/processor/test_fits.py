@@ -42,6 +42,16 @@ def test_what_a_fit_raises_comes_back_in_words() -> None:
         unpacked(answer(packed(a_request(bounds=(5.0, 1.0)))))
 
 
+@pytest.mark.skipif(not hasattr(os, "SCHED_IDLE"), reason="a policy of Linux")
+async def test_where_a_process_of_the_lowest_priority_runs_a_core_counts_as_free() -> None:
+    process = FitProcess(niceness=19)
+    try:
+        await asyncio.to_thread(process._living)
+        assert os.sched_getscheduler(process._process.pid) == os.SCHED_IDLE
+    finally:
+        process.close()
+
+
 async def test_a_process_has_low_priority_lets_the_loop_run_and_comes_again_after_a_death() -> None:
     process = FitProcess(niceness=3)
     try:

@@ -9,10 +9,7 @@ but for the minutes over which it would spread the forecasts. Every machine is f
 
 import argparse
 import json
-import os
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
 from datetime import UTC, datetime
@@ -20,14 +17,13 @@ from pathlib import Path
 
 from confluent_kafka import Consumer, TopicPartition
 
-from benchmarks.forecast_wave import import_series
+from benchmarks.forecast_wave import import_series, worker
 from cli.train import train_on_the_spot
 from runtime.apache_kafka import apache_kafka
-from runtime.children import free_port
 from runtime.kafka import consumer_config, create_topics
 from runtime.plants import load_plant
 from runtime.settings import KafkaSettings
-from schemas.forecasts import Forecast
+from schemas.forecasts import Forecast, is_plant_series
 from schemas.topics import FORECASTS
 
 _LIMIT_SECONDS = 900.0
@@ -35,38 +31,26 @@ _LIMIT_SECONDS = 900.0
 
 def forecast_all(kafka: KafkaSettings, models: Path, wanted: int, *, end: datetime, group: str) -> dict[str, float]:
     """Seconds from a worker's start to its first forecast and to that of the last machine, of the hour `end`."""
-    environment = os.environ | {
-        "NEXOVA_KAFKA__BOOTSTRAP_SERVERS": kafka.bootstrap_servers,
-        "NEXOVA_KAFKA__GROUP": group,
-        "NEXOVA_PROCESSOR__WEB_PORT": str(free_port()),
-        "NEXOVA_FORECASTS__SPREAD_SECONDS": "0",
-        "MODEL_PATH": str(models),
-        "LOG_LEVEL": "WARNING",
-    }
     consumer = Consumer(consumer_config(kafka))
     partitions = [TopicPartition(FORECASTS, partition) for partition in range(kafka.partitions)]
     for one in partitions:
         one.offset = consumer.get_watermark_offsets(one, timeout=10)[1]
     consumer.assign(partitions)
     began = time.perf_counter()
-    worker = subprocess.Popen([sys.executable, "-m", "cli.main", "process"], env=environment)
     found: dict[str, int] = {}
     first = seconds = 0.0
-    try:
+    with worker(kafka, models, group=group, forecasts=True) as (_, lives):
         while len(found) < wanted:
             messages = consumer.consume(1000, timeout=0.5)
             seconds = time.perf_counter() - began
             for message in messages:
                 forecast = Forecast.model_validate_json(message.value() or b"")
-                if forecast.issued_at == end and not forecast.series_id.startswith("plant:"):
+                if forecast.issued_at == end and not is_plant_series(forecast.series_id):
                     found[forecast.series_id] = len(forecast.points)
                     first = first or seconds
-            if worker.poll() is not None or seconds > _LIMIT_SECONDS:
+            if not lives() or seconds > _LIMIT_SECONDS:
                 raise RuntimeError(f"{len(found)} of {wanted} machines were forecast within {seconds:.0f} s")
-    finally:
-        worker.terminate()
-        worker.wait(30)
-        consumer.close()
+    consumer.close()
     return {"seconds": seconds, "first": first, "horizon": min(found.values())}
 
 

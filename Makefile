@@ -56,7 +56,7 @@ demo: $(RUN) ## watch machines being produced, scored, alerted on and advised, f
 
 test: setup ## run all tests, on both brokers
 	@# compiled once here, not by all test processes at the same time
-	@$(BIN)/python -m cli.demo_work compile >/dev/null
+	@$(BIN)/python -m cli.demo.work compile >/dev/null
 	@$(BIN)/pytest -n $(JOBS) --dist loadscope --max-worker-restart=0 $(ARGS)
 
 check: setup ## run ruff, mypy and import-linter

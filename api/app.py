@@ -11,13 +11,13 @@ import numpy as np
 from fastapi import FastAPI
 
 from api import docs, page, problems
-from api.gate import Gate
+from api.request_guard import Gate
 from api.routes import changes, live, stateless, status
 from api.services import Services, make_services
+from core.adhoc.rows import LEAST_HISTORY, History
 from core.plant import Plant
-from core.rows import LEAST_HISTORY, History
 from runtime.metrics import ApiMetrics, process_registry
-from runtime.model_inference import ModelInference
+from runtime.models.model_inference import ModelInference
 from runtime.plants import load_plant
 from runtime.settings import Settings, load_settings
 

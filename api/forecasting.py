@@ -12,8 +12,8 @@ import msgspec
 
 from api.problems import Problem
 from runtime.errors import FailureError, UsageError
-from runtime.forecast_child import ForecastChild
-from runtime.forecasts import ForecastAnswer
+from runtime.forecasting.answers import ForecastAnswer
+from runtime.forecasting.worker import ForecastChild
 from runtime.metrics import ApiMetrics
 
 _MOST_KEPT: Final = 512
@@ -53,7 +53,7 @@ class ForecastDesk:
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     async def ask(self, request: dict[str, Any]) -> ForecastAnswer:
-        """The answer to arguments of `runtime.forecasts.forecast`, in JSON's types; raises a Problem."""
+        """The answer to arguments of `runtime.forecasting.answers.forecast`, in JSON's types; raises a Problem."""
         key = hashlib.sha256(msgspec.json.encode(request)).digest()
         kept = self._kept.get(key)
         if kept is not None and self._clock() - kept[0] < self._keep_seconds:

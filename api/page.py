@@ -9,11 +9,11 @@ from urllib.parse import quote
 from fastapi import APIRouter, Request
 from starlette.responses import HTMLResponse
 
+from api.live.view import AlertFilter
 from api.routes.status import health_of
 from api.security import Caller
 from api.services import Services
 from api.shapes import HealthResponse
-from api.view import AlertFilter
 
 _MOST_ALERTS = 20
 _REFRESH_SECONDS = 15

@@ -7,16 +7,16 @@ from datetime import UTC, datetime
 
 from prometheus_client import CollectorRegistry
 
-from api.baselines import Baselines
 from api.batching import Batcher
 from api.feedback import FeedbackWriter
 from api.forecasting import ForecastDesk
-from api.live import Live
-from core.answers import AnomalyAnswer, RiskAnswer
+from api.live.baselines import Baselines
+from api.live.reader import Live
+from core.adhoc.answers import AnomalyAnswer, RiskAnswer
+from core.adhoc.rows import History
 from core.plant import Plant
-from core.rows import History
 from runtime.metrics import ApiMetrics
-from runtime.model_inference import ModelInference
+from runtime.models.model_inference import ModelInference
 from runtime.settings import Settings
 
 

@@ -5,9 +5,9 @@ from typing import Annotated, Any, Literal, cast
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, create_model, model_validator
 
+from core.adhoc.rows import BaselineLevel
 from core.plant import Plant
-from core.rows import BaselineLevel
-from runtime.forecasts import LONGEST_HORIZON, MOST_POINTS, ForecastModel
+from runtime.forecasting.answers import LONGEST_HORIZON, MOST_POINTS, ForecastModel
 from schemas.message import Finite, MachineId
 from schemas.recommendations import Band
 

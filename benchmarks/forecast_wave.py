@@ -29,7 +29,7 @@ from confluent_kafka import Consumer, TopicPartition
 from benchmarks.throughput import messages, publish
 from cli.history import messages_of, send
 from cli.train import train_on_the_spot
-from core.forecasting import HourlySeries
+from core.forecasting.engine import HourlySeries
 from runtime.apache_kafka import apache_kafka
 from runtime.children import free_port
 from runtime.kafka import consumer_config, create_topics

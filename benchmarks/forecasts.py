@@ -14,8 +14,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from core.forecasting import Calendar, HourlySeries, Memory, forecast_next
-from core.forecasting.series import DAY, WEEK
+from core.forecasting.engine import Calendar, HourlySeries, Memory, forecast_next
+from core.forecasting.engine.series import DAY, WEEK
 
 HORIZON = 72
 REFITTED = 7

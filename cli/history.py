@@ -10,11 +10,11 @@ import numpy as np
 import typer
 from confluent_kafka import KafkaError, Message, Producer
 
-from core.forecasting import HourlySeries
+from core.forecasting.engine import HourlySeries
 from runtime.errors import BrokerUnavailable, FailureError
+from runtime.forecasting.series_csv import read_hours
 from runtime.kafka import list_topics, producer_config, wait_for_broker
 from runtime.plants import load_plant
-from runtime.series_csv import read_hours
 from runtime.settings import KafkaSettings, load_settings
 from schemas.history import EnergyHistory
 from schemas.topics import HISTORY

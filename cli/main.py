@@ -35,9 +35,13 @@ class Entry:
 
 COMMANDS: Final[dict[str, Entry]] = {
     "demo": Entry(
-        module="cli.demo", attribute="demo", help="Show everything at work on this machine, with nothing set up before."
+        module="cli.demo.command",
+        attribute="demo",
+        help="Show everything at work on this machine, with nothing set up before.",
     ),
-    "tail": Entry(module="cli.tail", attribute="tail", help="Read alerts and other results as they are published."),
+    "tail": Entry(
+        module="cli.tail.command", attribute="tail", help="Read alerts and other results as they are published."
+    ),
     "process": Entry(
         module="cli.process", attribute="process", help="Score readings, open alerts, advise, and roll up energy."
     ),
@@ -58,13 +62,22 @@ COMMANDS: Final[dict[str, Entry]] = {
     "train": Entry(module="cli.train", attribute="train", help="Train models and publish them to the repository."),
     "models": Entry(module="cli.models", attribute="app", help="List, show, promote and roll back models.", group=True),
     "backtest": Entry(
-        module="cli.backtest", attribute="app", help="Measure what would have been said of the past.", group=True
+        module="cli.backtest.command",
+        attribute="app",
+        help="Measure what would have been said of the past.",
+        group=True,
     ),
     "doctor": Entry(
-        module="cli.doctor", attribute="doctor", help="Check settings, broker, topics and models, and say what to mend."
+        module="cli.doctor.command",
+        attribute="doctor",
+        help="Check settings, broker, topics and models, and say what to mend.",
     ),
     "docs": Entry(
-        module="cli.docs", attribute="app", help="Write or check generated documentation.", group=True, hidden=True
+        module="cli.docs.command",
+        attribute="app",
+        help="Write or check generated documentation.",
+        group=True,
+        hidden=True,
     ),
 }
 

@@ -7,10 +7,10 @@ from typing import Annotated, Any
 import typer
 
 from cli.errors import say
-from runtime.announce import announcement
 from runtime.errors import UsageError
-from runtime.manifest import Promotion
-from runtime.repository import ModelRepository
+from runtime.models.announce import announcement
+from runtime.models.manifest import Promotion
+from runtime.models.repository import ModelRepository
 from runtime.settings import load_settings
 
 app = typer.Typer(help="Model versions: list, show, promote, roll back, try beside, report.", no_args_is_help=True)

@@ -16,12 +16,12 @@ from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedCo
 
 from cli.errors import say
 from core.plant import Plant
-from runtime.announce import announcement
 from runtime.errors import UsageError
 from runtime.kafka import wait_for_broker
-from runtime.manifest import Manifest
+from runtime.models.announce import announcement
+from runtime.models.manifest import Manifest
+from runtime.models.repository import ModelRepository
 from runtime.plants import load_plant
-from runtime.repository import ModelRepository
 from runtime.settings import Settings, load_settings
 
 if TYPE_CHECKING:
@@ -141,7 +141,7 @@ def _train_from_kafka(
 
     names: None means all; own: families of the user's own.
     """
-    from runtime.forecast_models import FORECAST  # noqa: PLC0415
+    from runtime.forecasting.published import FORECAST  # noqa: PLC0415
     from trainer.families import known_families  # noqa: PLC0415
     from trainer.forecast import can_be_forecast  # noqa: PLC0415
     from trainer.from_kafka import datasets_from_kafka, learnable  # noqa: PLC0415
@@ -180,7 +180,7 @@ def train_on_the_spot(
     frequency: time between readings; None: what the plant expects live, but at least a minute.
     """
     from producer.generator import IndustrialDataGenerator  # noqa: PLC0415
-    from runtime.inference import ANOMALY, MAINTENANCE  # noqa: PLC0415
+    from runtime.models.inference import ANOMALY, MAINTENANCE  # noqa: PLC0415
     from trainer.candidate import no_progress  # noqa: PLC0415
     from trainer.datasets import Datasets, Ratio  # noqa: PLC0415
     from trainer.trainer import train_models  # noqa: PLC0415

@@ -7,21 +7,22 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from core import energy
-from core.alerting import SEVERITIES, follow
-from core.alerts import RULE, AlertWriter
+from core.alerting.episodes import SEVERITIES, follow
+from core.alerting.messages import RULE, AlertWriter
+from core.alerting.silence import SilenceWatch
 from core.batch import ReadingBatch
-from core.counter import counter_rules
-from core.features import CONDITIONS, observe, physical, watched_sensors
-from core.limits import LEVELS, severity_of
+from core.detection.features import observe, physical
+from core.detection.limits import LEVELS, severity_of
+from core.detection.row_results import RowResults
+from core.detection.scoring import Calls, anomaly_scores, calls_of, risks
+from core.detection.tracking import FAULT_IMPOSSIBLE, FAULT_NONE
+from core.energy import windows as energy
+from core.energy.meter import counter_rules
 from core.maintenance import BANDS, advice_text, advise, reasons_of
 from core.models import Models
 from core.plant import Plant, Role
-from core.scoring import Calls, anomaly_scores, calls_of, risks
-from core.silence import SilenceWatch
-from core.state import FleetState
-from core.tracking import FAULT_IMPOSSIBLE, FAULT_NONE
-from core.tracks import RowResults
+from core.state.fleet import FleetState
+from core.state.tracks import CONDITIONS, watched_sensors
 from schemas.alerts import Alert, AlertModel
 from schemas.energy import EnergyWindow
 from schemas.recommendations import Recommendation

@@ -1,13 +1,13 @@
 """From risk to advice: bands with hysteresis, and words a planner can act on."""
 
-from typing import Final, NamedTuple, get_args
+from typing import Final, get_args
 
 import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from core.columns import Column, Layout
 from core.plant import Sensor
+from core.state.wear import Wear
 from schemas.recommendations import Band, Reason
 
 Floats = NDArray[np.float64]
@@ -24,21 +24,6 @@ _TEXT: Final[dict[Band, str]] = {
     "watch": "Watch {machine}: it wears; plan its next service within a week.",
     "plan": "Plan maintenance of {machine} within three days.",
     "urgent": "Stop {machine} for maintenance within a day.",
-}
-
-
-class Wear(NamedTuple):
-    """Where the advice for each machine stands; m machines. risk: smoothed, NaN before the first estimate."""
-
-    risk: Floats
-    band: Ints
-    issued_at: Floats
-
-
-WEAR_LAYOUT: Final[Layout] = {
-    "risk": Column("f8", fill=float("nan")),
-    "band": Column("i8"),
-    "issued_at": Column("f8", fill=float("nan")),
 }
 
 

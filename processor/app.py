@@ -11,30 +11,30 @@ from typing import Any, Final
 import faust
 from prometheus_client import generate_latest
 
-from core.features import feature_fingerprint
+from core.detection.features import feature_fingerprint
+from core.detection.scoring import Calls
 from core.plant import Plant
-from core.rehearsal import rehearse
-from core.scoring import Calls
+from core.precompile import rehearse
 from processor.checkpoint import Checkpoints
+from processor.executor import Lane
 from processor.faust_app import make_app
-from processor.forecasts import Forecasts
+from processor.forecasting.plant_stage import PlantStage
+from processor.forecasting.scheduler import Forecasts
 from processor.health import CHECKS, Health
-from processor.intake import Intake
-from processor.lane import Lane
-from processor.models import ModelFollower
+from processor.ingest import Intake
 from processor.outputs import Outputs
 from processor.pipeline import Pipeline
-from processor.plant_stage import PlantStage
-from processor.rollback import Rollbacks
 from processor.state_topics import LEDGERS, MACHINES, create_state_topics
 from processor.transport import FetchSchema, consumer_of, install_batches
+from processor.versions.canary import Rollbacks
+from processor.versions.follower import ModelFollower
 from runtime.errors import FailureError
-from runtime.inference import LoadedModels, load_models
 from runtime.kafka import list_topics, wait_for_broker
 from runtime.logging import configure_logging
 from runtime.metrics import ProcessorMetrics, process_registry
+from runtime.models.inference import LoadedModels, load_models
+from runtime.models.repository import ModelRepository
 from runtime.plants import load_plant
-from runtime.repository import ModelRepository
 from runtime.settings import Settings
 from schemas.topics import HISTORY, READINGS
 

@@ -13,7 +13,7 @@ from typing import Any, Final
 import faust
 import msgspec
 
-from processor.lane import Lane
+from processor.executor import Lane
 from processor.outputs import Outputs
 from processor.pipeline import Pipeline
 from processor.transport import consumer_of

@@ -11,18 +11,18 @@ from typing import Final, Literal, Protocol, get_args
 import numpy as np
 from pydantic import ValidationError
 
+from core.advance import elapse, statuses
 from core.assess import Assessment, Scores, assess
 from core.batch import Decoded, decode_records
-from core.elapse import elapse, statuses
-from core.energy import HOUR
-from core.features import CONDITIONS
-from core.history import WEEK
-from core.ledger import Ledgers, Outgoing
+from core.detection.scoring import Calls
+from core.energy.windows import HOUR
+from core.forecasting.hourly_history import WEEK
+from core.forecasting.series_state import Ledgers, Outgoing
 from core.models import Models
 from core.plant import Plant
-from core.scoring import Calls
-from core.state import FleetState
-from processor.accounts import count_matured, count_steps
+from core.state.fleet import FleetState
+from core.state.tracks import CONDITIONS
+from processor.forecasting.accuracy_metrics import count_matured, count_steps
 from processor.outputs import Outputs
 from processor.score_writer import ScoreWriter
 from runtime.metrics import ProcessorMetrics

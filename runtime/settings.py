@@ -25,7 +25,7 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 from pydantic_settings import SettingsError as SourceError
 
 from runtime.errors import SettingsError
-from runtime.forecast_settings import ForecastSettings
+from runtime.forecasting.settings import ForecastSettings
 
 PREFIX = "NEXOVA_"
 _TOKEN = re.compile(r"(?P<name>[A-Za-z0-9._-]{1,64}):(?P<scope>read|operate|admin):(?P<hash>[0-9A-Fa-f]{64})")

@@ -8,12 +8,12 @@ from typing import Any
 import numpy as np
 from sklearn.ensemble import IsolationForest, RandomForestRegressor
 
-from core.features import anomaly_feature_names, feature_fingerprint, maintenance_feature_names
+from core.detection.features import anomaly_feature_names, feature_fingerprint, maintenance_feature_names
 from core.plant import Plant
-from runtime.inference import AnomalyDocument, LoadedModels, RiskDocument, load_models
-from runtime.manifest import Manifest, Promotion, Span, version_id
+from runtime.models.inference import AnomalyDocument, LoadedModels, RiskDocument, load_models
+from runtime.models.manifest import Manifest, Promotion, Span, version_id
+from runtime.models.repository import ModelRepository
 from runtime.plants import load_plant
-from runtime.repository import ModelRepository
 from trainer.export import export_isolation_forest, export_random_forest, path_length_scale
 
 PLANT = load_plant(None)

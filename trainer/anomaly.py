@@ -7,11 +7,11 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.ensemble import IsolationForest
 
-from core.features import FeatureFrame, anomaly_feature_names
+from core.detection.features import FeatureFrame, anomaly_feature_names
 from core.models import raising
 from core.plant import Plant
 from runtime.errors import UsageError
-from runtime.inference import (
+from runtime.models.inference import (
     ANOMALY,
     DOCUMENT,
     GRAPH,

@@ -6,11 +6,13 @@ import numpy as np
 import numpy.typing as npt
 from scipy.special import chdtri
 
-from core.features import physical, traits_of, watched_sensors
+from core.adhoc.rows import WHOLE_PLANT, Reference, row_features
+from core.detection.features import physical
 from core.models import AnomalyModel
 from core.plant import Plant
-from core.rows import WHOLE_PLANT, Reference, row_features
-from runtime.inference import TypeBaseline
+from core.state.tracks import watched_sensors
+from core.state.traits import traits_of
+from runtime.models.inference import TypeBaseline
 from trainer.datasets import Datasets
 
 _LEAST_ROWS: Final = 500

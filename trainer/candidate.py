@@ -9,7 +9,7 @@ from typing import Any, Final
 import numpy as np
 import numpy.typing as npt
 
-from runtime.manifest import Span
+from runtime.models.manifest import Span
 
 # called with what is being done and the share of it that is done, in [0, 1]
 Progress = Callable[[str, float], None]

@@ -8,10 +8,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from core.curves import YEAR_DAYS, hour_of_week
-from core.forecasting import HourlySeries
-from core.forecasting.series import DAY, WEEK
-from runtime.forecast_models import CurveDocument
+from core.forecasting.curves import YEAR_DAYS, hour_of_week
+from core.forecasting.engine import HourlySeries
+from core.forecasting.engine.series import DAY, WEEK
+from runtime.forecasting.published import CurveDocument
 
 Ints = npt.NDArray[np.int64]
 

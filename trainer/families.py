@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 from importlib.metadata import entry_points
 from typing import Any, Final, Protocol
 
-from core.features import FeatureFrame
+from core.detection.features import FeatureFrame
 from core.plant import Plant
 from runtime.errors import UsageError
-from runtime.forecast_models import FORECAST, open_forecasts
-from runtime.inference import ANOMALY, MAINTENANCE, Opener, open_anomaly, open_risk
+from runtime.forecasting.published import FORECAST, open_forecasts
+from runtime.models.inference import ANOMALY, MAINTENANCE, Opener, open_anomaly, open_risk
 from trainer.anomaly import anomaly_outcome, train_anomaly
 from trainer.candidate import Candidate, Progress
 from trainer.datasets import Datasets

@@ -14,7 +14,7 @@ import numpy.typing as npt
 from sklearn.metrics import f1_score
 
 from core.assess import FLAG_AT
-from core.features import FeatureFrame
+from core.detection.features import FeatureFrame
 from core.models import FlagBy, raising
 from trainer.calibration import calibration_knots
 from trainer.datasets import Datasets

@@ -12,13 +12,14 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from core.curves import hour_of_week
-from core.features import FeatureFrame, traits_of
-from core.forecasting import HourlySeries
-from core.forecasting.series import DAY, WEEK
+from core.detection.features import FeatureFrame
+from core.forecasting.curves import hour_of_week
+from core.forecasting.engine import HourlySeries
+from core.forecasting.engine.series import DAY, WEEK
 from core.plant import Plant
+from core.state.traits import traits_of
 from runtime.errors import UsageError
-from runtime.forecast_models import (
+from runtime.forecasting.published import (
     CANDIDATES,
     FORECAST,
     CandidateName,
@@ -27,7 +28,7 @@ from runtime.forecast_models import (
     MachineForecasts,
     forecast_by,
 )
-from runtime.inference import DOCUMENT
+from runtime.models.inference import DOCUMENT
 from trainer.candidate import Candidate, Progress, span_of
 from trainer.curve import fit_curve
 from trainer.datasets import Datasets

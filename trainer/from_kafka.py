@@ -7,12 +7,12 @@ import numpy as np
 
 from core.plant import Plant
 from runtime.errors import UsageError
-from runtime.inference import MAINTENANCE
+from runtime.models.inference import MAINTENANCE
 from runtime.settings import KafkaSettings
 from schemas.topics import FEEDBACK, READINGS
 from trainer.candidate import Progress
+from trainer.cleaning import clean
 from trainer.datasets import Datasets, oddities, split_in_time
-from trainer.hygiene import clean
 from trainer.kafka_history import MOST_READINGS, History, read_history
 from trainer.maintenance import risk_anchors
 

@@ -7,8 +7,8 @@ little worse in every figure stays behind, or a row of such steps would lead dow
 
 from collections.abc import Callable, Mapping
 
-from runtime.manifest import LOWER_IS_BETTER, Compared, Manifest, Span, Verdict
-from runtime.repository import ModelBundle, ModelRefused, ModelRepository, UnknownVersion
+from runtime.models.manifest import LOWER_IS_BETTER, Compared, Manifest, Span, Verdict
+from runtime.models.repository import ModelBundle, ModelRefused, ModelRepository, UnknownVersion
 from trainer.measure import Metrics
 
 Bounds = Mapping[str, float]

@@ -12,10 +12,10 @@ from typing import Final
 import numpy as np
 import numpy.typing as npt
 
-from core.features import watched_sensors
 from core.plant import Plant
+from core.state.tracks import watched_sensors
+from trainer.cleaning import resting
 from trainer.datasets import Datasets
-from trainer.hygiene import resting
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]

@@ -25,7 +25,7 @@ from schemas.feedback import Feedback
 from schemas.message import Message as Record
 from schemas.topics import ALERTS, CATALOGUE, FEEDBACK, READINGS
 from trainer.candidate import Progress
-from trainer.hygiene import Told
+from trainer.cleaning import Told
 
 MOST_READINGS: Final = 2_000_000
 _SLACK: Final = 1.25  # so much more than is kept may be held before the oldest are let go

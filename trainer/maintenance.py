@@ -7,11 +7,11 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.ensemble import RandomForestRegressor
 
-from core.features import FeatureFrame, maintenance_feature_names
+from core.detection.features import FeatureFrame, maintenance_feature_names
 from core.maintenance import BAND_STARTS
 from core.plant import Plant
 from runtime.errors import UsageError
-from runtime.inference import (
+from runtime.models.inference import (
     DOCUMENT,
     GRAPH,
     HIGHEST_RISK,

@@ -7,19 +7,19 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
-from core.features import FeatureFrame, extract, feature_fingerprint
+from core.detection.features import FeatureFrame, extract, feature_fingerprint
 from core.plant import Plant
 from runtime.errors import UsageError
-from runtime.inference import ANOMALY
-from runtime.manifest import Manifest, Promotion, Verdict, version_id
+from runtime.models.inference import ANOMALY
+from runtime.models.manifest import Manifest, Promotion, Verdict, version_id
+from runtime.models.repository import ModelBundle, ModelRepository
 from runtime.plants import load_plant
-from runtime.repository import ModelBundle, ModelRepository
 from trainer.candidate import METRICS, NOT_RUNNING, Candidate, Progress, libraries, no_progress, span_of
+from trainer.cleaning import resting
 from trainer.datasets import SPLITS, Datasets
 from trainer.families import Family, known_families
 from trainer.fanout import Backend, working_on
 from trainer.gate import judge
-from trainer.hygiene import resting
 from trainer.injected import FAULTS, with_injected_faults
 from trainer.measure import Intervals, Metrics, Outcome, intervals
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Final
 from fastapi import APIRouter, Depends, Header, Path, Query
 from starlette.responses import Response, StreamingResponse
 
-from api.events import DEFAULT, TOPICS, stream
+from api.live.events import DEFAULT, TOPICS, stream
 from api.live_shapes import FeedbackRequest, FeedbackResponse
 from api.problems import RESPONSES, Problem
 from api.routes.live import unknown

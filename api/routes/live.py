@@ -9,6 +9,8 @@ import msgspec
 from fastapi import APIRouter, Depends, Path, Query
 from starlette.responses import Response
 
+from api.live.records import Record
+from api.live.view import AlertFilter
 from api.live_shapes import (
     AlertsPage,
     AnsweredAlert,
@@ -22,10 +24,8 @@ from api.live_shapes import (
     ScoresPage,
 )
 from api.problems import RESPONSES, Problem
-from api.records import Record
 from api.security import require
 from api.services import Services
-from api.view import AlertFilter
 from schemas.alerts import AlertKind, Severity
 from schemas.machines import Condition
 from schemas.recommendations import Band

@@ -21,9 +21,9 @@ from api.shapes import (
     RecommendationsResponse,
     rows_request,
 )
-from core.answers import FALLBACK
-from core.rows import History
-from core.tracks import Tracks
+from core.adhoc.answers import FALLBACK
+from core.adhoc.rows import History
+from core.state.tracks import Tracks
 
 _encode = msgspec.json.Encoder().encode
 

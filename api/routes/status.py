@@ -13,12 +13,12 @@ from api.problems import RESPONSES, Problem
 from api.security import Caller, require
 from api.services import Services
 from api.shapes import HealthResponse, KafkaHealth, ModelsStatusResponse, ModelStatus
-from core.answers import FALLBACK
-from core.features import feature_fingerprint
+from core.adhoc.answers import FALLBACK
+from core.detection.features import feature_fingerprint
 from runtime.errors import NexovaError
-from runtime.inference import ANOMALY, MAINTENANCE
 from runtime.metrics_page import metrics_page
-from runtime.repository import ModelRepository
+from runtime.models.inference import ANOMALY, MAINTENANCE
+from runtime.models.repository import ModelRepository
 
 
 def release() -> str:

@@ -11,7 +11,7 @@ from confluent_kafka import Producer
 from core.assess import assess
 from core.batch import ReadingBatch
 from core.models import Models
-from core.state import FleetState
+from core.state.fleet import FleetState
 from processor.checkpoint import shard_key
 from runtime.kafka import create_topics, producer_config
 from runtime.plants import load_plant

@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.events import Hub, stream
-from api.positions import LETTERS, decode, encode
-from api.records import Record, read_record
-from api.view import View
+from api.live.events import Hub, stream
+from api.live.positions import LETTERS, decode, encode
+from api.live.records import Record, read_record
+from api.live.view import View
 from runtime.metrics import ApiMetrics, process_registry
 from runtime.settings import ApiSettings
 from schemas.topics import ALERTS, MACHINES

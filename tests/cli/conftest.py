@@ -19,7 +19,7 @@ def trained_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     with (shared / "demo-models.lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         done = subprocess.run(
-            [sys.executable, "-m", "cli.demo_work", "models", "42"],
+            [sys.executable, "-m", "cli.demo.work", "models", "42"],
             env=environment(MODEL_PATH=str(folder)),
             cwd=shared,
             capture_output=True,

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from cli.main import run
-from runtime.forecast_settings import CANDIDATES
-from runtime.lightgbm_candidate import LightGbm
+from runtime.forecasting.lightgbm import LightGbm
+from runtime.forecasting.settings import CANDIDATES
 from tests.cli.command import nexova
 from tests.core.forecasting.courses import a_week_of
 

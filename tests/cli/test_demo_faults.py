@@ -7,21 +7,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cli.demo import DAYS
-from cli.demo_simulation import FAULT_EVERY_SECONDS, LIVE_INTERVAL_SECONDS
-from cli.demo_tally import Tally
-from cli.demo_truth import false_alerts, outcomes
+from cli.demo.command import DAYS
+from cli.demo.simulation import FAULT_EVERY_SECONDS, LIVE_INTERVAL_SECONDS
+from cli.demo.tally import Tally
+from cli.demo.truth import false_alerts, outcomes
 from core.assess import assess
 from core.batch import ReadingBatch
-from core.features import feature_fingerprint
+from core.detection.features import feature_fingerprint
 from core.models import Models
 from core.plant import Plant
-from core.state import FleetState
+from core.state.fleet import FleetState
 from producer.publish import Readings
 from producer.simulator import Simulator
-from runtime.inference import load_models
+from runtime.models.inference import load_models
+from runtime.models.repository import ModelRepository
 from runtime.plants import load_plant
-from runtime.repository import ModelRepository
 from schemas.topics import ALERTS
 
 LIVE_SECONDS = 60.0

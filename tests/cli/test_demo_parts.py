@@ -7,10 +7,10 @@ from pathlib import Path
 
 import pytest
 
-from cli.demo_api import port_for
-from cli.demo_children import api_environment, base_environment, health, processor_environment
-from cli.demo_follow import Meter
-from cli.demo_stop import Stopped, stopping
+from cli.demo.api import port_for
+from cli.demo.children import api_environment, base_environment, health, processor_environment
+from cli.demo.follow import Meter
+from cli.demo.stop import Stopped, stopping
 from runtime.children import free_port
 from runtime.settings import KafkaSettings, load_settings
 

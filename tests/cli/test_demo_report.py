@@ -4,8 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from cli.demo_report import Report, make_report, summary
-from cli.demo_tally import Tally
+from cli.demo.report import Report, make_report, summary
+from cli.demo.tally import Tally
 from producer.faults import InjectedFault
 from schemas.alerts import Alert, AlertModel, Signal
 from schemas.machines import MachineStatus

@@ -2,7 +2,7 @@
 
 import pytest
 
-from cli.demo_truth import Opening, false_alerts, outcomes, percentile, seconds_to_first_alert
+from cli.demo.truth import Opening, false_alerts, outcomes, percentile, seconds_to_first_alert
 from producer.faults import InjectedFault
 
 GRACE = 5.0

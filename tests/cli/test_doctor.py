@@ -90,7 +90,7 @@ def nobody(monkeypatch: pytest.MonkeyPatch) -> str:
     """An address where no broker listens, and is asked only briefly."""
     address = f"127.0.0.1:{free_port()}"
     monkeypatch.setenv("NEXOVA_KAFKA__BOOTSTRAP_SERVERS", address)
-    monkeypatch.setattr("cli.checks._SECONDS", 0.3)
+    monkeypatch.setattr("cli.doctor.checks._SECONDS", 0.3)
     return address
 
 

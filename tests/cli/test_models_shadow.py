@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from cli.main import run
-from runtime.repository import ModelRepository
+from runtime.models.repository import ModelRepository
 from tests.shelf import Shelf, anomaly_files, risk_files
 
 FIRST, SECOND = "20260301T120000Z", "20260301T120500Z"

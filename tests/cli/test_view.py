@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 from rich.console import Console
 
-from cli.view import MachineRow, Snapshot, render
+from cli.demo.view import MachineRow, Snapshot, render
 from producer.faults import InjectedFault
 from schemas.alerts import Alert, AlertModel, Signal
 

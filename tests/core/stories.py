@@ -12,11 +12,11 @@ from typing import Final
 
 from hypothesis import strategies as st
 
+from core.advance import elapse
 from core.batch import ReadingBatch
-from core.elapse import elapse
 from core.models import Models
 from core.plant import Plant
-from core.state import FleetState
+from core.state.fleet import FleetState
 from schemas.energy import EnergyWindow
 from tests.builders import START
 from tests.core.streams import Said, close_all, part, play, restored

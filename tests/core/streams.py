@@ -10,12 +10,12 @@ import numpy as np
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from core.advance import elapse
 from core.assess import Assessment, Scores, assess
 from core.batch import ReadingBatch
-from core.elapse import elapse
 from core.models import Features, Models
 from core.plant import Plant
-from core.state import FleetState
+from core.state.fleet import FleetState
 from schemas.alerts import Alert
 from schemas.energy import EnergyWindow
 from tests.builders import START, a_plant, the_usual_sensors

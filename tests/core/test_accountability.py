@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.accountability import COLUMNS, LONGEST, Account, score_of
+from core.forecasting.accuracy import COLUMNS, LONGEST, Account, score_of
 
 ORIGIN = 490_032  # midnight: day sums begin here
 NAN = float("nan")

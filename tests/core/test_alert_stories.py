@@ -6,8 +6,8 @@ from itertools import pairwise
 import pytest
 from hypothesis import given, settings
 
+from core.advance import elapse
 from core.batch import ReadingBatch
-from core.elapse import elapse
 from core.models import Models
 from schemas.alerts import Alert
 from tests.builders import a_batch, a_plant, a_reading

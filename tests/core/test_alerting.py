@@ -10,9 +10,10 @@ from typing import Any, Final
 import numpy as np
 import pytest
 
-from core.alerting import EPISODES_LAYOUT, FOLLOWED_KINDS, OPENED, RESOLVED, UPDATED, Changes, Episodes, follow
-from core.columns import allocate
+from core.alerting.episodes import OPENED, RESOLVED, UPDATED, Changes, follow
 from core.plant import AlertPolicy
+from core.state.episodes import EPISODES_LAYOUT, FOLLOWED_KINDS, Episodes
+from core.state.tables import allocate
 from tests.builders import START
 
 LEVELS: Final = {".": 0.1, "-": 0.45, "x": 0.6, "X": 0.9}

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from core.alerts import alert_id
+from core.alerting.messages import alert_id
 from core.models import Models
 from tests.builders import PUMP, START, a_batch, a_plant, a_reading, a_sensor, normal_rows, the_usual_sensors
 from tests.core.streams import MODELS, ForestOfOne, play

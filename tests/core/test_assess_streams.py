@@ -4,9 +4,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from core.advance import elapse
 from core.assess import assess
 from core.batch import ReadingBatch
-from core.elapse import elapse
 from tests.builders import START, a_batch, a_plant, a_reading, normal_rows
 from tests.core.streams import MODELS, PLANT, close_all, cut, part, play, remembered, restored, streams
 

@@ -8,7 +8,7 @@ from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 from sklearn.covariance import LedoitWolf
 
-from core.baseline import Baseline, fit_baseline, ledoit_wolf
+from core.detection.baseline import Baseline, fit_baseline, ledoit_wolf
 
 Floats = NDArray[np.float64]
 SMOOTHING = (0.2, 0.05)

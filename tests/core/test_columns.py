@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from core.columns import Column, allocate, grown, pack, unpack
+from core.state.tables import Column, allocate, grown, pack, unpack
 
 
 class Table(NamedTuple):

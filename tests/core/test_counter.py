@@ -6,11 +6,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from core.counter import counter_rules
-from core.elapse import elapse
+from core.advance import elapse
+from core.energy.meter import counter_rules
 from core.models import Models
 from core.plant import EnergyCounter, Plant
-from core.state import FleetState
+from core.state.fleet import FleetState
 from schemas.energy import CounterSteps, EnergyWindow
 from tests.builders import PUMP, START, ARow, a_bare_reading, a_batch, a_plant, a_sensor, the_usual_sensors
 from tests.core.streams import Said, close_all, play, restored

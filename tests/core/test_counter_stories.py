@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.batch import ReadingBatch
-from core.energy import HOUR
+from core.energy.windows import HOUR
 from core.plant import EnergyCounter
 from tests.builders import START, a_plant, a_sensor, the_usual_sensors
 from tests.core.stories import Story, befallen, told

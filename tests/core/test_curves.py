@@ -3,8 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.curves import Curve, hour_of_week
-from core.forecasting import HourlySeries
+from core.forecasting.curves import Curve, hour_of_week
+from core.forecasting.engine import HourlySeries
 
 MONDAY = int(np.datetime64("2026-01-05T00", "h").astype(np.int64))
 FLAT_YEAR = np.zeros(366)

@@ -10,7 +10,7 @@ from core.assess import FLAG_AT, Assessment, assess
 from core.batch import ReadingBatch
 from core.models import Models
 from core.plant import Plant
-from core.state import FleetState
+from core.state.fleet import FleetState
 from tests.builders import START, a_batch, a_plant, a_reading, a_sensor, normal_rows, the_usual_sensors
 
 Floats = NDArray[np.float64]

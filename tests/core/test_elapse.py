@@ -4,9 +4,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from core.elapse import elapse, statuses
+from core.advance import elapse, statuses
 from core.models import Models
-from core.state import FleetState
+from core.state.fleet import FleetState
 from tests.builders import PUMP, START, ARow, a_batch, a_plant, a_reading, normal_rows
 from tests.core.streams import MODELS, play, restored
 from tests.core.timelines import drawn_rows

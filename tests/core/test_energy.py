@@ -8,11 +8,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core import energy
-from core.elapse import elapse
+from core.advance import elapse
+from core.energy import windows as energy
 from core.models import Models
 from core.plant import Plant
-from core.state import FleetState
+from core.state.fleet import FleetState
 from schemas.energy import EnergyWindow
 from tests.builders import PUMP, START, ARow, a_bare_reading, a_batch, a_plant, a_sensor, the_usual_sensors
 from tests.core.streams import Said, close_all, play, restored

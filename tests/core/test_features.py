@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 
 from core.assess import assess
 from core.batch import ReadingBatch
-from core.features import anomaly_feature_names, extract, feature_fingerprint, maintenance_feature_names
+from core.detection.features import anomaly_feature_names, extract, feature_fingerprint, maintenance_feature_names
 from core.models import Features, Models
 from core.plant import Plant
-from core.state import FleetState
+from core.state.fleet import FleetState
 from tests.builders import a_batch, a_plant, a_reading, a_sensor, normal_rows, the_usual_sensors
 from tests.core.streams import PLANT, streams
 

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.history import IMPORTED, MEASURED, WEEK, History, energy_of, usual_of
+from core.forecasting.hourly_history import IMPORTED, MEASURED, WEEK, History, energy_of, usual_of
 from tests.builders import a_window
 
 FIRST = 490_000

@@ -4,8 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 
-from core.history import WEEK
-from core.ledger import Ledgers, Outgoing
+from core.forecasting.hourly_history import WEEK
+from core.forecasting.series_state import Ledgers, Outgoing
 from schemas.forecasts import plant_series
 from tests.builders import PUMP, a_window
 

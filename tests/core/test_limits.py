@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.limits import LEVELS, broken_limits, severity_of
+from core.detection.limits import LEVELS, broken_limits, severity_of
 from tests.builders import a_plant, a_sensor
 
 PLANT = a_plant(

@@ -10,9 +10,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from core.columns import allocate
-from core.maintenance import BAND_STARTS, BANDS, WEAR_LAYOUT, Wear, advice_text, advise, reasons_of
+from core.maintenance import BAND_STARTS, BANDS, advice_text, advise, reasons_of
 from core.models import Features, Models
+from core.state.tables import allocate
+from core.state.wear import WEAR_LAYOUT, Wear
 from schemas.recommendations import Recommendation
 from tests.builders import PUMP, START, a_batch, a_plant, normal_rows, the_usual_sensors
 from tests.core.streams import RiskOfHeat, play

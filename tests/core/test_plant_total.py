@@ -5,9 +5,9 @@ from datetime import UTC, datetime
 import numpy as np
 import pytest
 
-from core.breach import breach_alert, probability_above
-from core.forecast_messages import Course
-from core.plant_total import Total, learned, summed
+from core.alerting.forecast_breach import breach_alert, probability_above
+from core.forecasting.messages import Course
+from core.forecasting.plant_total import Total, learned, summed
 from schemas.alerts import Alert, AlertModel
 
 HOUR = 490_032

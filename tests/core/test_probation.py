@@ -4,8 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.probation import Probation, RateBounds
-from core.scoring import Calls
+from core.detection.scoring import Calls
+from core.rollout import Probation, RateBounds
 
 BOUNDS = RateBounds(factor=3.0, margin=0.05)
 rates = st.floats(0, 1)

@@ -3,10 +3,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from core.answers import FALLBACK, anomaly_answers, risk_answers
+from core.adhoc.answers import FALLBACK, anomaly_answers, risk_answers
+from core.adhoc.rows import LEAST_HISTORY, WHOLE_PLANT, History, Reference, judge
+from core.forecasting.seasonal import forecast_seasonal
 from core.models import Models
-from core.rows import LEAST_HISTORY, WHOLE_PLANT, History, Reference, judge
-from core.seasonal import forecast_seasonal
 from tests.builders import a_plant
 
 PLANT = a_plant()

@@ -9,10 +9,10 @@ from numpy.typing import NDArray
 
 from core.assess import assess
 from core.batch import ReadingBatch
+from core.detection.scoring import Calls
 from core.maintenance import BAND_STARTS
 from core.models import Features, Models
-from core.scoring import Calls
-from core.state import FleetState
+from core.state.fleet import FleetState
 from tests.builders import a_batch, a_plant, normal_rows
 from tests.core.streams import MODELS, PLANT, play, remembered, row_scores, streams
 

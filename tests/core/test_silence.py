@@ -7,10 +7,10 @@ silent after 300 s     pump-01  . . . .                       .
 
 from datetime import UTC, datetime
 
-from core.alerts import alert_id
-from core.elapse import elapse
+from core.advance import elapse
+from core.alerting.messages import alert_id
 from core.models import Models
-from core.state import FleetState
+from core.state.fleet import FleetState
 from schemas.alerts import Alert
 from tests.builders import PUMP, START, ARow, a_batch, a_plant, a_reading
 from tests.core.streams import play, restored

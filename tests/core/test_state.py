@@ -4,8 +4,8 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from core.batch import ReadingBatch
-from core.features import CONDITIONS
-from core.state import SHARDS, FleetState, shard_of
+from core.state.fleet import SHARDS, FleetState, shard_of
+from core.state.tracks import CONDITIONS
 from tests.builders import PUMP, a_batch, a_plant, a_reading, a_sensor, normal_rows, the_usual_sensors
 from tests.core.streams import PLANT, Said, close_all, cut, play, remembered, restored, streams
 

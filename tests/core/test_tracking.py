@@ -6,12 +6,14 @@ import numpy as np
 import pytest
 
 from core.batch import ReadingBatch
-from core.columns import allocate
-from core.features import CONDITIONS, MachineTraits, observe, physical, tracks_layout, traits_of
+from core.detection.features import observe, physical
+from core.detection.row_results import RowResults
+from core.detection.tracking import FAULT_IMPOSSIBLE, FAULT_MISSING, FAULT_NONE, FAULT_STUCK
 from core.models import Models
 from core.plant import Plant
-from core.tracking import FAULT_IMPOSSIBLE, FAULT_MISSING, FAULT_NONE, FAULT_STUCK
-from core.tracks import RowResults, Tracks
+from core.state.tables import allocate
+from core.state.tracks import CONDITIONS, Tracks, tracks_layout
+from core.state.traits import MachineTraits, traits_of
 from tests.builders import ARow, a_bare_reading, a_batch, a_plant, a_reading, a_sensor, normal_rows, the_usual_sensors
 from tests.core.streams import play
 from tests.core.timelines import drawn_rows

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.batch import ReadingBatch
-from core.energy import HOUR, REVISION_SECONDS
+from core.energy.windows import HOUR, REVISION_SECONDS
 from core.models import Models
 from tests.builders import START, a_bare_reading, a_batch, a_plant, a_sensor, the_usual_sensors
 from tests.core.stories import Story, befallen, told

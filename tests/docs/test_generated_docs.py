@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from cli.docs import app, render
+from cli.docs.command import app, render
 from runtime.errors import FailureError, UsageError
 from runtime.metrics import ProcessorMetrics, ProducerMetrics
 from runtime.settings_reference import setting_rows

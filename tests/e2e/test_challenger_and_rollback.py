@@ -15,8 +15,8 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from cli.main import run
 from runtime.kafka import create_topics
-from runtime.manifest import Promotion
-from runtime.repository import ModelRepository
+from runtime.models.manifest import Promotion
+from runtime.models.repository import ModelRepository
 from schemas.alerts import Alert
 from schemas.models import ModelPromoted
 from schemas.topics import ALERTS, MODELS

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from core.advance import elapse
 from core.assess import assess
 from core.batch import ReadingBatch
-from core.elapse import elapse
 from core.models import Models
-from core.state import FleetState
+from core.state.fleet import FleetState
 from runtime.kafka import create_topics
 from runtime.plants import load_plant
 from schemas.alerts import Alert

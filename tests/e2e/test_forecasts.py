@@ -11,9 +11,9 @@ import pytest
 from confluent_kafka import Consumer, TopicPartition
 
 from cli.history import messages_of, send
-from core.forecasting import HourlySeries
-from core.history import WEEK
-from core.ledger import Ledgers
+from core.forecasting.engine import HourlySeries
+from core.forecasting.hourly_history import WEEK
+from core.forecasting.series_state import Ledgers
 from runtime.kafka import consumer_config, create_topics
 from runtime.plants import load_plant, shipped_plants
 from schemas.alerts import Alert

@@ -14,8 +14,8 @@ from cli.main import run
 from core.plant import Plant
 from producer.generator import IndustrialDataGenerator
 from runtime.kafka import create_topics
+from runtime.models.repository import ModelRepository
 from runtime.plants import load_plant, shipped_plants
-from runtime.repository import ModelRepository
 from schemas.alerts import Alert
 from schemas.feedback import Feedback, FeedbackKind
 from schemas.models import ModelPromoted
@@ -24,7 +24,7 @@ from tests.brokers import Broker, running_tansu
 from tests.e2e.workers import publish, read_all
 from tests.trainer.test_from_kafka import as_messages
 from tests.trainer.test_hygiene import an_alert
-from trainer.hygiene import MAINTENANCE_HOURS
+from trainer.cleaning import MAINTENANCE_HOURS
 
 HALF_HOUR = timedelta(minutes=30)
 WARM_UP = 400

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from cli.main import run
-from runtime.announce import announce
 from runtime.kafka import create_topics
-from runtime.repository import ModelRepository
+from runtime.models.announce import announce
+from runtime.models.repository import ModelRepository
 from schemas.alerts import Alert
 from schemas.recommendations import Recommendation
 from schemas.topics import ALERTS, RECOMMENDATIONS

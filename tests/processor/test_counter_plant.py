@@ -11,10 +11,10 @@ from prometheus_client import CollectorRegistry
 
 from core.models import Models
 from core.plant import parse_plant
-from processor.forecasts import Forecasts
+from processor.forecasting.scheduler import Forecasts
 from processor.outputs import Outputs
 from processor.pipeline import Partition, Pipeline
-from runtime.forecast_settings import ForecastSettings
+from runtime.forecasting.settings import ForecastSettings
 from runtime.metrics import ProcessorMetrics
 from runtime.settings import ProcessorSettings
 from schemas.energy import CounterSteps, EnergyWindow

@@ -6,10 +6,10 @@ import os
 import numpy as np
 import pytest
 
-from core.forecast_fit import FitRequest, fit
-from processor.fit_wire import FitFailed, answer, packed, unpacked
-from processor.fits import FitProcess, FitTooSlow
-from runtime.calendars import holidays_of
+from core.forecasting.fit import FitRequest, fit
+from processor.forecasting.fit_wire import FitFailed, answer, packed, unpacked
+from processor.forecasting.fits import FitProcess, FitTooSlow
+from runtime.forecasting.calendars import holidays_of
 
 FIRST = 490_000
 

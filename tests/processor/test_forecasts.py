@@ -7,14 +7,14 @@ import numpy as np
 import pytest
 from prometheus_client import CollectorRegistry
 
-from core.accountability import COLUMNS
-from core.forecast_fit import Fitted
-from core.history import MEASURED, WEEK
-from core.ledger import Ledgers
-from core.state import FleetState
-from processor.forecasts import Forecasts
+from core.forecasting.accuracy import COLUMNS
+from core.forecasting.fit import Fitted
+from core.forecasting.hourly_history import MEASURED, WEEK
+from core.forecasting.series_state import Ledgers
+from core.state.fleet import FleetState
+from processor.forecasting.scheduler import Forecasts
 from processor.pipeline import Partition, Pipeline, Position
-from runtime.forecast_settings import ForecastSettings
+from runtime.forecasting.settings import ForecastSettings
 from runtime.metrics import ProcessorMetrics
 from schemas.forecasts import Forecast
 from tests.builders import PUMP, a_plant, a_sensor

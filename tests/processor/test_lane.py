@@ -10,10 +10,10 @@ from typing import Any, cast
 
 import pytest
 
-from core.history import WEEK
-from core.ledger import Ledgers
-from core.state import FleetState
-from processor.lane import Lane
+from core.forecasting.hourly_history import WEEK
+from core.forecasting.series_state import Ledgers
+from core.state.fleet import FleetState
+from processor.executor import Lane
 from processor.pipeline import Partition, Pipeline, Position
 from runtime.plants import load_plant
 

@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry
 
-from core.features import feature_fingerprint
-from processor.models import ModelFollower
+from core.detection.features import feature_fingerprint
 from processor.outputs import Outputs
 from processor.pipeline import Pipeline
-from runtime.manifest import Promotion
+from processor.versions.follower import ModelFollower
 from runtime.metrics import ProcessorMetrics
-from runtime.repository import ModelRepository
+from runtime.models.manifest import Promotion
+from runtime.models.repository import ModelRepository
 from runtime.settings import KafkaSettings, ProcessorSettings
 from schemas.models import ModelPromoted
 from tests.shelf import PLANT, Shelf, anomaly_files, risk_files

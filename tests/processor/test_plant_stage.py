@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from prometheus_client import CollectorRegistry
 
-from core.forecast_messages import Course, forecast_message
-from core.history import WEEK
-from core.ledger import Ledgers
-from core.state import FleetState
+from core.forecasting.hourly_history import WEEK
+from core.forecasting.messages import Course, forecast_message
+from core.forecasting.series_state import Ledgers
+from core.state.fleet import FleetState
+from processor.forecasting.plant_stage import PlantStage
 from processor.pipeline import Partition, Pipeline, Position
-from processor.plant_stage import PlantStage
 from runtime.metrics import ProcessorMetrics
 from runtime.settings import load_settings
 from schemas.alerts import Alert

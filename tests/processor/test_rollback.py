@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry
 
-from core.scoring import Calls
-from processor.models import ModelFollower, versions_of
+from core.detection.scoring import Calls
 from processor.outputs import Outputs
 from processor.pipeline import Pipeline
-from processor.rollback import Rollbacks
-from runtime.manifest import Promotion
+from processor.versions.canary import Rollbacks
+from processor.versions.follower import ModelFollower, versions_of
 from runtime.metrics import ProcessorMetrics
-from runtime.repository import ModelRepository
+from runtime.models.manifest import Promotion
+from runtime.models.repository import ModelRepository
 from runtime.settings import KafkaSettings, Settings
 from schemas.models import ModelPromoted
 from tests.shelf import PLANT, Shelf, anomaly_files, risk_files

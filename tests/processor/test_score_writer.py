@@ -7,7 +7,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.features import CONDITIONS
+from core.state.tracks import CONDITIONS
 from processor.score_writer import DECIMALS, ScoreWriter
 from schemas.scores import Score
 

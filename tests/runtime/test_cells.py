@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from onnx import ModelProto
 from sklearn.ensemble import RandomForestRegressor
 
-from runtime.cells import Cells
-from runtime.inference import OnnxForest
+from runtime.models.cells import Cells
+from runtime.models.inference import OnnxForest
 from trainer.export import export_random_forest
 
 COLUMNS = 3

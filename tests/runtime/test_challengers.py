@@ -5,16 +5,16 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from core.forecast_fit import FitRequest, Fitted, fit
-from core.forecasting import Answer, Calendar, HourlySeries
-from core.forecasting.challengers import CannotLearnError, Challenger, forecast_by
-from core.forecasting.series import DAY, Floats
-from processor.fit_wire import answer, packed, unpacked
-from runtime.challengers import challengers_of
+from core.forecasting.engine import Answer, Calendar, HourlySeries
+from core.forecasting.engine.challengers import CannotLearnError, Challenger, forecast_by
+from core.forecasting.engine.series import DAY, Floats
+from core.forecasting.fit import FitRequest, Fitted, fit
+from processor.forecasting.fit_wire import answer, packed, unpacked
 from runtime.errors import UsageError
-from runtime.forecast_settings import CANDIDATES, ForecastSettings
-from runtime.lightgbm_candidate import LightGbm
-from runtime.mstl_candidate import Mstl
+from runtime.forecasting.candidates import challengers_of
+from runtime.forecasting.lightgbm import LightGbm
+from runtime.forecasting.mstl import Mstl
+from runtime.forecasting.settings import CANDIDATES, ForecastSettings
 from tests.core.forecasting.contract import Ask, ForecasterContract, assert_stands
 from tests.core.forecasting.courses import ODD, a_series, a_week_of
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from runtime.errors import FailureError, UsageError
-from runtime.forecast_child import ForecastChild, ForecastTooSlow
+from runtime.forecasting.worker import ForecastChild, ForecastTooSlow
 
 SMALL = {"values": [1.0, 2.0, 3.0], "periods": 1, "frequency": "h"}
 # a fit of many points takes far longer than anybody here waits

@@ -12,11 +12,11 @@ import numpy as np
 import pytest
 from sklearn.ensemble import IsolationForest
 
-from runtime.inference import (
+from runtime.models.inference import (
     OnnxForest,
 )
+from runtime.models.repository import ModelDamaged, ModelRepository
 from runtime.plants import load_plant
-from runtime.repository import ModelDamaged, ModelRepository
 from tests.shelf import (
     ANOMALY_WIDTH,
     PLANT,

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 
 from runtime.errors import UsageError
-from runtime.forecasts import forecast, parse_frequency, seasons_of
-from runtime.model_inference import ModelInference
+from runtime.forecasting.answers import forecast, parse_frequency, seasons_of
+from runtime.models.model_inference import ModelInference
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runtime.errors import NexovaError, UsageError
-from runtime.manifest import (
+from runtime.models.manifest import (
     Compared,
     Manifest,
     Promotion,
@@ -27,14 +27,14 @@ from runtime.manifest import (
     parse_log,
     version_id,
 )
-from runtime.model_storage import open_storage
-from runtime.repository import (
+from runtime.models.repository import (
     ModelDamaged,
     ModelRepository,
     RepositoryUnavailable,
     UnknownVersion,
     VersionExists,
 )
+from runtime.models.storage import open_storage
 
 START = datetime(2026, 3, 1, 12, tzinfo=UTC)
 FILES = {"model.onnx": b"trees" * 1000, "model.json": b"{}", "metrics.json": b'{"f1": 0.9}'}
@@ -380,7 +380,7 @@ def test_of_many_who_take_back_the_same_promotion_at_the_same_moment_one_does(tm
 _ENDLESS_PUBLISHER = """
 import sys
 from tests.runtime.test_repository import a_manifest
-from runtime.repository import ModelRepository
+from runtime.models.repository import ModelRepository
 minutes = int(sys.argv[2])
 while True:
     ModelRepository(sys.argv[1]).publish(a_manifest(minutes), {"model.onnx": b"trees" * 200_000})

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from runtime.errors import UsageError
-from runtime.series_csv import read_hours
+from runtime.forecasting.series_csv import read_hours
 
 BERLIN = ZoneInfo("Europe/Berlin")
 

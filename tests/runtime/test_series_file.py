@@ -3,9 +3,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from runtime.calendars import HolidayChoice, holidays_of
 from runtime.errors import UsageError
-from runtime.series_file import SeriesFile, read_series
+from runtime.forecasting.calendars import HolidayChoice, holidays_of
+from runtime.forecasting.series_file import SeriesFile, read_series
 
 JANUARY = 420_768  # 2018-01-01 0 h
 

@@ -161,7 +161,9 @@ def test_every_setting_has_a_description_and_a_rule() -> None:
 
 def test_importing_reads_no_settings_so_a_wrong_one_does_no_harm_before_it_is_asked_for() -> None:
     wrong = os.environ | {"NEXOVA_KAFKA__PARTITIONS": "many", "LOG_LEVEL": "loud", "WORKERS": "-1"}
-    modules = "runtime.settings, runtime.kafka, runtime.embedded, runtime.logging, runtime.apache_kafka, cli.doctor"
+    modules = (
+        "runtime.settings, runtime.kafka, runtime.embedded, runtime.logging, runtime.apache_kafka, cli.doctor.command"
+    )
     imported = [sys.executable, "-c", f"import {modules}"]
     subprocess.run(imported, check=True, cwd=ROOT, env=wrong)
     asked = [sys.executable, "-c", "import runtime.settings; runtime.settings.load_settings()"]

@@ -9,7 +9,7 @@ import pytest
 
 from cli.main import run
 from runtime.errors import UsageError
-from runtime.repository import ModelRepository
+from runtime.models.repository import ModelRepository
 from trainer.families import BUILT_IN, known_families
 
 PAGE = Path(__file__).parents[2] / "docs" / "adding-a-model.md"

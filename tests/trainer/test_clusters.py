@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from distributed import LocalCluster
 
-from runtime.repository import ModelRepository
+from runtime.models.repository import ModelRepository
 
 
 def train(data: Path, models: Path, *options: str, **environment: str) -> subprocess.CompletedProcess[str]:

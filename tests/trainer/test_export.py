@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from sklearn.ensemble import IsolationForest, RandomForestRegressor
 
-from runtime.inference import OnnxForest, raw_anomaly
+from runtime.models.inference import OnnxForest, raw_anomaly
 from trainer.export import (
     export_isolation_forest,
     export_random_forest,

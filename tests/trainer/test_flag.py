@@ -2,7 +2,7 @@ import numpy as np
 import pytest
 
 from core.batch import ReadingBatch
-from core.features import FeatureFrame
+from core.detection.features import FeatureFrame
 from core.models import FlagBy
 from trainer.datasets import Datasets
 from trainer.flag import FlagChoice, choose_flag

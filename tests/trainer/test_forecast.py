@@ -9,12 +9,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from core.features import extract
+from core.detection.features import extract
 from core.plant import Plant
-from runtime.forecast_models import FORECAST, OPENERS
-from runtime.forecasts import forecast
-from runtime.model_inference import ModelInference
-from runtime.repository import ModelRepository
+from runtime.forecasting.answers import forecast
+from runtime.forecasting.published import FORECAST, OPENERS
+from runtime.models.model_inference import ModelInference
+from runtime.models.repository import ModelRepository
 from trainer.datasets import Datasets, Ratio
 from trainer.forecast import forecast_outcome, hourly_power
 from trainer.trainer import train_models
@@ -115,7 +115,7 @@ def test_damaged_forecasts_are_named_and_the_fallback_answers(models: Path, plan
 
 def test_answering_needs_neither_prophet_nor_pandas_models() -> None:
     """What was fitted is plain numbers, so a server that answers does not load Stan."""
-    code = f"import sys; from runtime.forecast_models import OPENERS; assert set(OPENERS) == {set(OPENERS)!r}; "
+    code = f"import sys; from runtime.forecasting.published import OPENERS; assert set(OPENERS) == {set(OPENERS)!r}; "
     done = subprocess.run(
         [sys.executable, "-c", code + "sys.exit('prophet' in sys.modules or 'cmdstanpy' in sys.modules)"],
         check=False,

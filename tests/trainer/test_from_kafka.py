@@ -16,8 +16,8 @@ from cli.main import run
 from core.plant import Plant
 from runtime.errors import UsageError
 from runtime.kafka import create_topics, producer_config
+from runtime.models.repository import ModelRepository
 from runtime.plants import shipped_plants
-from runtime.repository import ModelRepository
 from schemas.topics import ALERTS, FEEDBACK, READINGS
 from tests.brokers import Broker, running_apache_kafka, running_tansu
 from tests.trainer.test_hygiene import an_alert, said

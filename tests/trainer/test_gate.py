@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from runtime.manifest import Compared, Manifest, Span, Verdict
-from runtime.repository import ModelBundle, ModelIncompatible, ModelRepository
+from runtime.models.manifest import Compared, Manifest, Span, Verdict
+from runtime.models.repository import ModelBundle, ModelIncompatible, ModelRepository
 from trainer.gate import decide, judge
 
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)

@@ -9,15 +9,16 @@ import pytest
 from hypothesis import given, settings
 
 from core.batch import ReadingBatch
-from core.columns import allocate
-from core.features import MachineTraits, observe, physical, tracks_layout, traits_of
-from core.tracking import FAULT_STUCK
-from core.tracks import Tracks
+from core.detection.features import observe, physical
+from core.detection.tracking import FAULT_STUCK
+from core.state.tables import allocate
+from core.state.tracks import Tracks, tracks_layout
+from core.state.traits import MachineTraits, traits_of
 from schemas.alerts import Alert, AlertKind, AlertModel
 from schemas.feedback import Feedback, FeedbackKind
 from tests.builders import PUMP, START, a_batch, a_plant, a_reading, normal_rows
 from tests.core.streams import PLANT, streams
-from trainer.hygiene import CleanHistory, Told, clean, resting, stuck
+from trainer.cleaning import CleanHistory, Told, clean, resting, stuck
 
 OTHER = "pump-02"
 HORIZON = 216.0

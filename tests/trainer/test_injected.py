@@ -6,8 +6,8 @@ import pytest
 from numpy.typing import NDArray
 
 from core.plant import Plant
+from trainer.cleaning import resting
 from trainer.datasets import Datasets
-from trainer.hygiene import resting
 from trainer.injected import LONGEST_HOURS, SHARE, with_injected_faults
 
 

@@ -8,12 +8,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from core.features import extract, feature_fingerprint
+from core.detection.features import extract, feature_fingerprint
 from core.maintenance import BAND_STARTS
 from core.plant import Plant
 from runtime.errors import UsageError
-from runtime.inference import load_models
-from runtime.repository import ModelRepository
+from runtime.models.inference import load_models
+from runtime.models.repository import ModelRepository
 from tests.trainer.splits import write_splits
 from trainer.anomaly import _healthy
 from trainer.datasets import Datasets, Ratio

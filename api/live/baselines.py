@@ -1,0 +1,64 @@
+"""What the processor remembers of each machine, from the changelog of its table, without asking the processor.
+
+The newest record of each shard is kept as it came, and opened only when somebody asks for a machine in it.
+"""
+
+import logging
+from collections import OrderedDict
+from collections.abc import Sequence
+from typing import Any, Final
+
+import msgspec
+
+from api.live.records import Record
+from core.plant import Plant
+from core.state.fleet import FleetState, shard_of
+from core.state.tracks import Tracks
+
+LOGGER: Final = logging.getLogger("nexova.api.baselines")
+_MOST_OPEN: Final = 1_024
+
+
+class Baselines:
+    """Baselines by machine. `take` belongs to one thread and `of` to another: each only replaces whole values."""
+
+    def __init__(self, plant: Plant) -> None:
+        self._plant = plant
+        self._records: dict[tuple[int, str], bytes] = {}
+        self._open: OrderedDict[str, tuple[bytes, Tracks]] = OrderedDict()
+
+    def __len__(self) -> int:
+        return len(self._records)
+
+    def take(self, records: Sequence[Record]) -> None:
+        """Takes in records of the changelog."""
+        for record in records:
+            shard = record.identity.partition("/")[2]
+            if record.value is None:
+                self._records.pop((record.partition, shard), None)
+            elif shard.isdigit():
+                self._records[record.partition, shard] = record.value
+
+    def of(self, machine_id: str, partition: int) -> Tracks | None:
+        """What is remembered of a machine whose readings are in `partition`: a table of one row; None: nothing."""
+        record = self._records.get((partition, str(shard_of(machine_id))))
+        if record is None:
+            return None
+        known = self._open.get(machine_id)
+        if known is not None and known[0] is record:
+            return known[1]
+        state = FleetState(self._plant)
+        try:
+            state.restore(record)
+        except (msgspec.MsgspecError, KeyError, ValueError, TypeError) as error:
+            LOGGER.warning("the state of %s cannot be read: %s", machine_id, error)
+            return None
+        slot = state.slots.get(machine_id)
+        if slot is None:
+            return None
+        columns: list[Any] = [column[slot : slot + 1].copy() for column in state.tracks]
+        tracks = Tracks(*columns)
+        self._open[machine_id] = (record, tracks)
+        if len(self._open) > _MOST_OPEN:
+            self._open.popitem(last=False)
+        return tracks

@@ -1,0 +1,132 @@
+"""`nexova backtest`: what the models would have said of a past that is known by now."""
+
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import pandas as pd
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+from cli.backtest.report import as_document, print_report, write_forecasts
+from cli.backtest.run import ALL_MODELS, SLOW, Plan, run
+from cli.errors import say
+from core.forecasting.engine.backtest import LEAST_HISTORY, daily_origins
+from runtime.errors import UsageError
+from runtime.forecasting.calendars import AUTO
+from runtime.forecasting.candidates import challengers_of
+from runtime.forecasting.series_file import read_series
+from runtime.forecasting.settings import CANDIDATES
+
+app = typer.Typer(no_args_is_help=True, help="Measure what would have been said of the past.")
+
+
+class Aggregate(StrEnum):
+    """What becomes of several values within an hour."""
+
+    MEAN = "mean"
+    SUM = "sum"
+
+
+@app.callback()
+def _group() -> None:
+    """Measure what would have been said of the past."""
+
+
+@app.command()
+def forecast(
+    series: Annotated[Path, typer.Argument(help="CSV file: a column of times, a column of values, hourly or finer.")],
+    *,
+    column: Annotated[str | None, typer.Option(help="Which column, where several hold numbers.")] = None,
+    horizon: Annotated[int, typer.Option(min=1, max=336, help="Hours ahead.")] = 72,
+    origins: Annotated[int, typer.Option(min=1, help="How many forecasts, the last whose horizon fits.")] = 91,
+    step: Annotated[str, typer.Option(help="Time from one origin to the next, whole hours.")] = "24h",
+    models: Annotated[
+        str | None,
+        typer.Option(
+            help=f"Compared with the selection, by comma, of {', '.join(ALL_MODELS)}; "
+            f"default: all but {' and '.join(CANDIDATES)}."
+        ),
+    ] = None,
+    sparse: Annotated[
+        int, typer.Option(min=1, help=f"Of how many of the origins, evenly spread, {', '.join(SLOW)} forecast.")
+    ] = 24,
+    holidays: Annotated[
+        str, typer.Option(help="Country (US, DE-BY), none, or auto: whose holidays the known past shows.")
+    ] = AUTO,
+    aggregate: Annotated[Aggregate, typer.Option(help="Several values within an hour become their …")] = Aggregate.MEAN,
+    lower_bound: Annotated[
+        float | None, typer.Option(help="What no value can be below; default: 0 if none was before the first origin.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Write every forecast to this CSV file.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> None:
+    """Forecast a series at many origins of its past, each seeing only what was known then, and score it."""
+    names = _names(models)
+    if out is not None and not out.resolve().parent.is_dir():
+        raise UsageError(f"--out {out}: its folder is not there; make it, or name another")
+    found = read_series(series, column=column, aggregate=aggregate.value)
+    hours = _whole_hours(step)
+    chosen = daily_origins(found.series, horizon=horizon, count=origins, step=hours)
+    if not len(chosen):
+        raise UsageError(
+            f"{series}: {len(found.series.values)} hours are too few for {LEAST_HISTORY} h of history and a horizon "
+            f"of {horizon} h; give a longer series or ask for a shorter horizon"
+        )
+    for note in found.notes:
+        say(f"note: {note}")
+    if len(chosen) < origins:
+        say(f"note: the series has room for {len(chosen)} origins, not {origins}")
+    plan = Plan(
+        series=found.series,
+        origins=chosen,
+        horizon=horizon,
+        names=names,
+        sparse=sparse,
+        holidays=holidays,
+        lower_bound=lower_bound,
+    )
+    with _progress(len(chosen)) as advance:
+        results = run(plan, advance=advance)
+    if out is not None:
+        write_forecasts(out, plan, results)
+    document = as_document(plan, results, file=str(series), column=found.column, step=hours)
+    if as_json:
+        typer.echo(json.dumps(document))
+    else:
+        print_report(document)
+
+
+def _names(models: str | None) -> tuple[str, ...]:
+    if models is None:
+        return tuple(name for name in ALL_MODELS if name not in CANDIDATES)
+    names = tuple(dict.fromkeys(name.strip() for name in models.split(",") if name.strip() not in {"", "selected"}))
+    unknown = [name for name in names if name not in ALL_MODELS]
+    if unknown:
+        raise UsageError(f"--models: {', '.join(unknown)} is none; there are {', '.join(ALL_MODELS)}")
+    challengers_of([name for name in names if name in CANDIDATES], asked_by="--models")
+    return names
+
+
+def _whole_hours(step: str) -> int:
+    try:
+        hours = pd.Timedelta(step) / pd.Timedelta(hours=1)
+    except ValueError:
+        hours = 0.5
+    if hours < 1 or hours != int(hours):
+        raise UsageError(f"--step {step!r}: must be whole hours, at least one; write for example 24h")
+    return int(hours)
+
+
+@contextmanager
+def _progress(total: int) -> Iterator[Callable[[], Any]]:
+    """Show on a terminal's stderr how many origins are done; in a pipe, nothing."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty()) as bar:
+        task = bar.add_task("origins", total=total)
+        yield lambda: bar.update(task, advance=1)

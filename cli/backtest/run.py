@@ -1,0 +1,153 @@
+"""The work of `nexova backtest forecast`: the system's own answers here, those of slow models in a process beside."""
+
+import multiprocessing
+import time
+from collections.abc import Callable
+from concurrent.futures import Future, ProcessPoolExecutor
+from dataclasses import dataclass
+from math import inf
+from typing import Any, Final
+
+import numpy as np
+
+from core.forecasting.engine import Answer, Calendar, HourlySeries
+from core.forecasting.engine.backtest import Courses, naive, replayed, with_intervals
+from core.forecasting.engine.challengers import forecast_by
+from core.forecasting.engine.members import MEMBERS
+from core.forecasting.engine.series import WEEK, Floats, Ints
+from runtime.errors import FailureError
+from runtime.forecasting.calendars import HolidayChoice
+from runtime.forecasting.candidates import challengers_of
+from runtime.forecasting.prophet import NAME as PROPHET
+from runtime.forecasting.prophet import forecast_by_prophet
+from runtime.forecasting.settings import CANDIDATES
+
+SELECTED: Final = "selected"
+NAIVE: Final = {"naive_week": WEEK}
+SLOW: Final = (PROPHET, *CANDIDATES)
+ALL_MODELS: Final = (*MEMBERS, *NAIVE, *SLOW)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What is to be forecast: horizon hours after each origin, (o,), oldest first."""
+
+    series: HourlySeries
+    origins: Ints
+    horizon: int
+    names: tuple[str, ...]
+    sparse: int
+    holidays: str
+    lower_bound: float | None
+
+    @property
+    def bounds(self) -> tuple[float, float]:
+        """What a value can be, from what was known before the first origin."""
+        if self.lower_bound is not None:
+            return self.lower_bound, inf
+        known = self.series.until(int(self.origins[0])).values
+        return (-inf if np.nanmin(np.append(known, 0.0)) < 0 else 0.0), inf
+
+    @property
+    def actual(self) -> Floats:
+        """What came, (o, h)."""
+        return self.series.at(self.origins[:, None] + np.arange(self.horizon))
+
+    @property
+    def sparse_places(self) -> Ints:
+        """Places of the origins at which slow models forecast."""
+        count = min(self.sparse, len(self.origins))
+        return np.unique(np.linspace(0, len(self.origins) - 1, count).round().astype(np.int64))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Result:
+    """What one model said at the origins of these places, and the seconds it took; None: no time of its own."""
+
+    name: str
+    courses: Courses
+    places: Ints
+    seconds: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Results:
+    """All models, the selection first; answered: how often who answered for it; holidays: whose were found."""
+
+    models: tuple[Result, ...]
+    answered: dict[str, int]
+    holidays: str | None
+
+
+def run(plan: Plan, *, advance: Callable[[], Any]) -> Results:
+    """Everything that the plan asks for; advance is called after each origin."""
+    everywhere = np.arange(len(plan.origins))
+    # spawned: a fork of a process with threads may hang
+    with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as beside:
+        slow = [beside.submit(_by_slow, plan, name) for name in SLOW if name in plan.names]
+        selected, members, answered, choice = _by_selection(plan, advance)
+        models = [selected]
+        for name in plan.names:
+            if name in NAIVE:
+                value = naive(plan.series, origins=plan.origins, horizon=plan.horizon, season=NAIVE[name])
+            elif name in members:
+                value = members[name]
+            else:
+                continue
+            courses = with_intervals(
+                value, plan.actual, origins=plan.origins, calendar=choice(plan.series), bounds=plan.bounds
+            )
+            models.append(Result(name=name, courses=courses, places=everywhere, seconds=None))
+        models += map(_result_of, slow)
+    return Results(models=tuple(models), answered=answered, holidays=choice.chosen)
+
+
+def _by_selection(
+    plan: Plan, advance: Callable[[], Any]
+) -> tuple[Result, dict[str, Floats], dict[str, int], HolidayChoice]:
+    shape = plan.origins.shape[0], plan.horizon
+    courses = Courses(value=np.full(shape, np.nan), lower=np.full(shape, np.nan), upper=np.full(shape, np.nan))
+    members = {name: np.full(shape, np.nan) for name in MEMBERS}
+    answered: dict[str, int] = {}
+    choice = HolidayChoice(plan.holidays)
+    began = time.perf_counter()
+    answers = replayed(plan.series, origins=plan.origins, horizon=plan.horizon, choose=choice, bounds=plan.bounds)
+    for place, answer in enumerate(answers):
+        courses.value[place], courses.lower[place], courses.upper[place] = answer.value, answer.lower, answer.upper
+        for name, value in answer.members.items():
+            members[name][place] = value
+        answered[answer.model] = answered.get(answer.model, 0) + 1
+        advance()
+    seconds = time.perf_counter() - began
+    everywhere = np.arange(len(plan.origins))
+    return Result(name=SELECTED, courses=courses, places=everywhere, seconds=seconds), members, answered, choice
+
+
+def _by_slow(plan: Plan, name: str) -> Result:
+    places = plan.sparse_places
+    shape = len(places), plan.horizon
+    courses = Courses(value=np.full(shape, np.nan), lower=np.full(shape, np.nan), upper=np.full(shape, np.nan))
+    choice = HolidayChoice(plan.holidays)
+    began = time.perf_counter()
+    for row, place in enumerate(places.tolist()):
+        known = plan.series.until(int(plan.origins[place]))
+        try:
+            answer = _slow_answer(plan, name, known, choice(known))
+        except (ValueError, RuntimeError):
+            continue  # it says nothing there, and its number of hours shows it
+        courses.value[row], courses.lower[row], courses.upper[row] = answer.value, answer.lower, answer.upper
+    return Result(name=name, courses=courses, places=places, seconds=time.perf_counter() - began)
+
+
+def _slow_answer(plan: Plan, name: str, known: HourlySeries, calendar: Calendar) -> Answer:
+    if name == PROPHET:
+        return forecast_by_prophet(known, horizon=plan.horizon, calendar=calendar, bounds=plan.bounds)
+    [challenger] = challengers_of([name], asked_by="--models")
+    return forecast_by(challenger, known, horizon=plan.horizon, calendar=calendar, bounds=plan.bounds)
+
+
+def _result_of(slow: "Future[Result]") -> Result:
+    try:
+        return slow.result()
+    except Exception as error:
+        raise FailureError(f"the process of slow models ended by itself ({error}); choose with --models") from error

@@ -1,0 +1,271 @@
+"""A demo run from the first child to the last: `run_demo` reads like a table of contents."""
+
+import shutil
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from cli.demo.api import Api, port_for, start_api, wait_for_api
+from cli.demo.children import base_environment, health, processor_environment, python_module
+from cli.demo.follow import Follower, Meter, following
+from cli.demo.parts import BROKERS, END_SECONDS, READY_SECONDS, Options, Run, Work
+from cli.demo.report import Report, make_report
+from cli.demo.show import Show
+from cli.demo.simulation import Simulation
+from cli.demo.snapshot import snapshot
+from cli.demo.stop import Stops, hush
+from cli.demo.tally import Tally
+from core.plant import Plant
+from runtime.apache_kafka import apache_kafka
+from runtime.children import Child, free_port
+from runtime.embedded import EmbeddedBroker, embedded_broker
+from runtime.errors import ChildEnded, FailureError, NexovaError
+from runtime.kafka import create_topics
+from runtime.plants import load_plant
+from runtime.settings import KafkaSettings, Settings
+
+WORK_SECONDS: Final = 600.0
+BACKLOG_SECONDS: Final = 180.0
+DRAIN_SECONDS: Final = 30.0
+_POLL_SECONDS: Final = 0.05
+_SETTLE_SECONDS: Final = 0.5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """What works together once all is up."""
+
+    broker: EmbeddedBroker
+    processor: Child
+    api: Api
+    simulation: Simulation
+    follower: Follower
+    tally: Tally
+
+    def turn(self) -> None:
+        """Take in what has been published.
+
+        Raises:
+            ChildEnded: the broker, the processor or the API does not run any more.
+            NexovaError: the simulator cannot go on.
+        """
+        self.follower.poll(_POLL_SECONDS)
+        self.broker.check()
+        self.processor.check()
+        self.api.work.child.check()
+        self.simulation.check()
+
+    def wait_until_accounted(self, *, timeout_seconds: float) -> None:
+        """Return once every reading that was produced came out again, as a score or a dead letter.
+
+        Raises:
+            FailureError: some did not in time.
+        """
+        deadline = time.monotonic() + timeout_seconds
+        while self.tally.accounted < self.simulation.delivered:
+            self.turn()
+            if time.monotonic() > deadline:
+                missing = self.simulation.delivered - self.tally.accounted
+                raise FailureError(
+                    f"{missing:,} of {self.simulation.delivered:,} readings were neither scored nor dead-lettered "
+                    f"within {timeout_seconds:g} s after the last was produced; look for the reason in processor.log"
+                )
+
+
+def run_demo(options: Options, settings: Settings, *, show: Show, stops: Stops) -> Report:
+    """Run the demo from start to end and return its figures.
+
+    Raises:
+        FailureError: a part failed, or not every reading came out again; the message says where the logs are.
+        UsageError: the plant file is broken, or the plant cannot be simulated.
+    """
+    plant = load_plant(settings.plant_file)
+    with _log_folder() as logs, ExitStack() as children:
+        run = Run(options=options, plant=plant, show=show, logs=logs, children=children)
+        environment = base_environment(settings, temporary=logs)
+        # the longest first: models are trained and rules compiled while everything else comes up
+        train = python_module("cli.demo.work", "models", str(options.seed))
+        compiling = python_module("cli.demo.work", "compile")
+        works = [
+            Work(step=show.begin("models ready"), child=run.child("training", train, environment)),
+            Work(step=show.begin("rules compiled"), child=run.child("compiler", compiling, environment)),
+        ]
+        broker = _start_broker(run)
+        kafka = KafkaSettings(bootstrap_servers=broker.bootstrap_servers)
+        simulation = _produce_history(run, kafka)
+        _await_works(run, works)
+        api = start_api(run, environment, kafka, port=port_for(settings))
+        processor = _start_processor(run, environment, kafka)
+        tally = Tally(power=_power_sensor(plant))
+        parts = Parts(
+            broker=broker,
+            processor=processor,
+            api=api,
+            simulation=simulation,
+            follower=children.enter_context(following(kafka, tally)),
+            tally=tally,
+        )
+        backfill_rate = _work_off_history(run, parts)
+        wait_for_api(run, api)
+        start_up_seconds = time.monotonic() - run.begun_at
+        _live(run, parts, stops)
+        return make_report(
+            tally,
+            faults=simulation.faults,
+            cut_faults=simulation.cut_faults,
+            live=(simulation.live_from, simulation.live_until),
+            grace=simulation.grace_seconds,
+            broker=options.broker,
+            seed=options.seed,
+            produced=simulation.delivered,
+            backfill=simulation.backfilled,
+            bad_messages=simulation.bad_messages,
+            backfill_rate=backfill_rate,
+            start_up_seconds=start_up_seconds,
+        )
+
+
+def _start_broker(run: Run) -> EmbeddedBroker:
+    with run.step("broker up") as step:
+        start = apache_kafka if run.options.broker == "kafka" else embedded_broker
+        broker = run.children.enter_context(start())
+        run.children.callback(hush)
+        step.note = f"{BROKERS[run.options.broker]} at {broker.bootstrap_servers}"
+    return broker
+
+
+def _produce_history(run: Run, kafka: KafkaSettings) -> Simulation:
+    with run.step("topics created"):
+        create_topics(kafka)
+    with run.step("history produced") as step:
+        options = run.options
+        simulation = Simulation(run.plant, kafka, machines=options.machines, seed=options.seed, days=options.days)
+        simulation.backfill()
+        step.note = f"{simulation.backfilled:,} readings of {options.days:g} days"
+    return simulation
+
+
+def _await_works(run: Run, works: list[Work]) -> None:
+    """Return when all have done their work; meanwhile the last line of each is the note of its step.
+
+    Raises:
+        ChildEnded: one failed, or did not end in time.
+    """
+    deadline = time.monotonic() + WORK_SECONDS
+    while any(work.step.ended_at is None for work in works):
+        for work in works:
+            _look_at(run, work)
+        if time.monotonic() > deadline:
+            names = ", ".join(work.child.name for work in works if work.step.ended_at is None)
+            raise ChildEnded(f"{names}: not done after {WORK_SECONDS:g} s; give this machine less to do and try again")
+        time.sleep(_POLL_SECONDS)
+
+
+def _look_at(run: Run, work: Work) -> None:
+    if work.step.ended_at is not None:
+        return
+    code = work.child.process.poll()
+    if work.child.log.stat().st_size:
+        work.step.note = work.child.last_words()
+    if code == 0:
+        run.show.end(work.step, work.step.note)
+    elif code is not None:
+        work.child.check()
+
+
+def _start_processor(run: Run, environment: dict[str, str], kafka: KafkaSettings) -> Child:
+    with run.step("processor ready") as step:
+        port = free_port()
+        processor = run.child(
+            "processor",
+            # one worker: more would be children of a child, which a kill of ours would not reach
+            python_module("cli.main", "process", "--workers", "1"),
+            processor_environment(environment, kafka, web_port=port),
+            grace=END_SECONDS,
+        )
+        processor.wait_until(lambda: health(port).get("ready") is True, timeout_seconds=READY_SECONDS)
+        step.note = f"process {processor.pid}"
+    return processor
+
+
+def _work_off_history(run: Run, parts: Parts) -> float | None:
+    """Return the readings a second that the processor scored with all of them waiting."""
+    with run.step("history worked off") as step:
+        parts.wait_until_accounted(timeout_seconds=BACKLOG_SECONDS)
+        _settle(parts)  # alerts of the history are not to be told as news
+        rate = parts.tally.scoring_rate()
+        step.note = "" if rate is None else f"{rate:,.0f} readings/s"
+    return rate
+
+
+def _live(run: Run, parts: Parts, stops: Stops) -> None:
+    """The live phase, and what is left to do when no more readings come."""
+    simulation, tally = parts.simulation, parts.tally
+    simulation.start(run.options.duration)
+    tally.live_from = simulation.live_from
+    meter = Meter()
+    told = len(tally.changes)
+    stops.expected = run.options.duration is None
+    with run.show.live():
+        while not stops.asked and not simulation.over():
+            parts.turn()
+            meter.note(tally.readings_scored)
+            told = _tell_changes(run, tally, told)
+            run.show.update(lambda: snapshot(run.options.title, simulation, tally, meter, address=parts.api.address))
+        stops.expected = False
+        simulation.stop()
+        run.show.update(
+            lambda: snapshot(run.options.title, simulation, tally, meter, address=parts.api.address, finishing=True),
+            at_once=True,
+        )
+        parts.wait_until_accounted(timeout_seconds=DRAIN_SECONDS)
+        _settle(parts)
+        _tell_changes(run, tally, told)
+        _end(parts.processor)
+
+
+def _tell_changes(run: Run, tally: Tally, told: int) -> int:
+    for alert in tally.changes[told:]:
+        run.show.alert(alert)
+    return len(tally.changes)
+
+
+def _settle(parts: Parts) -> None:
+    """Take in what was published together with the last scores."""
+    deadline = time.monotonic() + _SETTLE_SECONDS
+    while time.monotonic() < deadline:
+        parts.turn()
+    parts.follower.to_the_end(timeout_seconds=DRAIN_SECONDS)
+
+
+def _end(processor: Child) -> None:
+    code = processor.end(grace_seconds=END_SECONDS)
+    if code != 0:
+        raise ChildEnded(f"the processor ended with code {code} when it was asked to stop: {processor.last_words()}")
+
+
+def _power_sensor(plant: Plant) -> str | None:
+    index = plant.index_of_role("power")
+    return None if index is None else plant.sensor_names[index]
+
+
+@contextmanager
+def _log_folder() -> Iterator[Path]:
+    """A folder for the children's logs, which stays, and is named, when something fails."""
+    folder = Path(tempfile.mkdtemp(prefix="nexova-demo-"))
+    try:
+        yield folder
+    except NexovaError as error:
+        if any(folder.iterdir()):
+            error.message = f"{error.message}; the logs are in {folder}"
+        raise
+    except Exception:
+        raise
+    except BaseException:  # somebody stopped it: nothing to look into
+        shutil.rmtree(folder, ignore_errors=True)
+        raise
+    shutil.rmtree(folder, ignore_errors=True)

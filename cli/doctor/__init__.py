@@ -1,0 +1,1 @@
+"""The `nexova doctor` command."""

@@ -1,0 +1,60 @@
+"""`nexova doctor`: looks at all that a run needs, and says what to do where something is missing."""
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from dataclasses import asdict
+from typing import Annotated, Final
+
+import typer
+from rich.console import Console
+from rich.markup import escape
+
+from cli.doctor import checks
+from cli.doctor.checks import Finding
+from runtime.errors import NexovaError
+from runtime.settings import Settings, load_settings
+
+_MARKS: Final = {"ok": "[green]ok     [/]", "warning": "[yellow]warning[/]", "failed": "[red]failed [/]"}
+_CHECKS: Final[tuple[Callable[[Settings], Iterator[Finding]], ...]] = (
+    checks.plant,
+    checks.ports,
+    checks.broker,
+    checks.models,
+    checks.tools,
+)
+
+
+def doctor(*, as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False) -> None:
+    """Check Python, packages, settings, plant file, broker, topics, rights, models and ports; exit 1 if one fails."""
+    findings = examine(dict(os.environ))
+    if as_json:
+        typer.echo(json.dumps([asdict(finding) for finding in findings], indent=2))
+    else:
+        _print(findings)
+    if any(finding.state == "failed" for finding in findings):
+        raise typer.Exit(1)
+
+
+def examine(environment: dict[str, str]) -> list[Finding]:
+    """Make all checks; what fails in one does not keep the others from being made."""
+    findings = [*checks.python(), *checks.packages(), *checks.variables(environment)]
+    try:
+        settings = load_settings()
+    except NexovaError as error:
+        return [*findings, Finding(check="settings", state="failed", detail=error.message)]
+    findings.append(Finding(check="settings", state="ok", detail="all values are within their rules"))
+    for check in _CHECKS:
+        findings.extend(check(settings))
+    return findings
+
+
+def _print(findings: list[Finding]) -> None:
+    console = Console(soft_wrap=True)
+    for finding in findings:
+        console.print(f"{_MARKS[finding.state]} {finding.check:<9} {escape(finding.detail)}", highlight=False)
+        if finding.remedy:
+            console.print(f"{'':18}{escape(finding.remedy)}", highlight=False, style="dim")
+    failed = sum(finding.state == "failed" for finding in findings)
+    warned = sum(finding.state == "warning" for finding in findings)
+    console.print(f"{len(findings)} checks, {failed} failed, {warned} to look at", highlight=False)

@@ -1,0 +1,104 @@
+"""`nexova tail`: reads an output topic as a person would."""
+
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, tzinfo
+from itertools import islice
+from typing import Annotated, Any, Literal
+
+import typer
+from pydantic import ValidationError
+
+from cli import console
+from cli.errors import reader_left, say
+from cli.follow import Record, read_topic
+from cli.tail.lines import KINDS, Kind
+from runtime.kafka import wait_for_broker
+from runtime.logging import configure_logging
+from runtime.settings import load_settings
+
+What = Literal["alerts", "recommendations", "energy", "scores", "dead-letters"]
+Shown = tuple[Record, Any]
+
+
+@dataclass(slots=True)
+class Reader:
+    """Decodes the records of one kind that are asked for; what cannot be read is counted."""
+
+    kind: Kind
+    machine: str | None = None
+    unreadable: int = 0
+
+    def __call__(self, record: Record) -> tuple[float, Shown] | None:
+        """Event time in epoch seconds, and the record with its message; None: nothing to show."""
+        if record.value is None:
+            return None
+        try:
+            message = self.kind.message.model_validate_json(record.value)
+        except ValidationError:
+            self.unreadable += 1
+            return None
+        if self.machine is not None and self.kind.machine(message) != self.machine:
+            return None
+        return self.kind.at(message).timestamp(), (record, message)
+
+
+def tail(
+    what: Annotated[What, typer.Argument(help="What to read.")],
+    *,
+    machine: Annotated[str | None, typer.Option(help="Only this machine.")] = None,
+    from_start: Annotated[
+        bool, typer.Option("--from-start/--new", help="Begin with what is there, or with what comes.")
+    ] = True,
+    follow: Annotated[
+        bool | None,
+        typer.Option("--follow/--no-follow", help="Go on after the end; by default on a terminal only."),
+    ] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="End after so many messages.")] = None,
+    utc: Annotated[bool, typer.Option("--utc", help="Show times in UTC, not in this machine's zone.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the messages as they are, one a line.")] = False,
+) -> None:
+    """Read alerts, recommendations, energy windows, scores or dead letters, in order of time.
+
+    Without a terminal it ends at the end of the topic, and times are in UTC.
+    """
+    settings = load_settings()
+    configure_logging(settings)
+    watched = console.on_a_terminal()
+    wait_for_broker(settings.kafka, max_retries=settings.max_retries, on_retry=_say_retry)
+    reader = Reader(KINDS[what], machine)
+    zone = None if not watched else UTC if utc else console.local_zone()
+    show = _printer(reader.kind, zone, as_json=as_json)
+    goes_on = watched if follow is None else follow
+    if zone is not None and not as_json:
+        ending = "; Ctrl-C ends" if goes_on else ""
+        say(f"{reader.kind.topic.name}, times in {console.zone_name(zone)}{ending}")
+    found = read_topic(settings.kafka, reader.kind.topic, decode=reader, from_start=from_start, follow=goes_on)
+    try:
+        for record, message in islice(found, limit):
+            show(record, message)
+    except BrokenPipeError:
+        reader_left()
+    if reader.unreadable:
+        say(f"{reader.unreadable} messages of {reader.kind.topic.name} could not be read and were left out")
+
+
+def _printer(kind: Kind, zone: tzinfo | None, *, as_json: bool) -> Callable[[Record, Any], None]:
+    out = console.stdout()
+
+    def show_json(record: Record, _: Any) -> None:
+        # as it stands in Kafka: what a program would get, without what our types make of it
+        out.file.write((record.value or b"").decode("utf-8", "replace").replace("\n", " ") + "\n")
+        out.file.flush()
+
+    def show_line(_: Record, message: Any) -> None:
+        out.print(console.line(kind.line(message, zone)))
+        out.file.flush()
+
+    return show_json if as_json else show_line
+
+
+def _say_retry(number: int, reason: str) -> None:
+    if sys.stderr.isatty():
+        say(f"no broker yet ({reason}); try {number}")

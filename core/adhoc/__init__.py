@@ -1,0 +1,1 @@
+"""Scores and advice for rows that arrive outside the stream."""

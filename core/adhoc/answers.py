@@ -1,0 +1,225 @@
+"""What is said about rows outside the stream: scores and advice in words, figures and reasons."""
+
+from bisect import bisect_right
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from core.adhoc.rows import CRITICAL, FLAG_AT, WARNING, BaselineLevel, History, Judged, Reference, judge, wear_features
+from core.detection.features import physical
+from core.maintenance import BAND_STARTS, BANDS, advice_text
+from core.models import Models
+from core.plant import Plant
+from core.state.tracks import watched_sensors
+from schemas.recommendations import Band
+
+Floats = NDArray[np.float64]
+
+FALLBACK: Final = "fallback"
+_LEAST_SHARE: Final = 0.01
+_LIMIT_RISK: Final = (0.0, 2.0, 3.0)  # risk of no broken limit, a warning limit, a critical one
+_NOTABLE: Final = 0.5  # scales by which a sensor must be off to be a reason
+
+
+class Part(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """One sensor's part in an answer. deviation: actual less expected, in standard deviations."""
+
+    sensor: str
+    actual: float | None
+    expected: float | None
+    deviation: float | None
+    contribution: float
+
+
+class AnomalyAnswer(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """How unusual one row is. anomaly_score: in [0, 1], high means anomalous, flagged from 0.5 on."""
+
+    is_anomaly: bool
+    anomaly_score: float
+    model: str
+    baseline: BaselineLevel
+    contributions: tuple[Part, ...]
+
+
+class Why(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """One reason for advice."""
+
+    sensor: str
+    contribution: float
+    sentence: str
+
+
+class RiskAnswer(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """How worn a machine is after a row. risk_level: 0 above 7 days to failure, 1, 2 and 3 at 7, 3 and 1 days."""
+
+    risk_level: float
+    band: Band
+    urgent: bool
+    recommendation: str
+    reasons: tuple[Why, ...]
+    model: str
+    baseline: BaselineLevel
+
+
+def anomaly_answers(
+    histories: Sequence[History],
+    *,
+    models: Models,
+    references: Mapping[str, Reference],
+    plant: Plant,
+    forest: str,
+) -> list[list[AnomalyAnswer]]:
+    """An answer for each row of each history; `forest` is what an answer calls the trained model."""
+    judged = judge(histories, models=models, references=references, plant=plant)
+    values = np.concatenate([history.values for history in histories])
+    watched = watched_sensors(plant)
+    place = {index: position for position, index in enumerate(watched)}
+    names = plant.sensor_names
+    score = np.round(judged.score, 4).tolist()
+    shares = np.round(judged.contribution, 4).tolist()
+    actual, expected = _plain(values), _plain(np.round(judged.expected, 4))
+    deviation = _plain(np.round(judged.deviation, 2))
+    order = np.argsort(-judged.contribution, axis=1, kind="stable").tolist()
+    by_forest = judged.by_forest.tolist()
+    answers = []
+    row = 0
+    for history, level in zip(histories, judged.levels, strict=True):
+        own = []
+        for _ in range(len(history.values)):
+            parts = []
+            for index in order[row]:
+                share = shares[row][index]
+                if share < _LEAST_SHARE:
+                    break
+                column = place.get(index)
+                parts.append(
+                    Part(
+                        sensor=names[index],
+                        actual=actual[row][index],
+                        expected=None if column is None else expected[row][column],
+                        deviation=None if column is None else deviation[row][column],
+                        contribution=share,
+                    )
+                )
+            own.append(
+                AnomalyAnswer(
+                    is_anomaly=score[row] >= FLAG_AT,
+                    anomaly_score=score[row],
+                    model=forest if by_forest[row] else FALLBACK,
+                    baseline=level,
+                    contributions=tuple(parts),
+                )
+            )
+            row += 1
+        answers.append(own)
+    return answers
+
+
+def _plain(values: Floats) -> list[list[float | None]]:
+    """Rows of Python numbers, None where NaN."""
+    return [[None if one != one else one for one in row] for row in values.tolist()]  # noqa: PLR0124  NaN
+
+
+def risk_answers(
+    histories: Sequence[History],
+    *,
+    models: Models,
+    references: Mapping[str, Reference],
+    plant: Plant,
+    forest: str,
+) -> list[list[RiskAnswer]]:
+    """Advice after each row of each history; a broken limit counts as much as the forest's estimate."""
+    judged = judge(histories, models=Models(), references=references, plant=plant)
+    features, complete = wear_features(histories, plant=plant)
+    by_limits = np.array(_LIMIT_RISK)[judged.limits.max(axis=1)]
+    answers = []
+    begin = 0
+    for history, level in zip(histories, judged.levels, strict=True):
+        part = slice(begin, begin + len(history.values))
+        begin = part.stop
+        kinds = _possible_types(history, references, plant)
+        risk = _risk(models, features[part], complete[part], kinds)
+        own = []
+        for row, (estimate, by_limit) in enumerate(zip(risk.tolist(), by_limits[part].tolist(), strict=True)):
+            value = float(np.fmax(estimate, by_limit))
+            band = BANDS[bisect_right(BAND_STARTS, value)]
+            own.append(
+                RiskAnswer(
+                    risk_level=round(value, 3),
+                    band=band,
+                    urgent=band == "urgent",
+                    recommendation=_advice(history.machine_id, band),
+                    reasons=_reasons(history.values[row], judged, part.start + row, plant),
+                    model=FALLBACK if np.isnan(estimate) else forest,
+                    baseline=level,
+                )
+            )
+        answers.append(own)
+    return answers
+
+
+def _possible_types(history: History, references: Mapping[str, Reference], plant: Plant) -> list[int]:
+    """Codes of the machine types that the rows may be of: the stated one, the likeliest, or else all."""
+    kind = plant.type_of(history.machine_id) if history.machine_id else None
+    if kind is not None:
+        return [plant.machine_types.index(kind)]
+    rows = physical(history.values, plant)[:, list(watched_sensors(plant))]
+    fit = {}
+    for code, one in enumerate(plant.machine_types):
+        reference = references.get(one.name)
+        if reference is not None:
+            fit[code] = float(np.nansum(((rows - reference.mean) / reference.scale) ** 2) / reference.limit)
+    if fit:
+        return [min(fit, key=lambda code: fit[code])]
+    return list(range(len(plant.machine_types))) or [-1]
+
+
+def _risk(models: Models, features: NDArray[np.float32], complete: NDArray[np.bool_], kinds: list[int]) -> Floats:
+    """Risk after each row, the mean over the possible types; NaN where there is no estimate."""
+    risk = np.full(len(features), np.nan)
+    if models.maintenance is None or not complete.any():
+        return risk
+    estimates = []
+    for code in kinds:
+        rows = features[complete].copy()
+        rows[:, -1] = code
+        estimates.append(models.maintenance.risk(rows))
+    risk[complete] = np.mean(estimates, axis=0)
+    return risk
+
+
+def _reasons(values: Floats, judged: Judged, row: int, plant: Plant) -> tuple[Why, ...]:
+    """Broken limits first, then sensors away from what is expected, farthest first; shares of all together 1."""
+    broken = np.flatnonzero(judged.limits[row])
+    said: list[tuple[str, float, str]] = []
+    for index in broken.tolist():
+        sensor = plant.sensors[index]
+        grade = {WARNING: "a warning", CRITICAL: "a critical"}[int(judged.limits[row, index])]
+        sentence = f"{sensor.name} is {values[index]:.4g} {sensor.unit}, beyond {grade} limit"
+        said.append((sensor.name, 5.0 * float(judged.limits[row, index]), sentence))
+    watched = watched_sensors(plant)
+    away = np.nan_to_num(judged.deviation[row])
+    for column in np.argsort(-np.abs(away)).tolist():
+        sensor = plant.sensors[watched[column]]
+        if abs(away[column]) <= _NOTABLE or watched[column] in broken:
+            continue
+        side = "above" if away[column] > 0 else "below"
+        sentence = (
+            f"{sensor.name} is {values[watched[column]]:.4g} {sensor.unit}, {abs(away[column]):.1f} "
+            f"standard deviations {side} the expected {judged.expected[row, column]:.4g} {sensor.unit}"
+        )
+        said.append((sensor.name, float(abs(away[column])), sentence))
+    total = sum(weight for _, weight, _ in said) or 1.0
+    return tuple(
+        Why(sensor=name, contribution=round(weight / total, 4), sentence=sentence) for name, weight, sentence in said
+    )
+
+
+def _advice(machine_id: str | None, band: Band) -> str:
+    if machine_id is not None:
+        return advice_text(machine_id, band)
+    text = advice_text("this machine", band)
+    return text[:1].upper() + text[1:]

@@ -1,0 +1,365 @@
+"""Rows outside the stream: a few readings of one machine, judged without what the processor remembers of it.
+
+Each history is held against the best baseline there is, and the answer says against which:
+
+    machine   the machine's own, as the processor has it now; the rows go on where its readings ended
+    history   learned from the rows themselves, when there are at least `LEAST_HISTORY` of them
+    type      of all machines of its type, from training; each row counts for itself
+    plant     of all machines of the plant, from training: wide, so only what no machine does stands out
+    limits    none: physical ranges and limits of the plant file alone
+
+Many histories are judged in one pass, because a pass costs more than a row.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final, Literal, Self
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.special import chdtri
+
+from core.batch import ReadingBatch
+from core.detection.baseline import fit_baseline
+from core.detection.features import observe, physical
+from core.detection.row_results import RowResults
+from core.models import Models
+from core.plant import Plant
+from core.state.tables import allocate
+from core.state.tracks import CONDITIONS, Tracks, tracks_layout, watched_sensors
+from core.state.traits import MachineTraits, traits_of
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Traits = tuple[float, float, float]
+BaselineLevel = Literal["machine", "history", "type", "plant", "limits"]
+
+LEAST_HISTORY: Final = 60
+"""Rows from which on a history is held against itself."""
+WHOLE_PLANT: Final = ""
+"""Key of the baseline of all machines, whatever their type."""
+FLAG_AT: Final = 0.5
+WARNING, CRITICAL = 1, 2
+_LEVELS: Final = np.array([0.0, 0.6, 1.0])  # scores of no broken limit, a warning limit, a critical one
+_RUNNING: Final = CONDITIONS.index("running")
+_ALWAYS_RUNNING: Final = (-np.inf, -np.inf, -1.0)
+_TYPE_NOISE: Final = 1 / 3  # noise of a sensor in scales of its type's baseline, which are wide
+_WILD: Final = 6.0  # robust standard deviations from which a row does not help to say what is normal
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reference:
+    """What machines of one type do. mean, scale: (D,) in the sensors' units, NaN where never heard.
+
+    limit: squared distance, over all D sensors, that normal readings exceed at the plant's false alarm rate.
+    forest_limit: score of the forest, in [0.5, 1], that they exceed at that rate when held against this baseline.
+    """
+
+    mean: Floats
+    scale: Floats
+    limit: float
+    forest_limit: float = 0.5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class History:
+    """Rows of one machine in order of time. values: (n, S), NaN where missing, in the plant's order.
+
+    tracks: what the processor remembers of the machine, a table of one row; None where it is not known.
+    """
+
+    values: Floats
+    machine_id: str | None = None
+    tracks: Tracks | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judged:
+    """What became of the n rows of all histories, one after the other; D watched sensors.
+
+    levels: one a history. by_forest (n,). score (n,) in [0, 1], high means anomalous, 0 where not scored.
+    scored (n,): false where the machine stands. expected (n, D) in the sensors' units, deviation (n, D) in scales,
+    both NaN where unknown. contribution (n, S): share of each sensor in the score, sum 1, or 0 where nothing stands
+    out. limits (n, S): 0 within limits, 1 beyond a warning limit, 2 beyond a critical or physical one.
+    """
+
+    levels: tuple[BaselineLevel, ...]
+    by_forest: NDArray[np.bool_]
+    score: Floats
+    scored: NDArray[np.bool_]
+    expected: Floats
+    deviation: Floats
+    contribution: Floats
+    limits: Ints
+
+
+@dataclass(slots=True)
+class _Pass:
+    """Slots and rows of all histories, put together for one pass over the compiled rules."""
+
+    plant: Plant
+    slots: list[Ints] = field(default_factory=list)
+    times: list[Floats] = field(default_factory=list)
+    rows: list[Floats] = field(default_factory=list)
+    fills: list[tuple[int, int, Tracks | Reference]] = field(default_factory=list)
+    traits: list[Traits] = field(default_factory=list)
+
+    def add(
+        self, values: Floats, known: Tracks | Reference, traits: tuple[float, float, float], *, apart: bool
+    ) -> None:
+        """Queues rows that begin from `known`; `apart`: each as if it were the first."""
+        first, count = len(self.traits), len(values) if apart else 1
+        interval = self.plant.interval_seconds
+        begins = 0.0
+        if not isinstance(known, Reference) and np.isfinite(known.last_seen[0]):
+            begins, interval = float(known.last_seen[0]), float(known.interval[0])
+        self.slots.append(first + (np.arange(len(values)) if apart else np.zeros(len(values), dtype=np.int64)))
+        self.times.append(begins + interval * np.arange(1.0, len(values) + 1.0))
+        self.rows.append(values)
+        self.fills.append((first, first + count, known))
+        self.traits += [traits] * count
+
+    def run(self) -> RowResults:
+        """The results of all rows, in the order in which they were added."""
+        tracks = allocate(Tracks, tracks_layout(self.plant), len(self.traits))
+        # as if every machine had been running, calm and settled all along
+        tracks.condition[:] = _RUNNING
+        tracks.running_since[:] = -np.inf
+        tracks.fitted[:] = True
+        for first, end, known in self.fills:
+            if isinstance(known, Reference):
+                tracks.mean[first:end], tracks.scale[first:end] = known.mean, known.scale
+                tracks.noise[first:end] = _TYPE_NOISE
+                continue
+            for name, column, one in zip(Tracks._fields, tracks, known, strict=True):
+                if name not in {"condition", "running_since", "fitted"}:
+                    column[first:end] = one
+        slots, times = np.concatenate(self.slots), np.concatenate(self.times)
+        batch = ReadingBatch(
+            machine_ids=(),  # the rules go by slot
+            machine=slots,
+            timestamps=times,
+            values=np.concatenate(self.rows),
+            offsets=np.arange(len(times)),
+        )
+        return observe(
+            batch,
+            slots=slots,
+            values=batch.values,
+            tracks=tracks,
+            traits=MachineTraits(*np.array(self.traits).T.copy()),
+            warm_ups={},
+            plant=self.plant,
+        )
+
+
+def judge(histories: Sequence[History], *, models: Models, references: Mapping[str, Reference], plant: Plant) -> Judged:
+    """Scores every row of `histories`: the highest of forest, distance of the row, course and limits counts.
+
+    Against the whole plant's baseline, forest and distance must agree: the lower of both counts there.
+    """
+    watched = list(watched_sensors(plant))
+    values = np.concatenate([history.values for history in histories])
+    usable = physical(values, plant)
+    planned = _Pass(plant)
+    inside = np.zeros(len(values), dtype=np.bool_)
+    widths = np.full(len(values), np.nan)
+    forest_limits = np.full(len(values), FLAG_AT)
+    anyones = np.zeros(len(values), dtype=np.bool_)
+    apart = np.zeros(len(values), dtype=np.bool_)
+    levels = []
+    begin = 0
+    for history in histories:
+        part = slice(begin, begin + len(history.values))
+        begin = part.stop
+        level, baseline = _baseline_for(history, usable[part], references, plant)
+        levels.append(level)
+        anyones[part] = level == "plant"
+        if baseline is None:
+            continue
+        inside[part] = True
+        if isinstance(baseline, Reference):
+            widths[part], apart[part] = baseline.limit, True
+            forest_limits[part] = baseline.forest_limit
+        planned.add(usable[part], baseline, _traits(history, plant), apart=isinstance(baseline, Reference))
+    limits, by_limits = _limits(values, plant)
+    found = _Found.empty(len(values), len(watched))
+    if planned.rows:
+        found.take(inside, planned.run(), models)
+    missing = np.isnan(usable[:, watched]) | np.isnan(found.expected)
+    rate = plant.detection.false_alarm_rate
+    limit = chdtri(np.maximum((~missing).sum(axis=1), 1), rate)
+    limit = np.where(apart, limit * widths / chdtri(len(watched), rate), limit)
+    squared = (found.deviation**2).sum(axis=1)
+    distance = squared / (squared + limit)
+    course = np.where(apart, 0.0, np.nan_to_num(found.course))
+    usual = np.maximum(distance, course) < FLAG_AT
+    _make_fair(found.trees, histories, levels, usual, forest_limits, plant)
+    highest, lowest = np.fmax(np.maximum(distance, course), found.trees), np.fmin(distance, found.trees)
+    # of a machine that could be any, little is known: what both find odd is odd
+    score = np.where(found.scored, np.where(anyones, lowest, highest), 0.0)
+    shares = np.zeros_like(values)
+    shares[:, watched] = np.where((course > distance)[:, None], found.contribution, found.deviation**2)
+    # where a limit decides, the sensors that broke it are the reason
+    gravest = limits == limits.max(axis=1, keepdims=True)
+    shares = np.where(((by_limits > 0) & (by_limits >= score))[:, None], gravest, shares)
+    return Judged(
+        levels=tuple(levels),
+        by_forest=np.isfinite(found.trees),
+        score=np.clip(np.maximum(score, by_limits), 0.0, 1.0),
+        scored=found.scored | ~inside | (by_limits > 0),
+        expected=np.where(missing, np.nan, found.expected),
+        deviation=np.where(missing, np.nan, found.deviation),
+        contribution=_normalised(shares),
+        limits=limits,
+    )
+
+
+def _make_fair(  # noqa: PLR0917  all of them columns of the same rows
+    trees: Floats,
+    histories: Sequence[History],
+    levels: list[BaselineLevel],
+    usual: NDArray[np.bool_],
+    limits: Floats,
+    plant: Plant,
+) -> None:
+    """Moves the forest's scores, in place, so that normal rows cross 0.5 at the plant's rate at every level.
+
+    The forest knows machines against baselines of their own, learned from a whole warm-up. Against any other baseline
+    normal rows look odder to it: how much is known from training or, for a history, seen in its `usual` rows, (n,).
+    """
+    begin = 0
+    for history, level in zip(histories, levels, strict=True):
+        part = slice(begin, begin + len(history.values))
+        begin = part.stop
+        own = trees[part][np.isfinite(trees[part]) & usual[part]]
+        if level == "history" and len(own):
+            limits[part] = max(FLAG_AT, float(np.quantile(own, 1 - plant.detection.false_alarm_rate)))
+    below = 0.5 * trees / limits
+    above = 0.5 + 0.5 * (trees - limits) / np.maximum(1 - limits, 1e-9)
+    trees[:] = np.where(trees <= limits, below, np.minimum(above, 1.0))
+
+
+def row_features(values: Floats, reference: Reference, plant: Plant) -> NDArray[np.float32]:
+    """Anomaly features of rows, (n, S), each for itself, of machines that were calm before: (n, Fa)."""
+    planned = _Pass(plant)
+    planned.add(physical(values, plant), reference, _ALWAYS_RUNNING, apart=True)
+    return planned.run().anomaly
+
+
+@dataclass(slots=True, kw_only=True)
+class _Found:
+    """What the compiled rules and the forest found of each row; NaN or false where they were not asked."""
+
+    scored: NDArray[np.bool_]
+    course: Floats
+    trees: Floats
+    expected: Floats
+    deviation: Floats
+    contribution: Floats
+
+    @classmethod
+    def empty(cls, rows: int, watched: int) -> Self:
+        """Nothing found yet."""
+        return cls(
+            scored=np.zeros(rows, dtype=np.bool_),
+            course=np.full(rows, np.nan),
+            trees=np.full(rows, np.nan),
+            expected=np.full((rows, watched), np.nan),
+            deviation=np.zeros((rows, watched)),
+            contribution=np.zeros((rows, watched)),
+        )
+
+    def take(self, rows: NDArray[np.bool_], results: RowResults, models: Models) -> None:
+        """Takes the results of a pass over `rows`, and asks the forest about those that were scored."""
+        self.scored[rows] = results.scored
+        self.course[rows], self.expected[rows] = results.distance, results.expected
+        self.deviation[rows], self.contribution[rows] = results.deviation, results.contribution
+        if models.anomaly is not None and results.scored.any():
+            self.trees[np.flatnonzero(rows)[results.scored]] = models.anomaly.score(results.anomaly[results.scored])
+
+
+def _traits(history: History, plant: Plant) -> Traits:
+    return _ALWAYS_RUNNING if history.machine_id is None else traits_of(plant, history.machine_id)
+
+
+def _baseline_for(
+    history: History, values: Floats, references: Mapping[str, Reference], plant: Plant
+) -> tuple[BaselineLevel, Tracks | Reference | None]:
+    if history.tracks is not None and history.tracks.fitted[0]:
+        return "machine", history.tracks
+    if len(history.values) >= LEAST_HISTORY:
+        return "history", _learned(values, plant)
+    kind = plant.type_of(history.machine_id) if history.machine_id else None
+    if kind is not None and kind.name in references:
+        return "type", references[kind.name]
+    if WHOLE_PLANT in references:
+        return "plant", references[WHOLE_PLANT]
+    return "limits", None
+
+
+def _learned(values: Floats, plant: Plant) -> Tracks:
+    """A table of one machine whose baseline is that of `values`, (n, S), without the wildest rows."""
+    watched = values[:, list(watched_sensors(plant))]
+    policy = plant.detection
+    least = np.array([plant.sensors[index].minimum_deviation / 3 for index in watched_sensors(plant)])
+    # a column without any value has no median; its baseline stays unknown
+    spoken = ~np.isnan(watched).all(axis=0)
+    middle, spread = np.full(watched.shape[1], np.nan), np.full(watched.shape[1], np.nan)
+    middle[spoken] = np.nanmedian(watched[:, spoken], axis=0)
+    spread[spoken] = 1.4826 * np.nanmedian(np.abs(watched[:, spoken] - middle[spoken]), axis=0)
+    spread = np.maximum(spread, np.maximum(least, 1e-3 * np.abs(middle)))
+    wild = (np.abs(watched - middle) > _WILD * np.where(spread > 0, spread, np.inf)).any(axis=1)
+    usual = watched[~wild] if (~wild).sum() >= LEAST_HISTORY // 2 else watched
+    fitted = fit_baseline(
+        usual,
+        smoothing=(policy.fast_smoothing, policy.slow_smoothing),
+        false_alarm_rate=policy.false_alarm_rate,
+        least_scale=least,
+    )
+    table = allocate(Tracks, tracks_layout(plant), 1)
+    # a sensor that said nothing must not be held against a mean of 0
+    table.mean[0] = np.where(spoken, fitted.mean, np.nan)
+    table.scale[0], table.noise[0], table.drift[0] = fitted.scale, fitted.noise, fitted.drift
+    table.precision[0], table.typical[0], table.limit[0] = fitted.precision, fitted.typical, fitted.limit
+    table.fitted[0] = True
+    return table
+
+
+def _limits(values: Floats, plant: Plant) -> tuple[Ints, Floats]:
+    """Severity of each value, (n, S), and score of each row, (n,)."""
+    severity = np.zeros(values.shape, dtype=np.int64)
+    for index, sensor in enumerate(plant.sensors):
+        value = values[:, index]
+        for low, high, grade in (
+            (sensor.warning_low, sensor.warning_high, WARNING),
+            (sensor.critical_low, sensor.critical_high, CRITICAL),
+            (sensor.minimum, sensor.maximum, CRITICAL),
+        ):
+            beyond = np.zeros(len(value), dtype=np.bool_)
+            if low is not None:
+                beyond |= value < low
+            if high is not None:
+                beyond |= value > high
+            severity[beyond, index] = np.maximum(severity[beyond, index], grade)
+    return severity, _LEVELS[severity.max(axis=1)]
+
+
+def _normalised(shares: Floats) -> Floats:
+    total = shares.sum(axis=1, keepdims=True)
+    normalised: Floats = shares / np.where(total > 0, total, 1.0)
+    return normalised
+
+
+def wear_features(histories: Sequence[History], *, plant: Plant) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+    """Maintenance features of all rows, (n, Fm), and where they are complete, (n,).
+
+    A machine that the processor knows goes on from its averages of days; of any other the rows are all there is.
+    """
+    planned = _Pass(plant)
+    width = len(watched_sensors(plant))
+    nothing = Reference(mean=np.zeros(width), scale=np.ones(width), limit=1.0)
+    for history in histories:
+        planned.add(physical(history.values, plant), history.tracks or nothing, _traits(history, plant), apart=False)
+    results = planned.run()
+    return results.maintenance, results.risky

@@ -1,0 +1,88 @@
+"""What time alone brings about: silence, windows that close without a further reading, and status reports."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+import numpy as np
+
+from core.alerting.messages import forget_resolved
+from core.alerting.silence import SilenceWatch
+from core.energy import windows as energy
+from core.energy.meter import counter_rules
+from core.plant import Plant
+from core.state.fleet import FleetState
+from core.state.tracks import CONDITIONS
+from schemas.alerts import Alert
+from schemas.energy import EnergyWindow
+from schemas.machines import MachineStatus
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Elapsed:
+    """Messages that are due although no reading called for them."""
+
+    alerts: tuple[Alert, ...]
+    energy_windows: tuple[EnergyWindow, ...]
+
+
+def elapse(state: FleetState, *, plant: Plant, now: float, idle_seconds: float) -> Elapsed:
+    """Lets time pass over a partition that has brought no record for `idle_seconds`; `now` is epoch seconds.
+
+    An idle partition's windows close once their hour is over by the clock; event time cannot close them any more.
+    """
+    alerts = SilenceWatch(state=state, plant=plant).opened_after(idle_seconds)
+    idle = idle_seconds >= plant.energy.close_idle_after_seconds
+    windows = energy.close(
+        state.windows,
+        watermark=max(state.watermark, now) if idle else state.watermark,
+        newest_of=state.newest_of,
+        grace_seconds=plant.energy.grace_seconds,
+        interval_seconds=plant.interval_seconds,
+        counter_rules=counter_rules(plant),
+    )
+    state.dirty.update(state.slots[window.machine_id] for window in windows)
+    forget_resolved(state, plant)
+    return Elapsed(alerts=tuple(alerts), energy_windows=tuple(windows))
+
+
+def statuses(state: FleetState, slots: list[int], *, plant: Plant) -> list[MachineStatus]:
+    """How the machines in these table rows are now."""
+    tracks = state.tracks
+    open_alerts: dict[str, int] = {}
+    silent = set()
+    for (machine_id, kind), alert in state.alerts.items():
+        if alert.state != "resolved":
+            open_alerts[machine_id] = open_alerts.get(machine_id, 0) + 1
+            if kind == "silent":
+                silent.add(machine_id)
+    reports = []
+    for slot in slots:
+        machine_id = state.ids[slot]
+        machine_type = plant.type_of(machine_id)
+        values = zip(plant.sensor_names, tracks.last_values[slot].tolist(), strict=True)
+        reports.append(
+            MachineStatus(
+                machine_id=machine_id,
+                timestamp=datetime.fromtimestamp(tracks.last_seen[slot], UTC),
+                machine_type=None if machine_type is None else machine_type.name,
+                condition="silent" if machine_id in silent else CONDITIONS[tracks.condition[slot]],
+                warm_up=_warm_up(state, slot, plant),
+                values={name: None if np.isnan(value) else value for name, value in values},
+                anomaly_score=_known(state.scores[slot]),
+                risk=_known(state.wear.risk[slot]),
+                readings=int(tracks.readings[slot]),
+                alerts_open=open_alerts.get(machine_id, 0),
+            )
+        )
+    return reports
+
+
+def _warm_up(state: FleetState, slot: int, plant: Plant) -> float:
+    if state.tracks.fitted[slot]:
+        return 1.0
+    # a plant file that now asks for fewer readings may find more than enough of them
+    return min(1.0, float(state.tracks.learned[slot] / plant.detection.warm_up_readings))
+
+
+def _known(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)

@@ -1,0 +1,1 @@
+"""Alerting: which scores become alerts, and what the alerts say."""

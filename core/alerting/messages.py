@@ -1,0 +1,196 @@
+"""From an episode's change to the alert that says so in words and figures."""
+
+import hashlib
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final, cast
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.alerting.episodes import RESOLVED, SEVERITIES, UPDATED, Changes
+from core.batch import ReadingBatch
+from core.detection import tracking
+from core.detection.limits import broken_limits
+from core.detection.row_results import RowResults
+from core.plant import Plant, Sensor
+from core.state.fleet import FleetState
+from core.state.tracks import watched_sensors
+from schemas.alerts import Alert, AlertKind, AlertModel, Signal
+
+RULE: Final = AlertModel(name="plant", version="1", level="rule")
+"""What raises alerts that need no model."""
+THRESHOLD: Final = 0.5
+MOST_SIGNALS: Final = 8
+_STRIKING: Final = 3.0  # scales; below, it is the combination that is unusual and not one value
+
+
+def alert_id(machine_id: str, kind: str, opened_at: datetime) -> str:
+    """The id of an episode: the same for the same machine, kind and start, whoever computes it."""
+    identity = f"{machine_id}\0{kind}\0{opened_at.timestamp():.6f}"
+    return hashlib.sha256(identity.encode()).hexdigest()[:20]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlertWriter:
+    """Writes the alerts of one batch and keeps the newest of each machine and kind in the state."""
+
+    batch: ReadingBatch
+    values: NDArray[np.float64]
+    rows: RowResults
+    state: FleetState
+    plant: Plant
+
+    def write(self, kind: str, changes: Changes, position: int, *, model: AlertModel) -> list[tuple[int, Alert]]:
+        """The alert of one change, with the row that caused it."""
+        row = int(changes.row[position])
+        machine_id = self.batch.machine_ids[self.batch.machine[row]]
+        at = datetime.fromtimestamp(self.rows.newest[row], UTC)
+        known = self.state.alerts.get((machine_id, kind))
+        figures: dict[str, Any] = {
+            "updated_at": at,
+            "peak_score": _share(changes.peak[position]),
+            "readings": int(changes.over[position]),
+        }
+        if changes.code[position] == RESOLVED:
+            if known is None:
+                return []
+            alert = known.model_copy(update=figures | {"state": "resolved", "resolved_at": at})
+        else:
+            signals, summary = self._say(kind, row)
+            figures |= {
+                "severity": SEVERITIES[changes.severity[position]],
+                "confidence": _share(changes.share[position]),
+            }
+            if known is not None and changes.code[position] == UPDATED:
+                # the figures of the worst moment say more than those of the last, but no sensor goes unnamed
+                news = {signal.sensor for signal in signals} - {signal.sensor for signal in known.signals}
+                if figures["peak_score"] > known.peak_score or (news and kind != "anomaly"):
+                    figures |= {"signals": signals, "summary": summary}
+                alert = known.model_copy(update=figures | {"state": "updated", "resolved_at": None})
+            else:
+                alert = Alert(
+                    alert_id=alert_id(machine_id, kind, at),
+                    machine_id=machine_id,
+                    kind=cast("AlertKind", kind),
+                    state="opened",
+                    opened_at=at,
+                    threshold=THRESHOLD,
+                    signals=signals,
+                    summary=summary,
+                    model=model,
+                    warm_up=not bool(self.rows.warm[row]),
+                    **figures,
+                )
+        self.state.alerts[machine_id, kind] = alert
+        return [(row, alert)]
+
+    def _say(self, kind: str, row: int) -> tuple[tuple[Signal, ...], str]:
+        machine_id = self.batch.machine_ids[self.batch.machine[row]]
+        if kind == "limit":
+            return self._say_limits(machine_id, row)
+        if kind == "sensor_fault":
+            return self._say_faults(machine_id, row)
+        return self._say_anomaly(machine_id, row)
+
+    def _say_limits(self, machine_id: str, row: int) -> tuple[tuple[Signal, ...], str]:
+        broken = broken_limits(self.values[row], self.plant)
+        signals = tuple(
+            Signal(
+                sensor=self.plant.sensors[item.sensor].name,
+                actual=item.actual,
+                expected=item.limit,
+                deviation=None,
+                contribution=1 / len(broken),
+            )
+            for item in broken
+        )
+        words = []
+        for item in broken:
+            sensor = self.plant.sensors[item.sensor]
+            side = "above" if item.actual > item.limit else "below"
+            words.append(
+                f"{sensor.name} is {_figure(item.actual, sensor)}, "
+                f"{side} its {SEVERITIES[item.severity]} limit of {_figure(item.limit, sensor)}"
+            )
+        return signals[:MOST_SIGNALS], f"{machine_id}: {_listed(words)}."
+
+    def _say_faults(self, machine_id: str, row: int) -> tuple[tuple[Signal, ...], str]:
+        faulty = np.flatnonzero(self.rows.fault[row]).tolist()
+        signals, words = [], []
+        for index in faulty:
+            sensor = self.plant.sensors[index]
+            raw = float(self.batch.values[row, index])
+            signals.append(
+                Signal(
+                    sensor=sensor.name,
+                    actual=_known(raw),
+                    expected=None,
+                    deviation=None,
+                    contribution=1 / len(faulty),
+                )
+            )
+            match self.rows.fault[row, index]:
+                case tracking.FAULT_MISSING:
+                    said = "has stopped reporting"
+                case tracking.FAULT_IMPOSSIBLE:
+                    span = f"{sensor.minimum:g} to {sensor.maximum:g} {sensor.unit}"
+                    said = f"reports {_figure(raw, sensor)}, outside the possible {span}"
+                case _:
+                    said = f"is stuck at {_figure(raw, sensor)}"
+            words.append(f"the {sensor.name} sensor {said}")
+        what = "the sensor and its line" if len(faulty) == 1 else "the sensors and their lines"
+        return tuple(signals[:MOST_SIGNALS]), f"{machine_id}: {_listed(words)}; check {what}."
+
+    def _say_anomaly(self, machine_id: str, row: int) -> tuple[tuple[Signal, ...], str]:
+        watched = watched_sensors(self.plant)
+        parts = self.rows.contribution[row]
+        signals = tuple(
+            Signal(
+                sensor=self.plant.sensors[watched[d]].name,
+                actual=_known(self.values[row, watched[d]]),
+                expected=_known(self.rows.expected[row, d]),
+                deviation=_known(self.rows.deviation[row, d]),
+                contribution=_share(parts[d]),
+            )
+            for d in np.argsort(-parts, kind="stable")[:MOST_SIGNALS]
+        )
+        first, second = signals[0], signals[min(1, len(signals) - 1)]
+        sensor = self.plant.sensors[self.plant.sensor_names.index(first.sensor)]
+        if first.actual is None or first.expected is None or abs(first.deviation or 0) < _STRIKING:
+            together = first.sensor if first is second else f"{first.sensor} and {second.sensor} together"
+            return signals, f"{machine_id}: {together} have left their usual course."
+        side = "above" if first.actual > first.expected else "below"
+        return signals, (
+            f"{machine_id}: {sensor.name} is {_figure(first.actual, sensor)}, {side} the expected "
+            f"{_figure(first.expected, sensor)} by {abs(first.deviation or 0):.1f} standard deviations."
+        )
+
+
+def forget_resolved(state: FleetState, plant: Plant) -> None:
+    """Drops resolved alerts that no new episode can continue any more."""
+    for key, alert in list(state.alerts.items()):
+        if alert.resolved_at is None:
+            continue
+        # a machine's own time decides: others may be far ahead of it; a second is room for rounding
+        passed = state.newest_of(alert.machine_id) - alert.resolved_at.timestamp()
+        if passed > plant.alerts.merge_gap_seconds + 1.0:
+            del state.alerts[key]
+
+
+def _listed(words: list[str]) -> str:
+    """Up to three of `words` as one clause, and how many more there are."""
+    shown = words[:3] if len(words) <= 3 else [*words[:3], f"{len(words) - 3} more"]  # noqa: PLR2004
+    return shown[0] if len(shown) == 1 else f"{'; '.join(shown[:-1])}; and {shown[-1]}"
+
+
+def _figure(value: float, sensor: Sensor) -> str:
+    return f"{value:.4g} {sensor.unit}"
+
+
+def _share(value: float) -> float:
+    return min(max(float(value), 0.0), 1.0)
+
+
+def _known(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)

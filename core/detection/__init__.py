@@ -1,0 +1,1 @@
+"""Detection: baselines, features and scores of readings."""

@@ -1,0 +1,182 @@
+"""From readings to features: each machine's running averages against its own baseline.
+
+One compiled pass over a batch keeps, for every machine, what its sensors were and are. It yields the feature rows
+of the models, the machine's own distance from normal, and each sensor's part in it.
+"""
+
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.batch import ReadingBatch
+from core.detection.baseline import fit_baseline
+from core.detection.row_results import RowResults
+from core.detection.tracking import track
+from core.plant import Plant
+from core.state.tables import allocate
+from core.state.tracks import SLOW_HOURS, Tracks, tracks_layout, watched_sensors
+from core.state.traits import MachineTraits, traits_of
+
+Floats = NDArray[np.float64]
+
+FEATURES_VERSION: Final = 2
+"""Raise when the meaning of a feature changes: models trained before are then refused."""
+
+
+def anomaly_feature_names(plant: Plant) -> tuple[str, ...]:
+    """Names of the anomaly features: each sensor's surprise in [-1, 1], and the longest runs in [0, 1]."""
+    watched = [plant.sensors[index].name for index in watched_sensors(plant)]
+    return (*(f"{name}.surprise" for name in watched), "stillness", "silence")
+
+
+def maintenance_feature_names(plant: Plant) -> tuple[str, ...]:
+    """Names of the maintenance features: slow averages in the sensors' units, running hours, machine type."""
+    watched = [plant.sensors[index].name for index in watched_sensors(plant)]
+    slow = tuple(f"{name}.mean_{hours:g}h" for hours in SLOW_HOURS for name in watched)
+    return (*slow, "runtime", "machine_type")
+
+
+def feature_fingerprint(plant: Plant) -> str:
+    """16 hex digits that change when models trained on these features would misread them."""
+    identity = [
+        FEATURES_VERSION,
+        plant.fingerprint,
+        anomaly_feature_names(plant),
+        maintenance_feature_names(plant),
+    ]
+    return hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:16]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeatureFrame:
+    """Feature rows of a history: anomaly (n, Fa), maintenance (n, Fm), running (n,) once out of warm-up.
+
+    distance: the score that the machine's own distance gives, (n,), NaN where not scored.
+    """
+
+    anomaly: NDArray[np.float32]
+    maintenance: NDArray[np.float32]
+    running: NDArray[np.bool_]
+    distance: Floats
+
+
+def observe(
+    batch: ReadingBatch,
+    *,
+    slots: NDArray[np.int64],
+    values: Floats,
+    tracks: Tracks,
+    traits: MachineTraits,
+    warm_ups: dict[int, NDArray[np.float32]],
+    plant: Plant,
+) -> RowResults:
+    """Runs the readings of `batch` through their machines' tracks, in place, and returns what each row showed.
+
+    slots: table row of each reading, (n,). values: physical values, NaN where missing or impossible, (n, S).
+    warm_ups: readings of machines that still learn, by slot; filled, fitted and dropped here.
+    """
+    watched = np.array(watched_sensors(plant), dtype=np.int64)
+    size = plant.detection.warm_up_readings
+    if not len(watched):
+        tracks.fitted[slots] = True  # meters alone: there is no baseline to learn
+    learners = [slot for slot in np.unique(slots).tolist() if not tracks.fitted[slot]]
+    buffers = np.empty((len(learners), size, len(watched)), dtype=np.float32)
+    buffer_of = np.full(len(tracks.last_offset), -1, dtype=np.int64)
+    for position, slot in enumerate(learners):
+        buffer_of[slot] = position
+        known = warm_ups.get(slot)
+        if known is not None:
+            # a plant file that now asks for fewer readings than were kept takes the first of them
+            tracks.learned[slot] = min(len(known), size)
+            buffers[position, : min(len(known), size)] = known[:size]
+    results = RowResults.empty(
+        slots,
+        sensors=len(plant.sensors),
+        watched=len(watched),
+        maintenance=len(maintenance_feature_names(plant)),
+    )
+    row = 0
+    while True:
+        # the pass pauses at the very reading that completes a machine's warm-up
+        for slot in [slot for slot in learners if tracks.learned[slot] >= size and not tracks.fitted[slot]]:
+            _fit(tracks, slot, buffers[buffer_of[slot]], plant)
+        if row == len(batch):
+            break
+        row = track(
+            row,
+            slots,
+            batch.timestamps,
+            values,
+            watched,
+            _or_minus_one(plant.index_of_role("power")),
+            _or_minus_one(plant.index_of_role("runtime")),
+            np.array([plant.detection.fast_smoothing, plant.detection.slow_smoothing]),
+            np.array(SLOW_HOURS) * 3600.0,
+            plant.detection.settle_seconds,
+            np.array([sensor.minimum_deviation for sensor in plant.sensors]),
+            np.array([sensor.stuck_after_readings or 0 for sensor in plant.sensors]),
+            tracks,
+            traits,
+            buffers,
+            buffer_of,
+            results,
+        )
+    for slot in learners:
+        if tracks.fitted[slot]:
+            warm_ups.pop(slot, None)
+        else:
+            warm_ups[slot] = buffers[buffer_of[slot], : tracks.learned[slot]].copy()
+    return results
+
+
+def _or_minus_one(index: int | None) -> int:
+    return -1 if index is None else index
+
+
+def _fit(tracks: Tracks, slot: int, rows: NDArray[np.float32], plant: Plant) -> None:
+    least = np.array([plant.sensors[index].minimum_deviation / 3 for index in watched_sensors(plant)])
+    policy = plant.detection
+    baseline = fit_baseline(
+        rows.astype(np.float64),
+        smoothing=(policy.fast_smoothing, policy.slow_smoothing),
+        false_alarm_rate=policy.false_alarm_rate,
+        least_scale=least,
+    )
+    tracks.mean[slot] = baseline.mean
+    tracks.scale[slot] = baseline.scale
+    tracks.noise[slot] = baseline.noise
+    tracks.drift[slot] = baseline.drift
+    tracks.precision[slot] = baseline.precision
+    tracks.typical[slot] = baseline.typical
+    tracks.limit[slot] = baseline.limit
+    tracks.averages[slot] = baseline.averages
+    tracks.fitted[slot] = True
+
+
+def extract(batch: ReadingBatch, *, plant: Plant) -> FeatureFrame:
+    """The feature rows of a history that begins with `batch`: machines start without a baseline."""
+    tracks = allocate(Tracks, tracks_layout(plant), len(batch.machine_ids))
+    traits = MachineTraits(*np.array([traits_of(plant, machine_id) for machine_id in batch.machine_ids]).T.copy())
+    results = observe(
+        batch,
+        slots=batch.machine,
+        values=physical(batch.values, plant),
+        tracks=tracks,
+        traits=traits,
+        warm_ups={},
+        plant=plant,
+    )
+    return FeatureFrame(
+        anomaly=results.anomaly, maintenance=results.maintenance, running=results.scored, distance=results.distance
+    )
+
+
+def physical(values: Floats, plant: Plant) -> Floats:
+    """`values`, (n, S), with NaN for what lies outside a sensor's physical range."""
+    lowest = np.array([sensor.minimum for sensor in plant.sensors])
+    highest = np.array([sensor.maximum for sensor in plant.sensors])
+    return np.where((values < lowest) | (values > highest), np.nan, values)

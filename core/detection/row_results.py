@@ -1,0 +1,56 @@
+"""What the compiled pass finds in each reading of a batch."""
+
+from typing import NamedTuple, Self
+
+import numpy as np
+
+from core.arrays import Bools, Codes, Features, Floats, Ints
+
+
+class RowResults(NamedTuple):
+    """What each reading showed; n rows, S sensors, D of them watched.
+
+    slot (n,): row of the machine in the tables.
+    newest (n,): time of the machine, epoch s: that of its newest reading so far, which never runs backwards.
+    condition (n,) code; warm (n,): its baseline is learned; scored (n,): running, settled and warm.
+    anomaly (n, D + 2) and maintenance (n, Fm) features; risky (n,): the slow averages exist.
+    distance (n,): score of the machine's own distance in [0, 1], NaN where not scored, 0.5 at its limit.
+    expected (n, D) in the sensors' units; deviation (n, D) in scales; contribution (n, D), at least 0, sum 1.
+    substantial (n,): a sensor that carries the score is off by its minimum deviation. fault (n, S) code.
+    """
+
+    slot: Ints
+    newest: Floats
+    condition: Ints
+    warm: Bools
+    scored: Bools
+    anomaly: Features
+    maintenance: Features
+    risky: Bools
+    distance: Floats
+    expected: Features
+    deviation: Features
+    contribution: Features
+    substantial: Bools
+    fault: Codes
+
+    @classmethod
+    def empty(cls, slots: Ints, *, sensors: int, watched: int, maintenance: int) -> Self:
+        """Room for the results of readings of the machines in these `slots`, (n,)."""
+        rows = len(slots)
+        return cls(
+            slot=slots,
+            newest=np.zeros(rows, dtype=np.float64),
+            condition=np.zeros(rows, dtype=np.int64),
+            warm=np.zeros(rows, dtype=np.bool_),
+            scored=np.zeros(rows, dtype=np.bool_),
+            anomaly=np.zeros((rows, watched + 2), dtype=np.float32),
+            maintenance=np.zeros((rows, maintenance), dtype=np.float32),
+            risky=np.zeros(rows, dtype=np.bool_),
+            distance=np.full(rows, np.nan),
+            expected=np.full((rows, watched), np.nan, dtype=np.float32),
+            deviation=np.zeros((rows, watched), dtype=np.float32),
+            contribution=np.zeros((rows, watched), dtype=np.float32),
+            substantial=np.zeros(rows, dtype=np.bool_),
+            fault=np.zeros((rows, sensors), dtype=np.int8),
+        )

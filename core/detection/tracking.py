@@ -1,0 +1,353 @@
+"""The compiled pass over a batch: about a microsecond a reading, which is why it is written as plain loops."""
+
+from typing import Final
+
+import numpy as np
+from numba import njit
+from numpy.typing import NDArray
+
+from core.detection.row_results import RowResults
+from core.state.tracks import Tracks
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+Bools = NDArray[np.bool_]
+Codes = NDArray[np.int8]
+Features = NDArray[np.float32]
+
+FAULT_NONE: Final = 0
+FAULT_MISSING: Final = 1
+FAULT_STUCK: Final = 2
+FAULT_IMPOSSIBLE: Final = 3
+
+_RUNNING: Final = 0
+_IDLE: Final = 1
+_OFF: Final = 2
+_CLIP: Final = 5.0
+_MISSING_FACTOR: Final = 4.0  # a sensor is missing once its gap is so many times what is usual
+_MISSING_LEAST: Final = 4
+_MISSING_MOST: Final = 20  # a longer gap is no habit
+_SHIFT_GAIN: Final = 1 / 300  # how fast the baseline of a wandering channel follows it
+_SHIFT_DRIFT: Final = 0.002  # drift at which it follows with full gain
+_COUNTED_BACK: Final = 1.0  # hours by which running hours must fall to have been reset
+_LEVEL_SECONDS: Final = 3600.0  # how long a sensor's recent level remembers, but at least so many readings:
+_LEVEL_READINGS: Final = 12
+_LEVEL_CLIP: Final = 3.0  # noises; an episode of an hour or two must not become the new level
+_START_SECONDS: Final = 4 * 3600.0  # a machine that has just started may still change; until then the clip is wider
+_SURPRISING: Final = 10.0  # noises away from both baseline and recent level at which surprise is a half
+_STILL: Final = 2.0  # repeats of a value that are a half; a rounded value may well repeat itself once
+_SILENT: Final = 1.0  # usual gaps without a value that are a half
+
+# put in where it is called: a call would copy the places of some forty arrays, and there are six of them a reading
+_part: Final = njit(cache=True, nogil=True, inline="always")
+
+
+@njit(cache=True, nogil=True)
+def track(
+    first: int,
+    slots: Ints,
+    timestamps: Floats,
+    values: Floats,
+    watched: Ints,
+    power: int,
+    runtime: int,
+    smoothing: Floats,
+    slow_seconds: Floats,
+    settle_seconds: float,
+    least_deviation: Floats,
+    stuck_after: Ints,
+    tracks: Tracks,
+    traits: tuple[Floats, Floats, Floats],
+    buffers: Features,
+    buffer_of: Ints,
+    out: RowResults,
+) -> int:
+    """Tracks the readings from row `first` on; returns the row after the last one done.
+
+    That is short of the end only when a reading completed the warm-up of its machine, which is to be fitted before
+    the next call.
+    """
+    for row in range(first, len(slots)):
+        slot = slots[row]
+        now = timestamps[row]
+        elapsed = now - tracks.last_seen[slot]  # NaN at the first reading, negative when out of order
+        if elapsed > 0:
+            tracks.interval[slot] += 0.05 * (min(elapsed, 10 * tracks.interval[slot]) - tracks.interval[slot])
+        if not elapsed <= 0:
+            tracks.last_seen[slot] = now
+        out.newest[row] = tracks.last_seen[slot]
+        tracks.readings[slot] += 1
+        _condition(row, slot, now, values, power, tracks, traits, out)
+        if runtime >= 0 and elapsed > 0 and values[row, runtime] < tracks.last_values[slot, runtime] - _COUNTED_BACK:
+            tracks.slow[slot] = np.nan  # maintenance was done: what the machine was like before it is history
+            tracks.slow_hours[slot] = 0.0
+        _sensor_health(row, slot, values, power, stuck_after, tracks, out)
+        if out.condition[row] == _RUNNING:
+            _slow_averages(slot, elapsed, values[row], watched, slow_seconds, tracks)
+        _maintenance_features(row, slot, runtime, tracks, traits, out)
+        out.warm[row] = tracks.fitted[slot]
+        # a start in the future was told by a clock that has been set right since
+        if out.condition[row] != _RUNNING or 0 <= now - tracks.running_since[slot] < settle_seconds:
+            _forget(slot, smoothing, tracks)
+            if out.condition[row] == _RUNNING:
+                _begin_level(slot, values[row], watched, tracks)
+            continue
+        if not tracks.fitted[slot]:
+            buffer = buffers[buffer_of[slot]]
+            for d in range(len(watched)):
+                buffer[tracks.learned[slot], d] = values[row, watched[d]]
+            tracks.learned[slot] += 1
+            if tracks.learned[slot] == len(buffer):
+                return row + 1
+            continue
+        _surprises(row, slot, now, elapsed, values[row], watched, tracks, out)
+        _detect(row, slot, values[row], watched, smoothing, least_deviation, tracks, out)
+    return len(slots)
+
+
+@njit(cache=True, nogil=True)
+def _missing(run: int, usual: float) -> bool:
+    # false while `usual` is NaN: sensors may take turns in messages of their own, and their first round is no gap
+    return run >= _MISSING_LEAST and run >= _MISSING_FACTOR * (1 + usual)
+
+
+@_part
+def _sensor_health(
+    row: int, slot: int, values: Floats, power: int, stuck_after: Ints, tracks: Tracks, out: RowResults
+) -> None:
+    running = out.condition[row] == _RUNNING
+    for sensor in range(values.shape[1]):
+        value = values[row, sensor]
+        if np.isnan(value):
+            # a standing machine may say less; what it draws is what tells us that it stands
+            if running or sensor == power:
+                tracks.missing_run[slot, sensor] += 1
+            if _missing(tracks.missing_run[slot, sensor], tracks.missing_usual[slot, sensor]):
+                out.fault[row, sensor] = FAULT_MISSING
+            continue
+        last = tracks.last_values[slot, sensor]
+        if not np.isnan(last):
+            gap = min(tracks.missing_run[slot, sensor], _MISSING_MOST)
+            if np.isnan(tracks.missing_usual[slot, sensor]):
+                tracks.missing_usual[slot, sensor] = gap
+            tracks.missing_usual[slot, sensor] += 0.05 * (gap - tracks.missing_usual[slot, sensor])
+        tracks.missing_run[slot, sensor] = 0
+        if value != last or value == 0:
+            tracks.same_run[slot, sensor] = 0
+        elif running:
+            tracks.same_run[slot, sensor] += 1
+            if 0 < stuck_after[sensor] <= tracks.same_run[slot, sensor] + 1:
+                out.fault[row, sensor] = FAULT_STUCK
+        tracks.last_values[slot, sensor] = value
+
+
+@_part
+def _condition(
+    row: int,
+    slot: int,
+    now: float,
+    values: Floats,
+    power: int,
+    tracks: Tracks,
+    traits: tuple[Floats, Floats, Floats],
+    out: RowResults,
+) -> None:
+    before = tracks.condition[slot]
+    # what draws no known power is taken for running: better a score too many than a fault unseen
+    condition = before if before <= _OFF else _RUNNING
+    if power >= 0:
+        drawn = values[row, power]
+        if not np.isnan(drawn):
+            condition = _OFF if drawn < traits[0][slot] else _IDLE if drawn < traits[1][slot] else _RUNNING
+        elif _missing(tracks.missing_run[slot, power] + 1, tracks.missing_usual[slot, power]):
+            condition = _RUNNING
+    if condition == _RUNNING and before != _RUNNING:
+        tracks.running_since[slot] = now
+    tracks.condition[slot] = condition
+    out.condition[row] = condition
+
+
+@_part
+def _slow_averages(
+    slot: int, elapsed: float, values: Floats, watched: Ints, slow_seconds: Floats, tracks: Tracks
+) -> None:
+    # time away does not count: an average over running hours must not forget while the machine stands
+    step = min(max(elapsed, 0.0), 3600.0) if elapsed == elapsed else 0.0  # noqa: PLR0124  false for NaN
+    tracks.slow_hours[slot] += step / 3600.0
+    for which in range(len(slow_seconds)):
+        # a young average is the plain mean so far, which an old one forgets
+        weight = 1 - np.exp(-step / min(slow_seconds[which], 3600.0 * tracks.slow_hours[slot] + 1e-9))
+        for d in range(len(watched)):
+            value = values[watched[d]]
+            if np.isnan(value):
+                continue
+            if np.isnan(tracks.slow[slot, which, d]):
+                tracks.slow[slot, which, d] = value
+            else:
+                tracks.slow[slot, which, d] += weight * (value - tracks.slow[slot, which, d])
+
+
+@_part
+def _maintenance_features(
+    row: int, slot: int, runtime: int, tracks: Tracks, traits: tuple[Floats, Floats, Floats], out: RowResults
+) -> None:
+    column = 0
+    complete = True
+    for which in range(tracks.slow.shape[1]):
+        for d in range(tracks.slow.shape[2]):
+            value = tracks.slow[slot, which, d]
+            complete = complete and not np.isnan(value)
+            out.maintenance[row, column] = value
+            column += 1
+    hours = tracks.last_values[slot, runtime] if runtime >= 0 else 0.0
+    out.maintenance[row, column] = 0.0 if np.isnan(hours) else hours
+    out.maintenance[row, column + 1] = traits[2][slot]
+    out.risky[row] = complete
+
+
+@njit(cache=True, nogil=True)
+def _forget(slot: int, smoothing: Floats, tracks: Tracks) -> None:
+    # what was unusual before a stop, a repair maybe, must not speak against the machine after it
+    for d in range(tracks.averages.shape[2]):
+        for which in range(2):
+            tracks.averages[slot, which, d] -= smoothing[which] * tracks.averages[slot, which, d]
+    tracks.recent[slot] = np.nan
+
+
+@njit(cache=True, nogil=True)
+def _begin_level(slot: int, values: Floats, watched: Ints, tracks: Tracks) -> None:
+    """Takes what a machine that settles after a start shows as its recent level, in place."""
+    for d in range(len(watched)):
+        away = (values[watched[d]] - tracks.mean[slot, d]) / tracks.scale[slot, d]
+        if not np.isnan(away):
+            tracks.level[slot, d] = away
+
+
+@_part
+def _surprises(
+    row: int,
+    slot: int,
+    now: float,
+    elapsed: float,
+    values: Floats,
+    watched: Ints,
+    tracks: Tracks,
+    out: RowResults,
+) -> None:
+    """Writes the forest's features: each sensor's surprise in [-1, 1], the longest stillness and silence in [0, 1].
+
+    A value surprises as far as it is from both the baseline and its recent level: a worn machine is far from the one,
+    and one that has just calmed down from the other, yet neither does anything unusual.
+    """
+    step = min(max(elapsed, 0.0), 3600.0) if elapsed == elapsed else 0.0  # noqa: PLR0124  false for NaN
+    running = max(now - tracks.running_since[slot], 1.0)
+    remembered = max(_LEVEL_SECONDS, _LEVEL_READINGS * tracks.interval[slot])
+    follow = 1 - np.exp(-step / min(remembered, running))
+    clip = _LEVEL_CLIP * max(1.0, _START_SECONDS / running)
+    still = silent = 0.0
+    for d in range(len(watched)):
+        sensor = watched[d]
+        value = values[sensor]
+        if np.isnan(value):
+            usual = tracks.missing_usual[slot, sensor]
+            if not np.isnan(usual):
+                silent = max(silent, tracks.missing_run[slot, sensor] / (1 + _MISSING_FACTOR * usual))
+            continue
+        still = max(still, float(tracks.same_run[slot, sensor]))
+        noise = tracks.noise[slot, d]
+        away = (value - tracks.mean[slot, d]) / (tracks.scale[slot, d] * noise)
+        if np.isnan(away):
+            continue
+        moved = away - tracks.level[slot, d] / noise
+        tracks.level[slot, d] += follow * noise * min(max(moved, -clip), clip)
+        if away * moved > 0:
+            surprise = _half_at(min(abs(away), abs(moved)) ** 2, _SURPRISING**2)
+            out.anomaly[row, d] = surprise if away > 0 else -surprise
+    out.anomaly[row, len(watched)] = _half_at(still**2, _STILL**2)
+    out.anomaly[row, len(watched) + 1] = _half_at(silent, _SILENT)
+
+
+@njit(cache=True, nogil=True)
+def _half_at(value: float, half: float) -> float:
+    # flat near 0 and near 1, so that trees cut where it matters, in between
+    return value * value / (value * value + half * half)
+
+
+@_part
+def _detect(
+    row: int,
+    slot: int,
+    values: Floats,
+    watched: Ints,
+    smoothing: Floats,
+    least_deviation: Floats,
+    tracks: Tracks,
+    out: RowResults,
+) -> None:
+    sensors = len(watched)
+    present = 0
+    for d in range(sensors):
+        value = values[watched[d]]
+        scale = tracks.scale[slot, d]
+        expected = tracks.mean[slot, d] + tracks.shift[slot, d] * scale
+        out.expected[row, d] = expected
+        # a sensor that never spoke during warm-up has no baseline to be held against
+        if not (np.isnan(value) or np.isnan(expected)):
+            present += 1
+            z = (value - expected) / scale
+            out.deviation[row, d] = z
+            clipped = min(max(z, -_CLIP), _CLIP)
+            for which in range(2):
+                tracks.averages[slot, which, d] += smoothing[which] * (clipped - tracks.averages[slot, which, d])
+    if present == 0:
+        return  # nothing was said, so nothing is known
+    ratio = 1.0
+    for which in range(2):
+        squared = 0.0
+        for d in range(sensors):
+            part = 0.0
+            for other in range(sensors):
+                part += tracks.precision[slot, which, d, other] * tracks.averages[slot, which, other]
+            part *= tracks.averages[slot, which, d]
+            squared += part
+            out.contribution[row, d] += max(part, 0.0) / 2
+        ratio *= _median_of_recent(tracks.recent[slot, which], squared) / tracks.typical[slot, which]
+    ratio = np.sqrt(max(ratio, 0.0))
+    total = out.contribution[row].sum()
+    if total > 0:
+        out.contribution[row] /= total
+        out.substantial[row] = _substantial(row, slot, watched, least_deviation, tracks, out)
+    limit = tracks.limit[slot]
+    out.distance[row] = ratio / (ratio + limit)
+    out.scored[row] = True
+    if ratio < limit / 2:
+        for d in range(sensors):
+            follow = _SHIFT_GAIN * min(1.0, tracks.drift[slot, d] / _SHIFT_DRIFT)
+            clipped = min(max(float(out.deviation[row, d]), -_CLIP), _CLIP)
+            tracks.shift[slot, d] += follow * clipped
+
+
+@njit(cache=True, nogil=True)
+def _substantial(row: int, slot: int, watched: Ints, least_deviation: Floats, tracks: Tracks, out: RowResults) -> bool:
+    for d in range(len(watched)):
+        # sensors that carry less than their share of the score do not speak for it
+        if out.contribution[row, d] * len(watched) >= 1:
+            away = max(abs(out.deviation[row, d]), abs(tracks.averages[slot, 0, d])) * tracks.scale[slot, d]
+            if away >= least_deviation[watched[d]]:
+                return True
+    return False
+
+
+@njit(cache=True, nogil=True)
+def _median_of_recent(recent: Floats, newest: float) -> float:
+    """Shifts `newest` into the last five and returns their median; those that are NaN do not count."""
+    for position in range(4):
+        recent[position] = recent[position + 1]
+    recent[4] = newest
+    if np.isnan(recent.sum()):
+        return float(np.nanmedian(recent))
+    a, b, c, d = recent[0], recent[1], recent[2], recent[3]
+    # of four values neither the least nor the greatest can be the median of five
+    low = max(min(a, b), min(c, d))
+    high = min(max(a, b), max(c, d))
+    return float(max(min(low, high), min(max(low, high), newest)))

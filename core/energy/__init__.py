@@ -1,0 +1,1 @@
+"""Energy: hourly windows, meters, tariffs and local days."""

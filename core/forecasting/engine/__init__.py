@@ -1,0 +1,7 @@
+"""Forecasts of hourly series: members, a blend weighed by how they did, and intervals that hold what they promise."""
+
+from core.forecasting.engine.answering import forecast_next
+from core.forecasting.engine.memory import Memory
+from core.forecasting.engine.series import LEVEL, Answer, Calendar, HourlySeries
+
+__all__ = ["LEVEL", "Answer", "Calendar", "HourlySeries", "Memory", "forecast_next"]

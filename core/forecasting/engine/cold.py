@@ -1,0 +1,56 @@
+"""Answers while a series is too short to be judged: the type's profile, the median of its days, its level."""
+
+from typing import Final
+
+import numpy as np
+
+from core.forecasting.engine.series import DAY, LEVEL, WEEK, Answer, Floats, HourlySeries, Ints
+
+TYPE_PROFILE: Final = "type_profile"
+DAILY_MEDIAN: Final = "daily_median"
+LEVEL_NAME: Final = "level"
+NOTHING: Final = "no_history"
+_UNSEEN: Final = 0.5  # of a profile's value, on both sides, before anything was heard
+_MONDAY: Final = 4 * DAY  # 1970-01-05
+
+
+def cold_answer(series: HourlySeries, horizon: int, profile: Floats | None) -> Answer:
+    """The course of a series of less than two weeks; see `forecast_next` for the profile."""
+    targets = series.end + np.arange(horizon)
+    heard = ~np.isnan(series.values)
+    known, hours = series.values[heard], series.first_hour + np.flatnonzero(heard)
+    if profile is not None:
+        return _by_profile(known, hours, targets, profile)
+    if not len(known):
+        nothing = np.zeros(horizon)
+        return Answer(value=nothing, lower=nothing, upper=nothing, model=NOTHING, compared={})
+    spread = np.quantile(known, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
+    level = float(np.median(known))
+    if len(known) < DAY:
+        value = np.full(horizon, level)
+        return Answer(
+            value=value,
+            lower=value + min(spread[0] - level, 0),
+            upper=value + max(spread[1] - level, 0),
+            model=LEVEL_NAME,
+            compared={},
+        )
+    usual = np.array([np.median(known[hours % DAY == h]) if (hours % DAY == h).any() else level for h in range(DAY)])
+    value = usual[targets % DAY]
+    changes = np.abs(series.values[DAY:] - series.values[:-DAY])
+    changes = changes[~np.isnan(changes)]
+    # one day says nothing of the next: until two can be compared, the bounds are as wide as the day itself
+    width = float(np.quantile(changes, LEVEL)) if len(changes) else float(spread[1] - spread[0]) / 2
+    return Answer(value=value, lower=value - width, upper=value + width, model=DAILY_MEDIAN, compared={})
+
+
+def _by_profile(known: Floats, hours: Ints, targets: Ints, profile: Floats) -> Answer:
+    filled = np.where(np.isnan(profile), np.nanmean(profile) if not np.isnan(profile).all() else 0.0, profile)
+    usual = filled[(hours - _MONDAY) % WEEK]
+    factor, width = 1.0, None
+    if len(known) >= DAY and np.abs(usual).sum() > 0:
+        factor = float(known.sum() / usual.sum()) if usual.sum() else 1.0
+        width = float(np.quantile(np.abs(known - factor * usual), LEVEL))
+    value = factor * filled[(targets - _MONDAY) % WEEK]
+    aside = _UNSEEN * np.abs(value) if width is None else np.full(len(value), width)
+    return Answer(value=value, lower=value - aside, upper=value + aside, model=TYPE_PROFILE, compared={})

@@ -1,0 +1,101 @@
+"""Who may answer: four baselines that need no fit, and four linear members."""
+
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.forecasting.engine.features import Past
+from core.forecasting.engine.linear import applied, ridge
+from core.forecasting.engine.series import DAY, WEEK, Calendar, Floats, HourlySeries, Ints
+
+Singles = NDArray[np.float32]
+
+BASELINES: Final = ("seasonal_median", "long_median", "weighted_mean", "naive_day")
+LINEAR: Final = ("absolute_deviations", "ridge", "absolute", "ridge_of_logarithms")
+MEMBERS: Final = BASELINES + LINEAR
+
+MOST_DAYS: Final = 1_100
+"""Days of history that are looked at."""
+_WARM_UP: Final = 4 * WEEK  # of an origin, before it says something about the next
+_YEAR: Final = 52 * WEEK
+_LEAST_POSITIVE: Final = 0.95
+_FLOOR: Final = 0.01
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pasts:
+    """A series in its unit, and its logarithm where most of it is above zero.
+
+    plausible: what no member may leave, half as far beyond what was ever seen.
+    """
+
+    series: HourlySeries
+    calendar: Calendar
+    plausible: tuple[float, float]
+    plain: Past
+    logarithm: Past | None
+
+    @classmethod
+    def of(cls, series: HourlySeries, calendar: Calendar) -> "Pasts":
+        """What all members look back at, of a series with at least one known value."""
+        low, high = float(np.nanmin(series.values)), float(np.nanmax(series.values))
+        aside = (high - low) / 2
+        return cls(
+            series=series,
+            calendar=calendar,
+            plausible=(low - aside, high + aside),
+            plain=Past.of(series, calendar),
+            logarithm=_logarithm(series, calendar),
+        )
+
+
+def fitted(pasts: Pasts, steps: int, *, origin: int) -> Singles:
+    """Coefficients (4, s, f + 1) of the linear members from what was known before `origin`; NaN for who cannot."""
+    first = pasts.series.first_hour + _WARM_UP
+    count = max(0, (origin - 1 - first) // DAY + 1)
+    origins = (origin - DAY * np.arange(1, count + 1))[::-1]
+    origins = origins[origins >= first]
+    targets = pasts.series.until(origin).at(origins[:, None] + np.arange(steps))
+    outlook = pasts.plain.outlook(origins, steps)
+    few = (origin - first) < _YEAR - _WARM_UP
+    goal = (targets - outlook.profile).T
+    free = outlook.inputs.shape[2] - outlook.raw
+    strong = 100.0 if few else None
+    found = [
+        ridge(outlook.inputs, goal, penalty=strong or 30, absolute=True, columns=free),
+        ridge(outlook.inputs, goal, penalty=strong or 10),
+        ridge(outlook.inputs, goal, penalty=strong or 30, absolute=True),
+    ]
+    if pasts.logarithm is None:
+        return np.stack([*found, np.full_like(found[0], np.nan)])
+    outlook = pasts.logarithm.outlook(origins, steps)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        logs = np.log(np.where(targets > 0, targets, np.nan))
+    return np.stack([*found, ridge(outlook.inputs, (logs - outlook.profile).T, penalty=strong or 10)])
+
+
+def said(pasts: Pasts, coefficients: Singles, origins: Ints, steps: int) -> Floats:
+    """What each member says at these origins: (o, m, s), NaN for who cannot."""
+    outlook = pasts.plain.outlook(origins, steps)
+    found = np.full((len(origins), len(MEMBERS), steps), np.nan)
+    for place, course in enumerate((outlook.median, outlook.long_median, outlook.fading, outlook.last_day)):
+        found[:, place] = course
+    if len(coefficients):
+        for place in range(3):
+            found[:, len(BASELINES) + place] = outlook.profile + applied(coefficients[place], outlook.inputs)
+        if pasts.logarithm is not None:
+            outlook = pasts.logarithm.outlook(origins, steps)
+            found[:, -1] = np.exp(np.minimum(outlook.profile + applied(coefficients[3], outlook.inputs), 600))
+    return np.asarray(np.clip(found, *pasts.plausible))
+
+
+def _logarithm(series: HourlySeries, calendar: Calendar) -> Past | None:
+    heard = series.values[~np.isnan(series.values)]
+    positive = heard[heard > 0]
+    if len(positive) < _LEAST_POSITIVE * len(heard):
+        return None
+    floor = _FLOOR * float(np.median(positive))
+    logs = np.log(np.maximum(series.values, floor))
+    return Past.of(HourlySeries(first_hour=series.first_hour, values=logs), calendar)

@@ -1,0 +1,49 @@
+"""How good forecasts were: of their values, and of their intervals."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from core.forecasting.engine.series import LEVEL, Floats
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Scores:
+    """Errors over hours whose value is known and was forecast; low is good. Shares are 1 for 100 %.
+
+    wape: sum of absolute errors by sum of absolute values. mape: mean share of the value, without hours of zero.
+    rmse: in the series' unit; cv_rmse: by the mean value. coverage: share between the bounds, meant to be 0.8. width:
+    mean of upper minus lower. winkler: width plus 10 times what lies outside (Winkler 1972). None: not to be had.
+    """
+
+    hours: int
+    wape: float | None
+    mape: float | None
+    rmse: float | None
+    cv_rmse: float | None
+    coverage: float | None
+    width: float | None
+    winkler: float | None
+
+
+def scored(actual: Floats, value: Floats, lower: Floats, upper: Floats) -> Scores:
+    """The scores of forecasts, NaN where there was none; all of one shape."""
+    known = ~np.isnan(actual) & ~np.isnan(value)
+    y, errors = actual[known], (value - actual)[known]
+    size, level = float(np.abs(y).mean()) if len(y) else 0.0, float(np.abs(y.mean())) if len(y) else 0.0
+    rmse = float(np.sqrt((errors**2).mean())) if len(y) else None
+    shares = np.abs(errors[y != 0] / y[y != 0])
+    bounded = known & ~np.isnan(lower) & ~np.isnan(upper)
+    inside, low, high = actual[bounded], lower[bounded], upper[bounded]
+    outside = np.maximum(low - inside, 0) + np.maximum(inside - high, 0)
+    some = bool(len(inside))
+    return Scores(
+        hours=len(y),
+        wape=float(np.abs(errors).mean()) / size if size else None,
+        mape=float(shares.mean()) if len(shares) else None,
+        rmse=rmse,
+        cv_rmse=rmse / level if rmse is not None and level else None,
+        coverage=float((outside == 0).mean()) if some else None,
+        width=float((high - low).mean()) if some else None,
+        winkler=float((high - low + 2 / (1 - LEVEL) * outside).mean()) if some else None,
+    )

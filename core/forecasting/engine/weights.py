@@ -1,0 +1,65 @@
+"""How much each member counts: by its error on the origins that are complete, for each day of the horizon."""
+
+from typing import Final
+
+import numpy as np
+
+from core.forecasting.engine.series import DAY, Floats
+
+TAKEOVER: Final = 28
+"""After how many complete origins with a larger error than the seasonal median's it answers in the blend's place."""
+_POWER: Final = 16
+_ALONE: Final = 0.95
+
+
+def horizon_days(steps: int) -> int:
+    """How many days a horizon touches."""
+    return -(-steps // DAY)
+
+
+def by_day(values: Floats) -> Floats:
+    """Means over each day of the horizon of what is known: (..., s) to (..., d), NaN where nothing is."""
+    steps = values.shape[-1]
+    padded = np.full((*values.shape[:-1], horizon_days(steps) * DAY), np.nan)
+    padded[..., :steps] = values
+    return known_mean(padded.reshape(*values.shape[:-1], -1, DAY), axis=-1)
+
+
+def known_mean(values: Floats, *, axis: int | None) -> Floats:
+    """Mean of what is known along an axis, NaN where nothing is."""
+    heard = ~np.isnan(values)
+    count = heard.sum(axis=axis)
+    return np.asarray(np.where(count > 0, np.where(heard, values, 0.0).sum(axis=axis) / np.maximum(count, 1), np.nan))
+
+
+def weights_of(errors: Floats) -> Floats:
+    """Weights (m, d) of members by their mean absolute errors (k, m, d), oldest origin first; each day sums to 1."""
+    mean = known_mean(errors, axis=0)
+    heard = ~np.isnan(mean)
+    best = np.where(heard, mean, np.inf).min(axis=0)
+    # members without any error share the day alone; it must not be divided by zero for them
+    share = np.where(heard & (best > 0), best, heard & (mean == 0)) / np.where(heard & (mean > 0), mean, 1.0)
+    weights = np.power(np.where(np.isfinite(share), share, 0.0), _POWER)
+    weights[0, weights.sum(axis=0) == 0] = 1.0  # no evidence at all: the first member, which needs none
+    return np.asarray(weights / weights.sum(axis=0))
+
+
+def blended(said: Floats, weights: Floats) -> Floats:
+    """The weighed mean (..., s) of what members say (..., m, s), over those that say something."""
+    spread = np.repeat(weights, DAY, axis=1)[:, : said.shape[-1]]
+    heard = np.where(np.isfinite(said), spread, 0.0)
+    total = heard.sum(axis=-2)
+    mean = (np.where(np.isfinite(said), said, 0.0) * heard).sum(axis=-2) / np.where(total > 0, total, 1.0)
+    return np.asarray(np.where(total > 0, mean, said[..., 0, :]))
+
+
+def taken_over(errors: Floats) -> Floats:
+    """Days (d,) on which the last row of errors (k, m + 1, d), the blend, did worse than the first, the median."""
+    mean = known_mean(errors[-TAKEOVER:], axis=0)
+    return np.asarray(mean[-1] > mean[0])
+
+
+def name_of(weights: Floats, names: tuple[str, ...]) -> str:
+    """The member that decides alone on all days, or `blend`."""
+    leader = int(weights.sum(axis=1).argmax())
+    return names[leader] if weights[leader].min() >= _ALONE else "blend"

@@ -1,0 +1,129 @@
+"""A forecast of a machine's hours of UTC, made on the wall clock of its plant.
+
+Shifts follow the wall clock, so the forecaster sees it: where clocks go back an hour that is there twice is their mean,
+and where they go forward one is missing. The answer comes back in hours of UTC.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+from zoneinfo import ZoneInfo
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.energy.local_days import wall_hours
+from core.forecasting.engine import Answer, Calendar, HourlySeries, Memory, forecast_next
+from core.forecasting.engine.challengers import Challenger, challenged
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+_DAY: Final = 24
+_WEEK: Final = 168
+_MONDAY: Final = 72  # the epoch was a Thursday
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FitRequest:
+    """What a fit needs. values: (n,) kWh from `first_hour` on, hours of UTC since the epoch, NaN where missing.
+
+    zone: of the plant. region: whose holidays count, as in the plant file, or None. memory: as packed, empty at first.
+    cold_start: (168,) from Monday 0 h, or None. candidates: names of the challengers that may answer.
+    """
+
+    first_hour: int
+    values: Floats
+    horizon: int
+    zone: str
+    region: str | None
+    bounds: tuple[float, float]
+    memory: bytes
+    cold_start: Floats | None = None
+    candidates: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fitted:
+    """A forecast of the hours after the series, (horizon,) each, and what to remember."""
+
+    value: Floats
+    lower: Floats
+    upper: Floats
+    model: str
+    wape: float | None
+    coverage: float | None
+    compared: dict[str, float]
+    memory: bytes
+
+
+def fit(
+    request: FitRequest, *, holidays: frozenset[int] = frozenset(), challengers: tuple[Challenger, ...] = ()
+) -> Fitted:
+    """The forecast that a request asks for: the same for the same request. holidays: days since the epoch.
+
+    challengers: those that the request names.
+    """
+    known = len(request.values)
+    wall = wall_hours(request.first_hour, known + request.horizon, ZoneInfo(request.zone))
+    # in the middle of an hour that is there twice, its first half cannot count as known
+    series = on_the_wall_clock(request.values, wall[:known]).until(int(wall[known]))
+    calendar = Calendar(holidays=holidays)
+    answer, memory = forecast_next(
+        series,
+        horizon=request.horizon,
+        calendar=calendar,
+        memory=Memory.unpack(request.memory) if request.memory else None,
+        bounds=request.bounds,
+        cold_start=request.cold_start,
+    )
+    if challengers:
+        answer = challenged(answer, memory, series, calendar=calendar, bounds=request.bounds, challengers=challengers)
+    # beyond the answer's end, where a spring night leaves out an hour, its last hour stands once more
+    steps = np.minimum(wall[known:] - series.end, request.horizon - 1)
+    return _fitted(answer, steps, memory.pack())
+
+
+def on_the_wall_clock(values: Floats, wall: Ints) -> HourlySeries:
+    """A series, (n,), by the hours that the wall clock showed, (n,)."""
+    places = wall - wall[0]
+    known = ~np.isnan(values)
+    count = np.bincount(places[known], minlength=int(places[-1]) + 1)
+    total = np.bincount(places[known], weights=values[known], minlength=int(places[-1]) + 1)
+    mean = np.divide(total, count, out=np.full(len(count), np.nan), where=count > 0)
+    return HourlySeries(first_hour=int(wall[0]), values=mean)
+
+
+def usual_week(series: list[HourlySeries]) -> Floats | None:
+    """The usual course of a week, (168,) from Monday 0 h, of several series on one wall clock; None: unknown.
+
+    An hour of the week that nobody knows is filled with the median of its hour of the day, or else of all.
+    """
+    rows = []
+    for one in series:
+        places = (one.first_hour + np.arange(len(one.values)) + _MONDAY) % _WEEK
+        rows.append([_median(one.values[places == place]) for place in range(_WEEK)])
+    if not rows or np.isnan(rows).all():
+        return None
+    table = np.array(rows)
+    week = np.array([_median(table[:, place]) for place in range(_WEEK)])
+    for place in np.flatnonzero(np.isnan(week)):
+        week[place] = _median(week[place % _DAY :: _DAY])
+    return np.where(np.isnan(week), _median(week), week)
+
+
+def _median(values: Floats) -> float:
+    known = values[~np.isnan(values)]
+    return float(np.median(known)) if len(known) else float("nan")
+
+
+def _fitted(answer: Answer, steps: Ints, memory: bytes) -> Fitted:
+    return Fitted(
+        value=answer.value[steps],
+        lower=answer.lower[steps],
+        upper=answer.upper[steps],
+        model=answer.model,
+        wape=answer.wape,
+        coverage=answer.coverage,
+        compared=dict(answer.compared),
+        memory=memory,
+    )

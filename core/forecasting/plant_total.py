@@ -1,0 +1,117 @@
+"""The plant as the sum of its machines: hours that are complete, and forecasts with intervals that fit the sum.
+
+The hours of a sum are those in which every machine is known; the interval of a sum lies between that of independent
+machines (the root of the sum of squares) and that of machines that err together (the sum). Where between is learned:
+whenever an hour has been measured, the share of forecasts that missed it moves the interval towards 80 %.
+"""
+
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.forecasting.messages import Course
+
+Floats = NDArray[np.float64]
+
+MODEL: Final = "sum"
+FIRST_TOGETHER: Final = 0.3
+_MEMBER_HOURS: Final = 24  # a machine belongs to the plant for as long after its last hour
+_OVERDUE_HOURS: Final = 3  # how far the others must be ahead before an hour without a member is given up
+_BEHIND_HOURS: Final = 6  # a forecast that is older says nothing of now
+_KEPT_HOURS: Final = 72
+_GAIN: Final = 0.05
+_MISS_SHARE: Final = 0.2
+_MOST_TOGETHER: Final = 2.0
+
+
+@dataclass(slots=True)
+class Total:
+    """Newest forecasts and last hours of all machines. hours: kWh by hour and machine, NaN where hardly measured."""
+
+    forecasts: dict[str, Course] = field(default_factory=dict)
+    hours: dict[int, dict[str, float]] = field(default_factory=dict)
+
+    def take_hour(self, machine_id: str, hour: int, energy_kwh: float) -> None:
+        """Takes one hour of a machine in; a later revision replaces an earlier one."""
+        self.hours.setdefault(hour, {})[machine_id] = energy_kwh
+        for old in [one for one in self.hours if one < max(self.hours) - _KEPT_HOURS]:
+            del self.hours[old]
+
+    def take_forecast(self, machine_id: str, course: Course) -> None:
+        """Takes a machine's forecast in, if it is newer than the known one."""
+        known = self.forecasts.get(machine_id)
+        if known is None or course.origin >= known.origin:
+            self.forecasts[machine_id] = course
+
+    def complete_hours(self) -> list[tuple[int, float]]:
+        """(hour, kWh) in order, up to the first hour that a member may still bring; NaN where one did not."""
+        found = []
+        newest = max(self.hours, default=-1)
+        seen: dict[str, int] = {}
+        for hour in range(min(self.hours, default=0), newest + 1):
+            known = self.hours.get(hour, {})
+            seen |= dict.fromkeys(known, hour)
+            members = sum(last >= hour - _MEMBER_HOURS for last in seen.values())
+            if members == len(known):
+                found.append((hour, float(sum(known[machine_id] for machine_id in sorted(known)))))
+            elif newest >= hour + _OVERDUE_HOURS:
+                found.append((hour, float("nan")))
+            else:
+                break
+        return found
+
+    def origin(self) -> int | None:
+        """The newest hour that a machine has a forecast for; None without one."""
+        return max((course.origin for course in self.forecasts.values()), default=None)
+
+    def members(self) -> list[Course]:
+        """Forecasts that count for the newest origin, in order of their machines."""
+        origin = self.origin() or 0
+        recent = [one for _, one in sorted(self.forecasts.items()) if one.origin >= origin - _BEHIND_HOURS]
+        return [one for one in recent if one.origin + len(one.value) > origin]
+
+    def all_there(self) -> bool:
+        """Whether every machine that was heard of lately has a forecast of the newest origin."""
+        origin = self.origin()
+        if origin is None:
+            return False
+        spoken = {one for one, course in self.forecasts.items() if course.origin == origin}
+        return self.heard(origin) <= spoken and all(course.origin == origin for course in self.members())
+
+    def heard(self, origin: int) -> set[str]:
+        """Machines of which an hour came that is not long before `origin`."""
+        return {one for hour in range(origin - _BEHIND_HOURS, origin) for one in self.hours.get(hour, {})}
+
+
+def summed(members: list[Course], *, together: float) -> Course:
+    """The sum of forecasts over the hours that all of them speak of; together: 0 errors are independent, 1 the same."""
+    origin = max(course.origin for course in members)
+    end = min(course.origin + len(course.value) for course in members)
+    cut = [
+        replace(
+            course,
+            value=course.value[origin - course.origin : end - course.origin],
+            lower=course.lower[origin - course.origin : end - course.origin],
+            upper=course.upper[origin - course.origin : end - course.origin],
+        )
+        for course in members
+    ]
+    value = np.sum([course.value for course in cut], axis=0)
+    down = _width(np.array([course.value - course.lower for course in cut]), together)
+    up = _width(np.array([course.upper - course.value for course in cut]), together)
+    floor = np.minimum(value, np.sum([np.minimum(course.lower, 0.0) for course in cut], axis=0))
+    return Course(origin=origin, value=value, lower=np.maximum(value - down, floor), upper=value + up, model=MODEL)
+
+
+def _width(widths: Floats, together: float) -> Floats:
+    """Half an interval of a sum of m members, (m, h)."""
+    apart = np.sqrt((widths**2).sum(axis=0))
+    return np.asarray(apart + together * (widths.sum(axis=0) - apart))
+
+
+def learned(together: float, *, points: float, covered: float) -> float:
+    """`together` after an hour that so many forecasts spoke of, and so many of them covered."""
+    missed = 1 - covered / points
+    return float(np.clip(together + _GAIN * (missed - _MISS_SHARE), 0.0, _MOST_TOGETHER))

@@ -1,0 +1,36 @@
+"""The table of alert episodes: one row a machine, one column for each kind that follows readings."""
+
+from typing import Final, NamedTuple
+
+from core.arrays import Bools, Floats, Ints
+from core.state.tables import Column, Layout
+
+FOLLOWED_KINDS: Final = ("anomaly", "limit", "sensor_fault")
+"""Kinds of alerts that follow readings; each has a column in `Episodes`."""
+
+
+class Episodes(NamedTuple):
+    """Where the episodes of each machine stand; m machines, one column for each followed kind.
+
+    recent: whether the last readings were over, newest in the lowest bit. severity: index into `SEVERITIES`.
+    calm: calm readings in a row. over: readings over the threshold so far. updated_at: of the last change, epoch s.
+    """
+
+    recent: Ints
+    open: Bools
+    severity: Ints
+    calm: Ints
+    over: Ints
+    peak: Floats
+    updated_at: Floats
+
+
+EPISODES_LAYOUT: Final[Layout] = {
+    "recent": Column("i8", (len(FOLLOWED_KINDS),)),
+    "open": Column("b1", (len(FOLLOWED_KINDS),)),
+    "severity": Column("i8", (len(FOLLOWED_KINDS),)),
+    "calm": Column("i8", (len(FOLLOWED_KINDS),)),
+    "over": Column("i8", (len(FOLLOWED_KINDS),)),
+    "peak": Column("f8", (len(FOLLOWED_KINDS),)),
+    "updated_at": Column("f8", (len(FOLLOWED_KINDS),), float("-inf")),
+}

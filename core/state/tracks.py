@@ -1,0 +1,92 @@
+"""The table that the compiled pass over a batch reads and writes: what is remembered of each machine."""
+
+from typing import Final, NamedTuple
+
+from core.arrays import Bools, Floats, Ints
+from core.plant import Plant
+from core.state.tables import Column, Layout
+
+SLOW_HOURS: Final = (6.0, 72.0)
+"""Spans of the slow averages, running hours."""
+
+CONDITIONS: Final = ("running", "idle", "off", "silent", "unknown")
+"""Condition codes, in the order of the numbers that the compiled rules use."""
+
+
+class Tracks(NamedTuple):
+    """What is remembered of each machine; m machines, S sensors, D of them watched for anomalies.
+
+    Bookkeeping: last_offset (m,), readings (m,), last_seen (m,) epoch s, interval (m,) s, last_values (m, S).
+    Condition: condition (m,) code, running_since (m,) epoch s.
+    Sensor health, in readings: missing_run, missing_usual (NaN until a first gap is known), same_run (m, S).
+    Baseline: learned (m,), fitted (m,), and the fields of `core.detection.baseline.Baseline`; shift (m, D) in scales.
+    Averages of standardised values: averages (m, 2, D); recent (m, 2, 5) squared distances; level (m, D), where
+    they have been lately.
+    Slow averages in the sensors' units: slow (m, 2, D), over slow_hours (m,) running hours so far.
+    """
+
+    last_offset: Ints
+    readings: Ints
+    last_seen: Floats
+    interval: Floats
+    last_values: Floats
+    condition: Ints
+    running_since: Floats
+    missing_run: Ints
+    missing_usual: Floats
+    same_run: Ints
+    learned: Ints
+    fitted: Bools
+    mean: Floats
+    scale: Floats
+    noise: Floats
+    drift: Floats
+    shift: Floats
+    precision: Floats
+    typical: Floats
+    limit: Floats
+    averages: Floats
+    level: Floats
+    recent: Floats
+    slow: Floats
+    slow_hours: Floats
+
+
+def watched_sensors(plant: Plant) -> tuple[int, ...]:
+    """Columns of the sensors that can be anomalous: all but the counters, of running hours and of energy."""
+    return tuple(
+        index for index, sensor in enumerate(plant.sensors) if sensor.role not in {"runtime", "energy_counter"}
+    )
+
+
+def tracks_layout(plant: Plant) -> Layout:
+    """The columns of `Tracks` for this plant."""
+    sensors, watched = len(plant.sensors), len(watched_sensors(plant))
+    nan = float("nan")
+    return {
+        "last_offset": Column("i8", fill=-1),
+        "readings": Column("i8"),
+        "last_seen": Column("f8", fill=nan),
+        "interval": Column("f8", fill=plant.interval_seconds),
+        "last_values": Column("f8", (sensors,), nan),
+        "condition": Column("i8", fill=CONDITIONS.index("unknown")),
+        "running_since": Column("f8", fill=nan),
+        "missing_run": Column("i8", (sensors,)),
+        "missing_usual": Column("f8", (sensors,), nan),
+        "same_run": Column("i8", (sensors,)),
+        "learned": Column("i8"),
+        "fitted": Column("b1"),
+        "mean": Column("f8", (watched,)),
+        "scale": Column("f8", (watched,), 1.0),
+        "noise": Column("f8", (watched,), 1.0),
+        "drift": Column("f8", (watched,)),
+        "shift": Column("f8", (watched,)),
+        "precision": Column("f8", (2, watched, watched)),
+        "typical": Column("f8", (2,), 1.0),
+        "limit": Column("f8", fill=1.0),
+        "averages": Column("f8", (2, watched)),
+        "level": Column("f8", (watched,)),
+        "recent": Column("f8", (2, 5), nan),
+        "slow": Column("f8", (len(SLOW_HOURS), watched), nan),
+        "slow_hours": Column("f8"),
+    }

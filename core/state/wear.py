@@ -1,0 +1,21 @@
+"""The table of maintenance advice: one row a machine."""
+
+from typing import Final, NamedTuple
+
+from core.arrays import Floats, Ints
+from core.state.tables import Column, Layout
+
+
+class Wear(NamedTuple):
+    """Where the advice for each machine stands; m machines. risk: smoothed, NaN before the first estimate."""
+
+    risk: Floats
+    band: Ints
+    issued_at: Floats
+
+
+WEAR_LAYOUT: Final[Layout] = {
+    "risk": Column("f8", fill=float("nan")),
+    "band": Column("i8"),
+    "issued_at": Column("f8", fill=float("nan")),
+}

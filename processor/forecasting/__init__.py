@@ -1,0 +1,1 @@
+"""Forecasts of machines and of the plant, beside the stream."""

@@ -1,0 +1,67 @@
+"""Requests and answers of the processes that fit, as bytes for the pipe between."""
+
+from datetime import UTC, datetime
+from typing import Any, Final
+
+import msgspec
+import numpy as np
+
+from core.forecasting.fit import FitRequest, Fitted, fit
+from runtime.errors import FailureError
+from runtime.forecasting.calendars import holidays_of
+from runtime.forecasting.candidates import challengers_of
+
+CANDIDATES_SETTING: Final = "NEXOVA_FORECASTS__CANDIDATES"
+
+
+class FitFailed(FailureError):
+    """A fit raised, or its process died."""
+
+
+def packed(request: FitRequest) -> bytes:
+    """A request as bytes for the pipe."""
+    document = {name: getattr(request, name) for name in FitRequest.__slots__}
+    document["values"] = request.values.astype(np.float64).tobytes()
+    document["cold_start"] = None if request.cold_start is None else request.cold_start.tobytes()
+    return msgspec.msgpack.encode(document)
+
+
+def answer(message: bytes) -> bytes:
+    """The answer to a packed request; what raised comes back in words."""
+    document: dict[str, Any] = msgspec.msgpack.decode(message)
+    document["values"] = np.frombuffer(document["values"], np.float64)
+    if document["cold_start"] is not None:
+        document["cold_start"] = np.frombuffer(document["cold_start"], np.float64)
+    document["bounds"], document["candidates"] = tuple(document["bounds"]), tuple(document["candidates"])
+    try:
+        request = FitRequest(**document)
+        challengers = challengers_of(request.candidates, asked_by=CANDIDATES_SETTING)
+        fitted = fit(request, holidays=_holidays(request), challengers=challengers)
+    except Exception as error:  # noqa: BLE001  whatever it is, the parent is to hear of it
+        return msgspec.msgpack.encode({"failed": f"{type(error).__name__}: {error}"})
+    found = {name: getattr(fitted, name) for name in Fitted.__slots__}
+    arrays = {name: value.tobytes() for name, value in found.items() if isinstance(value, np.ndarray)}
+    return msgspec.msgpack.encode(found | arrays)
+
+
+def _holidays(request: FitRequest) -> frozenset[int]:
+    """Holidays of the request's region, from the year of its first hour to that of the last it asks for."""
+    if request.region is None:
+        return frozenset()
+    ends = (request.first_hour, request.first_hour + len(request.values) + request.horizon)
+    first, last = (datetime.fromtimestamp(hour * 3600, UTC).year for hour in ends)
+    return holidays_of(request.region, first, last)
+
+
+def unpacked(reply: bytes) -> Fitted:
+    """The inverse of `answer`.
+
+    Raises:
+        FitFailed: the fit raised.
+    """
+    document: dict[str, Any] = msgspec.msgpack.decode(reply)
+    if "failed" in document:
+        raise FitFailed(f"a fit failed with {document['failed']}")
+    for name in ("value", "lower", "upper"):
+        document[name] = np.frombuffer(document[name], np.float64)
+    return Fitted(**document)

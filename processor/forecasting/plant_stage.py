@@ -1,0 +1,256 @@
+"""The second stage: the plant's forecast as the sum of its machines', made by the owner of partition 0.
+
+A worker sees only its own machines, so the plant is seen through the topics: a reader of its own follows hours and
+forecasts of all machines. What is made of them is kept in partition 0's ledgers, and is saved before it is published
+like any other forecast.
+"""
+
+import asyncio
+import logging
+import struct
+import threading
+import time
+from collections.abc import Callable
+from datetime import datetime
+from typing import Final
+
+import msgspec
+import numpy as np
+from confluent_kafka import Consumer, KafkaException, TopicPartition
+
+from core.alerting.forecast_breach import breach_alert
+from core.forecasting.accuracy import COLUMNS
+from core.forecasting.hourly_history import energy_of
+from core.forecasting.messages import Course, forecast_message, track_record
+from core.forecasting.plant_total import FIRST_TOGETHER, MODEL, Total, learned, summed
+from core.forecasting.series_state import Ledger
+from core.plant import Plant
+from processor.forecasting.accuracy_metrics import count_matured
+from processor.pipeline import Partition, Pipeline
+from runtime.kafka import consumer_config
+from runtime.metrics import ProcessorMetrics
+from runtime.settings import Settings
+from schemas.alerts import Alert, AlertModel
+from schemas.energy import EnergyWindow
+from schemas.forecasts import is_plant_series, plant_series
+from schemas.topics import ALERTS, ENERGY, FORECASTS
+
+LOGGER: Final = logging.getLogger("nexova.processor.plant")
+OWNER: Final = 0
+"""The partition whose owner speaks for the plant."""
+_POLL_SECONDS: Final = 0.5
+_AT_ONCE: Final = 500
+_REST_SECONDS: Final = 0.5
+_AGAIN_SECONDS: Final = 5.0
+_BACK_HOURS: Final = 26
+_STRAGGLER_SECONDS: Final = 120.0
+_CATCH_UP_SECONDS: Final = 60.0
+_SETTLE_SECONDS: Final = 2.0
+_TOGETHER: Final = struct.Struct("<d")
+
+
+class _Point(msgspec.Struct):
+    value: float
+    lower: float
+    upper: float
+
+
+class _Forecast(msgspec.Struct):
+    """What a sum needs of a forecast; the whole message has more."""
+
+    series_id: str
+    issued_at: datetime
+    model: str
+    points: list[_Point]
+
+
+class PlantStage:
+    """Follows all machines while partition 0 is ours. `clock` gives seconds that only go forward."""
+
+    def __init__(
+        self,
+        *,
+        plant: Plant,
+        settings: Settings,
+        pipeline: Pipeline,
+        metrics: ProcessorMetrics,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._plant = plant
+        self._settings = settings
+        self._pipeline = pipeline
+        self._metrics = metrics
+        self._clock = clock
+        self._series = plant_series(plant.name)
+        self._total = Total()
+        self._since: tuple[int, float] = (-1, 0.0)
+        self._grown: tuple[int, float] = (0, 0.0)
+        self._held: Partition | None = None
+        self._consumer: Consumer | None = None
+        self._reading = threading.Lock()
+        self._hours: list[tuple[int, float]] = []
+        self._fresh = False
+        self._unread: dict[tuple[str, int], int] = {}
+        self._begun = 0.0
+
+    async def run(self, *, stopped: Callable[[], bool], ready: Callable[[], bool]) -> None:
+        """Follows and forecasts until `stopped`; rests while not `ready` or while others own the plant."""
+        if not self._settings.forecasts.enabled:
+            return
+        while not stopped():
+            held = self._pipeline.partitions.get(OWNER) if ready() else None
+            if held is None:
+                await asyncio.sleep(_REST_SECONDS)
+                continue
+            try:
+                if held is not self._held or self._consumer is None:
+                    await self._begin(held)
+                quiet = await asyncio.to_thread(self._read)
+            except KafkaException as error:
+                LOGGER.warning("the machines of the plant cannot be followed now: %s", error.args[0].str())
+                self._consumer = None
+                await asyncio.sleep(_AGAIN_SECONDS)
+                continue
+            if quiet and self._pipeline.partitions.get(OWNER) is held:
+                self.look(held)
+
+    def close(self) -> None:
+        """Ends the reader."""
+        with self._reading:
+            if self._consumer is not None:
+                self._consumer.close()
+                self._consumer = None
+
+    async def _begin(self, held: Partition) -> None:
+        self.close()
+        self._held, self._total, self._hours = held, Total(), []
+        self._consumer = await asyncio.to_thread(self._opened)
+
+    def _opened(self) -> Consumer:
+        """A reader of both topics, from about a day ago on."""
+        consumer = Consumer(consumer_config(self._settings.kafka))
+        since = int((time.time() - _BACK_HOURS * 3600) * 1000)
+        known = consumer.list_topics(timeout=10.0).topics
+        places = [TopicPartition(topic, n, since) for topic in (ENERGY, FORECASTS) for n in known[topic].partitions]
+        # the ends first: what arrives between the two questions is read, not passed over
+        ends = [consumer.get_watermark_offsets(place, timeout=10.0)[1] for place in places]
+        found = consumer.offsets_for_times(places, timeout=10.0)
+        self._unread, self._begun = {}, self._clock()
+        for one, end in zip(found, ends, strict=True):
+            if one.error is not None:
+                raise KafkaException(one.error)
+            if one.offset < 0:
+                one.offset = end  # nothing that new: whatever comes
+            elif one.offset < end:
+                self._unread[one.topic, one.partition] = end
+        consumer.assign(found)
+        return consumer
+
+    def _read(self) -> bool:
+        """Takes what is there; whether all is read. In a thread: nothing else touches the total meanwhile."""
+        with self._reading:
+            messages = [] if self._consumer is None else self._consumer.consume(_AT_ONCE, _POLL_SECONDS)
+        if not messages and self._fresh:
+            self._hours, self._fresh = self._total.complete_hours(), False
+        for message in messages:
+            self._fresh = True
+            error = message.error()
+            if error is not None:
+                LOGGER.warning("the machines of the plant: %s", error.str())
+                continue
+            place = (message.topic() or "", message.partition() or 0)
+            if (message.offset() or 0) + 1 >= self._unread.get(place, 0):
+                self._unread.pop(place, None)
+            try:
+                self._take(place[0], message.value() or b"")
+            except (ValueError, msgspec.MsgspecError) as error:
+                LOGGER.warning("%s/%d at %s breaks its contract; left out: %s", *place, message.offset(), error)
+        # half of the machines must not be taken for the whole plant; but the end may be a record that is gone
+        return not messages and (not self._unread or self._clock() - self._begun > _CATCH_UP_SECONDS)
+
+    def _take(self, topic: str, value: bytes) -> None:
+        if topic == ENERGY:
+            window = EnergyWindow.model_validate_json(value)
+            self._total.take_hour(window.machine_id, int(window.start.timestamp()) // 3600, energy_of(window))
+            return
+        document = msgspec.json.decode(value, type=_Forecast)
+        if is_plant_series(document.series_id):
+            return
+        points = np.array([(point.value, point.lower, point.upper) for point in document.points]).reshape(-1, 3)
+        course = Course(
+            origin=int(document.issued_at.timestamp()) // 3600,
+            value=points[:, 0],
+            lower=points[:, 1],
+            upper=points[:, 2],
+            model=document.model,
+        )
+        self._total.take_forecast(document.series_id, course)
+
+    def look(self, held: Partition) -> None:
+        """Brings the plant's ledger up to date, and makes its forecast where one is due."""
+        ledger = held.ledgers.of(self._series)
+        # a memory of another shape is learned anew: every next owner of the plant would stumble over it
+        known = len(ledger.memory) == _TOGETHER.size
+        together = _TOGETHER.unpack(ledger.memory)[0] if known else FIRST_TOGETHER
+        hours, self._hours = self._hours, []
+        for hour, energy_kwh in hours:
+            matured = held.ledgers.measure(self._series, hour, energy_kwh, at=0.0)
+            if matured is None:
+                continue
+            row = matured.sum(axis=0)
+            if row[COLUMNS.points]:
+                together = learned(together, points=row[COLUMNS.points], covered=row[COLUMNS.covered])
+                held.ledgers.remember(self._series, _TOGETHER.pack(together))
+            count_matured(self._metrics, matured)
+        origin = self._total.origin()
+        if origin is not None and origin > ledger.issued and self._due(origin):
+            self._issue(held, ledger, together)
+
+    def _due(self, origin: int) -> bool:
+        """Whether all machines have spoken of an origin, or were waited for long enough."""
+        now, heard = self._clock(), len(self._total.heard(origin))
+        if self._since[0] != origin:
+            self._since = (origin, now)
+        if self._grown[0] != heard:
+            self._grown = (heard, now)
+        patience = self._settings.forecasts.spread_seconds + _STRAGGLER_SECONDS
+        # in a plant's first hour one machine after the other is heard of, and the first alone is not the plant
+        settled = now - self._grown[1] >= _SETTLE_SECONDS
+        return (settled and self._total.all_there()) or now - self._since[1] > patience
+
+    def _issue(self, held: Partition, ledger: Ledger, together: float) -> None:
+        members = self._total.members()
+        course = summed(members, together=together)
+        ledger.account.issue(
+            course.origin, value=course.value, lower=course.lower, upper=course.upper, champion=course.value
+        )
+        message = forecast_message(
+            self._series,
+            course,
+            plant=self._plant,
+            track=track_record(ledger.account, days=self._settings.forecasts.fallback_days),
+            trained=None,
+            members=len(members),
+        )
+        outbox = [(FORECASTS, self._series, message.encode())]
+        alert = self._breach(ledger, course)
+        if alert is not None:
+            outbox.append((ALERTS, alert.alert_id, alert.encode()))
+            self._metrics.alerts.labels(kind=alert.kind, state=alert.state, severity=alert.severity).inc()
+        self._pipeline.breaches_open = int(alert is not None and alert.state != "resolved")
+        held.ledgers.issue(self._series, course.origin, tuple(outbox), memory=_TOGETHER.pack(together))
+
+    def _breach(self, ledger: Ledger, course: Course) -> Alert | None:
+        """What is to be said of the plant's contracted peak; the newest alert stands in the last outbox."""
+        limit = self._plant.energy.peak_limit
+        if limit is None:
+            return None
+        last = [value for topic, _, value in ledger.outbox if topic == ALERTS]
+        return breach_alert(
+            course,
+            limit=limit,
+            plant_name=self._plant.name,
+            timezone=self._plant.timezone,
+            model=AlertModel(name=MODEL, version="1", level="rule"),
+            known=Alert.model_validate_json(last[-1]) if last else None,
+        )

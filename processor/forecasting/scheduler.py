@@ -1,0 +1,210 @@
+"""Forecasts of the machines whose partitions this worker has: when, from what, and what becomes of the answer.
+
+An answer goes into the ledger, with the next checkpoint into the changelog, and only then onto the topic: a forecast
+that anybody has seen is saved, so that nobody makes another one for the same hour.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from typing import Final
+from zlib import crc32
+from zoneinfo import ZoneInfo
+
+import numpy as np
+from numpy.typing import NDArray
+
+from core.energy.local_days import wall_hours
+from core.energy.meter import counter_rules
+from core.forecasting.fit import FitRequest, Fitted, on_the_wall_clock, usual_week
+from core.forecasting.hourly_history import WEEK
+from core.forecasting.messages import (
+    backtest_of,
+    course_of,
+    forecast_message,
+    median_course,
+    track_record,
+)
+from core.forecasting.series_state import Ledger
+from core.plant import Plant
+from processor.forecasting.fit_wire import CANDIDATES_SETTING, FitFailed
+from processor.forecasting.fits import FitProcess, FitTooSlow
+from processor.pipeline import Partition, Pipeline
+from runtime.forecasting.candidates import challengers_of
+from runtime.forecasting.settings import ForecastSettings
+from runtime.metrics import ProcessorMetrics
+from schemas.topics import FORECASTS
+
+Floats = NDArray[np.float64]
+
+LOGGER: Final = logging.getLogger("nexova.processor.forecasts")
+_LOOK_SECONDS: Final = 0.25
+_MOST_ALIKE: Final = 16  # machines that a new one's usual week is taken from
+_YOUNG_HOURS: Final = 2 * WEEK
+
+
+class Forecasts:
+    """Takes due series one after another through the processes that fit. `clock` gives seconds, as the pipeline's.
+
+    Raises:
+        UsageError: a candidate that the settings name is not installed.
+    """
+
+    def __init__(
+        self,
+        *,
+        plant: Plant,
+        settings: ForecastSettings,
+        pipeline: Pipeline,
+        metrics: ProcessorMetrics,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._plant = plant
+        self._zone = ZoneInfo(plant.timezone)
+        self._settings = settings
+        self._pipeline = pipeline
+        self._metrics = metrics
+        self._clock = clock
+        self._under_way: set[tuple[int, str]] = set()
+        self._processes: list[FitProcess] = []
+        challengers_of(settings.candidate_names, asked_by=CANDIDATES_SETTING)
+        power, counter = plant.index_of_role("power"), counter_rules(plant)
+        # an hour at the highest power that is possible; what cannot be fed back is never forecast to be
+        if power is not None:
+            self.bounds = (min(0.0, plant.sensors[power].minimum), plant.sensors[power].maximum)
+        else:
+            self.bounds = (0.0, float("inf") if counter is None else counter.maximum_power)
+
+    async def run(self, *, stopped: Callable[[], bool], ready: Callable[[], bool]) -> None:
+        """Forecasts what is due until `stopped`; rests while not `ready`."""
+        if not self._settings.enabled:
+            return
+        await asyncio.gather(*(self._worker(stopped, ready) for _ in range(self._settings.processes)))
+
+    def close(self) -> None:
+        """Ends the processes, in the middle of a fit where there is one."""
+        for process in self._processes:
+            process.close()
+
+    async def _worker(self, stopped: Callable[[], bool], ready: Callable[[], bool]) -> None:
+        process = FitProcess(niceness=self._settings.niceness)
+        self._processes.append(process)
+        while not stopped():
+            due = self._next() if ready() else None
+            if due is None:
+                await asyncio.sleep(_LOOK_SECONDS)
+                continue
+            held, series_id = due
+            self._under_way.add((held.number, series_id))
+            try:
+                await self._forecast(held, series_id, process)
+            finally:
+                self._under_way.discard((held.number, series_id))
+
+    def _next(self) -> tuple[Partition, str] | None:
+        """A series whose time has come, the longest waiting first."""
+        now = self._clock()
+        found: tuple[float, Partition, str] | None = None
+        waiting = 0
+        for held in self._pipeline.partitions.values():
+            waiting += len(held.ledgers.waiting)
+            for series_id, since in held.ledgers.waiting.items():
+                due = since + self.stagger(series_id)
+                if due <= now and (found is None or due < found[0]) and (held.number, series_id) not in self._under_way:
+                    found = (due, held, series_id)
+        self._metrics.forecasts_waiting.set(waiting)
+        if found is None:
+            return None
+        _, held, series_id = found
+        del held.ledgers.waiting[series_id]
+        ledger = held.ledgers.series[series_id]
+        if ledger.history.end - ledger.issued < self._settings.every_hours or np.isnan(ledger.history.values).all():
+            return self._next()
+        return held, series_id
+
+    def stagger(self, series_id: str) -> float:
+        """Seconds that a series waits after the end of an hour: its own, and the same everywhere."""
+        return crc32(series_id.encode()) / 2**32 * self._settings.spread_seconds
+
+    async def _forecast(self, held: Partition, series_id: str, process: FitProcess) -> None:
+        ledger = held.ledgers.series[series_id]
+        request = self.request(held, series_id, ledger)
+        origin = ledger.history.end
+        result = "failed"
+        fitted: Fitted | None = None
+        try:
+            fitted, seconds = await process.fit(request, seconds=self._settings.fit_seconds)
+            self._metrics.forecast_duration.observe(seconds)
+        except FitTooSlow as error:
+            result = "too_slow"
+            LOGGER.warning("%s: %s", series_id, error.message)
+        except FitFailed as error:
+            LOGGER.warning("%s: %s", series_id, error.message)
+        if self._pipeline.partitions.get(held.number) is not held:
+            return  # given up meanwhile: its owner forecasts it
+        if ledger.history.end != origin:
+            # an hour closed while we were at it; the forecast of a past hour helps nobody
+            held.ledgers.waiting.setdefault(series_id, self._clock())
+            return
+        if fitted is None:
+            self._metrics.forecasts.labels(result=result).inc()
+        self.issue(held, series_id, ledger, fitted)
+
+    def request(self, held: Partition, series_id: str, ledger: Ledger) -> FitRequest:
+        """What the fit of a series needs, as it is now."""
+        history = ledger.history
+        known = int((~np.isnan(history.values)).sum())
+        return FitRequest(
+            first_hour=history.first_hour,
+            values=history.values.astype(np.float64),
+            horizon=self._settings.horizon_hours,
+            zone=self._plant.timezone,
+            region=self._plant.energy.holidays,
+            bounds=self.bounds,
+            memory=ledger.memory,
+            cold_start=self._usual_week_of_the_type(held, series_id) if known < _YOUNG_HOURS else None,
+            candidates=self._settings.candidate_names,
+        )
+
+    def _usual_week_of_the_type(self, held: Partition, series_id: str) -> Floats | None:
+        """The usual week of older machines of the same type in the same partition; None where there are none."""
+        kind = self._plant.type_of(series_id)
+        if kind is None:
+            return None
+        alike = []
+        for other, ledger in held.ledgers.series.items():
+            history = ledger.history
+            if other != series_id and len(history.values) >= _YOUNG_HOURS and self._plant.type_of(other) == kind:
+                newest = history.values[-4 * WEEK :].astype(np.float64)
+                wall = wall_hours(history.end - len(newest), len(newest), self._zone)
+                alike.append(on_the_wall_clock(newest, wall))
+            if len(alike) == _MOST_ALIKE:
+                break
+        return usual_week(alike)
+
+    def issue(self, held: Partition, series_id: str, ledger: Ledger, fitted: Fitted | None) -> None:
+        """Puts a forecast into the ledger; without a fit, that of the seasonal median."""
+        days = self._settings.fallback_days
+        history, account = ledger.history, ledger.account
+        if fitted is None:
+            course = median_course(history, self._settings.horizon_hours, bounds=self.bounds)
+            champion, memory, backtest = course.value, ledger.memory, None
+        else:
+            course = course_of(fitted, history, fallen_back=account.decide(days=days), bounds=self.bounds)
+            champion, memory, backtest = fitted.value, fitted.memory, backtest_of(fitted)
+            replaced = course.replaces is not None
+            self._metrics.forecasts.labels(result="median" if replaced else "champion").inc()
+            if replaced:
+                LOGGER.info("%s: %s did worse than the seasonal median, which answers", series_id, course.replaces)
+        message = forecast_message(
+            series_id,
+            course,
+            plant=self._plant,
+            track=track_record(account, days=days),
+            trained=(history.first_hour, history.end),
+            backtest=backtest,
+        )
+        account.issue(course.origin, value=course.value, lower=course.lower, upper=course.upper, champion=champion)
+        outbox = ((FORECASTS, series_id, message.encode()),)
+        held.ledgers.issue(series_id, course.origin, outbox, memory=memory)

@@ -1,0 +1,1 @@
+"""Model versions: following promotions, shadow scoring, canary checks."""

@@ -1,0 +1,1 @@
+"""Forecast candidates and their processes."""

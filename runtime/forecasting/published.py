@@ -1,0 +1,133 @@
+"""Published forecasts of machines: for each machine a fitted curve, its usual week, and which candidate answers."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Annotated, Any, Final, Literal
+
+import numpy as np
+from pydantic import BaseModel, ConfigDict, Field
+
+from core.forecasting.curves import Curve
+from core.forecasting.engine import Calendar, HourlySeries, Memory, forecast_next
+from core.forecasting.engine.profiles import Days, typed_median
+from core.forecasting.engine.series import Floats
+from core.plant import Plant
+from runtime.models.inference import Opener, open_document
+from runtime.models.repository import ModelBundle
+
+FORECAST: Final = "forecast"
+CandidateName = Literal["blend", "seasonal_median", "prophet"]
+CANDIDATES: Final[tuple[CandidateName, ...]] = ("blend", "seasonal_median", "prophet")
+
+
+class CurveDocument(BaseModel):
+    """A curve as model.json has it; see `core.forecasting.curves.Curve`."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    start: Annotated[int, Field(description="hours since the epoch, local time of the plant")]
+    level: Annotated[float, Field(description="kW at the start")]
+    slope: Annotated[float, Field(description="kW an hour")]
+    week: Annotated[tuple[float, ...], Field(min_length=168, max_length=168, description="kW from Monday 0 h")]
+    year: Annotated[tuple[float, ...], Field(min_length=366, max_length=366, description="kW from 1 January")]
+
+    def curve(self) -> Curve:
+        """The curve as the rules take it."""
+        return Curve(
+            start=self.start, level=self.level, slope=self.slope, week=np.array(self.week), year=np.array(self.year)
+        )
+
+
+class MachineForecast(BaseModel):
+    """How one machine is forecast."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    use: Annotated[CandidateName, Field(description="the candidate with the least error on the validation split")]
+    errors: Annotated[dict[str, float], Field(description="mean absolute error of each candidate there, kW")]
+    spread: Annotated[float, Field(ge=0, description="80 % of its errors there are smaller, kW")]
+    week: Annotated[tuple[float, ...], Field(min_length=168, max_length=168, description="median, kW, from Monday 0 h")]
+    curve: CurveDocument
+
+
+class ForecastDocument(BaseModel):
+    """model.json of the forecasts."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    kind: Literal["hourly_power"] = "hourly_power"
+    timezone: Annotated[str, Field(description="whose clock the hours are of")]
+    machines: Annotated[dict[str, MachineForecast], Field(min_length=1)]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Course:
+    """Mean power of the next hours in kW, (h,) each, and the candidate that answered."""
+
+    value: Floats
+    lower: Floats
+    upper: Floats
+    model: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class MachineForecasts:
+    """A version of the forecasts, ready to answer."""
+
+    name: str
+    version: str
+    document: ForecastDocument
+
+    def after(
+        self, machine_id: str, series: HourlySeries, *, horizon: int, memory: Memory | None = None
+    ) -> tuple[Course, Memory | None]:
+        """The `horizon` hours after a machine's hourly mean power, on the plant's clock.
+
+        memory: what the last call handed back, so that the blend need not learn anew. Raises KeyError for a machine
+        that the version does not know.
+        """
+        known = self.document.machines[machine_id]
+        return forecast_by(
+            known.use,
+            series,
+            horizon=horizon,
+            curve=known.curve.curve(),
+            week=np.array(known.week),
+            spread=known.spread,
+            memory=memory,
+        )
+
+
+def forecast_by(
+    candidate: CandidateName,
+    series: HourlySeries,
+    *,
+    horizon: int,
+    curve: Curve,
+    week: Floats,
+    spread: float,
+    memory: Memory | None,
+) -> tuple[Course, Memory | None]:
+    """One candidate's forecast after a series; power is never below 0."""
+    if candidate == "blend":
+        answer, memory = forecast_next(series, horizon=horizon, calendar=Calendar(), memory=memory, cold_start=week)
+        return Course(value=answer.value, lower=answer.lower, upper=answer.upper, model=answer.model), memory
+    if candidate == "prophet":
+        value = curve.after(series, horizon)
+    else:
+        steps = series.end + np.arange(horizon)
+        value = typed_median(Days.of(series, Calendar()).recent(steps, np.array(series.end)))
+        value = np.where(np.isnan(value), curve.at(steps), value)
+    low, middle, high = (np.maximum(part, 0.0) for part in (value - spread, value, value + spread))
+    return Course(value=middle, lower=low, upper=high, model=candidate), memory
+
+
+def open_forecasts(bundle: ModelBundle, *, plant: Plant, features: str) -> MachineForecasts:
+    """Build the forecasts of a verified version; raises ModelRefused when they are not for this plant's sensors."""
+    del features  # forecasts read hourly power and no feature, so a new release of features leaves them as they are
+    document = open_document(bundle, ForecastDocument, plant=plant, features=bundle.manifest.features)
+    return MachineForecasts(name=bundle.manifest.name, version=bundle.manifest.version, document=document)
+
+
+OPENERS: Final[Mapping[str, Opener[Any]]] = {FORECAST: open_forecasts}
+"""How models that score no readings are opened; others may be added where a process is put together."""

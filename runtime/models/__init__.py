@@ -1,0 +1,1 @@
+"""Model repository and inference."""

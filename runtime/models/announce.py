@@ -1,0 +1,72 @@
+"""Telling running workers of a promotion, on `nexova.models`."""
+
+from typing import Final
+
+from confluent_kafka import KafkaError, Message, Producer
+
+from runtime.errors import BrokerUnavailable, FailureError
+from runtime.kafka import list_topics, producer_config
+from runtime.models.manifest import Promotion, Trial
+from runtime.models.repository import ModelRepository
+from runtime.settings import KafkaSettings
+from schemas.models import ModelPromoted
+from schemas.topics import CATALOGUE, MODELS
+
+ANSWER_SECONDS: Final = 2.0
+DELIVERY_SECONDS: Final = 10.0
+_TOPIC: Final = tuple(topic for topic in CATALOGUE if topic.name == MODELS)
+
+
+class NotAnnounced(FailureError):
+    """The broker is there and did not take the announcement."""
+
+
+def announce(
+    entry: Promotion, kafka: KafkaSettings, *, challenger: Trial | None = None, answer_seconds: float = ANSWER_SECONDS
+) -> None:
+    """Send an entry of the registry to all workers, and what is scored beside it, and wait until the broker has it.
+
+    Raises:
+        BrokerUnavailable: no broker answered in time.
+        NotAnnounced: the broker has no topic for it, or refused it.
+    """
+    (topic,) = list_topics(kafka, _TOPIC, timeout_seconds=answer_seconds)
+    if topic.problem:
+        raise NotAnnounced(topic.problem)
+    failures: list[KafkaError] = []
+
+    def report(error: KafkaError | None, _: Message) -> None:
+        if error is not None:
+            failures.append(error)
+
+    message = ModelPromoted(
+        name=entry.name,
+        version=entry.version,
+        promoted_at=entry.at,
+        previous=entry.previous,
+        reason=entry.reason,
+        challenger=challenger and challenger.version,
+    )
+    producer = Producer(producer_config(kafka) | {"message.timeout.ms": int(DELIVERY_SECONDS * 1000), "linger.ms": 0})
+    producer.produce(MODELS, message.encode(), entry.name, on_delivery=report)
+    # the producer gives up by itself; the second more is for its report to come
+    if producer.flush(DELIVERY_SECONDS + 1):
+        raise BrokerUnavailable(f"{kafka.bootstrap_servers} did not take a message to {MODELS} in time; try again")
+    if failures:
+        raise NotAnnounced(f"a message to {MODELS} was refused: {failures[0].str()}; check our user's rights")
+
+
+def announcement(name: str, repository: ModelRepository, kafka: KafkaSettings) -> str | None:
+    """Announce what the registry says of a model, and return why workers did not hear of it, in one line, or None.
+
+    What was promoted was promoted in the repository; that running workers cannot be told does not unmake it.
+    """
+    entry = repository.history(name)[-1]
+    try:
+        announce(entry, kafka, challenger=repository.challenger(name))
+    except FailureError as error:
+        return (
+            f"{entry.name} {entry.version} is promoted in the repository and workers follow at their next start; "
+            f"they could not be told now: {error.message}"
+        )
+    return None

@@ -1,0 +1,184 @@
+"""Answers about rows and series that do not come through the processor, from the models that are promoted."""
+
+import logging
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Final
+from zoneinfo import ZoneInfo
+
+import numpy as np
+import numpy.typing as npt
+
+from core.adhoc.answers import FALLBACK, AnomalyAnswer, RiskAnswer, anomaly_answers, risk_answers
+from core.adhoc.rows import History, Reference
+from core.detection.features import feature_fingerprint
+from core.forecasting.engine import HourlySeries
+from core.models import Models
+from core.plant import Plant
+from core.state.tracks import watched_sensors
+from runtime.errors import NexovaError, UsageError
+from runtime.forecasting.answers import ForecastAnswer, ForecastModel, forecast
+from runtime.forecasting.published import FORECAST, OPENERS, MachineForecasts
+from runtime.models.inference import AnomalyDocument, Opener, last_good, load_models
+from runtime.models.manifest import Promotion
+from runtime.models.repository import ModelRepository
+from runtime.plants import load_plant
+
+LOGGER: Final = logging.getLogger("nexova.inference")
+
+Column = float | Sequence[float | None] | npt.NDArray[np.float64] | None
+
+
+class ModelInference:
+    """The promoted models of `model_dir`, for rows and series that do not come through the processor.
+
+    Nothing about a model makes it raise: what is missing or damaged is named in `problems`, and the documented
+    fallback answers in its place. plant: None is the default plant. openers: models that score no readings, by name;
+    the newest promoted version of each that can run is in `others`.
+    """
+
+    def __init__(
+        self, model_dir: str | Path, *, plant: Plant | None = None, openers: Mapping[str, Opener[Any]] = OPENERS
+    ) -> None:
+        self.plant = load_plant(None) if plant is None else plant
+        self.model_dir = str(model_dir)
+        self.models = Models()
+        self.others: dict[str, Any] = {}
+        self._openers = dict(openers)
+        self.references: dict[str, Reference] = {}
+        self.problems: tuple[str, ...] = ()
+        self._seen: tuple[Promotion, ...] | None = None
+        self.reload()
+
+    def reload(self) -> None:
+        """Reads what is promoted now; a repository that does not answer leaves the models as they are."""
+        self._seen = self._promoted()
+        try:
+            repository = ModelRepository(self.model_dir)
+            features = feature_fingerprint(self.plant)
+            loaded = load_models(repository, plant=self.plant, features=features)
+            found = {
+                name: last_good(repository, name, opener, plant=self.plant, features=features)
+                for name, opener in self._openers.items()
+            }
+        except NexovaError as error:
+            self.problems = (error.message,)
+        else:
+            self.models = loaded.models
+            self.others = {name: one.model for name, one in found.items() if one.model is not None}
+            self.problems = (*loaded.problems, *(problem for one in found.values() for problem in one.problems))
+            document = getattr(loaded.models.anomaly, "document", None)
+            known = document.baselines if isinstance(document, AnomalyDocument) else {}
+            width = len(watched_sensors(self.plant))
+            # those of other sensors would be compared with the wrong ones
+            self.references = {name: one.reference() for name, one in known.items() if len(one.mean) == width}
+        for problem in self.problems:
+            LOGGER.warning("%s", problem)
+
+    def reload_if_changed(self) -> bool:
+        """Reads the models anew where other versions are promoted than at the last look; says whether it did."""
+        if self._promoted() == self._seen:
+            return False
+        self.reload()
+        return True
+
+    def _promoted(self) -> tuple[Promotion, ...] | None:
+        try:
+            return ModelRepository(self.model_dir).history()
+        except NexovaError:
+            return None
+
+    def anomalies(self, histories: Sequence[History]) -> list[list[AnomalyAnswer]]:
+        """An answer for each row of each history."""
+        return anomaly_answers(
+            histories,
+            models=self.models,
+            references=self.references,
+            plant=self.plant,
+            forest=self.kind_of(self.models.anomaly),
+        )
+
+    def risks(self, histories: Sequence[History]) -> list[list[RiskAnswer]]:
+        """Advice after each row of each history."""
+        return risk_answers(
+            histories,
+            models=self.models,
+            references=self.references,
+            plant=self.plant,
+            forest=self.kind_of(self.models.maintenance),
+        )
+
+    def detect_anomalies(self, *columns: Column, machine_id: str | None = None, **named: Column) -> list[AnomalyAnswer]:
+        """Scores of readings: a number or a sequence per sensor, by name or in the plant's order.
+
+        Raises:
+            UsageError: an unknown sensor, columns of different lengths, or no value at all.
+        """
+        return self.anomalies([self._history(columns, named, machine_id)])[0]
+
+    def recommend_maintenance(self, *columns: Column, machine_id: str | None = None, **named: Column) -> RiskAnswer:
+        """Advice for a machine after these readings; columns and errors as in `detect_anomalies`."""
+        return self.risks([self._history(columns, named, machine_id)])[0][-1]
+
+    def forecast_energy(
+        self, values: Sequence[float | None], periods: int, *, frequency: str = "h", model: ForecastModel = "auto"
+    ) -> ForecastAnswer:
+        """The next `periods` steps of a series, None where a value is missing; raises UsageError."""
+        return forecast(values, periods, frequency=frequency, model=model)
+
+    def forecast_machine(
+        self, machine_id: str, values: Sequence[float | None], periods: int, *, start: datetime
+    ) -> ForecastAnswer:
+        """The next `periods` hours of a machine's mean power in kW, None where an hour is missing.
+
+        start: the first hour. The published forecasts answer for the machines they know; for any other, as
+        `forecast_energy`, whose errors this raises.
+        """
+        model = self.others.get(FORECAST)
+        answer = forecast(values, periods, frequency="h", start=start)
+        if not isinstance(model, MachineForecasts) or machine_id not in model.document.machines:
+            return answer
+        local = start.astimezone(ZoneInfo(model.document.timezone))
+        series = HourlySeries(
+            first_hour=int(local.replace(tzinfo=UTC).timestamp() // 3600),
+            values=np.array([np.nan if value is None else value for value in values], dtype=np.float64),
+        )
+        course, _ = model.after(machine_id, series, horizon=periods)
+        return ForecastAnswer(
+            forecast=tuple(course.value.round(4).tolist()),
+            lower_bound=tuple(course.lower.round(4).tolist()),
+            upper_bound=tuple(course.upper.round(4).tolist()),
+            model=course.model,
+        )
+
+    @staticmethod
+    def kind_of(model: Any) -> str:
+        """What an answer calls a model: the kind of it, for which its name is only a place."""
+        kind = getattr(getattr(model, "document", None), "kind", None)
+        return str(kind or getattr(model, "name", FALLBACK))
+
+    def _history(self, columns: Sequence[Column], named: Mapping[str, Column], machine_id: str | None) -> History:
+        names = self.plant.sensor_names
+        unknown = [name for name in named if name not in names]
+        if unknown or len(columns) > len(names):
+            raise UsageError(
+                f"{', '.join(unknown) or f'{len(columns)} columns'}: plant {self.plant.name} has {', '.join(names)}; "
+                "name its sensors"
+            )
+        given = dict(zip(names, columns, strict=False)) | dict(named)
+        arrays = {
+            name: np.atleast_1d(np.asarray(column, dtype=np.float64))
+            for name, column in given.items()
+            if column is not None
+        }
+        lengths = {len(array) for array in arrays.values()}
+        if len(lengths) != 1 or 0 in lengths:
+            raise UsageError(
+                f"columns of {sorted(lengths)} values: all sensors must have equally many, at least one; "
+                "give None where one is missing"
+            )
+        values = np.full((lengths.pop(), len(names)), np.nan)
+        for name, array in arrays.items():
+            values[:, names.index(name)] = array
+        return History(values=values, machine_id=machine_id)

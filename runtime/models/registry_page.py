@@ -1,0 +1,141 @@
+"""MODEL_REGISTRY.md: what runs, since when, trained on what, better by how much, and who came before."""
+
+from collections.abc import Iterable, Sequence
+from datetime import UTC, datetime
+
+from runtime.models.manifest import LOWER_IS_BETTER, Manifest, Promotion, Span, Trial, champions
+
+
+def render_registry(
+    manifests: Iterable[Manifest],
+    log: Sequence[Promotion],
+    *,
+    damaged: Sequence[str] = (),
+    trials: Sequence[Trial] = (),
+) -> str:
+    """Write the page in Markdown.
+
+    damaged: the complaints of versions whose manifest cannot be read. trials: those under way.
+    """
+    beside = {trial.name: trial for trial in trials}
+    by_name: dict[str, list[Manifest]] = {}
+    for manifest in manifests:
+        by_name.setdefault(manifest.name, []).append(manifest)
+    lines = ["# Models", ""]
+    if not by_name:
+        lines += ["There is no model yet: `nexova train all --data DIR --models DIR` makes the first.", ""]
+    for name in sorted(by_name):
+        versions = sorted(by_name[name], key=lambda manifest: manifest.version)
+        lines += _model(name, versions, [entry for entry in log if entry.name == name], beside.get(name))
+    if damaged:
+        lines += ["## Damaged", "", *(f"- {complaint}" for complaint in damaged), ""]
+    return "\n".join(lines)
+
+
+def _model(name: str, versions: Sequence[Manifest], log: Sequence[Promotion], trial: Trial | None) -> list[str]:
+    standing = champions(log)
+    lines = [f"## {name}", ""]
+    champion = standing[-1].version if standing else None
+    known = {manifest.version: manifest for manifest in versions}
+    if champion is None:
+        lines += [f"No version runs. `nexova models promote {name} VERSION` chooses one.", ""]
+    else:
+        # the last entry, not the last one standing: after a rollback the version runs since the rollback
+        lines += [f"**{champion}** runs since {_moment(log[-1].at)}.", ""]
+        lines += _passport(known[champion], log) if champion in known else ["Its files are not in this repository.", ""]
+    if trial is not None:
+        lines += [f"Version {trial.version} is scored beside it since {_moment(trial.at)}: {trial.reason}", ""]
+    lines += [
+        "| version | ran | trained on | rows | measured on its own test split |",
+        "|---|---|---|---|---|",
+    ]
+    for manifest in reversed(versions):
+        ran = (
+            f"**runs**, {_runs(manifest.version, log)}"
+            if manifest.version == champion
+            else _runs(manifest.version, log)
+        )
+        lines.append(
+            f"| {manifest.version} | {ran or 'never'} | {_span(manifest.trained_on)} | {manifest.rows_used:,} | "
+            f"{_metrics(manifest)} |"
+        )
+    lines += ["", "What happened, newest first:", "", *_events(versions, log), ""]
+    return lines
+
+
+def _passport(champion: Manifest, log: Sequence[Promotion]) -> list[str]:
+    """Tell what the version is, what it was measured by, and why it runs."""
+    parts = [f"{count:,} {reason}" for reason, count in sorted(champion.rows_excluded.items()) if count]
+    left_out = f"; left out: {', '.join(parts)}" if parts else ""
+    previous = log[-1].previous
+    lines = [
+        f"- trained on {champion.rows_used:,} rows, {_span(champion.trained_on)}{left_out}",
+        f"- measured on readings it had never seen: {_metrics(champion, intervals=True)}",
+        *_gains(champion),
+        f"- before it: {f'{previous}, {_runs(previous, log)}' if previous else 'none'}",
+        f"- why it runs: {log[-1].reason}",
+    ]
+    return [*lines, ""]
+
+
+def _gains(champion: Manifest) -> list[str]:
+    """Say by how much it was better or worse than the champion of its time, on the same readings."""
+    gate = champion.gate
+    if gate is None or gate.champion is None or not gate.compared:
+        return []
+    found = []
+    for metric, pair in gate.compared.items():
+        gain = pair.champion - pair.challenger if metric in LOWER_IS_BETTER else pair.challenger - pair.champion
+        word = f"{abs(gain):.4f} better" if gain > 0 else f"{abs(gain):.4f} worse" if gain < 0 else "the same"
+        found.append(f"{metric} {word} ({pair.challenger:.4f}, was {pair.champion:.4f})")
+    held_out = f", both measured on {_span(gate.held_out)}" if gate.held_out else ""
+    return [f"- against {gate.champion}{held_out}: {'; '.join(found)}"]
+
+
+def _runs(version: str, log: Sequence[Promotion]) -> str:
+    """Say from when to when a version ran; empty if it never did."""
+    spans = []
+    for position, entry in enumerate(log):
+        if entry.version == version:
+            end = next((later.at for later in log[position + 1 :] if later.version != version), None)
+            spans.append(f"{_moment(entry.at)} to {_moment(end)}" if end else f"since {_moment(entry.at)}")
+    return ", ".join(spans)
+
+
+def _events(versions: Sequence[Manifest], log: Sequence[Promotion]) -> list[str]:
+    """Tell what happened, newest first; of two things at one moment, the one told of later first."""
+    refused = [
+        (manifest.created_at, f"{manifest.version} was trained and not promoted: {manifest.gate.reason}")
+        for manifest in versions
+        if manifest.gate is not None and not manifest.gate.promote
+    ]
+    events = sorted([*refused, *((entry.at, _entry(entry)) for entry in log)], key=lambda event: event[0])
+    return [f"- {_moment(at)}: {what}" for at, what in reversed(events)]
+
+
+def _entry(entry: Promotion) -> str:
+    what = "promoted" if entry.action == "promoted" else "rolled back to"
+    previous = f", in the place of {entry.previous}" if entry.previous else ""
+    return f"{what} {entry.version}{previous}: {entry.reason}"
+
+
+def _metrics(manifest: Manifest, *, intervals: bool = False) -> str:
+    """List the metrics, with their intervals over machines if wanted."""
+    found = []
+    for metric, value in manifest.metrics.items():
+        interval = manifest.intervals.get(metric) if intervals else None
+        between = f" ({interval[0]:.3f} to {interval[1]:.3f} over machines)" if interval else ""
+        found.append(f"{metric} {_figure(value)}{between}")
+    return ", ".join(found) or "none"
+
+
+def _figure(value: float | None) -> str:
+    return "unknown" if value is None else f"{value:.3f}"
+
+
+def _span(span: Span) -> str:
+    return f"{span.start:%Y-%m-%d} to {span.end:%Y-%m-%d}"
+
+
+def _moment(at: datetime) -> str:
+    return f"{at.astimezone(UTC):%Y-%m-%d %H:%M} UTC"

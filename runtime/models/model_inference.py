@@ -156,7 +156,7 @@ class ModelInference:
         return found[0] if one_row else found
 
     def recommend_maintenance(self, *columns: Column, machine_id: str | None = None, **named: Column) -> dict[str, Any]:
-        """Return the advice of `POST /recommendations` after these readings; see `detect_anomalies` for the arguments."""
+        """Return the advice of `POST /recommendations` after these readings; arguments as in `detect_anomalies`."""
         answer: dict[str, Any] = msgspec.to_builtins(self.risks([self._history(columns, named, machine_id)])[0][-1])
         return answer
 

@@ -152,7 +152,7 @@ class ModelInference:
         """
         answers = self.anomalies([self._history(columns, named, machine_id)])[0]
         found: list[dict[str, Any]] = [msgspec.to_builtins(answer) for answer in answers]
-        one_row = all(column is None or np.ndim(column) == 0 for column in (*columns, *named.values()))
+        one_row = all(column is None or isinstance(column, int | float) for column in (*columns, *named.values()))
         return found[0] if one_row else found
 
     def recommend_maintenance(self, *columns: Column, machine_id: str | None = None, **named: Column) -> dict[str, Any]:

@@ -16,7 +16,7 @@ pytestmark = [pytest.mark.long, pytest.mark.timeout(600)]
 
 @pytest.fixture(scope="module")
 def installed(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return the folder of the programs of an environment with Nexova in it; its dependencies are borrowed from ours."""
+    """Return the programs' folder of an environment with Nexova in it; its dependencies are borrowed from ours."""
     home = tmp_path_factory.mktemp("installed") / "env"
     run(sys.executable, "-m", "venv", home)
     packages = Path(
@@ -36,7 +36,7 @@ def run(*command: str | Path, folder: Path | None = None) -> str:
 
 
 def test_the_packages_and_plants_come_from_the_wheel(installed: Path, tmp_path: Path) -> None:
-    code = "import core, nexova; from runtime.plants import shipped_plants; print(core.__file__, *shipped_plants().values())"
+    code = "import core; from runtime.plants import shipped_plants as s; print(core.__file__, *s().values())"
     found = run(installed / "python", "-c", code, folder=tmp_path).split()
 
     assert [path for path in found if not path.startswith(str(installed.parent))] == []

@@ -80,7 +80,7 @@ def test_other_servers_serve_the_api(command: list[str], tmp_path: Path) -> None
         ) as process,
     ):
         try:
-            eventually(lambda: answers(url), seconds=60, what=lambda: (tmp_path / "log").read_text())
+            eventually(lambda: answers(url), seconds=60, what=(tmp_path / "log").read_text)
         finally:
             process.terminate()
             process.wait(30)

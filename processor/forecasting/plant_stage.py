@@ -66,7 +66,7 @@ class _Forecast(msgspec.Struct):
 
 
 class PlantStage:
-    """Follows all machines while partition 0 is ours. `clock` gives seconds that only go forward."""
+    """Follows all machines while partition 0 is ours. `clock` gives seconds that only go forward, `wall_clock` those since the epoch."""
 
     def __init__(
         self,
@@ -76,12 +76,14 @@ class PlantStage:
         pipeline: Pipeline,
         metrics: ProcessorMetrics,
         clock: Callable[[], float] = time.monotonic,
+        wall_clock: Callable[[], float] = time.time,
     ) -> None:
         self._plant = plant
         self._settings = settings
         self._pipeline = pipeline
         self._metrics = metrics
         self._clock = clock
+        self._wall_clock = wall_clock
         self._series = plant_series(plant.name)
         self._total = Total()
         self._since: tuple[int, float] = (-1, 0.0)
@@ -130,7 +132,7 @@ class PlantStage:
     def _opened(self) -> Consumer:
         """A reader of both topics, from about a day ago on."""
         consumer = Consumer(consumer_config(self._settings.kafka))
-        since = int((time.time() - _BACK_HOURS * 3600) * 1000)
+        since = int((self._wall_clock() - _BACK_HOURS * 3600) * 1000)
         known = consumer.list_topics(timeout=10.0).topics
         places = [TopicPartition(topic, n, since) for topic in (ENERGY, FORECASTS) for n in known[topic].partitions]
         # the ends first: what arrives between the two questions is read, not passed over

@@ -66,7 +66,10 @@ class _Forecast(msgspec.Struct):
 
 
 class PlantStage:
-    """Follows all machines while partition 0 is ours. `clock` gives seconds that only go forward, `wall_clock` those since the epoch."""
+    """Follower of all machines while partition 0 is ours.
+
+    clock: seconds that only go forward. wall_clock: seconds since the epoch.
+    """
 
     def __init__(
         self,

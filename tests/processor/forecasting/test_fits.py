@@ -72,7 +72,7 @@ async def test_a_process_has_low_priority_lets_the_loop_run_and_comes_again_afte
         assert pid is not None
         assert os.getpriority(os.PRIO_PROCESS, pid) == min(19, os.getpriority(os.PRIO_PROCESS, 0) + 3)
         os.kill(pid, signal.SIGKILL)
-        os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+        await asyncio.to_thread(os.waitid, os.P_PID, pid, os.WEXITED | os.WNOWAIT)
         again, _ = await process.fit(a_request(), seconds=60)
         np.testing.assert_array_equal(again.value, fitted.value)
     finally:

@@ -228,7 +228,12 @@ class PlantStage:
         members = self._total.members()
         course = summed(members, together=together)
         state.accuracy.issue(
-            course.origin, value=course.value, lower=course.lower, upper=course.upper, champion=course.value
+            course.origin,
+            value=course.value,
+            lower=course.lower,
+            upper=course.upper,
+            champion=course.value,
+            median=course.value,
         )
         message = forecast_message(
             self._series,

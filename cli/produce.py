@@ -60,7 +60,7 @@ def simulate(
         bool | None,
         typer.Option(
             "--always-running/--by-shifts",
-            help="Whether machines run always or stop at night and on Sundays; default: always running if faults are injected.",
+            help="Machines run always, or stop at night and on Sundays; default: run always if faults are injected.",
         ),
     ] = None,
 ) -> None:

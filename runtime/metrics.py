@@ -189,7 +189,7 @@ class ProcessorMetrics(MetricSet):
     )
     meter_steps = _counter(
         "nexova_meter_steps_total",
-        "Changes of energy counters other than an increase; unknown: no plausible energy explains it, so none is counted.",
+        "Changes of energy counters other than an increase; unknown: implausible, so no energy is counted.",
         Label(name="kind", values=("reset", "rollover", "unknown")),
     )
     history_hours = _counter(

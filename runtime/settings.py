@@ -162,7 +162,7 @@ class ProcessorSettings(BaseModel):
         3600.0,
         ge=0.0,
         le=2_592_000.0,
-        description="Length in seconds of the canary window after a promotion, in which a bad alert rate causes a rollback; 0: none.",
+        description="Seconds of the canary window after a promotion; a bad alert rate then causes a rollback; 0: none.",
     )
     rollback_readings: int = Field(
         1000,

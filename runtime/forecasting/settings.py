@@ -37,7 +37,7 @@ class ForecastSettings(BaseModel):
         7,
         ge=1,
         le=14,
-        description="Days over which the champion is compared with the seasonal median; the median answers where it does better.",
+        description="Days over which champion and seasonal median are compared; the better one is issued.",
     )
     candidates: str = Field(
         default="",

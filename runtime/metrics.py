@@ -154,8 +154,7 @@ class ProcessorMetrics(MetricSet):
         "nexova_readings_rejected_total", "Readings refused before they were assessed, by reason.", _REASON
     )
     readings_replayed = _counter(
-        "nexova_readings_replayed_total",
-        "Readings skipped because the machine's state had seen their offset.",
+        "nexova_readings_replayed_total", "Readings skipped because the machine's state had seen their offset."
     )
     readings_late = _counter(
         "nexova_readings_late_total", "Readings that arrived after their energy window had closed."
@@ -172,11 +171,7 @@ class ProcessorMetrics(MetricSet):
         Label(name="state", values=get_args(AlertState)),
         Label(name="severity", values=get_args(Severity)),
     )
-    alerts_open = _gauge(
-        "nexova_alerts_open",
-        "Open alerts on this worker's partitions, by kind.",
-        _KIND,
-    )
+    alerts_open = _gauge("nexova_alerts_open", "Open alerts on this worker's partitions, by kind.", _KIND)
     recommendations = _counter(
         "nexova_recommendations_total",
         "Maintenance recommendations published, by band.",
@@ -256,9 +251,7 @@ class ProcessorMetrics(MetricSet):
         buckets=(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0),
     )
     batch_readings = _histogram(
-        "nexova_batch_readings",
-        "Readings in one micro-batch.",
-        buckets=(1, 4, 16, 64, 256, 1024, 4096, 16384),
+        "nexova_batch_readings", "Readings in one micro-batch.", buckets=(1, 4, 16, 64, 256, 1024, 4096, 16384)
     )
     checkpoint_duration = _histogram(
         "nexova_checkpoint_duration_seconds",
@@ -314,10 +307,7 @@ class ProcessorMetrics(MetricSet):
         "Promotions that this worker rolled back because the alert rate left its bounds.",
         _MODEL,
     )
-    event_loop_lag = _gauge(
-        "nexova_event_loop_lag_seconds",
-        "Seconds by which the event loop's last timer fired late.",
-    )
+    event_loop_lag = _gauge("nexova_event_loop_lag_seconds", "Seconds by which the event loop's last timer fired late.")
     healthy = _gauge("nexova_healthy", "1 while every health check passes, else 0; same result as /healthz.")
     health_checks_failed = _gauge(
         "nexova_health_checks_failed",

@@ -12,6 +12,7 @@ from pandas.tseries.frequencies import to_offset
 
 from core.forecasting.engine import Answer, Calendar, HourlySeries, Memory, forecast_next
 from core.forecasting.engine.series import DAY, WEEK, Floats
+from core.forecasting.engine.weights import TAKEOVER
 from core.forecasting.names import MEMBERS, PROPHET, SEASONAL_MEDIAN
 from core.forecasting.seasonal import hourly_median, seasonal_median
 from runtime.errors import UsageError
@@ -27,8 +28,6 @@ _LEAST_TO_KNOW_A_WEEK: Final = 2 * WEEK
 _LEAST_TO_LEARN: Final = 8 * WEEK
 _MOST_TO_LEARN: Final = 26 * WEEK
 """Hours; a year would take four times as long, and callers wait."""
-_JUDGED: Final = 7
-"""Origins of the back-test that decides who answers."""
 _SOME_MONDAY: Final = 4 * DAY
 # what pandas called these before version 3, and people still write
 _FORMER: Final = {"H": "h", "T": "min", "S": "s", "M": "ME", "Q": "QE", "Y": "YE", "A": "YE"}
@@ -61,7 +60,7 @@ def forecast(
 
     start: time of the first value; without it only the phase within a season is known, not the calendar. `auto` takes
     the seasonal median, or for hourly series of eight weeks or more the blend of `core.forecasting.engine` where it did
-    better at the last seven origins of its back-test. Prophet answers when it is asked for.
+    better at the newest 28 origins of its back-test. Prophet answers when it is asked for.
 
     Raises:
         UsageError: no value, too many, a horizon or frequency that cannot be.
@@ -150,7 +149,7 @@ def median_is_better(memory: Memory) -> bool:
 
     Both are rows of the same evidence: the same origins, the same hours, and the very median that would answer.
     """
-    errors = memory.errors[-_JUDGED:].astype(np.float64)
+    errors = memory.errors[-TAKEOVER:].astype(np.float64)
     if not len(errors) or np.isnan(errors[:, -1].mean()):
         return True
     return bool(np.nanmean(errors[:, MEMBERS.index(SEASONAL_MEDIAN)]) < errors[:, -1].mean())

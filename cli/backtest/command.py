@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from cli.backtest.detect import detect
 from cli.backtest.report import as_document, print_report, write_forecasts
 from cli.backtest.run import ALL_MODELS, SLOW, Plan, run
 from cli.errors import say
@@ -36,6 +37,9 @@ class Aggregate(StrEnum):
 @app.callback()
 def _group() -> None:
     """Measure detection or forecasts on past data."""
+
+
+app.command()(detect)
 
 
 @app.command()

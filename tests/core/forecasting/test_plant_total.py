@@ -100,18 +100,18 @@ def test_a_machine_that_was_measured_and_has_no_forecast_yet_is_waited_for() -> 
 LIMIT = 100.0
 
 
-def said(course: IssuedForecast, known: Alert | None = None) -> Alert | None:
+def outputs(course: IssuedForecast, known: Alert | None = None) -> Alert | None:
     model = AlertModel(name="sum", version="1", level="rule")
     return breach_alert(course, limit=LIMIT, plant_name="works", timezone="Europe/Berlin", model=model, known=known)
 
 
 def test_a_course_below_the_limit_says_nothing() -> None:
-    assert said(a_course(90, width=9)) is None
+    assert outputs(a_course(90, width=9)) is None
 
 
 def test_an_upper_bound_above_the_limit_opens_an_alert_with_hour_and_probability() -> None:
     flat = np.array([90.0, 95.0, 90.0, 90.0])
-    alert = said(IssuedForecast(origin=HOUR, value=flat, lower=flat - 10, upper=flat + 10, model="sum"))
+    alert = outputs(IssuedForecast(origin=HOUR, value=flat, lower=flat - 10, upper=flat + 10, model="sum"))
     assert alert is not None
     assert (alert.kind, alert.state, alert.severity, alert.machine_id) == (
         "forecast_breach",
@@ -128,16 +128,16 @@ def test_an_upper_bound_above_the_limit_opens_an_alert_with_hour_and_probability
 
 
 def test_the_alert_goes_on_with_the_next_forecast_and_is_resolved_by_one_below() -> None:
-    first = said(a_course(95, width=10))
-    second = said(a_course(110, width=10, origin=HOUR + 1), first)
+    first = outputs(a_course(95, width=10))
+    second = outputs(a_course(110, width=10, origin=HOUR + 1), first)
     assert first is not None
     assert second is not None
     assert (second.state, second.severity, second.alert_id) == ("updated", "critical", first.alert_id)
     assert second.peak_score > 0.5
-    last = said(a_course(50, width=10, origin=HOUR + 2), second)
+    last = outputs(a_course(50, width=10, origin=HOUR + 2), second)
     assert last is not None
     assert (last.state, last.alert_id, last.resolved_at) == ("resolved", first.alert_id, last.updated_at)
-    assert said(a_course(50, width=10, origin=HOUR + 3), last) is None
+    assert outputs(a_course(50, width=10, origin=HOUR + 3), last) is None
 
 
 def test_a_certain_forecast_is_certain() -> None:

@@ -66,7 +66,7 @@ class Desk:
         return {result: count for result, count in found.items() if count}
 
 
-def a_fit(value: float = 12.0, *, model: str = "blend") -> Fitted:
+def a_fit(value: float = 12.0, *, model: str = "blend", median: float = 10.0) -> Fitted:
     flat = np.full(72, value)
     return Fitted(
         value=flat,
@@ -77,6 +77,7 @@ def a_fit(value: float = 12.0, *, model: str = "blend") -> Fitted:
         coverage=0.8,
         compared={"ridge": 0.2, "unknown": float("nan")},
         memory=b"learned",
+        median=np.full(72, median),
     )
 
 

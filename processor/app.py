@@ -12,9 +12,9 @@ import faust
 from prometheus_client import generate_latest
 
 from core.detection.features import feature_fingerprint
-from core.detection.scoring import Calls
 from core.plant import Plant
-from core.precompile import rehearse
+from core.precompile import precompile
+from core.rollout import AlertCounts
 from processor.checkpoint import Checkpoints
 from processor.executor import Lane
 from processor.faust_app import make_app
@@ -125,7 +125,7 @@ class Worker:
         self._signals()
         self._pages()
 
-    def _called(self, calls: tuple[Calls, ...]) -> None:
+    def _called(self, calls: tuple[AlertCounts, ...]) -> None:
         self.follower.tally.take(calls)
         self.rollbacks.take(calls)
 
@@ -297,7 +297,7 @@ def run(settings: Settings) -> int:
     loaded = load_models(repository, plant=plant, features=feature_fingerprint(plant))
     for problem in loaded.problems:
         LOGGER.warning("%s", problem)
-    rehearse(plant, loaded.models)
+    precompile(plant, loaded.models)
     metrics = ProcessorMetrics(process_registry())
     for name, reason in loaded.refused:
         metrics.model_fallbacks.labels(name=name, reason=reason).inc()

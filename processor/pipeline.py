@@ -11,15 +11,15 @@ from typing import Final, Literal, Protocol, get_args
 import numpy as np
 from pydantic import ValidationError
 
-from core.advance import elapse, statuses
+from core.advance import advance_time, statuses
 from core.assess import Assessment, Scores, assess
 from core.batch import Decoded, decode_records
-from core.detection.scoring import Calls
 from core.energy.windows import HOUR
 from core.forecasting.hourly_history import WEEK
 from core.forecasting.series_state import Ledgers, Outgoing
 from core.models import Models
 from core.plant import Plant
+from core.rollout import AlertCounts
 from core.state.fleet import FleetState
 from core.state.tracks import CONDITIONS
 from processor.forecasting.accuracy_metrics import count_matured, count_steps
@@ -135,7 +135,7 @@ class Pipeline:
         self.models = models
         self.partitions: dict[int, Partition] = {}
         self.dead_letters = 0
-        self.on_calls: Callable[[tuple[Calls, ...]], None] = _nobody_asks
+        self.on_calls: Callable[[tuple[AlertCounts, ...]], None] = _nobody_asks
         self.breaches_open = 0
         self._settings = settings
         self._history_hours = history_weeks * WEEK
@@ -208,7 +208,7 @@ class Pipeline:
         """Lets time pass: silence, windows of idle partitions, machine statuses."""
         now = self._clock()
         for partition, held in self.partitions.items():
-            elapsed = elapse(held.state, plant=self.plant, now=now, idle_seconds=now - held.heard_at)
+            elapsed = advance_time(held.state, plant=self.plant, now=now, idle_seconds=now - held.heard_at)
             for alert in elapsed.alerts:
                 self._send_alert(partition, alert)
             self._send_windows(held, elapsed.energy_windows)
@@ -316,7 +316,7 @@ class Pipeline:
         metrics.scores_flagged.inc(int(scores.flagged.sum()))
         metrics.unknown_sensors.inc(decoded.unknown_fields)
         metrics.readings_late.inc(assessment.late)
-        self.on_calls(assessment.calls)
+        self.on_calls(assessment.alert_counts)
 
     def _count_machines(self) -> None:
         conditions = dict.fromkeys(CONDITIONS, 0)
@@ -335,7 +335,7 @@ class Pipeline:
             self._metrics.alerts_open.labels(kind=kind).set(number)
 
 
-def _nobody_asks(_: tuple[Calls, ...]) -> None:
+def _nobody_asks(_: tuple[AlertCounts, ...]) -> None:
     """Take no notice."""
 
 

@@ -28,6 +28,7 @@ from core.plant import Plant
 from core.state.tables import allocate
 from core.state.tracks import CONDITIONS, Tracks, tracks_layout, watched_sensors
 from core.state.traits import MachineTraits, traits_of
+from schemas.scores import FLAG_AT
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -38,7 +39,6 @@ LEAST_HISTORY: Final = 60
 """Rows from which on a history is held against itself."""
 WHOLE_PLANT: Final = ""
 """Key of the baseline of all machines, whatever their type."""
-FLAG_AT: Final = 0.5
 WARNING, CRITICAL = 1, 2
 _LEVELS: Final = np.array([0.0, 0.6, 1.0])  # scores of no broken limit, a warning limit, a critical one
 _RUNNING: Final = CONDITIONS.index("running")
@@ -74,7 +74,7 @@ class History:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Judged:
+class ScoredRows:
     """What became of the n rows of all histories, one after the other; D watched sensors.
 
     levels: one a history. by_forest (n,). score (n,) in [0, 1], high means anomalous, 0 where not scored.
@@ -153,7 +153,9 @@ class _Pass:
         )
 
 
-def judge(histories: Sequence[History], *, models: Models, references: Mapping[str, Reference], plant: Plant) -> Judged:
+def score_rows(
+    histories: Sequence[History], *, models: Models, references: Mapping[str, Reference], plant: Plant
+) -> ScoredRows:
     """Scores every row of `histories`: the highest of forest, distance of the row, course and limits counts.
 
     Against the whole plant's baseline, forest and distance must agree: the lower of both counts there.
@@ -203,7 +205,7 @@ def judge(histories: Sequence[History], *, models: Models, references: Mapping[s
     # where a limit decides, the sensors that broke it are the reason
     gravest = limits == limits.max(axis=1, keepdims=True)
     shares = np.where(((by_limits > 0) & (by_limits >= score))[:, None], gravest, shares)
-    return Judged(
+    return ScoredRows(
         levels=tuple(levels),
         by_forest=np.isfinite(found.trees),
         score=np.clip(np.maximum(score, by_limits), 0.0, 1.0),

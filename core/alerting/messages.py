@@ -17,10 +17,10 @@ from core.plant import Plant, Sensor
 from core.state.fleet import FleetState
 from core.state.tracks import watched_sensors
 from schemas.alerts import Alert, AlertKind, AlertModel, Signal
+from schemas.scores import FLAG_AT
 
 RULE: Final = AlertModel(name="plant", version="1", level="rule")
 """What raises alerts that need no model."""
-THRESHOLD: Final = 0.5
 MOST_SIGNALS: Final = 8
 _STRIKING: Final = 3.0  # scales; below, it is the combination that is unusual and not one value
 
@@ -75,7 +75,7 @@ class AlertWriter:
                     kind=cast("AlertKind", kind),
                     state="opened",
                     opened_at=at,
-                    threshold=THRESHOLD,
+                    threshold=FLAG_AT,
                     signals=signals,
                     summary=summary,
                     model=model,

@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
-from core.detection.scoring import Calls
-from core.rollout import Probation, RateBounds
+from core.rollout import AlertCounts, CanaryCheck, RateBounds
 from processor.versions.follower import ModelFollower
 from processor.versions.shadow import Lineup
 from runtime.errors import NexovaError
@@ -31,7 +30,7 @@ class _Watch:
     """A promotion under watch. ends_at, not_before: epoch s; before the latter nothing more is tried."""
 
     promotion: Promotion
-    probation: Probation
+    check: CanaryCheck
     lineup: Lineup
     ends_at: float
     not_before: float = 0.0
@@ -62,10 +61,10 @@ class Rollbacks:
         self._watches: dict[str, _Watch] = {}
         follower.on_lineup = self._lined_up
 
-    def take(self, calls: tuple[Calls, ...]) -> None:
+    def take(self, calls: tuple[AlertCounts, ...]) -> None:
         """Counts the calls of a batch."""
         for watch in self._watches.values():
-            watch.probation.take(calls)
+            watch.check.add(calls)
 
     def tick(self) -> None:
         """Ends what was watched for long enough, and takes back what may not stay."""
@@ -76,7 +75,7 @@ class Rollbacks:
             if now >= watch.ends_at:
                 LOGGER.info("model %s: %s stays, its alert rate kept its bounds", name, watch.promotion.version)
                 self._follower.use_beside(name, watch.lineup.without_former())
-            elif now >= watch.not_before and (complaint := watch.probation.complaint()) is not None:
+            elif now >= watch.not_before and (complaint := watch.check.violation()) is not None:
                 watch.not_before = now + _AGAIN_SECONDS
                 # a daemon: a worker that ends in a hurry must not wait for a bucket
                 watch.working = threading.Thread(
@@ -95,10 +94,10 @@ class Rollbacks:
             return
         self._watches[name] = _Watch(
             promotion=promotion,
-            probation=Probation(
+            check=CanaryCheck(
                 name=name,
                 version=promotion.version,
-                former=former.version,
+                previous=former.version,
                 bounds=RateBounds(factor=self._settings.rollback_factor, margin=self._settings.rollback_margin),
                 least=self._settings.rollback_readings,
             ),

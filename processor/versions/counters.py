@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from core.detection.scoring import Calls
+from core.rollout import AlertCounts
 from runtime.metrics import ModelRole, ProcessorMetrics
 
 
@@ -35,17 +35,17 @@ class Tally:
                 counter.labels(*key)
         self._roles = dict(roles)
 
-    def take(self, calls: Iterable[Calls]) -> None:
+    def take(self, calls: Iterable[AlertCounts]) -> None:
         """Counts a batch. A version that is no longer in use judged it before it went: it has no series any more."""
         for call in calls:
             role = self._roles.get((call.name, call.version))
             if role is None:
                 continue
             key = (call.name, call.version, role)
-            self._counts[key].judged += call.judged
-            self._counts[key].raised += call.raised
-            self._metrics.model_judged.labels(*key).inc(call.judged)
-            self._metrics.model_raised.labels(*key).inc(call.raised)
+            self._counts[key].judged += call.scored
+            self._counts[key].raised += call.alerting
+            self._metrics.model_judged.labels(*key).inc(call.scored)
+            self._metrics.model_raised.labels(*key).inc(call.alerting)
 
     def summary(self) -> dict[str, list[dict[str, Any]]]:
         """By name: each version in use, what it is, and its alert rate since it is that; null before a reading."""

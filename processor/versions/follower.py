@@ -154,7 +154,7 @@ class ModelFollower:
         self.lineups[name] = lineup
         every = [model for one in self.lineups.values() for model in one.beside.values()]
         self._pipeline.models = replace(
-            self._pipeline.models, beside=tuple(with_model(Models(), model) for model in every)
+            self._pipeline.models, shadows=tuple(with_model(Models(), model) for model in every)
         )
         self._show()
         for role in get_args(BesideRole):

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry
 
-from core.detection.scoring import Calls
+from core.rollout import AlertCounts
 from processor.outputs import Outputs
 from processor.pipeline import Pipeline
 from processor.versions.canary import Rollbacks
@@ -71,7 +71,7 @@ class AWorker:
 
     def judges(self, version: str, rate: float, former: str, usual: float) -> None:
         calls = tuple(
-            Calls(name="anomaly", version=one, judged=LEAST, raised=round(LEAST * share))
+            AlertCounts(name="anomaly", version=one, scored=LEAST, alerting=round(LEAST * share))
             for one, share in ((version, rate), (former, usual))
         )
         self.follower.tally.take(calls)
@@ -132,7 +132,7 @@ def test_two_workers_take_a_bad_version_back_once(shelf: Shelf, caplog: pytest.L
         worker.hears(back)
         assert versions_of(worker.pipeline.models)["anomaly"] == FIRST
         assert worker.roles == {FIRST: "champion"}
-        assert worker.pipeline.models.beside == ()
+        assert worker.pipeline.models.shadows == ()
 
 
 def test_a_version_within_its_bounds_stays_and_is_watched_no_longer_than_stated(shelf: Shelf) -> None:
@@ -144,7 +144,7 @@ def test_a_version_within_its_bounds_stays_and_is_watched_no_longer_than_stated(
     worker.now += SPAN + 1
     worker.ticks()
     assert worker.roles == {SECOND: "champion"}
-    assert worker.pipeline.models.beside == ()
+    assert worker.pipeline.models.shadows == ()
     worker.judges(SECOND, 1.0, FIRST, 0.0)
     worker.ticks()
     assert shelf.repository.current("anomaly") == SECOND

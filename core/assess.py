@@ -11,15 +11,14 @@ from core.alerting.messages import RULE, AlertWriter
 from core.alerting.silence import SilenceWatch
 from core.batch import ReadingBatch
 from core.detection.features import observe, physical
-from core.detection.limits import LEVELS, severity_of
-from core.detection.row_results import RowResults
+from core.detection.row_results import FAULT_IMPOSSIBLE, FAULT_NONE, RowResults
 from core.detection.scoring import anomaly_scores
-from core.detection.tracking import FAULT_IMPOSSIBLE, FAULT_NONE
 from core.energy import windows as energy
 from core.energy.meter import counter_rules
 from core.maintenance import BANDS, advice_text, advise, reasons_of, risks
 from core.models import Models
 from core.plant import Plant, Role
+from core.plant.limits import LEVELS, limit_severity
 from core.rollout import AlertCounts, count_alerts
 from core.state.fleet import FleetState
 from core.state.tracks import CONDITIONS, watched_sensors
@@ -138,7 +137,7 @@ def _alerts(
     written = silence.resolved_by(batch, rows.newest)
     silence.heard(slots, batch.timestamps)
     anomaly = np.nan_to_num(scores.anomaly)
-    limit = severity_of(values, plant)
+    limit = limit_severity(values, plant).max(axis=1, initial=0)
     fault = (rows.fault != FAULT_NONE).any(axis=1)
     running = rows.condition == CONDITIONS.index("running")
     warning, critical = SEVERITIES.index("warning"), SEVERITIES.index("critical")

@@ -8,11 +8,12 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from core.adhoc.rows import CRITICAL, WARNING, BaselineLevel, History, Reference, ScoredRows, score_rows, wear_features
+from core.adhoc.rows import BaselineLevel, History, Reference, ScoredRows, score_rows, wear_features
 from core.detection.features import physical
 from core.maintenance import BAND_STARTS, BANDS, advice_text
 from core.models import Models
 from core.plant import Plant
+from core.plant.limits import CRITICAL
 from core.state.tracks import watched_sensors
 from schemas.recommendations import Band
 from schemas.scores import FLAG_AT
@@ -194,13 +195,17 @@ def _risk(models: Models, features: NDArray[np.float32], complete: NDArray[np.bo
 
 def _reasons(values: Floats, scored: ScoredRows, row: int, plant: Plant) -> tuple[Why, ...]:
     """Broken limits first, then sensors away from what is expected, farthest first; shares of all together 1."""
-    broken = np.flatnonzero(scored.limits[row])
+    impossible = scored.impossible[row]
+    broken = np.flatnonzero(scored.limits[row] | impossible)
     said: list[tuple[str, float, str]] = []
     for index in broken.tolist():
         sensor = plant.sensors[index]
-        grade = {WARNING: "a warning", CRITICAL: "a critical"}[int(scored.limits[row, index])]
-        sentence = f"{sensor.name} is {values[index]:.4g} {sensor.unit}, beyond {grade} limit"
-        said.append((sensor.name, 5.0 * float(scored.limits[row, index]), sentence))
+        if scored.limits[row, index]:
+            beyond = "a critical limit" if scored.limits[row, index] == CRITICAL else "a warning limit"
+        else:
+            beyond = f"the possible {sensor.minimum:g} to {sensor.maximum:g} {sensor.unit}: check the sensor"
+        sentence = f"{sensor.name} is {values[index]:.4g} {sensor.unit}, beyond {beyond}"
+        said.append((sensor.name, 5.0 * float(max(scored.limits[row, index], 1)), sentence))
     watched = watched_sensors(plant)
     away = np.nan_to_num(scored.deviation[row])
     for column in np.argsort(-np.abs(away)).tolist():

@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 
 from core.alerting.episodes import RESOLVED, SEVERITIES, UPDATED, Changes
 from core.batch import ReadingBatch
-from core.detection import tracking
-from core.detection.limits import broken_limits
+from core.detection import row_results
 from core.detection.row_results import RowResults
 from core.plant import Plant, Sensor
+from core.plant.limits import broken_limits
 from core.state.fleet import FleetState
 from core.state.tracks import watched_sensors
 from schemas.alerts import Alert, AlertKind, AlertModel, Signal
@@ -131,9 +131,9 @@ class AlertWriter:
                 )
             )
             match self.rows.fault[row, index]:
-                case tracking.FAULT_MISSING:
+                case row_results.FAULT_MISSING:
                     said = "has stopped reporting"
-                case tracking.FAULT_IMPOSSIBLE:
+                case row_results.FAULT_IMPOSSIBLE:
                     span = f"{sensor.minimum:g} to {sensor.maximum:g} {sensor.unit}"
                     said = f"reports {_figure(raw, sensor)}, outside the possible {span}"
                 case _:

@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from confluent_kafka import Producer
+from tests.trainer.test_hygiene import an_alert, said
 
 from cli.main import run
 from core.plant import Plant
@@ -20,7 +21,6 @@ from runtime.models.repository import ModelRepository
 from runtime.plants import shipped_plants
 from schemas.topics import ALERTS, FEEDBACK, READINGS
 from tests.brokers import Broker, running_apache_kafka, running_tansu
-from tests.trainer.test_hygiene import an_alert, said
 from trainer.candidate import no_progress
 from trainer.from_kafka import datasets_from_kafka, learnable
 from trainer.kafka_history import read_history

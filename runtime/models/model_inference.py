@@ -188,7 +188,7 @@ class ModelInference:
             first_hour=int(local.replace(tzinfo=UTC).timestamp() // 3600),
             values=np.array([np.nan if value is None else value for value in values], dtype=np.float64),
         )
-        course, _ = model.after(machine_id, series, horizon=periods)
+        course, _ = model.predict(machine_id, series, horizon=periods)
         return ForecastAnswer(
             forecast=tuple(course.value.round(4).tolist()),
             lower_bound=tuple(course.lower.round(4).tolist()),

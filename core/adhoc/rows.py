@@ -136,8 +136,10 @@ class _Pass:
                 tracks.mean[first:end], tracks.scale[first:end] = known.mean, known.scale
                 tracks.noise[first:end] = _TYPE_NOISE
                 continue
+            # a machine that stands now is asked about as if it ran
+            assumed = {"fitted"} if known.condition[0] == _RUNNING else {"fitted", "condition", "running_since"}
             for name, column, one in zip(Tracks._fields, tracks, known, strict=True):
-                if name not in {"condition", "running_since", "fitted"}:
+                if name not in assumed:
                     column[first:end] = one
         slots, times = np.concatenate(self.slots), np.concatenate(self.times)
         batch = ReadingBatch(

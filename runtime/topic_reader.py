@@ -189,13 +189,20 @@ class TopicReader:
         Raises:
             BrokerUnavailable: no broker answered.
             TopicMissing: a topic has gone.
-            FailureError: a topic has another number of partitions; a new reader will read them all.
+            FailureError: a topic has another number of partitions, or was made anew; a new reader will read it all.
         """
         try:
             places = self._existing()
+            # only who lost the broker asks for offsets: it takes a question for each partition
+            lost = (
+                [] if self.connected else [one for one in places if self.positions.get(one, 0) > self._bounds(one)[1]]
+            )
         except KafkaException as error:
             self._fail(error.args[0], self.places[0][0])
         self.connected = True
+        if lost:
+            names = ", ".join(sorted({topic for topic, _ in lost}))
+            raise FailureError(f"{names} ends before what was read already: it was made anew; open a new reader")
         if set(places) != set(self.positions):
             raise FailureError(
                 f"the partitions of {', '.join(self._topics)} changed from {len(self.positions)} to {len(places)}; "
@@ -365,5 +372,7 @@ def follow(
                         on_state(None)
                         checked_at = time.monotonic()
         except NexovaError as error:
+            if isinstance(error, TopicMissing):
+                resume = {}  # what will be there under its name is another topic
             on_state(error)
             wait(_RETRY_SECONDS)

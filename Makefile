@@ -21,10 +21,10 @@ JOBS ?= 3
 ARGS ?=
 BENCH ?= throughput training api beside forecasts forecast_wave forecast_fleet
 
-.PHONY: help setup demo test check format bench generated lock clean
+.PHONY: help setup demo test test-long check format bench generated lock clean
 
 help: ## show this overview
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo "  DURATION=$(DURATION) seconds, BROKER=$(BROKER) (or kafka), REPORT=file.json: for make demo"
 	@echo "  ARGS=\"-k alerts\": for make test; JOBS=$(JOBS): test processes, one more than cores as many wait for brokers"
 
@@ -54,10 +54,13 @@ $(DEV): requirements-dev.txt $(RUN)
 demo: $(RUN) ## watch machines being produced, scored, alerted on and advised, for DURATION seconds
 	@$(BIN)/nexova demo --duration $(DURATION) --broker $(BROKER) $(if $(REPORT),--report "$(REPORT)")
 
-test: setup ## run all tests, on both brokers
+test: setup ## run all tests but the long ones, on both brokers
 	@# compiled once here, not by all test processes at the same time
 	@$(BIN)/python -m cli.demo.work compile >/dev/null
-	@$(BIN)/pytest -n $(JOBS) --dist loadscope --max-worker-restart=0 $(ARGS)
+	@$(BIN)/pytest -n $(JOBS) --dist loadscope --max-worker-restart=0 -m "not long" $(ARGS)
+
+test-long: setup ## run the tests that take long, one after the other
+	@$(BIN)/pytest -m long $(ARGS)
 
 check: setup ## run ruff, mypy and import-linter
 	@$(BIN)/ruff check .
@@ -86,3 +89,5 @@ lock: ## resolve the locked requirements anew, keeping what still fits (needs uv
 
 clean: ## remove the virtual environment and all caches
 	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+
+include deploy/pipeline.mk

@@ -1,7 +1,8 @@
 """Both brokers of the tests behind one face: Tansu, always, and a real Apache Kafka 4.x.
 
 The real one is, first found first used: NEXOVA_TEST_KAFKA=host:port (its nexova topics are deleted!), Java 17 with
-Maven, Docker. Without any, its tests are skipped, and with CI=true they fail.
+Maven, Docker. NEXOVA_TEST_KAFKA=docker takes Docker at once. Without any, its tests are skipped, and with
+NEXOVA_TEST_DEMAND_ALL=1 they fail.
 """
 
 import fcntl
@@ -14,7 +15,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, NoReturn
 
 import docker
 import docker.errors
@@ -30,6 +31,7 @@ from runtime.kafka import client_config, wait_for_broker
 from runtime.settings import KafkaSettings, Settings, load_settings
 
 GIVEN = "NEXOVA_TEST_KAFKA"
+DEMAND_ALL = "NEXOVA_TEST_DEMAND_ALL"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,10 +57,10 @@ def unique(name: str) -> str:
     return f"{name}-{uuid.uuid4().hex[:12]}"
 
 
-def unavailable(reason: str) -> None:
-    """Skip this test; where all must run (CI=true), fail it."""
-    if os.environ.get("CI") == "true":
-        pytest.fail(f"{reason} (CI=true: this is a failure)")
+def unavailable(reason: str) -> NoReturn:
+    """Skip this test; where every test must run (`.ci/run` sets NEXOVA_TEST_DEMAND_ALL=1), fail it."""
+    if os.environ.get(DEMAND_ALL) == "1":
+        pytest.fail(f"{reason} ({DEMAND_ALL}=1: this is a failure)")
     pytest.skip(reason)
 
 
@@ -76,6 +78,12 @@ def running_apache_kafka(*, properties: Mapping[str, str] | None = None, shared:
     One that is given (see above) is lent to one user at a time and emptied before, unless it is to be `shared`.
     """
     given = os.environ.get(GIVEN)
+    if given == "docker":
+        if not _docker_answers():
+            unavailable(f"{GIVEN}=docker, and Docker does not answer")
+        with _in_docker(properties or {}) as broker:
+            yield broker
+        return
     if given and shared:
         yield Broker(kind="apache", bootstrap_servers=given)
         return

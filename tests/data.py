@@ -9,7 +9,7 @@ VARIABLE = "NEXOVA_TEST_DATA"
 
 
 def shared_data(*parts: str) -> Path:
-    """Path of a shared data file or folder; skips the test where there is none, and fails it when CI=true."""
+    """Return the path of a shared data file or folder; without it, the test is skipped (see `unavailable`)."""
     beside = Path(__file__).resolve().parents[2] / "shared" / "data"
     path = Path(os.environ.get(VARIABLE) or beside).joinpath(*parts)
     if not path.exists():

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 from packaging.requirements import Requirement
 
-from tests.brokers import unavailable
+from tests.brokers import DEMAND_ALL, unavailable
 
 ROOT = Path(__file__).resolve().parents[1]
-PACKAGES = ("schemas", "core", "runtime", "producer", "processor", "trainer", "api", "cli")
+PACKAGES = ("nexova", "schemas", "core", "runtime", "producer", "processor", "trainer", "api", "cli")
 REFUSED_LOCKS = {
     "uv.lock",
     "poetry.lock",
@@ -196,7 +196,10 @@ def test_the_checks_run_the_commands_of_the_readme() -> None:
     assert "make demo" in readme
     assert "make test" in readme
     assert "\nmake check\nmake test\n" in checks
-    assert "export CI=true" in checks
+    assert checks.endswith("\nmake test-long\n")
+    assert re.search(rf"^export\b.* {DEMAND_ALL}=1$", checks, re.MULTILINE)
+    others = [path for path in (ROOT / ".github").rglob("*.yml") if DEMAND_ALL in path.read_text(encoding="utf-8")]
+    assert others == [], "a clone without the development data passes everywhere else"
 
 
 def test_extras_that_a_locked_package_asks_for_stand_in_the_lock() -> None:

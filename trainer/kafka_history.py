@@ -3,6 +3,7 @@
 Readings are kept as columns, and only the newest of them: memory is bounded however long the topic is.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final, TypeVar
@@ -47,8 +48,11 @@ def read_history(
     since: datetime | None,
     most: int = MOST_READINGS,
     progress: Progress,
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> History:
     """Read the readings measured at `since` or later (None: all), the newest `most` of them, and all that was said.
+
+    clock: decides which readings lie ahead of their time.
 
     Raises:
         BrokerUnavailable: no broker answered, or it stopped answering.
@@ -58,7 +62,7 @@ def read_history(
     for topic in list_topics(kafka, wanted):
         if topic.problem:
             raise FailureError(topic.problem)
-    held = _Held(plant=plant, since=-np.inf if since is None else since.timestamp(), most=most)
+    held = _Held(plant=plant, since=-np.inf if since is None else since.timestamp(), most=most, clock=clock)
     # a device may be ahead of the clock that stamps its records
     begin = None if since is None else since.timestamp() - plant.readings.latest_ahead_seconds
     for records, share in read_to_end(kafka, READINGS, start=Start(since=begin)):
@@ -75,6 +79,7 @@ class _Held:
     plant: Plant
     since: float
     most: int
+    clock: Callable[[], datetime]
     refused: int = 0
     too_old: int = 0
     arrived: int = 0
@@ -86,13 +91,12 @@ class _Held:
         self._decoder = ReadingDecoder(self.plant.sensor_names)
 
     def take(self, records: list[Record]) -> None:
-        now = datetime.now(UTC)
         decoded = decode_records(
             [record.offset for record in records],
             [record.value for record in records],
             decoder=self._decoder,
             plant=self.plant,
-            now=now,
+            now=self.clock(),
             max_message_bytes=max((len(record.value or b"") for record in records), default=0),
         )
         self.refused += len(decoded.refused)

@@ -1,6 +1,6 @@
-"""From a fit to what is issued: the champion's answer, or the seasonal median's where that did better lately."""
+"""Messages of issued forecasts, from the answer of a fit and the accuracy of earlier ones."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -9,23 +9,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.energy.tariffs import cost_of
-from core.forecasting.accuracy import Account
+from core.forecasting.accuracy import ForecastAccuracy
 from core.forecasting.engine import LEVEL
 from core.forecasting.fit import Fitted
-from core.forecasting.hourly_history import WEEK, History, usual_of
-from core.forecasting.seasonal import NAME as MEDIAN
 from core.plant import Plant
 from schemas.forecasts import Backtest, Forecast, ForecastPoint, TrackRecord
 
 Floats = NDArray[np.float64]
 
-_RESIDUAL_HOURS: Final = 4 * WEEK
 _DIGITS: Final = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Course:
-    """What is issued for the hours from `origin` on, (h,) each in kWh. model answers, in the place of `replaces`."""
+class IssuedForecast:
+    """A forecast of the hours from `origin` on, (h,) each in kWh; `model` answers, in the place of `replaces`."""
 
     origin: int
     value: Floats
@@ -35,36 +32,18 @@ class Course:
     replaces: str | None = None
 
 
-def course_of(fitted: Fitted, history: History, *, fallen_back: bool, bounds: tuple[float, float]) -> Course:
-    """The champion's answer as it is; or, where it has lost its place, the seasonal median's."""
-    course = Course(origin=history.end, value=fitted.value, lower=fitted.lower, upper=fitted.upper, model=fitted.model)
-    if not fallen_back or fitted.model == MEDIAN:
-        return course
-    return replace(median_course(history, len(fitted.value), bounds=bounds), replaces=fitted.model)
-
-
-def median_course(history: History, horizon: int, *, bounds: tuple[float, float]) -> Course:
-    """The seasonal median of the hours after a history, with the spread of its own errors of four weeks.
-
-    Hours of which no week before knows anything get the median of all, and everything 0 where nothing is known at all.
-    """
-    hours = range(history.end, history.end + horizon)
-    known = history.values[~np.isnan(history.values)]
-    level = float(np.median(known)) if len(known) else 0.0
-    usual = np.array([usual_of(history, hour) for hour in hours])
-    value = np.where(np.isnan(usual), level, usual)
-    past = range(history.end - _RESIDUAL_HOURS, history.end)
-    residuals = np.abs([history.at(hour) - usual_of(history, hour) for hour in past])
-    residuals = residuals[~np.isnan(residuals)]
-    share = min(1.0, LEVEL * (1 + 1 / max(1, len(residuals))))
-    width = float(np.quantile(residuals, share)) if len(residuals) else abs(level)
-    value, lower, upper = (np.clip(one, *bounds) for one in (value, value - width, value + width))
-    return Course(origin=history.end, value=value, lower=lower, upper=upper, model=MEDIAN)
+def issued_forecast(fitted: Fitted, *, fallback: Fitted | None, origin: int) -> IssuedForecast:
+    """Return the champion's answer, or that of the seasonal median which takes its place."""
+    answer = fitted if fallback is None else fallback
+    replaces = fitted.model if answer.model != fitted.model else None
+    return IssuedForecast(
+        origin=origin, value=answer.value, lower=answer.lower, upper=answer.upper, model=answer.model, replaces=replaces
+    )
 
 
 def forecast_message(
     series_id: str,
-    course: Course,
+    issued: IssuedForecast,
     *,
     plant: Plant,
     track: tuple[TrackRecord, ...],
@@ -72,32 +51,32 @@ def forecast_message(
     backtest: Backtest | None = None,
     members: int | None = None,
 ) -> Forecast:
-    """The message of a course. trained: first hour, and the hour after the last, that it was learned from."""
-    value, lower, upper = (np.round(one, _DIGITS) for one in (course.value, course.lower, course.upper))
+    """The message of a issued. trained: first hour, and the hour after the last, that it was learned from."""
+    value, lower, upper = (np.round(one, _DIGITS) for one in (issued.value, issued.lower, issued.upper))
     tariff = plant.energy.tariff
     return Forecast(
         series_id=series_id,
-        issued_at=_moment(course.origin),
-        model=course.model,
+        issued_at=_moment(issued.origin),
+        model=issued.model,
         level=LEVEL,
         points=tuple(
-            ForecastPoint(timestamp=_moment(course.origin + step), value=one, lower=low, upper=high)
+            ForecastPoint(timestamp=_moment(issued.origin + step), value=one, lower=low, upper=high)
             for step, (one, low, high) in enumerate(zip(value.tolist(), lower.tolist(), upper.tolist(), strict=True))
         ),
         backtest=backtest,
         trained_from=None if trained is None else _moment(trained[0]),
         trained_to=None if trained is None else _moment(trained[1]),
-        replaces=course.replaces,
+        replaces=issued.replaces,
         track_record=track,
         members=members,
         cost=None
         if tariff is None
-        else cost_of(tariff, course.origin, ZoneInfo(plant.timezone), value=value, lower=lower, upper=upper),
+        else cost_of(tariff, issued.origin, ZoneInfo(plant.timezone), value=value, lower=lower, upper=upper),
     )
 
 
 def backtest_of(fitted: Fitted) -> Backtest:
-    """What a fit says of its own past, to four digits."""
+    """Return how a fit did in its own past, to four digits."""
     return Backtest(
         wape=_rounded(fitted.wape),
         coverage=None if fitted.coverage is None else min(1.0, max(0.0, round(fitted.coverage, _DIGITS))),
@@ -105,8 +84,8 @@ def backtest_of(fitted: Fitted) -> Backtest:
     )
 
 
-def track_record(account: Account, *, days: int) -> tuple[TrackRecord, ...]:
-    """How what was issued did over the newest `days` days, for each day of the horizon of which something matured."""
+def track_record(accuracy: ForecastAccuracy, *, days: int) -> tuple[TrackRecord, ...]:
+    """Return how the issued forecasts did over the newest `days` days, by day of the horizon with matured hours."""
     return tuple(
         TrackRecord(
             horizon_day=day,
@@ -115,7 +94,7 @@ def track_record(account: Account, *, days: int) -> tuple[TrackRecord, ...]:
             coverage=_rounded(score.coverage),
             interval_score=_rounded(score.interval_score),
         )
-        for day, score in enumerate(account.scores(days=days), start=1)
+        for day, score in enumerate(accuracy.scores(days=days), start=1)
         if score.points
     )
 

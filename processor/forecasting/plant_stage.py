@@ -1,15 +1,14 @@
 """The second stage: the plant's forecast as the sum of its machines', made by the owner of partition 0.
 
 A worker sees only its own machines, so the plant is seen through the topics: a reader of its own follows hours and
-forecasts of all machines. What is made of them is kept in partition 0's ledgers, and is saved before it is published
-like any other forecast.
+forecasts of all machines. What is made of them is kept in the series table of partition 0, and is saved before it is
+published like any other forecast.
 """
 
 import asyncio
 import logging
 import struct
 import threading
-import time
 from collections.abc import Callable
 from datetime import datetime
 from typing import Final
@@ -20,12 +19,14 @@ import numpy as np
 from core.alerting.forecast_breach import breach_alert
 from core.forecasting.accuracy import COLUMNS
 from core.forecasting.hourly_history import energy_of
-from core.forecasting.messages import Course, forecast_message, track_record
-from core.forecasting.plant_total import FIRST_TOGETHER, MODEL, Total, learned, summed
-from core.forecasting.series_state import Ledger
+from core.forecasting.messages import IssuedForecast, forecast_message, track_record
+from core.forecasting.names import PLANT_SUM
+from core.forecasting.plant_total import FIRST_TOGETHER, Total, learned, summed
+from core.forecasting.series_state import SeriesState
 from core.plant import Plant
 from processor.forecasting.accuracy_metrics import count_matured
-from processor.pipeline import Partition, Pipeline
+from processor.partitions import Partition, PartitionTable
+from runtime.clock import Clock
 from runtime.errors import NexovaError
 from runtime.metrics import ProcessorMetrics
 from runtime.settings import Settings
@@ -65,20 +66,20 @@ class _Forecast(msgspec.Struct):
 
 
 class PlantStage:
-    """Follows all machines while partition 0 is ours. `clock` gives seconds that only go forward."""
+    """Follower of all machines while partition 0 is ours."""
 
     def __init__(
         self,
         *,
         plant: Plant,
         settings: Settings,
-        pipeline: Pipeline,
+        partitions: PartitionTable,
         metrics: ProcessorMetrics,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Clock,
     ) -> None:
         self._plant = plant
         self._settings = settings
-        self._pipeline = pipeline
+        self._partitions = partitions
         self._metrics = metrics
         self._clock = clock
         self._series = plant_series(plant.name)
@@ -97,7 +98,7 @@ class PlantStage:
         if not self._settings.forecasts.enabled:
             return
         while not stopped():
-            held = self._pipeline.partitions.get(OWNER) if ready() else None
+            held = self._partitions.get(OWNER) if ready() else None
             if held is None:
                 await asyncio.sleep(_REST_SECONDS)
                 continue
@@ -110,7 +111,7 @@ class PlantStage:
                 self.close()
                 await asyncio.sleep(_AGAIN_SECONDS)
                 continue
-            if quiet and self._pipeline.partitions.get(OWNER) is held:
+            if quiet and self._partitions.owns(held):
                 self.look(held)
 
     def close(self) -> None:
@@ -120,15 +121,22 @@ class PlantStage:
                 self._reader.close()
                 self._reader = None
 
+    def open_breaches(self) -> int:
+        """Return the number of open alerts on the plant's contracted peak; 0 where another worker owns the plant."""
+        held = self._partitions.get(OWNER)
+        state = None if held is None else held.series.states.get(self._series)
+        alert = None if state is None else _newest_alert(state)
+        return int(alert is not None and alert.state != "resolved")
+
     async def _begin(self, held: Partition) -> None:
         self.close()
         self._held, self._total, self._hours = held, Total(), []
-        self._begun = self._clock()
+        self._begun = self._clock.monotonic()
         self._reader = await asyncio.to_thread(self._opened)
 
     def _opened(self) -> TopicReader:
         """A reader of both topics, from about a day ago on."""
-        start = Start(since=time.time() - _BACK_HOURS * 3600)
+        start = Start(since=self._clock.wall() - _BACK_HOURS * 3600)
         return TopicReader(self._settings.kafka, {ENERGY: start, FORECASTS: start})
 
     def _read(self) -> bool:
@@ -148,7 +156,7 @@ class PlantStage:
                 place = (record.topic, record.partition, record.offset)
                 LOGGER.warning("%s/%d at %d breaks its contract; left out: %s", *place, error)
         # half of the machines must not be taken for the whole plant
-        return not records and (caught_up or self._clock() - self._begun > _CATCH_UP_SECONDS)
+        return not records and (caught_up or self._clock.monotonic() - self._begun > _CATCH_UP_SECONDS)
 
     def _take(self, topic: str, value: bytes) -> None:
         if topic == ENERGY:
@@ -159,7 +167,7 @@ class PlantStage:
         if is_plant_series(document.series_id):
             return
         points = np.array([(point.value, point.lower, point.upper) for point in document.points]).reshape(-1, 3)
-        course = Course(
+        course = IssuedForecast(
             origin=int(document.issued_at.timestamp()) // 3600,
             value=points[:, 0],
             lower=points[:, 1],
@@ -169,28 +177,28 @@ class PlantStage:
         self._total.take_forecast(document.series_id, course)
 
     def look(self, held: Partition) -> None:
-        """Brings the plant's ledger up to date, and makes its forecast where one is due."""
-        ledger = held.ledgers.of(self._series)
+        """Brings the plant's series up to date, and makes its forecast where one is due."""
+        state = held.series.of(self._series)
         # a memory of another shape is learned anew: every next owner of the plant would stumble over it
-        known = len(ledger.memory) == _TOGETHER.size
-        together = _TOGETHER.unpack(ledger.memory)[0] if known else FIRST_TOGETHER
+        known = len(state.memory) == _TOGETHER.size
+        together = _TOGETHER.unpack(state.memory)[0] if known else FIRST_TOGETHER
         hours, self._hours = self._hours, []
         for hour, energy_kwh in hours:
-            matured = held.ledgers.measure(self._series, hour, energy_kwh, at=0.0)
+            matured = held.series.record_measured(self._series, hour, energy_kwh, at=0.0)
             if matured is None:
                 continue
             row = matured.sum(axis=0)
             if row[COLUMNS.points]:
                 together = learned(together, points=row[COLUMNS.points], covered=row[COLUMNS.covered])
-                held.ledgers.remember(self._series, _TOGETHER.pack(together))
+                held.series.remember(self._series, _TOGETHER.pack(together))
             count_matured(self._metrics, matured)
         origin = self._total.origin()
-        if origin is not None and origin > ledger.issued and self._due(origin):
-            self._issue(held, ledger, together)
+        if origin is not None and origin > state.issued and self._due(origin):
+            self._issue(held, state, together)
 
     def _due(self, origin: int) -> bool:
         """Whether all machines have spoken of an origin, or were waited for long enough."""
-        now, heard = self._clock(), len(self._total.heard(origin))
+        now, heard = self._clock.monotonic(), len(self._total.heard(origin))
         if self._since[0] != origin:
             self._since = (origin, now)
         if self._grown[0] != heard:
@@ -200,39 +208,48 @@ class PlantStage:
         settled = now - self._grown[1] >= _SETTLE_SECONDS
         return (settled and self._total.all_there()) or now - self._since[1] > patience
 
-    def _issue(self, held: Partition, ledger: Ledger, together: float) -> None:
+    def _issue(self, held: Partition, state: SeriesState, together: float) -> None:
         members = self._total.members()
         course = summed(members, together=together)
-        ledger.account.issue(
-            course.origin, value=course.value, lower=course.lower, upper=course.upper, champion=course.value
+        state.accuracy.issue(
+            course.origin,
+            value=course.value,
+            lower=course.lower,
+            upper=course.upper,
+            champion=course.value,
+            median=course.value,
         )
         message = forecast_message(
             self._series,
             course,
             plant=self._plant,
-            track=track_record(ledger.account, days=self._settings.forecasts.fallback_days),
+            track=track_record(state.accuracy, days=self._settings.forecasts.fallback_days),
             trained=None,
             members=len(members),
         )
         outbox = [(FORECASTS, self._series, message.encode())]
-        alert = self._breach(ledger, course)
+        alert = self._breach(state, course)
         if alert is not None:
             outbox.append((ALERTS, alert.alert_id, alert.encode()))
             self._metrics.alerts.labels(kind=alert.kind, state=alert.state, severity=alert.severity).inc()
-        self._pipeline.breaches_open = int(alert is not None and alert.state != "resolved")
-        held.ledgers.issue(self._series, course.origin, tuple(outbox), memory=_TOGETHER.pack(together))
+        held.series.issue(self._series, course.origin, tuple(outbox), memory=_TOGETHER.pack(together))
 
-    def _breach(self, ledger: Ledger, course: Course) -> Alert | None:
+    def _breach(self, state: SeriesState, course: IssuedForecast) -> Alert | None:
         """What is to be said of the plant's contracted peak; the newest alert stands in the last outbox."""
         limit = self._plant.energy.peak_limit
         if limit is None:
             return None
-        last = [value for topic, _, value in ledger.outbox if topic == ALERTS]
         return breach_alert(
             course,
             limit=limit,
             plant_name=self._plant.name,
             timezone=self._plant.timezone,
-            model=AlertModel(name=MODEL, version="1", level="rule"),
-            known=Alert.model_validate_json(last[-1]) if last else None,
+            model=AlertModel(name=PLANT_SUM, version="1", level="rule"),
+            known=_newest_alert(state),
         )
+
+
+def _newest_alert(state: SeriesState) -> Alert | None:
+    """Return the newest alert on the contracted peak: it stands in the last outbox."""
+    alerts = [value for topic, _, value in state.outbox if topic == ALERTS]
+    return Alert.model_validate_json(alerts[-1]) if alerts else None

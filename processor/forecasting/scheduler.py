@@ -1,12 +1,11 @@
 """Forecasts of the machines whose partitions this worker has: when, from what, and what becomes of the answer.
 
-An answer goes into the ledger, with the next checkpoint into the changelog, and only then onto the topic: a forecast
-that anybody has seen is saved, so that nobody makes another one for the same hour.
+An answer goes into the state of its series, with the next checkpoint into the changelog, and only then onto the topic:
+a published forecast is saved, so that no other one is made for the same hour.
 """
 
 import asyncio
 import logging
-import time
 from collections.abc import Callable
 from typing import Final
 from zlib import crc32
@@ -17,21 +16,16 @@ from numpy.typing import NDArray
 
 from core.energy.local_days import wall_hours
 from core.energy.meter import counter_rules
-from core.forecasting.fit import FitRequest, Fitted, on_the_wall_clock, usual_week
+from core.forecasting.fit import FitRequest, Fitted, fallback, on_the_wall_clock, usual_week
 from core.forecasting.hourly_history import WEEK
-from core.forecasting.messages import (
-    backtest_of,
-    course_of,
-    forecast_message,
-    median_course,
-    track_record,
-)
-from core.forecasting.series_state import Ledger
+from core.forecasting.messages import backtest_of, forecast_message, issued_forecast, track_record
+from core.forecasting.names import SEASONAL_MEDIAN
+from core.forecasting.series_state import SeriesState
 from core.plant import Plant
-from processor.forecasting.fit_wire import CANDIDATES_SETTING, FitFailed
+from processor.forecasting.fit_wire import CANDIDATES_SETTING, FitFailed, region_holidays
 from processor.forecasting.fits import FitProcess, FitTooSlow
-from processor.pipeline import Partition, Pipeline
-from runtime.forecasting.candidates import challengers_of
+from processor.partitions import Partition, PartitionTable
+from runtime.forecasting.candidates import candidates_of
 from runtime.forecasting.settings import ForecastSettings
 from runtime.metrics import ProcessorMetrics
 from schemas.topics import FORECASTS
@@ -56,19 +50,19 @@ class Forecasts:
         *,
         plant: Plant,
         settings: ForecastSettings,
-        pipeline: Pipeline,
+        partitions: PartitionTable,
         metrics: ProcessorMetrics,
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float],
     ) -> None:
         self._plant = plant
         self._zone = ZoneInfo(plant.timezone)
         self._settings = settings
-        self._pipeline = pipeline
+        self._partitions = partitions
         self._metrics = metrics
         self._clock = clock
         self._under_way: set[tuple[int, str]] = set()
         self._processes: list[FitProcess] = []
-        challengers_of(settings.candidate_names, asked_by=CANDIDATES_SETTING)
+        candidates_of(settings.candidate_names, asked_by=CANDIDATES_SETTING)
         power, counter = plant.index_of_role("power"), counter_rules(plant)
         # an hour at the highest power that is possible; what cannot be fed back is never forecast to be
         if power is not None:
@@ -107,9 +101,9 @@ class Forecasts:
         now = self._clock()
         found: tuple[float, Partition, str] | None = None
         waiting = 0
-        for held in self._pipeline.partitions.values():
-            waiting += len(held.ledgers.waiting)
-            for series_id, since in held.ledgers.waiting.items():
+        for held in self._partitions.values():
+            waiting += len(held.series.waiting)
+            for series_id, since in held.series.waiting.items():
                 due = since + self.stagger(series_id)
                 if due <= now and (found is None or due < found[0]) and (held.number, series_id) not in self._under_way:
                     found = (due, held, series_id)
@@ -117,9 +111,9 @@ class Forecasts:
         if found is None:
             return None
         _, held, series_id = found
-        del held.ledgers.waiting[series_id]
-        ledger = held.ledgers.series[series_id]
-        if ledger.history.end - ledger.issued < self._settings.every_hours or np.isnan(ledger.history.values).all():
+        del held.series.waiting[series_id]
+        state = held.series.states[series_id]
+        if state.history.end - state.issued < self._settings.every_hours or np.isnan(state.history.values).all():
             return self._next()
         return held, series_id
 
@@ -128,9 +122,9 @@ class Forecasts:
         return crc32(series_id.encode()) / 2**32 * self._settings.spread_seconds
 
     async def _forecast(self, held: Partition, series_id: str, process: FitProcess) -> None:
-        ledger = held.ledgers.series[series_id]
-        request = self.request(held, series_id, ledger)
-        origin = ledger.history.end
+        state = held.series.states[series_id]
+        request = self.request(held, series_id, state)
+        origin = state.history.end
         result = "failed"
         fitted: Fitted | None = None
         try:
@@ -141,19 +135,19 @@ class Forecasts:
             LOGGER.warning("%s: %s", series_id, error.message)
         except FitFailed as error:
             LOGGER.warning("%s: %s", series_id, error.message)
-        if self._pipeline.partitions.get(held.number) is not held:
+        if not self._partitions.owns(held):
             return  # given up meanwhile: its owner forecasts it
-        if ledger.history.end != origin:
+        if state.history.end != origin:
             # an hour closed while we were at it; the forecast of a past hour helps nobody
-            held.ledgers.waiting.setdefault(series_id, self._clock())
+            held.series.waiting.setdefault(series_id, self._clock())
             return
         if fitted is None:
             self._metrics.forecasts.labels(result=result).inc()
-        self.issue(held, series_id, ledger, fitted)
+        self.issue(held, series_id, state, fitted)
 
-    def request(self, held: Partition, series_id: str, ledger: Ledger) -> FitRequest:
+    def request(self, held: Partition, series_id: str, state: SeriesState) -> FitRequest:
         """What the fit of a series needs, as it is now."""
-        history = ledger.history
+        history = state.history
         known = int((~np.isnan(history.values)).sum())
         return FitRequest(
             first_hour=history.first_hour,
@@ -162,7 +156,7 @@ class Forecasts:
             zone=self._plant.timezone,
             region=self._plant.energy.holidays,
             bounds=self.bounds,
-            memory=ledger.memory,
+            memory=state.memory,
             cold_start=self._usual_week_of_the_type(held, series_id) if known < _YOUNG_HOURS else None,
             candidates=self._settings.candidate_names,
         )
@@ -173,8 +167,8 @@ class Forecasts:
         if kind is None:
             return None
         alike = []
-        for other, ledger in held.ledgers.series.items():
-            history = ledger.history
+        for other, state in held.series.states.items():
+            history = state.history
             if other != series_id and len(history.values) >= _YOUNG_HOURS and self._plant.type_of(other) == kind:
                 newest = history.values[-4 * WEEK :].astype(np.float64)
                 wall = wall_hours(history.end - len(newest), len(newest), self._zone)
@@ -183,28 +177,38 @@ class Forecasts:
                 break
         return usual_week(alike)
 
-    def issue(self, held: Partition, series_id: str, ledger: Ledger, fitted: Fitted | None) -> None:
-        """Puts a forecast into the ledger; without a fit, that of the seasonal median."""
+    def issue(self, held: Partition, series_id: str, state: SeriesState, fitted: Fitted | None) -> None:
+        """Issue a forecast; that of the seasonal median without a fit, or where the champion has lost its place."""
         days = self._settings.fallback_days
-        history, account = ledger.history, ledger.account
-        if fitted is None:
-            course = median_course(history, self._settings.horizon_hours, bounds=self.bounds)
-            champion, memory, backtest = course.value, ledger.memory, None
-        else:
-            course = course_of(fitted, history, fallen_back=account.decide(days=days), bounds=self.bounds)
-            champion, memory, backtest = fitted.value, fitted.memory, backtest_of(fitted)
-            replaced = course.replaces is not None
-            self._metrics.forecasts.labels(result="median" if replaced else "champion").inc()
-            if replaced:
-                LOGGER.info("%s: %s did worse than the seasonal median, which answers", series_id, course.replaces)
+        history, accuracy = state.history, state.accuracy
+        fallen_back = fitted is not None and fitted.model != SEASONAL_MEDIAN and accuracy.decide(days=days)
+        instead = self._fallback(held, series_id, state) if fallen_back else None
+        champion = fitted or self._fallback(held, series_id, state)
+        issued = issued_forecast(champion, fallback=instead, origin=history.end)
+        if fitted is not None:
+            self._metrics.forecasts.labels(result="median" if fallen_back else "champion").inc()
+        if fallen_back:
+            LOGGER.info("%s: %s did worse than the seasonal median, which answers", series_id, issued.replaces)
         message = forecast_message(
             series_id,
-            course,
+            issued,
             plant=self._plant,
-            track=track_record(account, days=days),
+            track=track_record(accuracy, days=days),
             trained=(history.first_hour, history.end),
-            backtest=backtest,
+            backtest=None if fitted is None else backtest_of(fitted),
         )
-        account.issue(course.origin, value=course.value, lower=course.lower, upper=course.upper, champion=champion)
+        accuracy.issue(
+            issued.origin,
+            value=issued.value,
+            lower=issued.lower,
+            upper=issued.upper,
+            champion=champion.value,
+            median=champion.median,
+        )
         outbox = ((FORECASTS, series_id, message.encode()),)
-        held.ledgers.issue(series_id, course.origin, outbox, memory=memory)
+        held.series.issue(series_id, issued.origin, outbox, memory=champion.memory)
+
+    def _fallback(self, held: Partition, series_id: str, state: SeriesState) -> Fitted:
+        """Return the seasonal median's answer, which takes a millisecond and needs no process."""
+        request = self.request(held, series_id, state)
+        return fallback(request, holidays=region_holidays(request))

@@ -1,0 +1,31 @@
+"""The plant file: which sensors, machine types, limits and policies a plant has, as checked data.
+
+Pure: `parse_plant` takes the text of a TOML file and the name to call it by in messages. Every value
+carries its unit in its name or description.
+"""
+
+from core.plant.alert_policy import AlertPolicy
+from core.plant.parsing import parse_plant
+from core.plant.plant import Plant
+from core.plant.policies import CsvFormat, DetectionPolicy, EnergyPolicy, Period, ReadingPolicy, Tariff
+from core.plant.rules import PlantError
+from core.plant.sensors import RESERVED_NAMES, TRUTH_COLUMNS, EnergyCounter, MachineType, Role, Sensor
+
+__all__ = [
+    "RESERVED_NAMES",
+    "TRUTH_COLUMNS",
+    "AlertPolicy",
+    "CsvFormat",
+    "DetectionPolicy",
+    "EnergyCounter",
+    "EnergyPolicy",
+    "MachineType",
+    "Period",
+    "Plant",
+    "PlantError",
+    "ReadingPolicy",
+    "Role",
+    "Sensor",
+    "Tariff",
+    "parse_plant",
+]

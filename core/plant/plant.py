@@ -1,0 +1,90 @@
+"""A whole plant file as one value. A `Plant` is immutable and hashable: it can be a key."""
+
+import hashlib
+import json
+from fnmatch import fnmatchcase
+from functools import cached_property
+from typing import Annotated, Self
+
+from pydantic import Field, model_validator
+
+from core.plant.alert_policy import AlertPolicy
+from core.plant.policies import CsvFormat, DetectionPolicy, EnergyPolicy, ReadingPolicy
+from core.plant.rules import (
+    Identifier,
+    PlantModel,
+    Positive,
+    TimezoneName,
+    broken,
+    unique,
+)
+from core.plant.sensors import MachineType, Role, Sensor
+
+
+class Plant(PlantModel):
+    """A whole plant file. Its order of `sensors` is the order of columns everywhere."""
+
+    name: Identifier = Field(description="name of the plant")
+    timezone: TimezoneName = Field(description="IANA zone in which shifts and days are meant")
+    interval_seconds: Positive = Field(description="expected time between two readings of a machine, s")
+    sensors: Annotated[tuple[Sensor, ...], Field(strict=False)] = Field(min_length=1, max_length=64)
+    machine_types: Annotated[tuple[MachineType, ...], Field(strict=False)] = ()
+    detection: DetectionPolicy = DetectionPolicy()
+    alerts: AlertPolicy = AlertPolicy()
+    energy: EnergyPolicy = EnergyPolicy()
+    readings: ReadingPolicy = ReadingPolicy()
+    csv: CsvFormat = CsvFormat()
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> Self:
+        unique("sensor", [sensor.name for sensor in self.sensors])
+        unique("sensor role", [sensor.role for sensor in self.sensors if sensor.role])
+        unique("machine type", [kind.name for kind in self.machine_types])
+        counter = self.index_of_role("energy_counter")
+        if self.index_of_role("power") is None:
+            if counter is not None and self.sensors[counter].counter.maximum_power is None:
+                raise broken(
+                    f"energy counter {self.sensors[counter].name!r} has no maximum_power, and no sensor has the role "
+                    "power: nothing says which steps are possible",
+                    "write counter = { maximum_power = 400 }, in kW",
+                )
+            for kind in self.machine_types:
+                if kind.off_below is not None or kind.idle_below is not None:
+                    raise broken(
+                        f"type {kind.name!r} has off_below or idle_below, but no sensor has the role power",
+                        'give the sensor of power in kW role = "power", or remove the limits',
+                    )
+        for column, sensor in self.csv.columns.items():
+            if sensor not in self.sensor_names:
+                raise broken(
+                    f"csv.columns maps {column!r} to {sensor!r}, which is no sensor of this plant",
+                    f"use one of: {', '.join(self.sensor_names)}",
+                )
+        unique("sensor in csv.columns", list(self.csv.columns.values()))
+        return self
+
+    def __hash__(self) -> int:
+        """Equal plants have equal hashes; csv.columns, a dict, keeps pydantic from making one."""
+        return hash((self.name, self.fingerprint))
+
+    @cached_property
+    def sensor_names(self) -> tuple[str, ...]:
+        """The sensors' names in column order."""
+        return tuple(sensor.name for sensor in self.sensors)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """16 hex digits that change when a sensor's name, unit, role or place changes."""
+        identity = [[sensor.name, sensor.unit, sensor.role] for sensor in self.sensors]
+        return hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:16]
+
+    def index_of_role(self, role: Role) -> int | None:
+        """Column of the sensor with that role, or None when the plant has none."""
+        return next((index for index, sensor in enumerate(self.sensors) if sensor.role == role), None)
+
+    def type_of(self, machine_id: str) -> MachineType | None:
+        """The first machine type with a pattern that matches the id (case matters), or None."""
+        for kind in self.machine_types:
+            if any(fnmatchcase(machine_id, pattern) for pattern in kind.machines):
+                return kind
+        return None

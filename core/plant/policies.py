@@ -1,0 +1,100 @@
+"""Policies of a plant file: detection, energy, believed timestamps, recorded files."""
+
+from datetime import UTC, datetime
+from typing import Annotated, Self
+
+from pydantic import AwareDatetime, Field, model_validator
+
+from core.plant.rules import (
+    Finite,
+    NotNegative,
+    PlantModel,
+    Positive,
+    TimezoneName,
+    check_region,
+    ordered,
+)
+
+
+class DetectionPolicy(PlantModel):
+    """How the per-machine baseline is learned and how sharp the score is."""
+
+    warm_up_readings: int = Field(default=400, ge=20, le=100_000, description="readings a baseline is learned from")
+    false_alarm_rate: float = Field(default=0.01, gt=0, lt=0.5, description="share of normal readings above 0.5")
+    fast_smoothing: float = Field(default=0.2, gt=0, le=1, description="weight of the newest reading, fast average")
+    slow_smoothing: float = Field(default=0.05, gt=0, le=1, description="weight of the newest reading, slow average")
+    settle_seconds: NotNegative = Field(
+        default=0.0, description="running time after a start before readings are scored or learned from, s"
+    )
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> Self:
+        ordered(slow_smoothing=self.slow_smoothing, fast_smoothing=self.fast_smoothing)
+        return self
+
+
+class Period(PlantModel):
+    """Hours of the plant's time at a price of their own."""
+
+    weekdays: Annotated[tuple[Annotated[int, Field(ge=0, le=6)], ...], Field(strict=False)] = Field(
+        default=(0, 1, 2, 3, 4, 5, 6), description="days on which it holds, 0 is Monday"
+    )
+    from_hour: int = Field(default=0, ge=0, le=23, description="first hour of the day")
+    to_hour: int = Field(default=24, ge=1, le=24, description="hour at which it is over; before from_hour: over night")
+    price: Finite = Field(description="price of one kWh")
+
+
+class Tariff(PlantModel):
+    """What a kWh costs, by the hour of the plant's time zone."""
+
+    currency: str = Field(default="EUR", pattern=r"^[A-Z]{3}$", description="three letters of ISO 4217")
+    price: Finite = Field(description="price of one kWh where no period says otherwise")
+    periods: Annotated[tuple[Period, ...], Field(strict=False)] = Field(
+        default=(), description="the first that fits counts"
+    )
+
+
+class EnergyPolicy(PlantModel):
+    """How hourly energy windows close."""
+
+    grace_seconds: NotNegative = Field(default=120.0, description="event time a window waits for late readings, s")
+    close_idle_after_seconds: Positive = Field(
+        default=300.0,
+        description="wall-clock time after which a partition without readings closes its windows, s",
+    )
+    peak_limit: Positive | None = Field(default=None, description="power of the whole plant to stay under, kW")
+    holidays: str | None = Field(
+        default=None, description='country, or country and region, whose holidays count: "DE" or "DE-BY"'
+    )
+    tariff: Tariff | None = Field(default=None, description="what energy costs")
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> Self:
+        if self.holidays is not None:
+            check_region(self.holidays)
+        return self
+
+
+class ReadingPolicy(PlantModel):
+    """Which timestamps are believed."""
+
+    earliest: AwareDatetime = Field(default=datetime(2000, 1, 1, tzinfo=UTC), description="older ones are refused")
+    latest_ahead_seconds: NotNegative = Field(default=3600.0, description="further in the future is refused, s")
+
+
+class CsvFormat(PlantModel):
+    """How recorded CSV files of this plant look, for replay and back-test."""
+
+    delimiter: str = Field(default=",", min_length=1, max_length=1, description="character between cells")
+    timestamp_column: str = Field(default="timestamp", min_length=1, description="column of the reading's time")
+    timezone: TimezoneName = Field(default="UTC", description="zone of times that carry none")
+    machine_id_column: str | None = Field(
+        default=None,
+        min_length=1,
+        description="column of the machine id; none: the file's name without ending",
+    )
+    machine_prefix: str = Field(default="", description="put before a machine id that comes from a file's name")
+    label_column: str | None = Field(default=None, min_length=1, description="column of the label (0 or 1)")
+    columns: dict[str, str] = Field(
+        default_factory=dict, description="CSV column to sensor name; empty: the names are equal"
+    )

@@ -1,0 +1,107 @@
+"""Sensors and machine types of a plant file."""
+
+from typing import Annotated, Literal, Self
+
+from pydantic import Field, model_validator
+
+from core.plant.rules import (
+    Finite,
+    Identifier,
+    NotNegative,
+    Pattern,
+    PlantModel,
+    Positive,
+    broken,
+    ordered,
+)
+
+Role = Literal["power", "runtime", "production", "energy_counter"]
+
+TRUTH_COLUMNS = ("anomaly", "anomaly_kind", "hours_to_failure", "condition")
+"""Columns of labelled data beside the sensors."""
+RESERVED_NAMES = frozenset({"machine_id", "timestamp", *TRUTH_COLUMNS})
+"""Names that a sensor cannot have, because a reading or its labels use them."""
+
+
+class EnergyCounter(PlantModel):
+    """How the register of a sensor that counts energy behaves."""
+
+    modulus: Positive | None = Field(default=None, description="kWh at which it begins again from 0; none: never")
+    resolution: Positive = Field(default=1.0, description="step in which it counts, kWh; one step is always believed")
+    maximum_power: Positive | None = Field(
+        default=None,
+        description="power that its machine never exceeds, kW; none: the maximum of the sensor of role power",
+    )
+    longest_gap_seconds: Positive | None = Field(
+        default=None,
+        description="time between two readings over which energy is divided between hours, s; none: twice the interval",
+    )
+
+
+class Sensor(PlantModel):
+    """One signal of every machine. Limits are in the sensor's own unit; None means that there is none."""
+
+    name: Identifier = Field(description="key of the value in a reading")
+    unit: str = Field(min_length=1, description="unit of the value, as people write it")
+    minimum: Finite = Field(description="lowest value that is physically possible")
+    maximum: Finite = Field(description="highest value that is physically possible")
+    role: Role | None = Field(default=None, description="what the product computes from this sensor")
+    minimum_deviation: NotNegative = Field(
+        default=0.0, description="smallest deviation from the expected value that may raise an anomaly"
+    )
+    warning_low: Finite | None = Field(default=None, description="below: a limit alert of severity warning")
+    warning_high: Finite | None = Field(default=None, description="above: a limit alert of severity warning")
+    critical_low: Finite | None = Field(default=None, description="below: a limit alert of severity critical")
+    critical_high: Finite | None = Field(default=None, description="above: a limit alert of severity critical")
+    stuck_after_readings: int | None = Field(
+        default=None, ge=2, description="identical readings in a row that mean a stuck sensor; none: never"
+    )
+    counter: EnergyCounter = Field(default=EnergyCounter(), description="of a sensor with role energy_counter")
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> Self:
+        if self.name in RESERVED_NAMES:
+            raise broken(f"the name {self.name!r} is reserved", "name the sensor differently")
+        if not self.minimum < self.maximum:
+            raise broken(
+                f"minimum ({self.minimum:g}) must be below maximum ({self.maximum:g})",
+                "correct one of the two",
+            )
+        ordered(
+            critical_low=self.critical_low,
+            warning_low=self.warning_low,
+            warning_high=self.warning_high,
+            critical_high=self.critical_high,
+        )
+        self._counts_energy()
+        return self
+
+    def _counts_energy(self) -> None:
+        if self.role != "energy_counter":
+            if self.counter != EnergyCounter():
+                raise broken(
+                    "counter is for a sensor with role energy_counter", "give it that role, or remove its counter"
+                )
+            return
+        if self.unit != "kWh":
+            raise broken(f"an energy counter counts kWh, not {self.unit}", "convert it where readings are sent")
+        if self.minimum < 0:
+            raise broken(f"an energy counter is never negative, minimum is {self.minimum:g}", "write minimum = 0")
+        ordered(maximum=self.maximum, modulus=self.counter.modulus)
+
+
+class MachineType(PlantModel):
+    """Machines of one kind, found by glob patterns of their ids. Powers are in kW."""
+
+    name: Identifier = Field(description="name of the type")
+    machines: Annotated[tuple[Pattern, ...], Field(strict=False)] = Field(
+        min_length=1, description="glob patterns of machine ids"
+    )
+    rated_power: Positive | None = Field(default=None, description="power at full load, kW")
+    off_below: NotNegative | None = Field(default=None, description="below this power the machine is off, kW")
+    idle_below: NotNegative | None = Field(default=None, description="below this power the machine is idle, kW")
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> Self:
+        ordered(off_below=self.off_below, idle_below=self.idle_below, rated_power=self.rated_power)
+        return self

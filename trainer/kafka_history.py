@@ -24,7 +24,7 @@ from schemas.feedback import Feedback
 from schemas.message import Message
 from schemas.topics import ALERTS, CATALOGUE, FEEDBACK, READINGS
 from trainer.candidate import Progress
-from trainer.cleaning import Told
+from trainer.cleaning import FeedbackHistory
 
 MOST_READINGS: Final = 2_000_000
 _SLACK: Final = 1.25  # so much more than is kept may be held before the oldest are let go
@@ -36,7 +36,7 @@ class History:
     """What Kafka had. refused: messages and rows that are no readings. too_old: readings let go for newer ones."""
 
     batch: ReadingBatch
-    told: Told
+    statements: FeedbackHistory
     refused: int
     too_old: int
 
@@ -68,8 +68,8 @@ def read_history(
     for records, share in read_to_end(kafka, READINGS, start=Start(since=begin)):
         held.take(records)
         progress("readings from Kafka", share)
-    told = Told(alerts=_parsed(kafka, ALERTS, Alert), feedback=_parsed(kafka, FEEDBACK, Feedback))
-    return held.history(told)
+    statements = FeedbackHistory(alerts=_parsed(kafka, ALERTS, Alert), feedback=_parsed(kafka, FEEDBACK, Feedback))
+    return held.history(statements)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -120,7 +120,7 @@ class _Held:
             joined = tuple(column[keep] for column in joined)
         self.pieces = [joined]
 
-    def history(self, told: Told) -> History:
+    def history(self, statements: FeedbackHistory) -> History:
         if self.pieces:
             self._let_go()
             machine, moments, values, place = self.pieces[0]
@@ -130,7 +130,7 @@ class _Held:
         batch = ReadingBatch(
             machine_ids=tuple(self.machines), machine=machine, timestamps=moments, values=values, offsets=place
         )
-        return History(batch=batch, told=told, refused=self.refused, too_old=self.too_old)
+        return History(batch=batch, statements=statements, refused=self.refused, too_old=self.too_old)
 
 
 def _parsed(kafka: KafkaSettings, topic: str, kind: type[Kind]) -> tuple[Kind, ...]:

@@ -14,7 +14,6 @@ from rich.text import Text
 
 from cli.console import (
     CONDITION_STYLES,
-    FLAG_AT,
     SEVERITY_STYLES,
     STATE_STYLES,
     figure,
@@ -27,6 +26,7 @@ from cli.demo.truth import outcomes, percentile
 from cli.tail.lines import duration, risk_style, sentence
 from producer.faults import InjectedFault
 from schemas.alerts import Alert
+from schemas.scores import FLAG_AT
 
 _WIDE: Final = 96
 _WIDER: Final = 118

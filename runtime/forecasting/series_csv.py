@@ -18,7 +18,7 @@ _MOST_HOURS: Final = 1_000_000
 
 
 def read_hours(path: Path, zone: ZoneInfo) -> HourlySeries:
-    """The series of a file as hours of UTC, NaN where one is missing; `zone` is meant where a time carries none.
+    """Return the series of a file as hours of UTC, NaN where one is missing; `zone` is meant where a time carries none.
 
     Of an hour that local time has twice, the first row is the one of summer time.
 
@@ -83,7 +83,7 @@ def _moments(path: Path, text: "pd.Series[str]", zone: ZoneInfo) -> "pd.Series[p
 
 
 def _first(wrong: "pd.Series[bool]") -> int:
-    """The line of the first row that is wrong."""
+    """Return the line of the first row that is wrong."""
     return int(wrong.index[int(wrong.to_numpy().argmax())])
 
 

@@ -32,7 +32,7 @@ class SeriesFile:
 
 
 def read_series(path: Path, *, column: str | None = None, aggregate: Literal["mean", "sum"] = "mean") -> SeriesFile:
-    """The series of a CSV file: the first column that holds times, and `column` or the only other one with numbers.
+    """Return the series of a CSV file: its first column of times, and `column` or the only column of numbers.
 
     The clock is taken as it stands: an offset from UTC is cut off, an hour that comes twice becomes one, one that does
     not come is missing. Several values within an hour become their mean, or their sum.
@@ -89,7 +89,7 @@ def _times(path: Path, frame: pd.DataFrame) -> tuple[str, Any]:
 
 
 def _parsed(texts: Any) -> Any:
-    """Times of texts, read so that most of them can be, and so that they follow each other most evenly."""
+    """Return times of texts, read so that most of them can be, and so that they follow each other most evenly."""
     best, least = None, (1.0, 1.0)
     for form, day_first in (("ISO8601", False), ("mixed", False), ("mixed", True)):
         found = pd.to_datetime(texts, errors="coerce", format=form, dayfirst=day_first)

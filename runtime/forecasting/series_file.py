@@ -8,7 +8,8 @@ from typing import Any, Final, Literal
 import numpy as np
 import pandas as pd
 
-from core.forecasting.engine import HourlySeries
+from core.forecasting.engine import HourlySeries, KnownInputs
+from core.forecasting.engine.inputs import MOST_INPUTS
 from core.forecasting.engine.series import IMPOSSIBLE
 from runtime.errors import UsageError
 
@@ -43,6 +44,33 @@ def read_series(path: Path, *, column: str | None = None, aggregate: Literal["me
     frame = _table(path)
     times_name, times = _times(path, frame)
     name = _value_column(path, frame, times_name, column)
+    series, rows = _hourly(path, frame, times, name, aggregate)
+    return SeriesFile(series=series, column=str(name), notes=_notes(frame, rows, series.values, aggregate))
+
+
+def read_inputs(path: Path) -> KnownInputs:
+    """Return the known-future inputs of a CSV file: its first column of times, and every column of numbers.
+
+    Several values within an hour become their mean; the clock is taken as it stands, as that of the series.
+
+    Raises:
+        UsageError: no such file, no times, no column of numbers, too many, or values less often than hourly.
+    """
+    frame = _table(path)
+    times_name, times = _times(path, frame)
+    names = [name for name in frame.columns if name != times_name and _has_numbers(frame[name])]
+    if not 1 <= len(names) <= MOST_INPUTS:
+        raise UsageError(f"{path}: {len(names)} columns hold numbers; 1 to {MOST_INPUTS} inputs can be used")
+    found = [_hourly(path, frame, times, name, "mean")[0] for name in names]
+    first, end = min(one.first_hour for one in found), max(one.end for one in found)
+    values = np.stack([one.at(np.arange(first, end)) for one in found])
+    return KnownInputs(names=tuple(map(str, names)), first_hour=first, values=values)
+
+
+def _hourly(
+    path: Path, frame: pd.DataFrame, times: Any, name: str, aggregate: Literal["mean", "sum"]
+) -> tuple[HourlySeries, pd.DataFrame]:
+    """Return a column as an hourly series, and its rows with a time and a number."""
     values = pd.to_numeric(frame[name], errors="coerce").astype(float)
     values = values.where(values.abs() < IMPOSSIBLE)
     rows = pd.DataFrame({"hour": times.dt.floor("h"), "time": times, "value": values}).dropna(subset=["time"])
@@ -59,8 +87,7 @@ def read_series(path: Path, *, column: str | None = None, aggregate: Literal["me
         raise UsageError(f"{path}: its times reach from {hourly.index[0]} to {hourly.index[-1]}; mend what is wrong")
     filled = np.full(last - first + 1, np.nan)
     filled[(hourly.index.to_numpy().astype("datetime64[h]").astype(np.int64)) - first] = hourly.to_numpy(dtype=float)
-    notes = _notes(frame, rows, filled, aggregate)
-    return SeriesFile(series=HourlySeries(first_hour=first, values=filled), column=str(name), notes=notes)
+    return HourlySeries(first_hour=first, values=filled), rows
 
 
 def _table(path: Path) -> pd.DataFrame:
@@ -109,12 +136,16 @@ def _value_column(path: Path, frame: pd.DataFrame, times: str, column: str | Non
         if column in others:
             return column
         raise UsageError(f"--column {column}: {path} has {_listed(others) or 'no column beside its times'}")
-    numbers = [name for name in others if pd.to_numeric(frame[name], errors="coerce").notna().any()]
+    numbers = [name for name in others if _has_numbers(frame[name])]
     if len(numbers) == 1:
         return numbers[0]
     if not numbers:
         raise UsageError(f"{path}: no column beside {times} holds numbers")
     raise UsageError(f"{path}: several columns hold numbers ({_listed(numbers)}); say which with --column")
+
+
+def _has_numbers(column: Any) -> bool:
+    return bool(pd.to_numeric(column, errors="coerce").notna().any())
 
 
 def _notes(frame: pd.DataFrame, rows: pd.DataFrame, filled: Any, aggregate: str) -> tuple[str, ...]:

@@ -6,7 +6,7 @@ import subprocess
 from pathlib import Path
 from typing import NoReturn
 
-from runtime.metrics import MetricSet
+from runtime.metric_set import MetricSet
 from tests.brokers import unavailable
 
 ROOT = Path(__file__).parents[2]

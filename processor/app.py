@@ -11,10 +11,10 @@ import faust
 from prometheus_client import generate_latest
 
 from core.detection.features import feature_fingerprint
-from core.detection.scoring import Calls
 from core.forecasting.hourly_history import WEEK
 from core.plant import Plant
-from core.precompile import rehearse
+from core.precompile import precompile
+from core.rollout import AlertCounts
 from processor.checkpoint import Checkpoints
 from processor.executor import BatchExecutor
 from processor.faust_app import make_app
@@ -154,7 +154,7 @@ class Worker:
         self._signals()
         self._pages()
 
-    def _count_alerts(self, counts: tuple[Calls, ...]) -> None:
+    def _count_alerts(self, counts: tuple[AlertCounts, ...]) -> None:
         self.running.counters.add(counts)
         self.rollbacks.add(counts)
 
@@ -326,7 +326,7 @@ def run(settings: Settings) -> int:
     loaded = load_models(repository, plant=plant, features=feature_fingerprint(plant))
     for problem in loaded.problems:
         LOGGER.warning("%s", problem)
-    rehearse(plant, loaded.models)
+    precompile(plant, loaded.models)
     metrics = ProcessorMetrics(process_registry())
     for name, reason in loaded.refused:
         metrics.model_fallbacks.labels(name=name, reason=reason).inc()

@@ -232,7 +232,7 @@ def test_a_code_for_a_missing_value_is_no_value(tmp_path: Path) -> None:
 def test_what_cannot_be_a_form_is_refused() -> None:
     with pytest.raises(UsageError, match="separator 'ab': must be one character"):
         TextForm(separator="ab")
-    with pytest.raises(UsageError, match="decimal ';': must be , or ."):
+    with pytest.raises(UsageError, match=r"must be , or \."):
         TextForm(decimal=";")
 
 

@@ -200,5 +200,5 @@ def _second_of(walls: Floats, *, overlap: float) -> Bools:
     if len(jumps) == 1:
         parts = np.split(walls, jumps + 1)
         if all(len(np.unique(part)) == len(part) for part in parts):
-            return (np.arange(len(walls)) > jumps[0]) ^ newest_first
-    return pd.Series(walls).duplicated().to_numpy()
+            return np.asarray((np.arange(len(walls)) > jumps[0]) ^ newest_first)
+    return np.asarray(pd.Series(walls).duplicated(), dtype=np.bool_)

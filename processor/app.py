@@ -292,6 +292,13 @@ class Worker:
         async def metrics(view: Any, _: Any) -> Any:
             return view.bytes(generate_latest(self.metrics.registry), content_type="text/plain; version=0.0.4")
 
+        @self.app.page("/ready")
+        async def ready(view: Any, _: Any) -> Any:
+            settled = self._settled()
+            return view.json({"ready": settled}, status=200 if settled else 503)
+
+        # /health is the name that probes of Kubernetes use for every process of ours
+        @self.app.page("/health")
         @self.app.page("/healthz")
         async def healthz(view: Any, _: Any) -> Any:
             failed = self.health.failures()

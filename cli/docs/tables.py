@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from runtime.metric_set import Metric, MetricSet
+from runtime.metrics import Metric, MetricSet
 from schemas.topics import CATALOGUE, Topic
 
 Schema = Mapping[str, Any]

@@ -13,7 +13,7 @@ from grafana_foundation_sdk.builders import prometheus, stat, table, timeseries
 from grafana_foundation_sdk.models import common, dashboard
 from grafana_foundation_sdk.models.prometheus import PromQueryFormat
 
-from runtime.metric_set import Metric
+from runtime.metrics import Metric
 
 DATASOURCE: Final = common.DataSourceRef(type_val="prometheus", uid="nexova-prometheus")
 WHOLE_WIDTH: Final = 24

@@ -7,8 +7,7 @@ import pytest
 from prometheus_client import CollectorRegistry, Counter, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from runtime.metric_set import MetricSet
-from runtime.metrics import ProcessorMetrics, ProducerMetrics, process_registry
+from runtime.metrics import MetricSet, ProcessorMetrics, ProducerMetrics, process_registry
 from schemas.dead_letters import DeadLetterReason
 from schemas.topics import CATALOGUE
 from tests.deploy.checks import exercise, run

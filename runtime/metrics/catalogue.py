@@ -1,6 +1,15 @@
-"""The mechanism of a metrics catalogue: specifications as class attributes, instruments on instances.
+"""The catalogue of Nexova's Prometheus metrics: every name, unit, label and bucket in one place.
 
-Nothing is registered when a module is imported: an instance of a set registers its metrics with its registry.
+A set of metrics is a class whose attributes are specifications; an instance of it holds the prometheus_client
+objects, registered with the registry it was given. Nothing is registered when this module is imported.
+
+    metrics = ProcessorMetrics(process_registry())
+    metrics.readings_accepted.inc(4096)
+    metrics.readings_rejected.labels(reason="not_json").inc()
+
+Names are in base units (`_seconds`, `_bytes`, `_total`). Labels are bounded, and no label carries a machine
+id: what concerns one machine is a message on a topic, not a time series. Closed labels are exposed at zero
+from the start, so that a rate sees the first increment.
 """
 
 from __future__ import annotations
@@ -69,7 +78,7 @@ def counter(name: str, text: str, *labels: Label) -> Metric[Counter]:
 
 
 def gauge(name: str, text: str, *labels: Label, workers: Workers = "livemax") -> Metric[Gauge]:
-    """Return the specification of a gauge; `workers`: how processes that share a page add up, `runtime.metrics_page`."""
+    """Return the specification of a gauge; workers: how several processes share a page, see `runtime.metrics.page`."""
 
     def build(metric: Metric[Gauge], registry: CollectorRegistry) -> Gauge:
         return Gauge(metric.name, metric.help, metric.label_names, registry=registry, multiprocess_mode=workers)
@@ -78,7 +87,7 @@ def gauge(name: str, text: str, *labels: Label, workers: Workers = "livemax") ->
 
 
 def histogram(name: str, text: str, *, buckets: tuple[float, ...]) -> Metric[Histogram]:
-    """Return the specification of a histogram; `buckets` are upper bounds in its unit."""
+    """Return the specification of a histogram; `buckets` are upper bounds in its unit, ascending."""
 
     def build(metric: Metric[Histogram], registry: CollectorRegistry) -> Histogram:
         return Histogram(metric.name, metric.help, metric.label_names, registry=registry, buckets=metric.buckets)

@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import logging
+import platform
 import sys
 import tempfile
 from typing import Any, Final
@@ -32,6 +33,7 @@ from processor.versions.canary import Rollbacks
 from processor.versions.follower import ModelFollower
 from processor.versions.running import RunningModels
 from processor.versions.shadow import ShadowReader
+from processor.versions.training_watch import observe_training
 from runtime.clock import SYSTEM_CLOCK, Clock
 from runtime.errors import FailureError
 from runtime.kafka import list_topics, wait_for_broker
@@ -40,11 +42,13 @@ from runtime.metrics import ProcessorMetrics, process_registry
 from runtime.models.inference import LoadedModels, load_models
 from runtime.models.repository import ModelRepository
 from runtime.plants import load_plant
+from runtime.release import release
 from runtime.settings import Settings
 from schemas.topics import HISTORY, READINGS
 
 LOGGER: Final = logging.getLogger("nexova.processor")
 _TICK_SECONDS: Final = 1.0
+_TRAINING_SECONDS: Final = 60.0
 _COLLECT_AFTER_OBJECTS: Final = 100_000
 _SWITCH_SECONDS: Final = 0.0005
 
@@ -65,6 +69,7 @@ class Worker:
         self.settings = settings
         self.metrics = metrics
         self._clock = clock
+        self._repository = repository
         self._ready = False
         # Faust wants a folder, although all our state is in the changelog; it is deleted with the worker
         self._folder = tempfile.TemporaryDirectory(prefix="nexova-")
@@ -152,6 +157,7 @@ class Worker:
         )
         self._agents()
         self._tasks()
+        self._model_tasks()
         self._signals()
         self._pages()
 
@@ -201,6 +207,14 @@ class Worker:
             finally:
                 self.plant_stage.close()
 
+    def _model_tasks(self) -> None:
+        @self.app.task  # type: ignore[untyped-decorator]
+        async def watch_training() -> None:
+            while not self.app.should_stop:
+                # a bucket may take its time to answer
+                await self._or_crash(asyncio.to_thread(observe_training, self._repository, self.metrics))
+                await self.app.sleep(_TRAINING_SECONDS)
+
         @self.app.task  # type: ignore[untyped-decorator]
         async def follow_models() -> None:
             await self._or_crash(self.follower.follow())
@@ -248,6 +262,7 @@ class Worker:
         for check in CHECKS:
             self.metrics.health_checks_failed.labels(check=check).set(check in failed)
         self.metrics.healthy.set(not failed)
+        self.metrics.ready.set(self._settled())
         fatal = self.health.fatal()
         if fatal is not None:
             raise StalledError(fatal)
@@ -338,6 +353,7 @@ def run(settings: Settings) -> int:
     metrics = ProcessorMetrics(process_registry())
     for name, reason in loaded.refused:
         metrics.model_fallbacks.labels(name=name, reason=reason).inc()
+    metrics.build.labels(version=release(), python=platform.python_version()).set(1)
     worker = Worker(settings, plant=plant, repository=repository, loaded=loaded, metrics=metrics, clock=SYSTEM_CLOCK)
     _collect_seldom()
     # the thread that assesses needs the interpreter often and briefly: with 5 ms it waits more than it works

@@ -2,7 +2,7 @@
 
 from typing import Final, NamedTuple
 
-from core.arrays import Bools, Floats, Ints
+from core.arrays import Bools, Features, Floats, Ints
 from core.plant import Plant
 from core.state.tables import Column, Layout
 
@@ -20,8 +20,10 @@ class Tracks(NamedTuple):
     Condition: condition (m,) code, running_since (m,) epoch s.
     Sensor health, in readings: missing_run, missing_usual (NaN until a first gap is known), same_run (m, S).
     Baseline: learned (m,), fitted (m,), and the fields of `core.detection.baseline.Baseline`; shift (m, D) in scales.
-    Averages of standardised values: averages (m, 2, D); recent (m, 2, 5) squared distances; level (m, D), where
-    they have been lately.
+    Averages of standardised values: averages (m, 2, D); previous (m, D), the last value in scales; recent (m, 3, 5)
+    squared distances; level (m, D), where they have been lately; spread_mean and spread (m, D), of moving variances.
+    Episode of the distance: strain (m,), smoothed ratio to the limit; plateau (m,), its peak, slowly forgotten;
+    returning (m,), readings in a row near the episode's end.
     Slow averages in the sensors' units: slow (m, 2, D), over slow_hours (m,) running hours so far.
     """
 
@@ -46,6 +48,15 @@ class Tracks(NamedTuple):
     typical: Floats
     limit: Floats
     averages: Floats
+    previous: Features
+    spread_usual: Features
+    spread_floor: Features
+    spread_precision: Features
+    spread_mean: Features
+    spread: Features
+    strain: Floats
+    plateau: Floats
+    returning: Ints
     level: Floats
     recent: Floats
     slow: Floats
@@ -85,8 +96,17 @@ def tracks_layout(plant: Plant) -> Layout:
         "typical": Column("f8", (2,), 1.0),
         "limit": Column("f8", fill=1.0),
         "averages": Column("f8", (2, watched)),
+        "previous": Column("f4", (watched,)),
+        "spread_usual": Column("f4", (watched,)),
+        "spread_floor": Column("f4", (watched,), 1.0),
+        "spread_precision": Column("f4", (watched, watched)),
+        "spread_mean": Column("f4", (watched,)),
+        "spread": Column("f4", (watched,), 1.0),
+        "strain": Column("f8"),
+        "plateau": Column("f8"),
+        "returning": Column("i8"),
         "level": Column("f8", (watched,)),
-        "recent": Column("f8", (2, 5), nan),
+        "recent": Column("f8", (3, 5), nan),
         "slow": Column("f8", (len(SLOW_HOURS), watched), nan),
         "slow_hours": Column("f8"),
     }

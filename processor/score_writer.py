@@ -1,6 +1,6 @@
 """Scores of a batch as JSON, written row by row into one buffer: a fifth of the cost of one object a score.
 
-What is written follows from the contract, `schemas.scores.Score`: its fields in their order, by their types. A
+The output follows from the contract, `schemas.scores.Score`: its fields in their order, by their types. A
 property test holds that each line is a valid Score with the values that were given.
 """
 
@@ -21,12 +21,12 @@ Bytes = NDArray[np.uint8]
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
-DECIMALS: Final = 6
+DECIMALS: Final = 4
 """Decimals of a number on the wire; further ones are cut, not rounded, so that no score climbs over a threshold."""
 
 _ID, _TIME, _NUMBER, _FLAG, _WORD = range(5)
 _TIME_BYTES: Final = len("9999-12-31T23:59:59.999999")
-_NUMBER_BYTES: Final = len("-999999999.000000")
+_NUMBER_BYTES: Final = len("-999999999.0000")
 _UNIT: Final = 10**DECIMALS
 
 
@@ -47,10 +47,10 @@ class _Texts(typing.NamedTuple):
 
 
 class ScoreWriter:
-    """Writes scores; `columns` names what `write` wants, each an array with a value for each row."""
+    """Writer of scores; `columns` names the arrays that `write` needs, each with a value for each row."""
 
     def __init__(self, words: Sequence[str]) -> None:
-        """`words`: what the codes of the one field with a closed list of values stand for."""
+        """Derive the layout from the contract. words: the values that codes of the one enumerated field stand for."""
         self._words = _Texts.of([msgspec.json.encode(word) for word in words])
         literals: list[bytes] = []
         kinds: list[int] = []
@@ -70,7 +70,7 @@ class ScoreWriter:
         self._kinds = np.array(kinds, dtype=np.int64)
 
     def write(self, machine_ids: Sequence[str], columns: Mapping[str, NDArray[Any]]) -> list[dict[str, bytes]]:
-        """The "key" and "value" of each row, in order.
+        """Return the "key" and "value" of each row, in order.
 
         columns: by the names in `columns`; machine_id holds indices into `machine_ids`, timestamp epoch seconds,
         numbers may be NaN, which is null on the wire.
@@ -93,7 +93,7 @@ class ScoreWriter:
 
 
 def _kind(name: str, annotation: Any) -> int | None:
-    """How a field is written; None: always the same."""
+    """Return how a field is written; None: always the same."""
     named = {"machine_id": _ID, "timestamp": _TIME, "schema_version": None}
     if name in named:
         return named[name]
@@ -173,19 +173,23 @@ def _number(out: Bytes, at: int, value: float) -> int:
         out[at] = 45  # "-"
         at += 1
         value = -value
-    units = int(value * _UNIT)
+    # the product of a number with exactly so many decimals may fall short by its last bit
+    units = int(value * _UNIT + 1e-9)
     whole = units // _UNIT
     width, rest = 1, whole // 10
     while rest:
         width, rest = width + 1, rest // 10
     at = _digits(out, at, whole, width)
     out[at] = 46  # "."
-    return _digits(out, at + 1, units % _UNIT, DECIMALS)
+    at = _digits(out, at + 1, units % _UNIT, DECIMALS)
+    while out[at - 1] == 48 and out[at - 2] != 46:  # noqa: PLR2004  "0" and "."; one digit stays after the point
+        at -= 1
+    return at
 
 
 @njit(cache=True, nogil=True)
 def _moment(out: Bytes, at: int, epoch: float) -> int:
-    """RFC 3339 in UTC, to the microsecond.
+    """Write a time as RFC 3339 in UTC, to the microsecond.
 
     Days to dates as in H. Hinnant, "chrono-Compatible Low-Level Date Algorithms": eras of 400 years from 0000-03-01.
     """

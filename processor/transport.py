@@ -1,12 +1,14 @@
 """The only place that relies on Faust's internals: whole fetches as events, commits from checkpoints.
 
-Faust handles one record at a time and keeps books of acknowledged offsets. Both are replaced for the batch topics:
+Faust handles one record at a time and keeps account of acknowledged offsets. Both are replaced for the batch topics:
 what one fetch brought for a partition becomes one event, and what may be committed is what a checkpoint declared
 safe. Every assumption on Faust 0.15.3 made here has a test of its own in tests/processor/test_transport.py.
 """
 
 from collections import Counter, OrderedDict, defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar, Final, cast
 
 import faust
@@ -14,7 +16,7 @@ from aiokafka.consumer.fetcher import FetchResult
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
-from processor.pipeline import SourceRecord
+from processor.partitions import SourceRecord
 
 FAUST_VERSION: Final = "0.15.3"
 FETCH_WAIT_MS: Final = 100
@@ -23,11 +25,24 @@ FETCH_WAIT_MS: Final = 100
 Records = list[SourceRecord]
 
 
-class Fetch:
-    """Looks like one record to Faust, and carries consecutive records of one partition.
+@dataclass(frozen=True, slots=True)
+class Span:
+    """All records of a partition with offsets from `first` to before `next_offset`; offsets may have no record."""
 
-    `offset` and `timestamp` are the last record's.
-    """
+    records: Records
+    first: int
+    next_offset: int
+
+    def cut(self, size: int) -> "list[Span]":
+        """Return the same in spans of at most `size` records; one without a record stays."""
+        starts = range(0, max(1, len(self.records)), size)
+        pieces = [self.records[start : start + size] for start in starts]
+        ends = [*(piece[-1].offset + 1 for piece in pieces[:-1]), self.next_offset]
+        return [Span(*piece) for piece in zip(pieces, [self.first, *ends], ends, strict=False)]
+
+
+class Fetch:
+    """A span of one partition, in the form of one record of Faust's at its last offset."""
 
     __slots__ = (
         "checksum",
@@ -43,16 +58,15 @@ class Fetch:
         "value",
     )
 
-    def __init__(self, tp: TP, records: Records, *, reread: int) -> None:
-        last = records[-1]
+    def __init__(self, tp: TP, span: Span, *, reread: int) -> None:
         self.topic = tp.topic
         self.partition = tp.partition
-        self.offset = last.offset
-        self.timestamp = last.timestamp
+        self.offset = span.next_offset - 1
+        self.timestamp = span.records[-1].timestamp if span.records else None
         self.timestamp_type = 0
         self.headers: tuple[Any, ...] = ()
         self.key = None
-        self.value = FetchedRecords(records, reread=reread)
+        self.value = FetchedRecords(span, reread=reread)
         self.checksum = None
         self.serialized_key_size = 0
         self.serialized_value_size = 0
@@ -61,33 +75,34 @@ class Fetch:
 class FetchedRecords:
     """The value of a `Fetch`: opaque to Faust's codecs.
 
-    reread: how often its partition had been set back by `read_again` when these records were asked for.
+    reread: how often its partition had been set back by `read_again` when the span was asked for.
     """
 
-    __slots__ = ("records", "reread")
+    __slots__ = ("reread", "span")
 
-    def __init__(self, records: Records, *, reread: int) -> None:
-        self.records = records
+    def __init__(self, span: Span, *, reread: int) -> None:
+        self.span = span
         self.reread = reread
 
 
 class FetchSchema(faust.Schema[None, FetchedRecords]):
-    """Hands a fetch to the agent as it is; decoding is ours, row by row."""
+    """Schema that passes a fetch to the agent unchanged; decoding is ours, row by row."""
 
     def loads_key(self, app: Any, message: Any, **kwargs: Any) -> None:  # noqa: ARG002  Faust's signature
-        """A fetch has no key."""
+        """Return None: a fetch has no key."""
         return
 
     def loads_value(self, app: Any, message: Any, **kwargs: Any) -> FetchedRecords:  # noqa: ARG002
-        """The records themselves."""
+        """Return the records themselves."""
         value: FetchedRecords = message.value
         return value
 
 
 class FetchedResults(OrderedDict[TP, Any]):
-    """What the fetcher holds ready, by partition; records of batch topics stay as the parser made them.
+    """What the fetcher holds ready, by partition; of batch topics, records stay as parsed and come in one `Span`.
 
-    aiokafka would copy each into an object of eleven fields, which takes longer than the parsing.
+    aiokafka would copy each record into an object of eleven fields, which takes longer than the parsing, and would
+    not report which offsets a fetch covers where they have no record: transaction markers, aborted records.
     """
 
     def __init__(self, results: Mapping[TP, Any], batch_topics: frozenset[str]) -> None:
@@ -97,10 +112,19 @@ class FetchedResults(OrderedDict[TP, Any]):
             self[tp] = result
 
     def __setitem__(self, tp: TP, result: Any) -> None:
-        """Takes a result, or the error that came in its place."""
+        """Keep a result, or the error that came in its place."""
         if tp.topic in self._batch_topics and isinstance(result, FetchResult):
             result._partition_records._consumer_record = _as_parsed  # noqa: SLF001
+            result.getall = partial(_all_in_one_span, result)
         super().__setitem__(tp, result)
+
+
+def _all_in_one_span(result: FetchResult, max_records: int | None = None) -> list[Span]:
+    unpacked = result._partition_records  # noqa: SLF001
+    first = unpacked.next_fetch_offset
+    records = FetchResult.getall(result, max_records)
+    # nothing is covered where the fetch is outdated, because its partition was revoked, paused or set back
+    return [Span(records, first, unpacked.next_fetch_offset)] if unpacked.next_fetch_offset > first else []
 
 
 def _as_parsed(_: TP, record: SourceRecord) -> SourceRecord:
@@ -108,17 +132,19 @@ def _as_parsed(_: TP, record: SourceRecord) -> SourceRecord:
 
 
 class BatchConsumerThread(driver.AIOKafkaConsumerThread):
-    """Asks the broker not to hold back a fetch for as long as Faust would: that is latency where little is sent."""
+    """Consumer thread that reads committed records, with short waits: Faust's are latency where little is sent."""
 
     consumer: "BatchConsumer"
 
     def _create_worker_consumer(self, transport: Any) -> Any:
         consumer = super()._create_worker_consumer(transport)
         consumer._fetch_max_wait_ms = FETCH_WAIT_MS  # noqa: SLF001  Faust passes 1500 and has no setting for it
+        # Faust has this setting for transactions of its own only
+        consumer._isolation_level = "read_committed"  # noqa: SLF001
         return consumer
 
     async def seek_here(self, partition: TP, offset: int) -> None:
-        """Seeks; to be called in this thread."""
+        """Seek; to be called in this thread."""
         self.seek(partition, offset)
 
     async def _fetch_records(self, consumer: Any, *args: Any, **kwargs: Any) -> Any:
@@ -129,7 +155,7 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
 
 
 class ReadOffsets(defaultdict[TP, int | None]):
-    """Faust's book of what was read, with blank pages for batch topics: whether a fetch follows is ours to see.
+    """Faust's record of offsets read, kept empty for batch topics: `processor.partitions` checks what follows.
 
     Faust would drop what it has read before, also when a partition was set back while a fetch waited for its turn.
     """
@@ -139,17 +165,17 @@ class ReadOffsets(defaultdict[TP, int | None]):
         self._batch_topics = batch_topics
 
     def __setitem__(self, tp: TP, offset: int | None) -> None:
-        """Notes an offset, unless it is of a batch topic."""
+        """Record an offset, unless it is of a batch topic."""
         super().__setitem__(tp, None if tp.topic in self._batch_topics else offset)
 
     def update(self, offsets: Mapping[TP, int | None]) -> None:  # type: ignore[override]
-        """Notes several offsets."""
+        """Record several offsets."""
         for tp, offset in offsets.items():
             self[tp] = offset
 
 
 class BatchConsumer(driver.Consumer):
-    """Cuts fetches of the batch topics into events, and commits what checkpoints allow."""
+    """Consumer that cuts fetches of batch topics into events, and commits what checkpoints allow."""
 
     transport: "BatchTransport"
 
@@ -166,7 +192,7 @@ class BatchConsumer(driver.Consumer):
         return BatchConsumerThread(self, loop=self.loop, beacon=self.beacon)
 
     def checkpoint(self, offsets: Mapping[int, int], *, topic: str) -> None:
-        """Declares that all records of `topic` before these offsets, by partition, are done for good."""
+        """Declare that all records of `topic` before these offsets, by partition, are saved."""
         for partition, next_offset in offsets.items():
             tp = TP(topic, partition)
             self._safe[tp] = next_offset
@@ -174,30 +200,43 @@ class BatchConsumer(driver.Consumer):
             self._acked[tp]
 
     def started_at(self, partition: int, *, topic: str) -> int | None:
-        """Offset at which the reading of an assigned partition began; None before it has.
+        """Return the offset at which the reading of an assigned partition began; None before it has.
 
-        An event that comes before is left over from an earlier assignment: its records are fetched again.
+        An event that comes before it has is left over from an earlier assignment: its records are fetched again.
         """
         return self._sought.get(TP(topic, partition))
 
     async def read_again(self, partition: int, offset: int, *, topic: str) -> None:
-        """Goes on reading a partition at `offset`."""
+        """Continue to read a partition at `offset`."""
         tp = TP(topic, partition)
         self._set_back.add(tp)
         await self.seek(tp, offset)
         self._reread[tp] += 1
 
     def lag(self, positions: Mapping[int, int], *, topic: str) -> dict[int, int]:
-        """Records behind the end of each partition of `positions` (next offset to process)."""
+        """Return how many records follow in each partition of `positions` (next offset to process)."""
         lags = {}
         for partition, position in positions.items():
-            end = self.highwater(TP(topic, partition))
+            end = self._readable_end(TP(topic, partition))
             if end is not None:
                 lags[partition] = max(0, end - position)
         return lags
 
+    async def log_start(self, partition: int, *, topic: str) -> int:
+        """Return the offset at which the log of a partition begins: older records were deleted."""
+        tp = TP(topic, partition)
+        starts = await self.earliest_offsets(tp)
+        return int(starts[tp])
+
+    def _readable_end(self, tp: TP) -> int | None:
+        """Return the end of what is committed; None before the first fetch. Records of open transactions follow it."""
+        consumer = cast("BatchConsumerThread", self._thread)._ensure_consumer()  # noqa: SLF001
+        highwater: int | None = consumer.highwater(tp)
+        stable: int | None = consumer.last_stable_offset(tp)
+        return highwater if stable is None or stable < 0 else stable
+
     async def _seek(self, partition: TP, offset: int) -> None:
-        # Faust seeks from this thread, while the one that fetches may be about to note a position of its own
+        # Faust seeks from this thread, while the one that fetches may be about to set a position of its own
         thread = cast("BatchConsumerThread", self._thread)
         await thread.call_thread(thread.seek_here, partition, offset)
 
@@ -207,15 +246,15 @@ class BatchConsumer(driver.Consumer):
         size = self.transport.batch_records
         return {
             tp: (
-                [Fetch(tp, records[i : i + size], reread=reread[tp]) for i in range(0, len(records), size)]
-                if records and tp.topic in self.transport.batch_topics
+                [Fetch(tp, part, reread=reread[tp]) for span in records for part in span.cut(size)]
+                if tp.topic in self.transport.batch_topics
                 else records
             )
             for tp, records in fetched.items()
         }
 
     async def perform_seek(self) -> None:
-        """Begins to read the assigned partitions where their commits stand, or else where their logs begin."""
+        """Begin to read the assigned partitions at their commits, or else where their logs begin."""
         epoch = self.epoch
         await super().perform_seek()
         assigned = [tp for tp in self.assignment() if tp.topic in self.transport.batch_topics]
@@ -247,7 +286,7 @@ class BatchConsumer(driver.Consumer):
             await super()._add_gap(tp, offset_from, offset_to)
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
-        """Lets the processor make its last checkpoint, then forgets what was safe."""
+        """Let the processor make its last checkpoint, then forget the safe offsets."""
         await self.transport.before_revoke()
         self.epoch += 1
         self._sought = {}
@@ -269,7 +308,7 @@ class BatchTransport(driver.Transport):
 def install_batches(
     app: faust.App, *, topics: Iterable[str], batch_records: int, before_revoke: Callable[[], Awaitable[None]]
 ) -> None:
-    """Makes `app` deliver fetches of `topics` as `FetchedRecords` of at most `batch_records`.
+    """Make `app` deliver fetches of `topics` as `FetchedRecords` of at most `batch_records`.
 
     before_revoke: called before partitions are given up, while their offsets can still be committed.
     """
@@ -291,5 +330,5 @@ def install_batches(
 
 
 def consumer_of(app: faust.App) -> BatchConsumer:
-    """The app's running consumer."""
+    """Return the app's running consumer."""
     return cast("BatchConsumer", app.consumer)

@@ -20,7 +20,7 @@ Ints = NDArray[np.int64]
 
 _SHIFT_GAIN: Final = 1 / 300  # how fast the baseline of a wandering channel follows it
 _SHIFT_DRIFT: Final = 0.002  # drift at which it follows with full gain
-_SPREAD_WEIGHT: Final = 0.2  # of unrest against a level that is off; logarithms of variances have long tails
+_SPREAD_WEIGHT: Final = 0.25  # of unrest against a level that is off; logarithms of variances have long tails
 _STRAIN_GAIN: Final = 0.1  # of the average whose peak is an episode's height
 _HALF_LIFE: Final = 2000.0  # readings after which an episode's height is half forgotten
 _END_SHARE: Final = 0.2  # of its height, at which an episode is over
@@ -46,7 +46,7 @@ def score_distances(
 ) -> None:
     """Scores the rows from `first` to before `end`, after `track` has said what they are; moves the averages.
 
-    A compiled function of its own, in the file of all that it calls: what is cached of it follows a change of this file.
+    A compiled function of its own in the file of all it calls: what is cached of it is made anew with the file.
     """
     for row in range(first, end):
         if out.phase[row] == DETECT:

@@ -11,6 +11,11 @@ REST: Final = 1
 DETECT: Final = 2
 """Phases of a machine: it learns its baseline, it stands or settles, or it is held against what it learned."""
 
+FAULT_NONE: Final = 0
+FAULT_MISSING: Final = 1
+FAULT_STUCK: Final = 2
+FAULT_IMPOSSIBLE: Final = 3
+
 
 class RowResults(NamedTuple):
     """What each reading showed; n rows, S sensors, D of them watched.

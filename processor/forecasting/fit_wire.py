@@ -1,4 +1,4 @@
-"""Requests and answers of the processes that fit, as bytes for the pipe between."""
+"""Requests and answers of fits as bytes, for the pipe to the child process."""
 
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -19,7 +19,7 @@ class FitFailed(FailureError):
 
 
 def packed(request: FitRequest) -> bytes:
-    """A request as bytes for the pipe."""
+    """Return a request as bytes for the pipe."""
     document = {name: getattr(request, name) for name in FitRequest.__slots__}
     document["values"] = request.values.astype(np.float64).tobytes()
     document["cold_start"] = None if request.cold_start is None else request.cold_start.tobytes()
@@ -27,7 +27,7 @@ def packed(request: FitRequest) -> bytes:
 
 
 def answer(message: bytes) -> bytes:
-    """The answer to a packed request; what raised comes back in words."""
+    """Return the packed answer to a packed request; an exception becomes its text."""
     document: dict[str, Any] = msgspec.msgpack.decode(message)
     document["values"] = np.frombuffer(document["values"], np.float64)
     if document["cold_start"] is not None:
@@ -36,7 +36,7 @@ def answer(message: bytes) -> bytes:
     try:
         request = FitRequest(**document)
         candidates = candidates_of(request.candidates, asked_by=CANDIDATES_SETTING)
-        fitted = fit(request, holidays=_holidays(request), candidates=candidates)
+        fitted = fit(request, holidays=region_holidays(request), candidates=candidates)
     except Exception as error:  # noqa: BLE001  whatever it is, the parent is to hear of it
         return msgspec.msgpack.encode({"failed": f"{type(error).__name__}: {error}"})
     found = {name: getattr(fitted, name) for name in Fitted.__slots__}
@@ -44,8 +44,8 @@ def answer(message: bytes) -> bytes:
     return msgspec.msgpack.encode(found | arrays)
 
 
-def _holidays(request: FitRequest) -> frozenset[int]:
-    """Holidays of the request's region, from the year of its first hour to that of the last it asks for."""
+def region_holidays(request: FitRequest) -> frozenset[int]:
+    """Return the holidays of the request's region, from the year of its first hour to that of the last it asks for."""
     if request.region is None:
         return frozenset()
     ends = (request.first_hour, request.first_hour + len(request.values) + request.horizon)
@@ -54,7 +54,7 @@ def _holidays(request: FitRequest) -> frozenset[int]:
 
 
 def unpacked(reply: bytes) -> Fitted:
-    """The inverse of `answer`.
+    """Return the inverse of `answer`.
 
     Raises:
         FitFailed: the fit raised.
@@ -62,6 +62,6 @@ def unpacked(reply: bytes) -> Fitted:
     document: dict[str, Any] = msgspec.msgpack.decode(reply)
     if "failed" in document:
         raise FitFailed(f"a fit failed with {document['failed']}")
-    for name in ("value", "lower", "upper"):
+    for name in ("value", "lower", "upper", "median"):
         document[name] = np.frombuffer(document[name], np.float64)
     return Fitted(**document)

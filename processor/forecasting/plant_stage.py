@@ -1,22 +1,19 @@
-"""The second stage: the plant's forecast as the sum of its machines', made by the owner of partition 0.
+"""Forecast of the plant: the sum of its machines' forecasts, made by the owner of partition 0.
 
-A worker sees only its own machines, so the plant is seen through the topics: a reader of its own follows hours and
-forecasts of all machines. What is made of them is kept in the series table of partition 0, and is saved before it is
-published like any other forecast.
+A worker has only its own machines, so a reader follows the hours and forecasts of all machines from the topics. The
+plant's series is kept in the series table of partition 0, and saved before it is published like any other forecast.
 """
 
 import asyncio
 import logging
 import struct
 import threading
-import time
 from collections.abc import Callable
 from datetime import datetime
 from typing import Final
 
 import msgspec
 import numpy as np
-from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from core.alerting.forecast_breach import breach_alert
 from core.forecasting.accuracy import COLUMNS
@@ -27,10 +24,12 @@ from core.forecasting.plant_total import FIRST_TOGETHER, Total, learned, summed
 from core.forecasting.series_state import SeriesState
 from core.plant import Plant
 from processor.forecasting.accuracy_metrics import count_matured
-from processor.pipeline import Partition, Pipeline
-from runtime.kafka import consumer_config
+from processor.partitions import Partition, PartitionTable
+from runtime.clock import Clock
+from runtime.errors import NexovaError
 from runtime.metrics import ProcessorMetrics
 from runtime.settings import Settings
+from runtime.topic_reader import Start, TopicReader
 from schemas.alerts import Alert, AlertModel
 from schemas.energy import EnergyWindow
 from schemas.forecasts import is_plant_series, plant_series
@@ -38,7 +37,7 @@ from schemas.topics import ALERTS, ENERGY, FORECASTS
 
 LOGGER: Final = logging.getLogger("nexova.processor.plant")
 OWNER: Final = 0
-"""The partition whose owner speaks for the plant."""
+"""The partition whose owner forecasts the plant."""
 _POLL_SECONDS: Final = 0.5
 _AT_ONCE: Final = 500
 _REST_SECONDS: Final = 0.5
@@ -57,7 +56,7 @@ class _Point(msgspec.Struct):
 
 
 class _Forecast(msgspec.Struct):
-    """What a sum needs of a forecast; the whole message has more."""
+    """The fields of a forecast message that a sum needs."""
 
     series_id: str
     issued_at: datetime
@@ -66,20 +65,20 @@ class _Forecast(msgspec.Struct):
 
 
 class PlantStage:
-    """Follows all machines while partition 0 is ours. `clock` gives seconds that only go forward."""
+    """Follower of all machines while partition 0 is ours."""
 
     def __init__(
         self,
         *,
         plant: Plant,
         settings: Settings,
-        pipeline: Pipeline,
+        partitions: PartitionTable,
         metrics: ProcessorMetrics,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Clock,
     ) -> None:
         self._plant = plant
         self._settings = settings
-        self._pipeline = pipeline
+        self._partitions = partitions
         self._metrics = metrics
         self._clock = clock
         self._series = plant_series(plant.name)
@@ -87,87 +86,76 @@ class PlantStage:
         self._since: tuple[int, float] = (-1, 0.0)
         self._grown: tuple[int, float] = (0, 0.0)
         self._held: Partition | None = None
-        self._consumer: Consumer | None = None
+        self._reader: TopicReader | None = None
         self._reading = threading.Lock()
         self._hours: list[tuple[int, float]] = []
         self._fresh = False
-        self._unread: dict[tuple[str, int], int] = {}
         self._begun = 0.0
 
     async def run(self, *, stopped: Callable[[], bool], ready: Callable[[], bool]) -> None:
-        """Follows and forecasts until `stopped`; rests while not `ready` or while others own the plant."""
+        """Follow and forecasts until `stopped`; rests while not `ready` or while others own the plant."""
         if not self._settings.forecasts.enabled:
             return
         while not stopped():
-            held = self._pipeline.partitions.get(OWNER) if ready() else None
+            held = self._partitions.get(OWNER) if ready() else None
             if held is None:
                 await asyncio.sleep(_REST_SECONDS)
                 continue
             try:
-                if held is not self._held or self._consumer is None:
+                if held is not self._held or self._reader is None:
                     await self._begin(held)
                 quiet = await asyncio.to_thread(self._read)
-            except KafkaException as error:
-                LOGGER.warning("the machines of the plant cannot be followed now: %s", error.args[0].str())
-                self._consumer = None
+            except NexovaError as error:
+                LOGGER.warning("the machines of the plant cannot be followed now: %s", error.message)
+                self.close()
                 await asyncio.sleep(_AGAIN_SECONDS)
                 continue
-            if quiet and self._pipeline.partitions.get(OWNER) is held:
+            if quiet and self._partitions.owns(held):
                 self.look(held)
 
     def close(self) -> None:
-        """Ends the reader."""
+        """End the reader."""
         with self._reading:
-            if self._consumer is not None:
-                self._consumer.close()
-                self._consumer = None
+            if self._reader is not None:
+                self._reader.close()
+                self._reader = None
+
+    def open_breaches(self) -> int:
+        """Return the number of open alerts on the plant's contracted peak; 0 where another worker owns the plant."""
+        held = self._partitions.get(OWNER)
+        state = None if held is None else held.series.states.get(self._series)
+        alert = None if state is None else _newest_alert(state)
+        return int(alert is not None and alert.state != "resolved")
 
     async def _begin(self, held: Partition) -> None:
         self.close()
         self._held, self._total, self._hours = held, Total(), []
-        self._consumer = await asyncio.to_thread(self._opened)
+        self._begun = self._clock.monotonic()
+        self._reader = await asyncio.to_thread(self._opened)
 
-    def _opened(self) -> Consumer:
-        """A reader of both topics, from about a day ago on."""
-        consumer = Consumer(consumer_config(self._settings.kafka))
-        since = int((time.time() - _BACK_HOURS * 3600) * 1000)
-        known = consumer.list_topics(timeout=10.0).topics
-        places = [TopicPartition(topic, n, since) for topic in (ENERGY, FORECASTS) for n in known[topic].partitions]
-        # the ends first: what arrives between the two questions is read, not passed over
-        ends = [consumer.get_watermark_offsets(place, timeout=10.0)[1] for place in places]
-        found = consumer.offsets_for_times(places, timeout=10.0)
-        self._unread, self._begun = {}, self._clock()
-        for one, end in zip(found, ends, strict=True):
-            if one.error is not None:
-                raise KafkaException(one.error)
-            if one.offset < 0:
-                one.offset = end  # nothing that new: whatever comes
-            elif one.offset < end:
-                self._unread[one.topic, one.partition] = end
-        consumer.assign(found)
-        return consumer
+    def _opened(self) -> TopicReader:
+        """Return a reader of both topics, from about a day ago on."""
+        start = Start(since=self._clock.wall() - _BACK_HOURS * 3600)
+        return TopicReader(self._settings.kafka, {ENERGY: start, FORECASTS: start})
 
     def _read(self) -> bool:
-        """Takes what is there; whether all is read. In a thread: nothing else touches the total meanwhile."""
+        """Read what is available; return whether all is read. Runs in a thread while nothing else uses the total."""
         with self._reading:
-            messages = [] if self._consumer is None else self._consumer.consume(_AT_ONCE, _POLL_SECONDS)
-        if not messages and self._fresh:
+            if self._reader is None:
+                return False
+            records = self._reader.read(_POLL_SECONDS, most=_AT_ONCE)
+            caught_up = self._reader.caught_up
+        if not records and self._fresh:
             self._hours, self._fresh = self._total.complete_hours(), False
-        for message in messages:
+        for record in records:
             self._fresh = True
-            error = message.error()
-            if error is not None:
-                LOGGER.warning("the machines of the plant: %s", error.str())
-                continue
-            place = (message.topic() or "", message.partition() or 0)
-            if (message.offset() or 0) + 1 >= self._unread.get(place, 0):
-                self._unread.pop(place, None)
             try:
-                self._take(place[0], message.value() or b"")
+                self._take(record.topic, record.value or b"")
             except (ValueError, msgspec.MsgspecError) as error:
-                LOGGER.warning("%s/%d at %s breaks its contract; left out: %s", *place, message.offset(), error)
-        # half of the machines must not be taken for the whole plant; but the end may be a record that is gone
-        return not messages and (not self._unread or self._clock() - self._begun > _CATCH_UP_SECONDS)
+                place = (record.topic, record.partition, record.offset)
+                LOGGER.warning("%s/%d at %d breaks its contract; left out: %s", *place, error)
+        # half of the machines must not be taken for the whole plant
+        return not records and (caught_up or self._clock.monotonic() - self._begun > _CATCH_UP_SECONDS)
 
     def _take(self, topic: str, value: bytes) -> None:
         if topic == ENERGY:
@@ -188,7 +176,7 @@ class PlantStage:
         self._total.take_forecast(document.series_id, course)
 
     def look(self, held: Partition) -> None:
-        """Brings the plant's series up to date, and makes its forecast where one is due."""
+        """Bring the plant's series up to date, and makes its forecast where one is due."""
         state = held.series.of(self._series)
         # a memory of another shape is learned anew: every next owner of the plant would stumble over it
         known = len(state.memory) == _TOGETHER.size
@@ -208,8 +196,8 @@ class PlantStage:
             self._issue(held, state, together)
 
     def _due(self, origin: int) -> bool:
-        """Whether all machines have spoken of an origin, or were waited for long enough."""
-        now, heard = self._clock(), len(self._total.heard(origin))
+        """Return whether all machines have a forecast of an origin, or the wait for them is over."""
+        now, heard = self._clock.monotonic(), len(self._total.heard(origin))
         if self._since[0] != origin:
             self._since = (origin, now)
         if self._grown[0] != heard:
@@ -223,7 +211,12 @@ class PlantStage:
         members = self._total.members()
         course = summed(members, together=together)
         state.accuracy.issue(
-            course.origin, value=course.value, lower=course.lower, upper=course.upper, champion=course.value
+            course.origin,
+            value=course.value,
+            lower=course.lower,
+            upper=course.upper,
+            champion=course.value,
+            median=course.value,
         )
         message = forecast_message(
             self._series,
@@ -238,20 +231,24 @@ class PlantStage:
         if alert is not None:
             outbox.append((ALERTS, alert.alert_id, alert.encode()))
             self._metrics.alerts.labels(kind=alert.kind, state=alert.state, severity=alert.severity).inc()
-        self._pipeline.breaches_open = int(alert is not None and alert.state != "resolved")
         held.series.issue(self._series, course.origin, tuple(outbox), memory=_TOGETHER.pack(together))
 
     def _breach(self, state: SeriesState, course: IssuedForecast) -> Alert | None:
-        """What is to be said of the plant's contracted peak; the newest alert stands in the last outbox."""
+        """Return the alert about the plant's contracted peak; the newest one is in the last outbox."""
         limit = self._plant.energy.peak_limit
         if limit is None:
             return None
-        last = [value for topic, _, value in state.outbox if topic == ALERTS]
         return breach_alert(
             course,
             limit=limit,
             plant_name=self._plant.name,
             timezone=self._plant.timezone,
             model=AlertModel(name=PLANT_SUM, version="1", level="rule"),
-            known=Alert.model_validate_json(last[-1]) if last else None,
+            known=_newest_alert(state),
         )
+
+
+def _newest_alert(state: SeriesState) -> Alert | None:
+    """Return the newest alert on the contracted peak: it stands in the last outbox."""
+    alerts = [value for topic, _, value in state.outbox if topic == ALERTS]
+    return Alert.model_validate_json(alerts[-1]) if alerts else None

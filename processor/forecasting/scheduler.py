@@ -1,4 +1,4 @@
-"""Forecasts of the machines whose partitions this worker has: when, from what, and what becomes of the answer.
+"""Scheduler of the forecasts of the machines whose partitions this worker has.
 
 An answer goes into the state of its series, with the next checkpoint into the changelog, and only then onto the topic:
 a published forecast is saved, so that no other one is made for the same hour.
@@ -6,7 +6,6 @@ a published forecast is saved, so that no other one is made for the same hour.
 
 import asyncio
 import logging
-import time
 from collections.abc import Callable
 from typing import Final
 from zlib import crc32
@@ -17,20 +16,15 @@ from numpy.typing import NDArray
 
 from core.energy.local_days import wall_hours
 from core.energy.meter import counter_rules
-from core.forecasting.fit import FitRequest, Fitted, on_the_wall_clock, usual_week
+from core.forecasting.fit import FitRequest, Fitted, fallback, on_the_wall_clock, usual_week
 from core.forecasting.hourly_history import WEEK
-from core.forecasting.messages import (
-    backtest_of,
-    champion_or_median,
-    forecast_message,
-    median_course,
-    track_record,
-)
+from core.forecasting.messages import backtest_of, forecast_message, issued_forecast, track_record
+from core.forecasting.names import SEASONAL_MEDIAN
 from core.forecasting.series_state import SeriesState
 from core.plant import Plant
-from processor.forecasting.fit_wire import CANDIDATES_SETTING, FitFailed
+from processor.forecasting.fit_wire import CANDIDATES_SETTING, FitFailed, region_holidays
 from processor.forecasting.fits import FitProcess, FitTooSlow
-from processor.pipeline import Partition, Pipeline
+from processor.partitions import Partition, PartitionTable
 from runtime.forecasting.candidates import candidates_of
 from runtime.forecasting.settings import ForecastSettings
 from runtime.metrics import ProcessorMetrics
@@ -45,7 +39,7 @@ _YOUNG_HOURS: Final = 2 * WEEK
 
 
 class Forecasts:
-    """Takes due series one after another through the processes that fit. `clock` gives seconds, as the pipeline's.
+    """Scheduler of due series over the fit processes; clock: seconds, as the pipeline's.
 
     Raises:
         UsageError: a candidate that the settings name is not installed.
@@ -56,14 +50,14 @@ class Forecasts:
         *,
         plant: Plant,
         settings: ForecastSettings,
-        pipeline: Pipeline,
+        partitions: PartitionTable,
         metrics: ProcessorMetrics,
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float],
     ) -> None:
         self._plant = plant
         self._zone = ZoneInfo(plant.timezone)
         self._settings = settings
-        self._pipeline = pipeline
+        self._partitions = partitions
         self._metrics = metrics
         self._clock = clock
         self._under_way: set[tuple[int, str]] = set()
@@ -77,13 +71,13 @@ class Forecasts:
             self.bounds = (0.0, float("inf") if counter is None else counter.maximum_power)
 
     async def run(self, *, stopped: Callable[[], bool], ready: Callable[[], bool]) -> None:
-        """Forecasts what is due until `stopped`; rests while not `ready`."""
+        """Forecast what is due until `stopped`; rests while not `ready`."""
         if not self._settings.enabled:
             return
         await asyncio.gather(*(self._worker(stopped, ready) for _ in range(self._settings.processes)))
 
     def close(self) -> None:
-        """Ends the processes, in the middle of a fit where there is one."""
+        """End the processes, in the middle of a fit where there is one."""
         for process in self._processes:
             process.close()
 
@@ -103,11 +97,11 @@ class Forecasts:
                 self._under_way.discard((held.number, series_id))
 
     def _next(self) -> tuple[Partition, str] | None:
-        """A series whose time has come, the longest waiting first."""
+        """Return a due series, the longest waiting first."""
         now = self._clock()
         found: tuple[float, Partition, str] | None = None
         waiting = 0
-        for held in self._pipeline.partitions.values():
+        for held in self._partitions.values():
             waiting += len(held.series.waiting)
             for series_id, since in held.series.waiting.items():
                 due = since + self.stagger(series_id)
@@ -124,7 +118,7 @@ class Forecasts:
         return held, series_id
 
     def stagger(self, series_id: str) -> float:
-        """Seconds that a series waits after the end of an hour: its own, and the same everywhere."""
+        """Return the seconds that a series waits after the end of an hour: a hash of its id."""
         return crc32(series_id.encode()) / 2**32 * self._settings.spread_seconds
 
     async def _forecast(self, held: Partition, series_id: str, process: FitProcess) -> None:
@@ -141,10 +135,10 @@ class Forecasts:
             LOGGER.warning("%s: %s", series_id, error.message)
         except FitFailed as error:
             LOGGER.warning("%s: %s", series_id, error.message)
-        if self._pipeline.partitions.get(held.number) is not held:
+        if not self._partitions.owns(held):
             return  # given up meanwhile: its owner forecasts it
         if state.history.end != origin:
-            # an hour closed while we were at it; the forecast of a past hour helps nobody
+            # an hour closed while we were at it; the forecast of a past hour is of no use
             held.series.waiting.setdefault(series_id, self._clock())
             return
         if fitted is None:
@@ -152,7 +146,7 @@ class Forecasts:
         self.issue(held, series_id, state, fitted)
 
     def request(self, held: Partition, series_id: str, state: SeriesState) -> FitRequest:
-        """What the fit of a series needs, as it is now."""
+        """Return the input of a fit of a series as it is now."""
         history = state.history
         known = int((~np.isnan(history.values)).sum())
         return FitRequest(
@@ -168,7 +162,7 @@ class Forecasts:
         )
 
     def _usual_week_of_the_type(self, held: Partition, series_id: str) -> Floats | None:
-        """The usual week of older machines of the same type in the same partition; None where there are none."""
+        """Return the usual week of older machines of the same type in the same partition; None where there are none."""
         kind = self._plant.type_of(series_id)
         if kind is None:
             return None
@@ -184,27 +178,37 @@ class Forecasts:
         return usual_week(alike)
 
     def issue(self, held: Partition, series_id: str, state: SeriesState, fitted: Fitted | None) -> None:
-        """Issue a forecast; without a fit, that of the seasonal median."""
+        """Issue a forecast; that of the seasonal median without a fit, or where the champion has lost its place."""
         days = self._settings.fallback_days
         history, accuracy = state.history, state.accuracy
-        if fitted is None:
-            course = median_course(history, self._settings.horizon_hours, bounds=self.bounds)
-            champion, memory, backtest = course.value, state.memory, None
-        else:
-            course = champion_or_median(fitted, history, fallen_back=accuracy.decide(days=days), bounds=self.bounds)
-            champion, memory, backtest = fitted.value, fitted.memory, backtest_of(fitted)
-            replaced = course.replaces is not None
-            self._metrics.forecasts.labels(result="median" if replaced else "champion").inc()
-            if replaced:
-                LOGGER.info("%s: %s did worse than the seasonal median, which answers", series_id, course.replaces)
+        fallen_back = fitted is not None and fitted.model != SEASONAL_MEDIAN and accuracy.decide(days=days)
+        instead = self._fallback(held, series_id, state) if fallen_back else None
+        champion = fitted or self._fallback(held, series_id, state)
+        issued = issued_forecast(champion, fallback=instead, origin=history.end)
+        if fitted is not None:
+            self._metrics.forecasts.labels(result="median" if fallen_back else "champion").inc()
+        if fallen_back:
+            LOGGER.info("%s: %s did worse than the seasonal median, which answers", series_id, issued.replaces)
         message = forecast_message(
             series_id,
-            course,
+            issued,
             plant=self._plant,
             track=track_record(accuracy, days=days),
             trained=(history.first_hour, history.end),
-            backtest=backtest,
+            backtest=None if fitted is None else backtest_of(fitted),
         )
-        accuracy.issue(course.origin, value=course.value, lower=course.lower, upper=course.upper, champion=champion)
+        accuracy.issue(
+            issued.origin,
+            value=issued.value,
+            lower=issued.lower,
+            upper=issued.upper,
+            champion=champion.value,
+            median=champion.median,
+        )
         outbox = ((FORECASTS, series_id, message.encode()),)
-        held.series.issue(series_id, course.origin, outbox, memory=memory)
+        held.series.issue(series_id, issued.origin, outbox, memory=champion.memory)
+
+    def _fallback(self, held: Partition, series_id: str, state: SeriesState) -> Fitted:
+        """Return the seasonal median's answer, which takes a millisecond and needs no process."""
+        request = self.request(held, series_id, state)
+        return fallback(request, holidays=region_holidays(request))

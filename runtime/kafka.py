@@ -156,7 +156,7 @@ class TopicState:
     def problem(self) -> str | None:
         """What is wrong and what to do about it, in one line; None when all is well."""
         if self.denied:
-            return f"our user may not describe {self.name}; grant it rights on the topic, `nexova doctor` lists what is missing"
+            return f"our user may not describe {self.name}; grant it rights on the topic (see `nexova doctor`)"
         if self.partitions == 0:
             return f"{self.name} does not exist; run `nexova topics create`"
         if self.partitions != self.wanted_partitions:

@@ -25,7 +25,8 @@ from processor.publisher import Publisher
 from processor.rhythm import Rhythm
 from processor.writers import Writers
 from runtime.metrics import ProcessorMetrics
-from runtime.settings import KafkaSettings, ProcessorSettings
+from runtime.processor_settings import ProcessorSettings
+from runtime.settings import KafkaSettings
 from schemas.topics import HISTORY, READINGS
 
 LOGGER: Final = logging.getLogger("nexova.processor")

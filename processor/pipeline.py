@@ -26,7 +26,7 @@ from processor.partitions import Partition, PartitionTable, SourceRecord
 from processor.publisher import Publisher
 from processor.versions.running import RunningModels
 from runtime.metrics import ProcessorMetrics
-from runtime.settings import ProcessorSettings
+from runtime.processor_settings import ProcessorSettings
 from schemas.alerts import AlertKind
 from schemas.bounds import LATEST_AHEAD_SECONDS
 from schemas.codec import ReadingDecoder, Refusal

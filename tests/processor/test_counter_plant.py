@@ -22,7 +22,7 @@ from processor.versions.running import RunningModels
 from processor.writers import Writers
 from runtime.forecasting.settings import ForecastSettings
 from runtime.metrics import ProcessorMetrics
-from runtime.settings import ProcessorSettings
+from runtime.processor_settings import ProcessorSettings
 from schemas.energy import CounterSteps, EnergyWindow
 from schemas.topics import ENERGY
 from tests.builders import START

@@ -1,16 +1,10 @@
 """How the processor batches, checkpoints, limits what senders can choose, and watches itself."""
 
-from typing import Annotated, Self
+from typing import Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-
-def _none_if_empty(value: object) -> object:
-    """`NAME=` in an env file means that the value is not set."""
-    return None if value == "" else value
-
-
-OptionalRate = Annotated[float | None, Field(gt=0.0, le=1e6), BeforeValidator(_none_if_empty)]
+from runtime.setting_types import OptionalRate
 
 
 class ProcessorSettings(BaseModel):

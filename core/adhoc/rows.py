@@ -13,7 +13,7 @@ Many histories are judged in one pass, because a pass costs more than a row.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Self
+from typing import Any, Final, Self
 
 import numpy as np
 from scipy.special import chdtri
@@ -138,7 +138,8 @@ class _Pass:
                 continue
             # a machine that stands now is asked about as if it ran
             assumed = {"fitted"} if known.condition[0] == _RUNNING else {"fitted", "condition", "running_since"}
-            for name, column, one in zip(Tracks._fields, tracks, known, strict=True):
+            columns: tuple[NDArray[Any], ...] = tracks
+            for name, column, one in zip(Tracks._fields, columns, known, strict=True):
                 if name not in assumed:
                     column[first:end] = one
         slots, times = np.concatenate(self.slots), np.concatenate(self.times)

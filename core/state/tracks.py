@@ -60,8 +60,8 @@ class Tracks(NamedTuple):
     spread_precision: Features
     spread_mean: Features
     spread: Features
-    strain: Floats
-    plateau: Floats
+    strain: Features
+    plateau: Features
     returning: Ints
     level: Floats
     recent: Floats
@@ -109,14 +109,14 @@ def tracks_layout(plant: Plant) -> Layout:
         "limit": Column("f8", fill=1.0, part="baseline"),
         "averages": Column("f8", (2, watched)),
         "previous": Column("f4", (watched,)),
-        "spread_usual": Column("f4", (watched,)),
-        "spread_floor": Column("f4", (watched,), 1.0),
-        "spread_precision": Column("f4", (watched, watched)),
+        "spread_usual": Column("f4", (watched,), part="baseline"),
+        "spread_floor": Column("f4", (watched,), 1.0, part="baseline"),
+        "spread_precision": Column("f4", (watched, watched), part="baseline"),
         "spread_mean": Column("f4", (watched,)),
         "spread": Column("f4", (watched,), 1.0),
-        "strain": Column("f8"),
-        "plateau": Column("f8"),
-        "returning": Column("i8"),
+        "strain": Column("f4"),
+        "plateau": Column("f4"),
+        "returning": Column("i8", stored="i4"),
         "level": Column("f8", (watched,)),
         "recent": Column("f8", (3, 5), nan),
         "slow": Column("f8", (len(SLOW_HOURS), watched), nan),

@@ -138,7 +138,7 @@ class _Pass:
                 continue
             # a machine that stands now is asked about as if it ran
             assumed = {"fitted"} if known.condition[0] == _RUNNING else {"fitted", "condition", "running_since"}
-            columns: tuple[NDArray[Any], ...] = tracks
+            columns: tuple[Any, ...] = tracks
             for name, column, one in zip(Tracks._fields, columns, known, strict=True):
                 if name not in assumed:
                     column[first:end] = one

@@ -9,7 +9,6 @@ import tempfile
 from typing import Any, Final
 
 import faust
-from prometheus_client import generate_latest
 
 from core.detection.features import feature_fingerprint
 from core.forecasting.hourly_history import WEEK
@@ -27,6 +26,7 @@ from processor.forecasting.scheduler import Forecasts
 from processor.health import CHECKS, Health
 from processor.ingest import FetchHandler
 from processor.outputs import Outputs
+from processor.pages import serve_pages
 from processor.partitions import PartitionTable
 from processor.pipeline import Pipeline
 from processor.publisher import Publisher
@@ -182,7 +182,7 @@ class Worker:
         self._tasks()
         self._model_tasks()
         self._signals()
-        self._pages()
+        serve_pages(self.app, registry=metrics.registry, ready=self._settled, health=self._health)
 
     def _count_alerts(self, counts: tuple[AlertCounts, ...]) -> None:
         self.running.counters.add(counts)
@@ -331,30 +331,17 @@ class Worker:
         except Exception:  # noqa: BLE001  partitions are given up whatever happens
             LOGGER.warning("no checkpoint before partitions were revoked; their next owner repeats some readings")
 
-    def _pages(self) -> None:
-        @self.app.page("/metrics")
-        async def metrics(view: Any, _: Any) -> Any:
-            return view.bytes(generate_latest(self.metrics.registry), content_type="text/plain; version=0.0.4")
-
-        @self.app.page("/ready")
-        async def ready(view: Any, _: Any) -> Any:
-            settled = self._settled()
-            return view.json({"ready": settled}, status=200 if settled else 503)
-
-        # /health is the name that probes of Kubernetes use for every process of ours
-        @self.app.page("/health")
-        @self.app.page("/healthz")
-        async def healthz(view: Any, _: Any) -> Any:
-            failed = self.health.failures()
-            body = {
-                "status": "failing" if failed else "ok",
-                "ready": self._ready,
-                "failed_checks": failed,
-                "lag_records": self.health.lag_records,
-                "partitions": sorted(self.partitions),
-                "models": self.running.counters.summary(),
-            }
-            return view.json(body, status=503 if failed else 200)
+    def _health(self) -> tuple[bool, dict[str, Any]]:
+        failed = self.health.failures()
+        body = {
+            "status": "failing" if failed else "ok",
+            "ready": self._ready,
+            "failed_checks": failed,
+            "lag_records": self.health.lag_records,
+            "partitions": sorted(self.partitions),
+            "models": self.running.counters.summary(),
+        }
+        return not failed, body
 
 
 class StalledError(RuntimeError):

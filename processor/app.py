@@ -23,7 +23,7 @@ from processor.faust_app import make_app
 from processor.fenced_producer import Fenced
 from processor.forecasting.plant_stage import PlantStage
 from processor.forecasting.scheduler import Forecasts
-from processor.health import CHECKS, Health
+from processor.health import CHECKS, Health, StalledError
 from processor.ingest import FetchHandler
 from processor.outputs import Outputs
 from processor.pages import serve_pages
@@ -342,10 +342,6 @@ class Worker:
             "models": self.running.counters.summary(),
         }
         return not failed, body
-
-
-class StalledError(RuntimeError):
-    """The worker stood still for longer than it may."""
 
 
 def run(settings: Settings) -> int:

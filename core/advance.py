@@ -41,7 +41,7 @@ def elapse(state: FleetState, *, plant: Plant, now: float, idle_seconds: float) 
         counter_rules=counter_rules(plant),
     )
     state.dirty.update(state.slots[window.machine_id] for window in windows)
-    forget_resolved(state, plant)
+    forget_resolved(state)
     return Elapsed(alerts=tuple(alerts), energy_windows=tuple(windows))
 
 

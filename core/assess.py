@@ -1,15 +1,17 @@
 """The whole story of a micro-batch, from readings to what the world should hear."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from core.alerting.episodes import SEVERITIES, follow
+from core.alerting.episodes import SEVERITIES, SUPPRESSIONS, follow
 from core.alerting.messages import RULE, AlertWriter
 from core.alerting.silence import SilenceWatch
+from core.alerting.suppression import raised_thresholds, suppression_of
 from core.batch import ReadingBatch
 from core.detection.features import observe, physical
 from core.detection.limits import LEVELS, severity_of
@@ -21,6 +23,7 @@ from core.energy.meter import counter_rules
 from core.maintenance import BANDS, advice_text, advise, reasons_of
 from core.models import Models
 from core.plant import Plant, Role
+from core.state.episodes import FOLLOWED_KINDS
 from core.state.fleet import FleetState
 from core.state.tracks import CONDITIONS, watched_sensors
 from schemas.alerts import Alert, AlertModel
@@ -52,7 +55,7 @@ class Scores:
 class Assessment:
     """What a batch led to. `replayed` readings were known already; `late` ones came after their window's time.
 
-    calls: of each model that runs, and of each beside it.
+    calls: of each model that runs, and of each beside it. suppressed: openings that did not become an alert, by reason.
     """
 
     state: FleetState
@@ -63,6 +66,7 @@ class Assessment:
     replayed: int
     late: int
     calls: tuple[Calls, ...] = ()
+    suppressed: Mapping[str, int] = field(default_factory=dict)
 
 
 def assess(batch: ReadingBatch, *, state: FleetState, models: Models, plant: Plant) -> Assessment:
@@ -90,7 +94,7 @@ def assess(batch: ReadingBatch, *, state: FleetState, models: Models, plant: Pla
     rows.fault[np.isnan(values) & ~np.isnan(batch.values)] = FAULT_IMPOSSIBLE
     scores = _score(batch, rows, models)
     _remember_last(state, slots, scores)
-    alerts = _alerts(scores, values=values, slots=slots, rows=rows, state=state, models=models, plant=plant)
+    alerts, suppressed = _alerts(scores, values=values, slots=slots, rows=rows, state=state, models=models, plant=plant)
     recommendations = _recommendations(scores, slots=slots, rows=rows, state=state, models=models, plant=plant)
     windows, late = _energy(batch, values, rows, state, plant)
     np.maximum.at(state.tracks.last_offset, slots, batch.offsets)
@@ -102,6 +106,7 @@ def assess(batch: ReadingBatch, *, state: FleetState, models: Models, plant: Pla
         energy_windows=windows,
         replayed=replayed,
         late=late,
+        suppressed=suppressed,
         calls=calls_of(models, rows, anomaly=scores.anomaly, risk=scores.risk),
     )
 
@@ -132,9 +137,9 @@ def _alerts(
     state: FleetState,
     models: Models,
     plant: Plant,
-) -> tuple[tuple[int, Alert], ...]:
-    """Alerts that changed, each with the row that changed it; in row order."""
-    batch, policy = scores.batch, plant.alerts
+) -> tuple[tuple[tuple[int, Alert], ...], dict[str, int]]:
+    """Return alerts that changed, in row order with the row that changed each, and openings suppressed, by reason."""
+    batch, rules = scores.batch, state.rules
     writer = AlertWriter(batch=batch, values=values, rows=rows, state=state, plant=plant)
     silence = SilenceWatch(state=state, plant=plant)
     written = silence.resolved_by(batch, rows.newest)
@@ -144,19 +149,22 @@ def _alerts(
     fault = (rows.fault != FAULT_NONE).any(axis=1)
     running = rows.condition == CONDITIONS.index("running")
     warning, critical = SEVERITIES.index("warning"), SEVERITIES.index("critical")
+    column = FOLLOWED_KINDS.index("anomaly")
+    sensors = tuple(plant.sensors[index].name for index in watched_sensors(plant))
     kinds = (
         (
             "anomaly",
             anomaly,
-            scores.flagged & rows.substantial,
+            scores.flagged & rows.substantial & (anomaly >= FLAG_AT + _raised(rows, sensors, state)),
             # a running machine of which nothing is known is not calm
-            (anomaly < policy.resolve_below) & (rows.scored | ~running),
-            np.where(anomaly >= policy.critical_score, critical, warning),
+            (anomaly < rules.resolve_below[slots, column]) & (rows.scored | ~running),
+            np.where(anomaly >= rules.critical_score[slots, column], critical, warning),
             _anomaly_model(models),
         ),
         ("limit", np.array(LEVELS)[limit], limit > 0, limit == 0, limit, RULE),
         ("sensor_fault", fault.astype(np.float64), fault, ~fault & running, np.zeros(len(batch), np.int64), RULE),
     )
+    suppressed: dict[str, int] = {}
     for kind, level, over, calm, severity, model in kinds:
         changes = follow(
             kind,
@@ -166,13 +174,23 @@ def _alerts(
             over=over,
             calm=calm,
             severity=severity.astype(np.int64),
+            suppressed=suppression_of(kind, slots=slots, timestamps=rows.newest, state=state),
             episodes=state.episodes,
-            policy=policy,
+            rules=rules,
         )
+        for reason, openings in zip(SUPPRESSIONS, changes.suppressed.tolist(), strict=True):
+            if openings:
+                suppressed[reason] = suppressed.get(reason, 0) + openings
         for position in range(len(changes.row)):
             written += writer.write(kind, changes, position, model=model)
     written.sort(key=lambda item: item[0])
-    return tuple(written)
+    return tuple(written), suppressed
+
+
+def _raised(rows: RowResults, sensors: tuple[str, ...], state: FleetState) -> Floats:
+    if not sensors:
+        return np.zeros(len(rows.slot))
+    return raised_thresholds(rows.slot, rows.contribution.argmax(axis=1), sensors, state)
 
 
 def _anomaly_model(models: Models) -> AlertModel:

@@ -6,7 +6,17 @@ from pydantic import Field
 
 from schemas.message import MachineId, Message, Timestamp
 
-FeedbackKind = Literal["acknowledged", "confirmed", "false_alarm", "expected", "snoozed", "maintenance_done", "failure"]
+FeedbackKind = Literal[
+    "acknowledged",
+    "confirmed",
+    "false_alarm",
+    "expected",
+    "snoozed",
+    "new_normal",
+    "maintenance_done",
+    "failure",
+    "withdrawn",
+]
 
 
 class Feedback(Message):

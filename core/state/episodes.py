@@ -2,7 +2,7 @@
 
 from typing import Final, NamedTuple
 
-from core.arrays import Bools, Floats, Ints
+from core.arrays import Bools, Features, Floats, Ints
 from core.state.tables import Column, Layout
 
 FOLLOWED_KINDS: Final = ("anomaly", "limit", "sensor_fault")
@@ -14,6 +14,8 @@ class Episodes(NamedTuple):
 
     recent: whether the last readings were over, newest in the lowest bit. severity: index into `SEVERITIES`.
     calm: calm readings in a row. over: readings over the threshold so far. updated_at: of the last change, epoch s.
+    opened_at: of the newest episode, epoch s. openings: how often one opened, each weighing less by its age
+    (exponentially, a week), as it stood at opened_at.
     """
 
     recent: Ints
@@ -23,6 +25,8 @@ class Episodes(NamedTuple):
     over: Ints
     peak: Floats
     updated_at: Floats
+    opened_at: Floats
+    openings: Features
 
 
 EPISODES_LAYOUT: Final[Layout] = {
@@ -33,4 +37,6 @@ EPISODES_LAYOUT: Final[Layout] = {
     "over": Column("i8", (len(FOLLOWED_KINDS),)),
     "peak": Column("f8", (len(FOLLOWED_KINDS),)),
     "updated_at": Column("f8", (len(FOLLOWED_KINDS),), float("-inf")),
+    "opened_at": Column("f8", (len(FOLLOWED_KINDS),), float("-inf")),
+    "openings": Column("f4", (len(FOLLOWED_KINDS),)),
 }

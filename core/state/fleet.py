@@ -16,6 +16,8 @@ from numpy.typing import NDArray
 
 from core.energy.windows import Window, Windows, packed_windows
 from core.plant import Plant
+from core.state.alert_rules import AlertRules, alert_rules
+from core.state.annotations import Annotation
 from core.state.episodes import EPISODES_LAYOUT, Episodes
 from core.state.tables import Layout, allocate, grown, pack, unpack
 from core.state.tracks import Tracks, tracks_layout
@@ -51,6 +53,8 @@ class FleetState:
     wear: Wear = field(init=False)
     traits: MachineTraits = field(init=False)
     scores: NDArray[np.float64] = field(init=False)
+    rules: AlertRules = field(init=False)
+    annotations: dict[int, Annotation] = field(default_factory=dict)
     warm_ups: dict[int, NDArray[np.float32]] = field(default_factory=dict)
     windows: Windows = field(default_factory=dict)
     alerts: dict[tuple[str, str], Alert] = field(default_factory=dict)
@@ -66,6 +70,7 @@ class FleetState:
         self.episodes = allocate(Episodes, EPISODES_LAYOUT, 16)
         self.wear = allocate(Wear, WEAR_LAYOUT, 16)
         self.traits = MachineTraits(np.empty(16), np.empty(16), np.empty(16))
+        self.rules = alert_rules(self.plant, [""] * 16)
         self.scores = np.full(16, np.nan)
         self.heard = np.zeros(16)
 
@@ -82,12 +87,15 @@ class FleetState:
             self.episodes = grown(self.episodes, EPISODES_LAYOUT, 2 * capacity)
             self.wear = grown(self.wear, WEAR_LAYOUT, 2 * capacity)
             self.traits = MachineTraits(*(np.concatenate([array, np.empty(capacity)]) for array in self.traits))
+            self.rules = AlertRules(*(np.concatenate([array, array]) for array in self.rules))
             self.scores = np.concatenate([self.scores, np.full(capacity, np.nan)])
             self.heard = np.concatenate([self.heard, np.zeros(capacity)])
         self.ids.append(machine_id)
         self.slots[machine_id] = slot
         for array, value in zip(self.traits, traits_of(self.plant, machine_id), strict=True):
             array[slot] = value
+        for column, values in zip(self.rules, alert_rules(self.plant, [machine_id]), strict=True):
+            column[slot] = values[0]
         return slot
 
     def newest_of(self, machine_id: str) -> float:
@@ -121,6 +129,7 @@ class FleetState:
                 "scores": self.scores[rows].tobytes(),
                 "warm_ups": {self.ids[s]: self.warm_ups[s].tobytes() for s in slots if s in self.warm_ups},
                 "windows": packed_windows(self.windows, members),
+                "annotations": {self.ids[s]: self.annotations[s] for s in slots if s in self.annotations},
                 "alerts": [alert.encode() for (machine, _), alert in self.alerts.items() if machine in members],
             }
         )
@@ -153,6 +162,8 @@ class FleetState:
             for machine_id, values in packed["warm_ups"].items():
                 watched = self.tracks.mean.shape[1]
                 self.warm_ups[self.slots[machine_id]] = np.frombuffer(values, np.float32).reshape(-1, watched)
+        for machine_id, annotation in packed.get("annotations", {}).items():
+            self.annotations[self.slots[machine_id]] = msgspec.convert(annotation, Annotation)
         for window in map(Window.unpack, packed["windows"]):
             self.windows[window.machine_id, window.hour] = window
         seen = self.tracks.last_seen[rows]

@@ -19,7 +19,11 @@ def suppression_of(kind: str, *, slots: Ints, timestamps: Floats, state: FleetSt
         until = state.annotations[annotated].shelved.get(kind)
         if until is not None:
             codes[(slots == annotated) & (timestamps < until)] = SHELVED
-    for window in state.plant.alerts.maintenance:
+    if not len(timestamps):
+        return codes
+    starts, ends = state.maintenance_spans.T
+    for place in np.flatnonzero((starts <= timestamps.max()) & (ends > timestamps.min())).tolist():
+        window = state.plant.alerts.maintenance[place]
         within = (timestamps >= window.start.timestamp()) & (timestamps < window.end.timestamp())
         if not within.any():
             continue

@@ -83,3 +83,9 @@ def alert_rules(plant: Plant, machine_ids: list[str]) -> AlertRules:
         silent_after_seconds=silence[:, 10].copy(),
         notices_silence=silence[:, 9].astype(np.bool_),
     )
+
+
+def maintenance_spans(plant: Plant) -> Floats:
+    """Return start and end of the plant's maintenance windows, epoch s, (w, 2), in the plant file's order."""
+    spans = [(window.start.timestamp(), window.end.timestamp()) for window in plant.alerts.maintenance]
+    return np.array(spans, dtype=np.float64).reshape(-1, 2)

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from core.energy.windows import Window, Windows, packed_windows
 from core.plant import Plant
-from core.state.alert_rules import AlertRules, alert_rules
+from core.state.alert_rules import AlertRules, alert_rules, maintenance_spans
 from core.state.annotations import Annotation
 from core.state.episodes import EPISODES_LAYOUT, Episodes
 from core.state.tables import Layout, allocate, grown, pack, unpack
@@ -54,6 +54,7 @@ class FleetState:
     traits: MachineTraits = field(init=False)
     scores: NDArray[np.float64] = field(init=False)
     rules: AlertRules = field(init=False)
+    maintenance_spans: NDArray[np.float64] = field(init=False)
     annotations: dict[int, Annotation] = field(default_factory=dict)
     warm_ups: dict[int, NDArray[np.float32]] = field(default_factory=dict)
     windows: Windows = field(default_factory=dict)
@@ -71,6 +72,7 @@ class FleetState:
         self.wear = allocate(Wear, WEAR_LAYOUT, 16)
         self.traits = MachineTraits(np.empty(16), np.empty(16), np.empty(16))
         self.rules = alert_rules(self.plant, [""] * 16)
+        self.maintenance_spans = maintenance_spans(self.plant)
         self.scores = np.full(16, np.nan)
         self.heard = np.zeros(16)
 
@@ -97,6 +99,13 @@ class FleetState:
         for column, values in zip(self.rules, alert_rules(self.plant, [machine_id]), strict=True):
             column[slot] = values[0]
         return slot
+
+    def use_policy(self, plant: Plant) -> None:
+        """Go on by the alert policy of a changed plant file, whose other parts are as they were."""
+        self.plant = plant
+        capacity = len(self.scores)
+        self.rules = alert_rules(plant, [*self.ids, *[""] * (capacity - len(self.ids))])
+        self.maintenance_spans = maintenance_spans(plant)
 
     def newest_of(self, machine_id: str) -> float:
         """Time of a known machine's newest reading, epoch s."""

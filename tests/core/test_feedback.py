@@ -12,7 +12,7 @@ import pytest
 from core.assess import assess
 from core.feedback import ANSWERED_SECONDS, LONGEST_SHELVING_SECONDS, take_feedback
 from core.models import Models
-from core.plant import Plant
+from core.plant import AlertOverride, MaintenanceWindow, Plant
 from core.state import FleetState
 from schemas.alerts import Alert
 from schemas.feedback import Feedback, FeedbackKind
@@ -193,3 +193,21 @@ def test_a_statement_on_a_machine_that_is_unknown_changes_nothing() -> None:
         offset=3,
     )
     assert not outcome.changed
+
+
+def test_planned_work_raises_nothing_and_what_remains_after_it_does() -> None:
+    start = datetime.fromtimestamp(START, UTC)
+    window = MaintenanceWindow(machines=("pump-*",), start=start, end=start + timedelta(minutes=10))
+    other = MaintenanceWindow(machines=("press-*",), start=start, end=start + timedelta(days=1))
+    machine = Machine(limited(maintenance=(window, other)))
+    assert machine.run("hhhhhhhhhh") == []
+    assert [alert.state for alert in machine.run("hhh")] == ["opened"]
+
+
+def test_a_changed_policy_holds_from_the_next_batch_on() -> None:
+    machine = Machine(limited())
+    machine.run("..")
+    machine.state.use_policy(limited(overrides=(AlertOverride(kinds=("limit",), enabled=False),)))
+    assert machine.run("hhhhh") == []
+    machine.state.use_policy(limited())
+    assert [alert.state for alert in machine.run("hh")] == ["opened"]

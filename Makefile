@@ -24,7 +24,7 @@ BENCH ?= throughput training api beside forecasts forecast_wave forecast_fleet
 .PHONY: help setup demo test test-long check format bench generated lock clean
 
 help: ## show this overview
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 	@echo "  DURATION=$(DURATION) seconds, BROKER=$(BROKER) (or kafka), REPORT=file.json: for make demo"
 	@echo "  ARGS=\"-k alerts\": for make test; JOBS=$(JOBS): test processes, one more than cores as many wait for brokers"
 
@@ -89,3 +89,5 @@ lock: ## resolve the locked requirements anew, keeping what still fits (needs uv
 
 clean: ## remove the virtual environment and all caches
 	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis
+
+include deploy/pipeline.mk

@@ -1,7 +1,8 @@
 """Both brokers of the tests behind one face: Tansu, always, and a real Apache Kafka 4.x.
 
 The real one is, first found first used: NEXOVA_TEST_KAFKA=host:port (its nexova topics are deleted!), Java 17 with
-Maven, Docker. Without any, its tests are skipped, and with NEXOVA_TEST_DEMAND_ALL=1 they fail.
+Maven, Docker. NEXOVA_TEST_KAFKA=docker takes Docker at once. Without any, its tests are skipped, and with
+NEXOVA_TEST_DEMAND_ALL=1 they fail.
 """
 
 import fcntl
@@ -77,6 +78,12 @@ def running_apache_kafka(*, properties: Mapping[str, str] | None = None, shared:
     One that is given (see above) is lent to one user at a time and emptied before, unless it is to be `shared`.
     """
     given = os.environ.get(GIVEN)
+    if given == "docker":
+        if not _docker_answers():
+            unavailable(f"{GIVEN}=docker, and Docker does not answer")
+        with _in_docker(properties or {}) as broker:
+            yield broker
+        return
     if given and shared:
         yield Broker(kind="apache", bootstrap_servers=given)
         return

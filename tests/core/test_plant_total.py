@@ -6,16 +6,16 @@ import numpy as np
 import pytest
 
 from core.alerting.forecast_breach import breach_alert, probability_above
-from core.forecasting.messages import IssuedForecast
+from core.forecasting.messages import Course
 from core.forecasting.plant_total import Total, learned, summed
 from schemas.alerts import Alert, AlertModel
 
 HOUR = 490_032
 
 
-def a_course(value: float, *, width: float = 3.0, origin: int = HOUR, hours: int = 4) -> IssuedForecast:
+def a_course(value: float, *, width: float = 3.0, origin: int = HOUR, hours: int = 4) -> Course:
     flat = np.full(hours, value)
-    return IssuedForecast(origin=origin, value=flat, lower=flat - width, upper=flat + width, model="blend")
+    return Course(origin=origin, value=flat, lower=flat - width, upper=flat + width, model="blend")
 
 
 def a_total(**hours: list[float | None]) -> Total:
@@ -100,7 +100,7 @@ def test_a_machine_that_was_measured_and_has_no_forecast_yet_is_waited_for() -> 
 LIMIT = 100.0
 
 
-def said(course: IssuedForecast, known: Alert | None = None) -> Alert | None:
+def said(course: Course, known: Alert | None = None) -> Alert | None:
     model = AlertModel(name="sum", version="1", level="rule")
     return breach_alert(course, limit=LIMIT, plant_name="works", timezone="Europe/Berlin", model=model, known=known)
 
@@ -111,7 +111,7 @@ def test_a_course_below_the_limit_says_nothing() -> None:
 
 def test_an_upper_bound_above_the_limit_opens_an_alert_with_hour_and_probability() -> None:
     flat = np.array([90.0, 95.0, 90.0, 90.0])
-    alert = said(IssuedForecast(origin=HOUR, value=flat, lower=flat - 10, upper=flat + 10, model="sum"))
+    alert = said(Course(origin=HOUR, value=flat, lower=flat - 10, upper=flat + 10, model="sum"))
     assert alert is not None
     assert (alert.kind, alert.state, alert.severity, alert.machine_id) == (
         "forecast_breach",

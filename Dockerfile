@@ -12,6 +12,7 @@ COPY requirements.txt ./
 RUN pip install --require-hashes --only-binary :all: -r requirements.txt
 
 COPY pyproject.toml README.md LICENSE ./
+COPY nexova nexova
 COPY schemas schemas
 COPY core core
 COPY runtime runtime

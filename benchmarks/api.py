@@ -55,7 +55,7 @@ def service(models: Path, servers: str) -> Iterator[tuple[int, int]]:
     environment = os.environ | {"MODEL_PATH": str(models), "NEXOVA_KAFKA__BOOTSTRAP_SERVERS": servers}
     environment |= {"LOG_LEVEL": "ERROR", "NEXOVA_API__REQUESTS_PER_SECOND": "1000000"}
     process = subprocess.Popen(
-        [sys.executable, "-m", "cli.main", "serve", "--port", str(port)],
+        [sys.executable, "-m", "nexova", "serve", "--port", str(port)],
         env=environment,
         preexec_fn=lambda: os.sched_setaffinity(0, {0}),  # noqa: PLW1509  no threads here yet
     )

@@ -57,7 +57,7 @@ def api(kafka: KafkaSettings, models: Path, group: str) -> Iterator[tuple[int, i
         "MODEL_PATH": str(models),
         "LOG_LEVEL": "ERROR",
     }
-    process = subprocess.Popen([sys.executable, "-m", "cli.main", "serve", "--port", str(port)], env=environment)
+    process = subprocess.Popen([sys.executable, "-m", "nexova", "serve", "--port", str(port)], env=environment)
     try:
         deadline = time.monotonic() + 90
         while True:

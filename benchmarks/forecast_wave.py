@@ -86,7 +86,7 @@ def worker(
         "MODEL_PATH": str(models),
         "LOG_LEVEL": "ERROR",
     }
-    process = subprocess.Popen([sys.executable, "-m", "cli.main", "process"], env=environment)
+    process = subprocess.Popen([sys.executable, "-m", "nexova", "process"], env=environment)
     try:
         yield port, lambda: process.poll() is None
     finally:

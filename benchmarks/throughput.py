@@ -119,7 +119,7 @@ def nexova(
         "MODEL_PATH": str(models),
         "LOG_LEVEL": "WARNING",
     }
-    worker = subprocess.Popen([sys.executable, "-m", "cli.main", "process"], env=environment)
+    worker = subprocess.Popen([sys.executable, "-m", "nexova", "process"], env=environment)
     if cores is not None:
         os.sched_setaffinity(worker.pid, cores)  # before it has threads, which inherit it
     try:

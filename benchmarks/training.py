@@ -36,7 +36,7 @@ def measured(*arguments: str) -> tuple[float, float]:
     highest = 0.0
     begun = time.perf_counter()
     with subprocess.Popen(
-        [sys.executable, "-m", "cli.main", *arguments], start_new_session=True, stdout=subprocess.DEVNULL
+        [sys.executable, "-m", "nexova", *arguments], start_new_session=True, stdout=subprocess.DEVNULL
     ) as process:
         done = threading.Event()
 

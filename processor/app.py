@@ -24,7 +24,7 @@ from processor.health import CHECKS, Health
 from processor.ingest import Intake
 from processor.outputs import Outputs
 from processor.pipeline import Pipeline
-from processor.state_topics import LEDGERS, MACHINES, create_state_topics
+from processor.state_topics import MACHINES, SERIES, create_state_topics
 from processor.transport import FetchSchema, consumer_of, install_batches
 from processor.versions.canary import Rollbacks
 from processor.versions.follower import ModelFollower
@@ -75,7 +75,7 @@ class Worker:
         self.checkpoints = Checkpoints(
             app=self.app,
             machines=self._table(MACHINES),
-            ledgers=self._table(LEDGERS),
+            series=self._table(SERIES),
             pipeline=self.pipeline,
             lane=self.lane,
             outputs=self.outputs,

@@ -28,8 +28,8 @@ def shard_key(partition: int, shard: int) -> bytes:
     return f"{partition}/{shard}".encode()
 
 
-def ledger_key(partition: int, name: str) -> bytes:
-    """Changelog key of a ledger's record."""
+def series_key(partition: int, name: str) -> bytes:
+    """Changelog key of a record of a series."""
     return f"{partition}/{name}".encode()
 
 
@@ -51,7 +51,7 @@ class Checkpoints:
         *,
         app: faust.App,
         machines: Any,
-        ledgers: Any,
+        series: Any,
         pipeline: Pipeline,
         lane: Lane,
         outputs: Outputs,
@@ -60,7 +60,7 @@ class Checkpoints:
     ) -> None:
         self._app = app
         self._machines = machines
-        self._ledgers = ledgers
+        self._series = series
         self._pipeline = pipeline
         self._lane = lane
         self._outputs = outputs
@@ -107,19 +107,19 @@ class Checkpoints:
                 for partition, held in holdings
                 for shard, record in held.state.changed_shards()
             ]
-            ledgers = [
-                (partition, ledger_key(partition, name), record)
+            series = [
+                (partition, series_key(partition, name), record)
                 for partition, held in holdings
-                for name, record in held.ledgers.changed_records()
+                for name, record in held.series.changed_records()
             ]
-            forecasts = [(partition, held.ledgers.unsent()) for partition, held in holdings]
+            forecasts = [(partition, held.series.unsent()) for partition, held in holdings]
             readings = {partition: held.next_offset for partition, held in holdings}
             imports = {partition: held.imports.next_offset for partition, held in holdings}
         await asyncio.to_thread(self._outputs.flush)  # (1)
         if self._epoch() != epoch:
             return  # the partitions were given up meanwhile: whoever has them now reads on from the last commit
-        # (2) an hour must be in its ledger before the fast state says that its window has closed
-        await self._save_all(self._ledgers, ledgers, reached=self._news(HISTORY, imports))
+        # (2) an hour must be in its series' state before the fast state says that its window has closed
+        await self._save_all(self._series, series, reached=self._news(HISTORY, imports))
         await self._save_all(self._machines, machines, reached=self._news(READINGS, readings))
         self._metrics.state_size.set(sum(len(record) for _, _, record in machines))
         if self._epoch() != epoch:
@@ -161,9 +161,9 @@ class Checkpoints:
         """
         return _restored(self._machines, partition)
 
-    def ledgers_of(self, partition: int) -> tuple[list[bytes], int]:
-        """The ledgers of a partition as its table holds them, and the offset of imports that they reach at least."""
-        return _restored(self._ledgers, partition)
+    def series_of(self, partition: int) -> tuple[list[bytes], int]:
+        """Return the saved records of a partition's series, and the offset of imports that they reach at least."""
+        return _restored(self._series, partition)
 
     def forget(self) -> None:
         """Drops what belongs to partitions that were given up."""

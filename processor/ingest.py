@@ -111,12 +111,12 @@ class Intake:
         if readings is None or imports is None:
             return None
         machines, reached = self._checkpoints.machines_of(partition)
-        ledgers, imported = self._checkpoints.ledgers_of(partition)
+        series, imported = self._checkpoints.series_of(partition)
         held = self._pipeline.adopt(
             partition,
             machines,
             next_offset=min(readings, reached),
-            ledgers=ledgers,
+            series=series,
             next_import=min(imports, imported),
         )
         LOGGER.info(

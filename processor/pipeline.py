@@ -17,7 +17,7 @@ from core.batch import Decoded, decode_records
 from core.detection.scoring import Calls
 from core.energy.windows import HOUR
 from core.forecasting.hourly_history import WEEK
-from core.forecasting.series_state import Ledgers, Outgoing
+from core.forecasting.series_state import Outgoing, SeriesTable
 from core.models import Models
 from core.plant import Plant
 from core.state.fleet import FleetState
@@ -91,13 +91,13 @@ class Position:
 class Partition(Position):
     """What the worker holds of one partition of readings. heard_at: wall clock, epoch s, of the last record.
 
-    ledgers: hours and forecasts of its machines, which belong to the event loop. imports: how far the partition of the
+    series: hours and forecasts of its machines, which belong to the event loop. imports: how far the partition of the
     same number of imported history was taken in.
     """
 
     number: int
     state: FleetState
-    ledgers: Ledgers
+    series: SeriesTable
     imports: Position
     heard_at: float
     statuses_due: set[int] = field(default_factory=set)
@@ -146,7 +146,7 @@ class Pipeline:
         self._scores = ScoreWriter(CONDITIONS)
 
     def adopt(
-        self, partition: int, records: list[bytes], *, next_offset: int, ledgers: list[bytes], next_import: int
+        self, partition: int, records: list[bytes], *, next_offset: int, series: list[bytes], next_import: int
     ) -> Partition:
         """Takes over a partition with the state that its changelog records hold, to go on at these offsets.
 
@@ -156,14 +156,14 @@ class Pipeline:
         held = Partition(
             number=partition,
             state=FleetState(self.plant),
-            ledgers=Ledgers(self._history_hours),
+            series=SeriesTable(self._history_hours),
             imports=Position(next_offset=next_import),
             heard_at=now,
             next_offset=next_offset,
         )
         for record in records:
             held.state.restore(record)
-        self.send_saved(partition, held.ledgers.restore(ledgers, at=now))
+        self.send_saved(partition, held.series.restore(series, at=now))
         self.partitions[partition] = held
         return held
 
@@ -265,7 +265,7 @@ class Pipeline:
             if window.counter is not None and not window.revision:
                 count_steps(self._metrics, window.counter)
             self._send_one(ENERGY, window.key, window, held.number)
-            count_matured(self._metrics, held.ledgers.take_window(window, at=now))
+            count_matured(self._metrics, held.series.record_window(window, at=now))
 
     def send_saved(self, partition: int, messages: list[Outgoing]) -> None:
         """Queues messages of forecasts that are saved."""
@@ -285,7 +285,7 @@ class Pipeline:
                 continue
             first = int(history.start.timestamp()) // HOUR
             for hour, energy_kwh in enumerate(history.energy_kwh, start=first):
-                if energy_kwh is not None and held.ledgers.bring(history.machine_id, hour, energy_kwh, at=now):
+                if energy_kwh is not None and held.series.record_imported(history.machine_id, hour, energy_kwh, at=now):
                     self._metrics.history_hours.inc()
         held.imports.next_offset = max(held.imports.next_offset, records[-1].offset + 1)
 
@@ -327,8 +327,8 @@ class Pipeline:
             for (_, kind), alert in held.state.alerts.items():
                 kinds[kind] += alert.state != "resolved"
         kinds["forecast_breach"] += self.breaches_open
-        ledgers = [ledger for held in self.partitions.values() for ledger in held.ledgers.series.values()]
-        self._metrics.forecasts_fallen_back.set(sum(ledger.account.fallen_back for ledger in ledgers))
+        states = [state for held in self.partitions.values() for state in held.series.states.values()]
+        self._metrics.forecasts_fallen_back.set(sum(state.accuracy.fallen_back for state in states))
         for condition, number in conditions.items():
             self._metrics.machines.labels(condition=condition).set(number)
         for kind, number in kinds.items():

@@ -13,7 +13,7 @@ from schemas.message import Message
 from schemas.topics import Topic
 
 MACHINES: Final = "machines"
-LEDGERS: Final = "ledgers"
+SERIES: Final = "series"
 _LARGEST_RECORD: Final = 8 * 1_048_576
 
 
@@ -35,7 +35,7 @@ def create_state_topics(kafka: KafkaSettings) -> None:
             max_message_bytes=_LARGEST_RECORD,
             description="What the processor remembers.",
         )
-        for table in (MACHINES, LEDGERS)
+        for table in (MACHINES, SERIES)
     ]
     for topic in create_topics(kafka, topics):
         if topic.problem:

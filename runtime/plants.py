@@ -1,22 +1,22 @@
-"""Finds and reads plant files. The rules of their content are in `core.plant`."""
+"""Plant files: where they are and how they are read. `core.plant` has the rules of their content."""
 
 from pathlib import Path
+from typing import Final
 
+import plants
 from core.plant import Plant, PlantError, parse_plant
 from runtime.errors import UsageError
 
-_HERE = Path(__file__).resolve().parent
+_SHIPPED: Final = Path(plants.__file__).resolve().parent
 
 
 def shipped_plants() -> dict[str, Path]:
-    """The plant files that come with the product, by name (`default`, `skab`)."""
-    # an installed wheel carries them beside this module, a checkout at its top level
-    folder = next((path for path in (_HERE / "plants", _HERE.parent / "plants") if path.is_dir()), _HERE)
-    return {path.stem: path for path in sorted(folder.glob("*.toml"))}
+    """Return the plant files that come with Nexova, by name (`default`, `skab`)."""
+    return {path.stem: path for path in sorted(_SHIPPED.glob("*.toml"))}
 
 
 def load_plant(path: Path | None) -> Plant:
-    """The plant of the file `path`; None means `default`; the bare name of a shipped plant means that one.
+    """Return the plant of the file `path`; None is `default`, and a bare name is the shipped plant of that name.
 
     Raises:
         UsageError: the file is not there, cannot be read or breaks a rule; the message says what to do.

@@ -16,13 +16,12 @@ from core.detection.features import FeatureFrame
 from core.forecasting.curves import hour_of_week
 from core.forecasting.engine import HourlySeries
 from core.forecasting.engine.series import DAY, WEEK
+from core.forecasting.names import PUBLISHED, PublishedName
 from core.plant import Plant
 from core.state.traits import traits_of
 from runtime.errors import UsageError
 from runtime.forecasting.published import (
-    CANDIDATES,
     FORECAST,
-    CandidateName,
     ForecastDocument,
     MachineForecast,
     MachineForecasts,
@@ -127,9 +126,9 @@ def train_forecast(data: Datasets, frame: FeatureFrame, *, plant: Plant, seed: i
             f"forecast: plant {plant.name} has no sensor of role power that speaks, which is what is forecast; give "
             "one that role, or train the other models only"
         )
-    usable = [machine for machine in range(len(power.machine_ids)) if _hours_to_learn(power, machine) >= FEWEST_HOURS]
+    usable = [machine for machine in range(len(power.machine_ids)) if _training_hours(power, machine) >= FEWEST_HOURS]
     if not usable:
-        most = max(_hours_to_learn(power, machine) for machine in range(len(power.machine_ids)))
+        most = max(_training_hours(power, machine) for machine in range(len(power.machine_ids)))
         raise UsageError(
             f"forecast: train_data has at most {most} hours with power of a machine, {FEWEST_HOURS} are needed to see "
             "two weeks; give more days"
@@ -145,10 +144,10 @@ def train_forecast(data: Datasets, frame: FeatureFrame, *, plant: Plant, seed: i
         )
         for machine in usable
     ]
-    learned = each(_learn, tasks, step=_STEP, progress=progress)
+    fitted = each(_fit_machine, tasks, step=_STEP, progress=progress)
     document = ForecastDocument(
         timezone=plant.timezone,
-        machines={power.machine_ids[machine]: found for machine, found in zip(usable, learned, strict=True)},
+        machines={power.machine_ids[machine]: found for machine, found in zip(usable, fitted, strict=True)},
     )
     rows = data.split == 0
     spoken = rows & ~np.isnan(data.batch.values[:, plant.index_of_role("power") or 0])  # noqa: PD011  no frame
@@ -167,11 +166,10 @@ def train_forecast(data: Datasets, frame: FeatureFrame, *, plant: Plant, seed: i
             "horizon_hours": HORIZON,
             "origins_compared_on": len(power.midnights(1)),
             "used": {name: found.use for name, found in document.machines.items()},
-            "error_of_prophet_kw": round(float(np.mean([found.errors["prophet"] for found in learned])), 3),
-            "error_of_seasonal_median_kw": round(
-                float(np.mean([found.errors["seasonal_median"] for found in learned])), 3
-            ),
-            "error_of_blend_kw": round(float(np.mean([found.errors["blend"] for found in learned])), 3),
+            **{
+                f"error_of_{name}_kw": round(float(np.mean([found.errors[name] for found in fitted])), 3)
+                for name in PUBLISHED
+            },
             "seed": seed,
         },
     )
@@ -181,23 +179,23 @@ def can_be_forecast(data: Datasets, plant: Plant) -> bool:
     """Whether any machine has enough hours with power in the training split."""
     power = hourly_power(data, plant)
     return power is not None and any(
-        _hours_to_learn(power, machine) >= FEWEST_HOURS for machine in range(len(power.machine_ids))
+        _training_hours(power, machine) >= FEWEST_HOURS for machine in range(len(power.machine_ids))
     )
 
 
-def _hours_to_learn(power: HourlyPower, machine: int) -> int:
+def _training_hours(power: HourlyPower, machine: int) -> int:
     known = power.kilowatts[machine, : power.begins[1] - power.first_hour]
     return int((~np.isnan(known)).sum())
 
 
-def _learn(task: _Task) -> MachineForecast:
+def _fit_machine(task: _Task) -> MachineForecast:
     """Fit one machine's curve, and try all candidates at each midnight of the validation split."""
     training = task.series.until(task.train_end)
     curve = fit_curve(training, seed=task.seed)
-    week = _usual_week(training)
+    week = _median_week(training)
     ask = partial(forecast_by, horizon=HORIZON, curve=curve.curve(), week=week, spread=0.0)
-    residuals: dict[CandidateName, Floats] = {}
-    for candidate in CANDIDATES:
+    residuals: dict[PublishedName, Floats] = {}
+    for candidate in PUBLISHED:
         memory = None
         wrong = []
         for origin in task.origins.tolist():
@@ -206,12 +204,12 @@ def _learn(task: _Task) -> MachineForecast:
         found = np.abs(np.concatenate(wrong)) if wrong else np.zeros(0)
         residuals[candidate] = found[~np.isnan(found)]
     errors = {name: float(wrong.mean()) if wrong.size else 0.0 for name, wrong in residuals.items()}
-    use = min(CANDIDATES, key=lambda name: errors[name])
+    use = min(PUBLISHED, key=lambda name: errors[name])
     spread = float(np.quantile(residuals[use], _LEVEL)) if residuals[use].size else float(np.nanstd(training.values))
     return MachineForecast(use=use, errors=errors, spread=spread, week=tuple(week.tolist()), curve=curve)
 
 
-def _usual_week(series: HourlySeries) -> Floats:
+def _median_week(series: HourlySeries) -> Floats:
     """The median of each hour of the week, (168,); one never heard has that of all."""
     place = hour_of_week(series.first_hour + np.arange(len(series.values)))
     medians = pd.Series(series.values).groupby(place).median().reindex(range(WEEK))
@@ -219,7 +217,7 @@ def _usual_week(series: HourlySeries) -> Floats:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Exam:
+class _Evaluation:
     model: MachineForecasts
     machine_id: str
     series: HourlySeries
@@ -238,8 +236,8 @@ def forecast_outcome(model: MachineForecasts, data: Datasets, frame: FeatureFram
     if power is None or not len(power.midnights(2)):
         return None
     known = [index for index, name in enumerate(power.machine_ids) if name in model.document.machines]
-    exams = [
-        _Exam(
+    evaluations = [
+        _Evaluation(
             model=model,
             machine_id=power.machine_ids[index],
             series=power.series(index),
@@ -247,11 +245,11 @@ def forecast_outcome(model: MachineForecasts, data: Datasets, frame: FeatureFram
         )
         for index in known
     ]
-    if not exams:
+    if not evaluations:
         return None
     hours = (power.midnights(2)[:, None] + np.arange(HORIZON)).ravel()
-    answer = np.concatenate(each(_sit, exams))
-    truth = np.concatenate([exam.series.at(hours) for exam in exams])
+    answer = np.concatenate(each(_answers, evaluations))
+    truth = np.concatenate([one.series.at(hours) for one in evaluations])
     machine = np.repeat(np.array(known), len(hours))
     idle = np.repeat([_idle_below(plant, power, index) for index in known], len(hours))
     heard = ~np.isnan(truth)
@@ -262,11 +260,13 @@ def forecast_outcome(model: MachineForecasts, data: Datasets, frame: FeatureFram
     )
 
 
-def _sit(exam: _Exam) -> Floats:
+def _answers(evaluation: _Evaluation) -> Floats:
     memory = None
     answers = []
-    for origin in exam.origins.tolist():
-        course, memory = exam.model.after(exam.machine_id, exam.series.until(origin), horizon=HORIZON, memory=memory)
+    for origin in evaluation.origins.tolist():
+        course, memory = evaluation.model.predict(
+            evaluation.machine_id, evaluation.series.until(origin), horizon=HORIZON, memory=memory
+        )
         answers.append(course.value)
     return np.concatenate(answers)
 

@@ -17,11 +17,11 @@ from cli.backtest.report import as_document, print_report, write_forecasts
 from cli.backtest.run import ALL_MODELS, SLOW, Plan, run
 from cli.errors import say
 from core.forecasting.engine.backtest import LEAST_HISTORY, daily_origins
+from core.forecasting.names import CANDIDATES
 from runtime.errors import UsageError
 from runtime.forecasting.calendars import AUTO
-from runtime.forecasting.candidates import challengers_of
+from runtime.forecasting.candidates import candidates_of
 from runtime.forecasting.series_file import read_series
-from runtime.forecasting.settings import CANDIDATES
 
 app = typer.Typer(no_args_is_help=True, help="Measure what would have been said of the past.")
 
@@ -109,7 +109,7 @@ def _names(models: str | None) -> tuple[str, ...]:
     unknown = [name for name in names if name not in ALL_MODELS]
     if unknown:
         raise UsageError(f"--models: {', '.join(unknown)} is none; there are {', '.join(ALL_MODELS)}")
-    challengers_of([name for name in names if name in CANDIDATES], asked_by="--models")
+    candidates_of([name for name in names if name in CANDIDATES], asked_by="--models")
     return names
 
 

@@ -10,7 +10,7 @@ import numpy as np
 import typer
 
 from cli.backtest.run import SELECTED, Plan, Result, Results
-from core.forecasting.engine.backtest import Courses
+from core.forecasting.engine.backtest import BacktestForecasts
 from core.forecasting.engine.scoring import scored
 from core.forecasting.engine.series import DAY, LEVEL, Ints
 from runtime.errors import FailureError
@@ -88,26 +88,28 @@ def write_forecasts(out: Path, plan: Plan, results: Results) -> None:
 
 
 def _write(rows: Any, result: Result, row: int, origin: int) -> None:
-    courses = result.courses
+    forecasts = result.forecasts
     issued = _time(origin)
-    for step, value in enumerate(courses.value[row].tolist()):
+    for step, value in enumerate(forecasts.value[row].tolist()):
         if not np.isnan(value):
-            lower, upper = (_cell(float(bound[row, step])) for bound in (courses.lower, courses.upper))
+            lower, upper = (_cell(float(bound[row, step])) for bound in (forecasts.lower, forecasts.upper))
             rows.writerow((issued, _time(origin + step), step + 1, _cell(value), lower, upper, result.name))
 
 
 def _scores(plan: Plan, result: Result) -> dict[str, Any]:
-    actual, courses = plan.actual[result.places], result.courses
+    actual, forecasts = plan.actual[result.places], result.forecasts
     return {
-        span: asdict(scored(*(one[:, :end] for one in (actual, courses.value, courses.lower, courses.upper))))
+        span: asdict(scored(*(one[:, :end] for one in (actual, forecasts.value, forecasts.lower, forecasts.upper))))
         for span, end in _SPANS.items()
     }
 
 
 def _at(result: Result, places: Ints) -> Result:
-    courses = result.courses
-    chosen = Courses(value=courses.value[places], lower=courses.lower[places], upper=courses.upper[places])
-    return Result(name=SELECTED, courses=chosen, places=places, seconds=None)
+    forecasts = result.forecasts
+    chosen = BacktestForecasts(
+        value=forecasts.value[places], lower=forecasts.lower[places], upper=forecasts.upper[places]
+    )
+    return Result(name=SELECTED, forecasts=chosen, places=places, seconds=None)
 
 
 def _cells(scores: dict[str, float | None]) -> str:

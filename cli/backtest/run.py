@@ -11,19 +11,17 @@ from typing import Any, Final
 import numpy as np
 
 from core.forecasting.engine import Answer, Calendar, HourlySeries
-from core.forecasting.engine.backtest import Courses, naive, replayed, with_intervals
-from core.forecasting.engine.challengers import forecast_by
-from core.forecasting.engine.members import MEMBERS
+from core.forecasting.engine.backtest import BacktestForecasts, naive, replayed, with_intervals
+from core.forecasting.engine.candidates import forecast_by
 from core.forecasting.engine.series import WEEK, Floats, Ints
+from core.forecasting.names import CANDIDATES, MEMBERS, NAIVE_WEEK, PROPHET
 from runtime.errors import FailureError
 from runtime.forecasting.calendars import HolidayChoice
-from runtime.forecasting.candidates import challengers_of
-from runtime.forecasting.prophet import NAME as PROPHET
+from runtime.forecasting.candidates import candidates_of
 from runtime.forecasting.prophet import forecast_by_prophet
-from runtime.forecasting.settings import CANDIDATES
 
 SELECTED: Final = "selected"
-NAIVE: Final = {"naive_week": WEEK}
+NAIVE: Final = {NAIVE_WEEK: WEEK}
 SLOW: Final = (PROPHET, *CANDIDATES)
 ALL_MODELS: Final = (*MEMBERS, *NAIVE, *SLOW)
 
@@ -65,7 +63,7 @@ class Result:
     """What one model said at the origins of these places, and the seconds it took; None: no time of its own."""
 
     name: str
-    courses: Courses
+    forecasts: BacktestForecasts
     places: Ints
     seconds: float | None
 
@@ -94,10 +92,10 @@ def run(plan: Plan, *, advance: Callable[[], Any]) -> Results:
                 value = members[name]
             else:
                 continue
-            courses = with_intervals(
+            forecasts = with_intervals(
                 value, plan.actual, origins=plan.origins, calendar=choice(plan.series), bounds=plan.bounds
             )
-            models.append(Result(name=name, courses=courses, places=everywhere, seconds=None))
+            models.append(Result(name=name, forecasts=forecasts, places=everywhere, seconds=None))
         models += map(_result_of, slow)
     return Results(models=tuple(models), answered=answered, holidays=choice.chosen)
 
@@ -106,27 +104,35 @@ def _by_selection(
     plan: Plan, advance: Callable[[], Any]
 ) -> tuple[Result, dict[str, Floats], dict[str, int], HolidayChoice]:
     shape = plan.origins.shape[0], plan.horizon
-    courses = Courses(value=np.full(shape, np.nan), lower=np.full(shape, np.nan), upper=np.full(shape, np.nan))
+    forecasts = BacktestForecasts(
+        value=np.full(shape, np.nan), lower=np.full(shape, np.nan), upper=np.full(shape, np.nan)
+    )
     members = {name: np.full(shape, np.nan) for name in MEMBERS}
     answered: dict[str, int] = {}
     choice = HolidayChoice(plan.holidays)
     began = time.perf_counter()
     answers = replayed(plan.series, origins=plan.origins, horizon=plan.horizon, choose=choice, bounds=plan.bounds)
     for place, answer in enumerate(answers):
-        courses.value[place], courses.lower[place], courses.upper[place] = answer.value, answer.lower, answer.upper
+        forecasts.value[place], forecasts.lower[place], forecasts.upper[place] = (
+            answer.value,
+            answer.lower,
+            answer.upper,
+        )
         for name, value in answer.members.items():
             members[name][place] = value
         answered[answer.model] = answered.get(answer.model, 0) + 1
         advance()
     seconds = time.perf_counter() - began
     everywhere = np.arange(len(plan.origins))
-    return Result(name=SELECTED, courses=courses, places=everywhere, seconds=seconds), members, answered, choice
+    return Result(name=SELECTED, forecasts=forecasts, places=everywhere, seconds=seconds), members, answered, choice
 
 
 def _by_slow(plan: Plan, name: str) -> Result:
     places = plan.sparse_places
     shape = len(places), plan.horizon
-    courses = Courses(value=np.full(shape, np.nan), lower=np.full(shape, np.nan), upper=np.full(shape, np.nan))
+    forecasts = BacktestForecasts(
+        value=np.full(shape, np.nan), lower=np.full(shape, np.nan), upper=np.full(shape, np.nan)
+    )
     choice = HolidayChoice(plan.holidays)
     began = time.perf_counter()
     for row, place in enumerate(places.tolist()):
@@ -135,15 +141,15 @@ def _by_slow(plan: Plan, name: str) -> Result:
             answer = _slow_answer(plan, name, known, choice(known))
         except (ValueError, RuntimeError):
             continue  # it says nothing there, and its number of hours shows it
-        courses.value[row], courses.lower[row], courses.upper[row] = answer.value, answer.lower, answer.upper
-    return Result(name=name, courses=courses, places=places, seconds=time.perf_counter() - began)
+        forecasts.value[row], forecasts.lower[row], forecasts.upper[row] = answer.value, answer.lower, answer.upper
+    return Result(name=name, forecasts=forecasts, places=places, seconds=time.perf_counter() - began)
 
 
 def _slow_answer(plan: Plan, name: str, known: HourlySeries, calendar: Calendar) -> Answer:
     if name == PROPHET:
         return forecast_by_prophet(known, horizon=plan.horizon, calendar=calendar, bounds=plan.bounds)
-    [challenger] = challengers_of([name], asked_by="--models")
-    return forecast_by(challenger, known, horizon=plan.horizon, calendar=calendar, bounds=plan.bounds)
+    [candidate] = candidates_of([name], asked_by="--models")
+    return forecast_by(candidate, known, horizon=plan.horizon, calendar=calendar, bounds=plan.bounds)
 
 
 def _result_of(slow: "Future[Result]") -> Result:

@@ -30,7 +30,7 @@ def start_api(run: Run, environment: dict[str, str], kafka: KafkaSettings, *, po
     """Begins to serve; it gets ready while the processor does."""
     child = run.child(
         "API",
-        python_module("cli.main", "serve"),
+        python_module("nexova", "serve"),
         api_environment(environment, kafka, port=port),
         grace=END_SECONDS,
     )

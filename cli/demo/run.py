@@ -183,7 +183,7 @@ def _start_processor(run: Run, environment: dict[str, str], kafka: KafkaSettings
         processor = run.child(
             "processor",
             # one worker: more would be children of a child, which a kill of ours would not reach
-            python_module("cli.main", "process", "--workers", "1"),
+            python_module("nexova", "process", "--workers", "1"),
             processor_environment(environment, kafka, web_port=port),
             grace=END_SECONDS,
         )

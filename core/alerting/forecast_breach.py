@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 
 from core.alerting.messages import THRESHOLD, alert_id
-from core.forecasting.messages import Course
+from core.forecasting.messages import IssuedForecast
 from schemas.alerts import Alert, AlertModel, Signal
 
 KIND: Final = "forecast_breach"
@@ -24,7 +24,7 @@ def probability_above(limit: float, value: float, upper: float) -> float:
 
 
 def breach_alert(
-    course: Course, *, limit: float, plant_name: str, timezone: str, model: AlertModel, known: Alert | None
+    course: IssuedForecast, *, limit: float, plant_name: str, timezone: str, model: AlertModel, known: Alert | None
 ) -> Alert | None:
     """What is to be said of a plant's course, hourly mean power in kW; None where nothing changed.
 

@@ -1,4 +1,4 @@
-"""Forecasts held to account: each one, hour by hour, once the hour has been measured.
+"""Forecasts held to accuracy: each one, hour by hour, once the hour has been measured.
 
 Every forecast that was issued is kept until its last hour is over. Each hour that is measured is compared with all
 forecasts that spoke of it: what was issued, what the champion said, and what the seasonal median would have said. Sums
@@ -58,7 +58,7 @@ class Score:
 
 
 @dataclass(slots=True)
-class Account:
+class ForecastAccuracy:
     """The open forecasts of one series and the sums of the closed ones.
 
     origins, lengths: (p,) first hour, since the epoch, and number of hours of each open forecast. said: (p, LONGEST, 4)
@@ -143,9 +143,9 @@ class Account:
         }
 
     @classmethod
-    def unpack(cls, packed: Mapping[str, Any]) -> "Account":
+    def unpack(cls, packed: Mapping[str, Any]) -> "ForecastAccuracy":
         """The inverse of `pack`."""
-        account = cls(
+        accuracy = cls(
             origins=np.array(packed["origins"], np.int64),
             lengths=np.array(packed["lengths"], np.int64),
             scales=np.array(packed["scales"], np.float64),
@@ -154,8 +154,8 @@ class Account:
             sums={d: np.frombuffer(s, np.float64).reshape(HORIZON_DAYS, _WIDTH) for d, s in packed["sums"].items()},
             fallen_back=packed["fallen_back"],
         )
-        account.said[account._left()] = np.frombuffer(packed["said"], np.int16).reshape(-1, _VOICES)
-        return account
+        accuracy.said[accuracy._left()] = np.frombuffer(packed["said"], np.int16).reshape(-1, _VOICES)
+        return accuracy
 
     def _left(self) -> NDArray[np.bool_]:
         """Hours of open forecasts that are not closed yet, (p, LONGEST)."""

@@ -33,7 +33,7 @@ class Curve:
         trend = self.level + self.slope * (hours - self.start)
         return np.asarray(trend + self.week[hour_of_week(hours)] + self.year[day_of_year], dtype=np.float64)
 
-    def after(self, series: HourlySeries, horizon: int) -> Floats:
+    def predict(self, series: HourlySeries, horizon: int) -> Floats:
         """The `horizon` hours after a series, moved by how far the last week was from the curve."""
         steps = series.end + np.arange(horizon)
         recent = series.end - 1 - np.arange(WEEK)

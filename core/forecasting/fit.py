@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from core.energy.local_days import wall_hours
 from core.forecasting.engine import Answer, Calendar, HourlySeries, Memory, forecast_next
-from core.forecasting.engine.challengers import Challenger, challenged
+from core.forecasting.engine.candidates import CandidateForecaster, best_of
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -28,7 +28,7 @@ class FitRequest:
     """What a fit needs. values: (n,) kWh from `first_hour` on, hours of UTC since the epoch, NaN where missing.
 
     zone: of the plant. region: whose holidays count, as in the plant file, or None. memory: as packed, empty at first.
-    cold_start: (168,) from Monday 0 h, or None. candidates: names of the challengers that may answer.
+    cold_start: (168,) from Monday 0 h, or None. candidates: names of the candidates that may answer.
     """
 
     first_hour: int
@@ -57,11 +57,11 @@ class Fitted:
 
 
 def fit(
-    request: FitRequest, *, holidays: frozenset[int] = frozenset(), challengers: tuple[Challenger, ...] = ()
+    request: FitRequest, *, holidays: frozenset[int] = frozenset(), candidates: tuple[CandidateForecaster, ...] = ()
 ) -> Fitted:
     """The forecast that a request asks for: the same for the same request. holidays: days since the epoch.
 
-    challengers: those that the request names.
+    candidates: those that the request names.
     """
     known = len(request.values)
     wall = wall_hours(request.first_hour, known + request.horizon, ZoneInfo(request.zone))
@@ -76,8 +76,8 @@ def fit(
         bounds=request.bounds,
         cold_start=request.cold_start,
     )
-    if challengers:
-        answer = challenged(answer, memory, series, calendar=calendar, bounds=request.bounds, challengers=challengers)
+    if candidates:
+        answer = best_of(answer, memory, series, calendar=calendar, bounds=request.bounds, candidates=candidates)
     # beyond the answer's end, where a spring night leaves out an hour, its last hour stands once more
     steps = np.minimum(wall[known:] - series.end, request.horizon - 1)
     return _fitted(answer, steps, memory.pack())

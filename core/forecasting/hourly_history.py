@@ -25,7 +25,7 @@ WEEK: Final = 168
 
 
 @dataclass(slots=True)
-class History:
+class HourlyHistory:
     """Hourly energy in kWh, NaN where missing. values, sources: (n,), from `first_hour`, hours since the epoch, UTC.
 
     capacity: most hours that are kept, counted back from the newest.
@@ -81,7 +81,7 @@ class History:
         return {"first_hour": self.first_hour, "values": self.values.tobytes(), "sources": self.sources.tobytes()}
 
     @classmethod
-    def unpack(cls, packed: Mapping[str, Any], *, capacity: int) -> "History":
+    def unpack(cls, packed: Mapping[str, Any], *, capacity: int) -> "HourlyHistory":
         """The inverse of `pack`; a smaller capacity than that of before drops the oldest hours."""
         values = np.frombuffer(packed["values"], np.float32)[-capacity:].copy()
         sources = np.frombuffer(packed["sources"], np.uint8)[-capacity:].copy()
@@ -96,7 +96,7 @@ def energy_of(window: EnergyWindow) -> float:
     return window.mean_power_kw
 
 
-def usual_of(history: History, hour: int) -> float:
+def usual_of(history: HourlyHistory, hour: int) -> float:
     """The seasonal median for an hour: of the same hour in the four weeks before, kWh; NaN where none is known.
 
     A forecast of less than a week ahead gives the same answer, whenever it is made.

@@ -9,11 +9,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.energy.tariffs import cost_of
-from core.forecasting.accuracy import Account
+from core.forecasting.accuracy import ForecastAccuracy
 from core.forecasting.engine import LEVEL
 from core.forecasting.fit import Fitted
-from core.forecasting.hourly_history import WEEK, History, usual_of
-from core.forecasting.seasonal import NAME as MEDIAN
+from core.forecasting.hourly_history import WEEK, HourlyHistory, usual_of
+from core.forecasting.names import SEASONAL_MEDIAN
 from core.plant import Plant
 from schemas.forecasts import Backtest, Forecast, ForecastPoint, TrackRecord
 
@@ -24,7 +24,7 @@ _DIGITS: Final = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Course:
+class IssuedForecast:
     """What is issued for the hours from `origin` on, (h,) each in kWh. model answers, in the place of `replaces`."""
 
     origin: int
@@ -35,15 +35,19 @@ class Course:
     replaces: str | None = None
 
 
-def course_of(fitted: Fitted, history: History, *, fallen_back: bool, bounds: tuple[float, float]) -> Course:
+def champion_or_median(
+    fitted: Fitted, history: HourlyHistory, *, fallen_back: bool, bounds: tuple[float, float]
+) -> IssuedForecast:
     """The champion's answer as it is; or, where it has lost its place, the seasonal median's."""
-    course = Course(origin=history.end, value=fitted.value, lower=fitted.lower, upper=fitted.upper, model=fitted.model)
-    if not fallen_back or fitted.model == MEDIAN:
-        return course
+    issued = IssuedForecast(
+        origin=history.end, value=fitted.value, lower=fitted.lower, upper=fitted.upper, model=fitted.model
+    )
+    if not fallen_back or fitted.model == SEASONAL_MEDIAN:
+        return issued
     return replace(median_course(history, len(fitted.value), bounds=bounds), replaces=fitted.model)
 
 
-def median_course(history: History, horizon: int, *, bounds: tuple[float, float]) -> Course:
+def median_course(history: HourlyHistory, horizon: int, *, bounds: tuple[float, float]) -> IssuedForecast:
     """The seasonal median of the hours after a history, with the spread of its own errors of four weeks.
 
     Hours of which no week before knows anything get the median of all, and everything 0 where nothing is known at all.
@@ -59,12 +63,12 @@ def median_course(history: History, horizon: int, *, bounds: tuple[float, float]
     share = min(1.0, LEVEL * (1 + 1 / max(1, len(residuals))))
     width = float(np.quantile(residuals, share)) if len(residuals) else abs(level)
     value, lower, upper = (np.clip(one, *bounds) for one in (value, value - width, value + width))
-    return Course(origin=history.end, value=value, lower=lower, upper=upper, model=MEDIAN)
+    return IssuedForecast(origin=history.end, value=value, lower=lower, upper=upper, model=SEASONAL_MEDIAN)
 
 
 def forecast_message(
     series_id: str,
-    course: Course,
+    issued: IssuedForecast,
     *,
     plant: Plant,
     track: tuple[TrackRecord, ...],
@@ -72,27 +76,27 @@ def forecast_message(
     backtest: Backtest | None = None,
     members: int | None = None,
 ) -> Forecast:
-    """The message of a course. trained: first hour, and the hour after the last, that it was learned from."""
-    value, lower, upper = (np.round(one, _DIGITS) for one in (course.value, course.lower, course.upper))
+    """The message of a issued. trained: first hour, and the hour after the last, that it was learned from."""
+    value, lower, upper = (np.round(one, _DIGITS) for one in (issued.value, issued.lower, issued.upper))
     tariff = plant.energy.tariff
     return Forecast(
         series_id=series_id,
-        issued_at=_moment(course.origin),
-        model=course.model,
+        issued_at=_moment(issued.origin),
+        model=issued.model,
         level=LEVEL,
         points=tuple(
-            ForecastPoint(timestamp=_moment(course.origin + step), value=one, lower=low, upper=high)
+            ForecastPoint(timestamp=_moment(issued.origin + step), value=one, lower=low, upper=high)
             for step, (one, low, high) in enumerate(zip(value.tolist(), lower.tolist(), upper.tolist(), strict=True))
         ),
         backtest=backtest,
         trained_from=None if trained is None else _moment(trained[0]),
         trained_to=None if trained is None else _moment(trained[1]),
-        replaces=course.replaces,
+        replaces=issued.replaces,
         track_record=track,
         members=members,
         cost=None
         if tariff is None
-        else cost_of(tariff, course.origin, ZoneInfo(plant.timezone), value=value, lower=lower, upper=upper),
+        else cost_of(tariff, issued.origin, ZoneInfo(plant.timezone), value=value, lower=lower, upper=upper),
     )
 
 
@@ -105,7 +109,7 @@ def backtest_of(fitted: Fitted) -> Backtest:
     )
 
 
-def track_record(account: Account, *, days: int) -> tuple[TrackRecord, ...]:
+def track_record(accuracy: ForecastAccuracy, *, days: int) -> tuple[TrackRecord, ...]:
     """How what was issued did over the newest `days` days, for each day of the horizon of which something matured."""
     return tuple(
         TrackRecord(
@@ -115,7 +119,7 @@ def track_record(account: Account, *, days: int) -> tuple[TrackRecord, ...]:
             coverage=_rounded(score.coverage),
             interval_score=_rounded(score.interval_score),
         )
-        for day, score in enumerate(account.scores(days=days), start=1)
+        for day, score in enumerate(accuracy.scores(days=days), start=1)
         if score.points
     )
 

@@ -11,11 +11,11 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from core.forecasting.messages import Course
+from core.forecasting.messages import IssuedForecast
+from core.forecasting.names import PLANT_SUM
 
 Floats = NDArray[np.float64]
 
-MODEL: Final = "sum"
 FIRST_TOGETHER: Final = 0.3
 _MEMBER_HOURS: Final = 24  # a machine belongs to the plant for as long after its last hour
 _OVERDUE_HOURS: Final = 3  # how far the others must be ahead before an hour without a member is given up
@@ -30,7 +30,7 @@ _MOST_TOGETHER: Final = 2.0
 class Total:
     """Newest forecasts and last hours of all machines. hours: kWh by hour and machine, NaN where hardly measured."""
 
-    forecasts: dict[str, Course] = field(default_factory=dict)
+    forecasts: dict[str, IssuedForecast] = field(default_factory=dict)
     hours: dict[int, dict[str, float]] = field(default_factory=dict)
 
     def take_hour(self, machine_id: str, hour: int, energy_kwh: float) -> None:
@@ -39,7 +39,7 @@ class Total:
         for old in [one for one in self.hours if one < max(self.hours) - _KEPT_HOURS]:
             del self.hours[old]
 
-    def take_forecast(self, machine_id: str, course: Course) -> None:
+    def take_forecast(self, machine_id: str, course: IssuedForecast) -> None:
         """Takes a machine's forecast in, if it is newer than the known one."""
         known = self.forecasts.get(machine_id)
         if known is None or course.origin >= known.origin:
@@ -66,7 +66,7 @@ class Total:
         """The newest hour that a machine has a forecast for; None without one."""
         return max((course.origin for course in self.forecasts.values()), default=None)
 
-    def members(self) -> list[Course]:
+    def members(self) -> list[IssuedForecast]:
         """Forecasts that count for the newest origin, in order of their machines."""
         origin = self.origin() or 0
         recent = [one for _, one in sorted(self.forecasts.items()) if one.origin >= origin - _BEHIND_HOURS]
@@ -85,7 +85,7 @@ class Total:
         return {one for hour in range(origin - _BEHIND_HOURS, origin) for one in self.hours.get(hour, {})}
 
 
-def summed(members: list[Course], *, together: float) -> Course:
+def summed(members: list[IssuedForecast], *, together: float) -> IssuedForecast:
     """The sum of forecasts over the hours that all of them speak of; together: 0 errors are independent, 1 the same."""
     origin = max(course.origin for course in members)
     end = min(course.origin + len(course.value) for course in members)
@@ -102,7 +102,9 @@ def summed(members: list[Course], *, together: float) -> Course:
     down = _width(np.array([course.value - course.lower for course in cut]), together)
     up = _width(np.array([course.upper - course.value for course in cut]), together)
     floor = np.minimum(value, np.sum([np.minimum(course.lower, 0.0) for course in cut], axis=0))
-    return Course(origin=origin, value=value, lower=np.maximum(value - down, floor), upper=value + up, model=MODEL)
+    return IssuedForecast(
+        origin=origin, value=value, lower=np.maximum(value - down, floor), upper=value + up, model=PLANT_SUM
+    )
 
 
 def _width(widths: Floats, together: float) -> Floats:

@@ -12,8 +12,8 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from core.forecasting.accuracy import Account
-from core.forecasting.hourly_history import IMPORTED, MEASURED, History, energy_of, usual_of
+from core.forecasting.accuracy import ForecastAccuracy
+from core.forecasting.hourly_history import IMPORTED, MEASURED, HourlyHistory, energy_of, usual_of
 from schemas.energy import EnergyWindow
 from schemas.forecasts import is_plant_series
 
@@ -28,126 +28,126 @@ _HOUR: Final = 3600
 
 
 @dataclass(slots=True)
-class Ledger:
+class SeriesState:
     """One series. issued: origin of the newest forecast, hours since the epoch, -1 before the first.
 
     outbox: what is published with that forecast. saved_with: number of the save that held it first.
     memory: what the forecaster remembers, opaque here.
     """
 
-    history: History
-    account: Account = field(default_factory=Account)
+    history: HourlyHistory
+    accuracy: ForecastAccuracy = field(default_factory=ForecastAccuracy)
     issued: int = -1
     outbox: tuple[Outgoing, ...] = ()
     saved_with: int = -1
     memory: bytes = b""
 
-    def take(self, hour: int, energy_kwh: float, source: int) -> tuple[bool, Floats | None]:
+    def record(self, hour: int, energy_kwh: float, source: int) -> tuple[bool, Floats | None]:
         """Takes an hour in: whether anything changed, and the sums that matured with it."""
         changed = self.history.put(hour, energy_kwh, source)
-        if source != MEASURED or hour < self.account.reached:
+        if source != MEASURED or hour < self.accuracy.reached:
             return changed, None
-        matured = self.account.mature(hour, energy_kwh, usual_of(self.history, hour))
+        matured = self.accuracy.mature(hour, energy_kwh, usual_of(self.history, hour))
         return True, matured
 
 
 @dataclass(slots=True)
-class Ledgers:
-    """The ledgers of one partition. Whoever changes one tells; `changed_records` gives what is to be saved.
+class SeriesTable:
+    """The states of one partition. Whoever changes one tells; `changed_records` gives what is to be saved.
 
     capacity: hours of history. waiting: machines whose newest hour has come since the last forecast.
     saves: number of the newest save that held forecasts.
     """
 
     capacity: int
-    series: dict[str, Ledger] = field(default_factory=dict)
+    states: dict[str, SeriesState] = field(default_factory=dict)
     waiting: dict[str, float] = field(default_factory=dict)
     saves: int = 0
     _changed: set[str] = field(default_factory=set)
     _remembered: set[str] = field(default_factory=set)
     _unsent: set[str] = field(default_factory=set)
 
-    def of(self, series_id: str) -> Ledger:
-        """The ledger of a series; a new one where it is not known."""
-        if series_id not in self.series:
-            self.series[series_id] = Ledger(History(self.capacity))
-        return self.series[series_id]
+    def of(self, series_id: str) -> SeriesState:
+        """The state of a series; a new one where it is not known."""
+        if series_id not in self.states:
+            self.states[series_id] = SeriesState(HourlyHistory(self.capacity))
+        return self.states[series_id]
 
-    def take_window(self, window: EnergyWindow, *, at: float) -> Floats | None:
+    def record_window(self, window: EnergyWindow, *, at: float) -> Floats | None:
         """Takes a closed window in; returns the sums that matured. at: when, in seconds of any clock."""
         hour = int(window.start.timestamp()) // _HOUR
-        return self.measure(window.machine_id, hour, energy_of(window), at=at)
+        return self.record_measured(window.machine_id, hour, energy_of(window), at=at)
 
-    def measure(self, series_id: str, hour: int, energy_kwh: float, *, at: float) -> Floats | None:
+    def record_measured(self, series_id: str, hour: int, energy_kwh: float, *, at: float) -> Floats | None:
         """Takes one measured hour of a series in, NaN where too little was measured; returns what matured."""
-        ledger = self.of(series_id)
-        changed, matured = ledger.take(hour, energy_kwh, MEASURED)
+        state = self.of(series_id)
+        changed, matured = state.record(hour, energy_kwh, MEASURED)
         if changed:
             self._changed.add(series_id)
         self._wait(series_id, at)
         return matured
 
-    def bring(self, series_id: str, hour: int, energy_kwh: float, *, at: float) -> bool:
+    def record_imported(self, series_id: str, hour: int, energy_kwh: float, *, at: float) -> bool:
         """Takes an imported hour in; returns whether it changed anything."""
-        ledger = self.of(series_id)
+        state = self.of(series_id)
         # an import says what was, not what is: it does not move time on where a machine is measured
-        if ledger.history.end <= hour and ledger.account.reached:
+        if state.history.end <= hour and state.accuracy.reached:
             return False
-        changed, _ = ledger.take(hour, energy_kwh, IMPORTED)
+        changed, _ = state.record(hour, energy_kwh, IMPORTED)
         if changed:
             self._changed.add(series_id)
             self._wait(series_id, at)
         return changed
 
     def _wait(self, series_id: str, at: float) -> None:
-        ledger = self.series[series_id]
+        state = self.states[series_id]
         # a plant waits for no fit: it is summed when its machines have their forecasts
-        if ledger.issued < ledger.history.end and not is_plant_series(series_id):
+        if state.issued < state.history.end and not is_plant_series(series_id):
             self.waiting.setdefault(series_id, at)
 
     def issue(self, series_id: str, origin: int, outbox: tuple[Outgoing, ...], *, memory: bytes) -> None:
-        """Keeps the messages of a forecast, to be published once saved; its hours are in the account already."""
-        ledger = self.series[series_id]
-        ledger.issued, ledger.outbox, ledger.saved_with = origin, outbox, -1
+        """Keeps the messages of a forecast, to be published once saved; its hours are in the accuracy already."""
+        state = self.states[series_id]
+        state.issued, state.outbox, state.saved_with = origin, outbox, -1
         self._changed.add(series_id)
         self._unsent.add(series_id)
-        if memory != ledger.memory:
-            ledger.memory = memory
+        if memory != state.memory:
+            state.memory = memory
             self._remembered.add(series_id)
 
     def remember(self, series_id: str, memory: bytes) -> None:
         """Keeps what a forecaster learned between two forecasts."""
-        self.series[series_id].memory = memory
+        self.states[series_id].memory = memory
         self._remembered.add(series_id)
 
     def changed_records(self) -> Iterator[tuple[str, bytes]]:
         """(kind/series, record) of all that changed; afterwards nothing has."""
         changed, remembered = self._changed, self._remembered
         self._changed, self._remembered = set(), set()
-        fresh = {series_id for series_id in self._unsent if self.series[series_id].saved_with < 0}
+        fresh = {series_id for series_id in self._unsent if self.states[series_id].saved_with < 0}
         if fresh:
             self.saves += 1
         for series_id in fresh:
-            self.series[series_id].saved_with = self.saves
+            self.states[series_id].saved_with = self.saves
         for series_id in sorted(remembered):
-            document = {"format": _FORMAT, "series": series_id, "memory": self.series[series_id].memory}
+            document = {"format": _FORMAT, "series": series_id, "memory": self.states[series_id].memory}
             yield f"{MEMORY}/{series_id}", msgspec.msgpack.encode(document)
         for series_id in sorted(changed):
-            ledger = self.series[series_id]
+            state = self.states[series_id]
             document = {
                 "format": _FORMAT,
                 "series": series_id,
-                "history": ledger.history.pack(),
-                "account": ledger.account.pack(),
-                "issued": ledger.issued,
-                "outbox": ledger.outbox,
-                "saved_with": ledger.saved_with,
+                "history": state.history.pack(),
+                "accuracy": state.accuracy.pack(),
+                "issued": state.issued,
+                "outbox": state.outbox,
+                "saved_with": state.saved_with,
             }
             yield f"{HOURS}/{series_id}", msgspec.msgpack.encode(document)
 
     def unsent(self) -> list[Outgoing]:
         """Messages of forecasts that are saved and were not given out yet; afterwards they are."""
-        due = [message for series_id in sorted(self._unsent) for message in self.series[series_id].outbox]
+        due = [message for series_id in sorted(self._unsent) for message in self.states[series_id].outbox]
         self._unsent = set()
         return due
 
@@ -160,17 +160,15 @@ class Ledgers:
             document: dict[str, Any] = msgspec.msgpack.decode(record)
             if document.get("format") != _FORMAT:
                 continue
-            ledger = self.of(document["series"])
+            state = self.of(document["series"])
             if "memory" in document:
-                ledger.memory = document["memory"]
+                state.memory = document["memory"]
                 continue
-            ledger.history = History.unpack(document["history"], capacity=self.capacity)
-            ledger.account = Account.unpack(document["account"])
-            ledger.issued, ledger.outbox = document["issued"], tuple(map(tuple, document["outbox"]))
-            ledger.saved_with = document["saved_with"]
+            state.history = HourlyHistory.unpack(document["history"], capacity=self.capacity)
+            state.accuracy = ForecastAccuracy.unpack(document["accuracy"])
+            state.issued, state.outbox = document["issued"], tuple(map(tuple, document["outbox"]))
+            state.saved_with = document["saved_with"]
             self._wait(document["series"], at)
-        self.saves = max((ledger.saved_with for ledger in self.series.values()), default=-1)
+        self.saves = max((state.saved_with for state in self.states.values()), default=-1)
         self.saves = max(self.saves, 0)
-        return [
-            message for ledger in self.series.values() if ledger.saved_with == self.saves for message in ledger.outbox
-        ]
+        return [message for state in self.states.values() if state.saved_with == self.saves for message in state.outbox]

@@ -9,7 +9,7 @@ import numpy as np
 from core.forecasting.fit import FitRequest, Fitted, fit
 from runtime.errors import FailureError
 from runtime.forecasting.calendars import holidays_of
-from runtime.forecasting.candidates import challengers_of
+from runtime.forecasting.candidates import candidates_of
 
 CANDIDATES_SETTING: Final = "NEXOVA_FORECASTS__CANDIDATES"
 
@@ -35,8 +35,8 @@ def answer(message: bytes) -> bytes:
     document["bounds"], document["candidates"] = tuple(document["bounds"]), tuple(document["candidates"])
     try:
         request = FitRequest(**document)
-        challengers = challengers_of(request.candidates, asked_by=CANDIDATES_SETTING)
-        fitted = fit(request, holidays=_holidays(request), challengers=challengers)
+        candidates = candidates_of(request.candidates, asked_by=CANDIDATES_SETTING)
+        fitted = fit(request, holidays=_holidays(request), candidates=candidates)
     except Exception as error:  # noqa: BLE001  whatever it is, the parent is to hear of it
         return msgspec.msgpack.encode({"failed": f"{type(error).__name__}: {error}"})
     found = {name: getattr(fitted, name) for name in Fitted.__slots__}

@@ -1,8 +1,8 @@
 """The second stage: the plant's forecast as the sum of its machines', made by the owner of partition 0.
 
 A worker sees only its own machines, so the plant is seen through the topics: a reader of its own follows hours and
-forecasts of all machines. What is made of them is kept in partition 0's ledgers, and is saved before it is published
-like any other forecast.
+forecasts of all machines. What is made of them is kept in the series table of partition 0, and is saved before it is
+published like any other forecast.
 """
 
 import asyncio
@@ -21,9 +21,10 @@ from confluent_kafka import Consumer, KafkaException, TopicPartition
 from core.alerting.forecast_breach import breach_alert
 from core.forecasting.accuracy import COLUMNS
 from core.forecasting.hourly_history import energy_of
-from core.forecasting.messages import Course, forecast_message, track_record
-from core.forecasting.plant_total import FIRST_TOGETHER, MODEL, Total, learned, summed
-from core.forecasting.series_state import Ledger
+from core.forecasting.messages import IssuedForecast, forecast_message, track_record
+from core.forecasting.names import PLANT_SUM
+from core.forecasting.plant_total import FIRST_TOGETHER, Total, learned, summed
+from core.forecasting.series_state import SeriesState
 from core.plant import Plant
 from processor.forecasting.accuracy_metrics import count_matured
 from processor.pipeline import Partition, Pipeline
@@ -177,7 +178,7 @@ class PlantStage:
         if is_plant_series(document.series_id):
             return
         points = np.array([(point.value, point.lower, point.upper) for point in document.points]).reshape(-1, 3)
-        course = Course(
+        course = IssuedForecast(
             origin=int(document.issued_at.timestamp()) // 3600,
             value=points[:, 0],
             lower=points[:, 1],
@@ -187,24 +188,24 @@ class PlantStage:
         self._total.take_forecast(document.series_id, course)
 
     def look(self, held: Partition) -> None:
-        """Brings the plant's ledger up to date, and makes its forecast where one is due."""
-        ledger = held.ledgers.of(self._series)
+        """Brings the plant's series up to date, and makes its forecast where one is due."""
+        state = held.series.of(self._series)
         # a memory of another shape is learned anew: every next owner of the plant would stumble over it
-        known = len(ledger.memory) == _TOGETHER.size
-        together = _TOGETHER.unpack(ledger.memory)[0] if known else FIRST_TOGETHER
+        known = len(state.memory) == _TOGETHER.size
+        together = _TOGETHER.unpack(state.memory)[0] if known else FIRST_TOGETHER
         hours, self._hours = self._hours, []
         for hour, energy_kwh in hours:
-            matured = held.ledgers.measure(self._series, hour, energy_kwh, at=0.0)
+            matured = held.series.record_measured(self._series, hour, energy_kwh, at=0.0)
             if matured is None:
                 continue
             row = matured.sum(axis=0)
             if row[COLUMNS.points]:
                 together = learned(together, points=row[COLUMNS.points], covered=row[COLUMNS.covered])
-                held.ledgers.remember(self._series, _TOGETHER.pack(together))
+                held.series.remember(self._series, _TOGETHER.pack(together))
             count_matured(self._metrics, matured)
         origin = self._total.origin()
-        if origin is not None and origin > ledger.issued and self._due(origin):
-            self._issue(held, ledger, together)
+        if origin is not None and origin > state.issued and self._due(origin):
+            self._issue(held, state, together)
 
     def _due(self, origin: int) -> bool:
         """Whether all machines have spoken of an origin, or were waited for long enough."""
@@ -218,39 +219,39 @@ class PlantStage:
         settled = now - self._grown[1] >= _SETTLE_SECONDS
         return (settled and self._total.all_there()) or now - self._since[1] > patience
 
-    def _issue(self, held: Partition, ledger: Ledger, together: float) -> None:
+    def _issue(self, held: Partition, state: SeriesState, together: float) -> None:
         members = self._total.members()
         course = summed(members, together=together)
-        ledger.account.issue(
+        state.accuracy.issue(
             course.origin, value=course.value, lower=course.lower, upper=course.upper, champion=course.value
         )
         message = forecast_message(
             self._series,
             course,
             plant=self._plant,
-            track=track_record(ledger.account, days=self._settings.forecasts.fallback_days),
+            track=track_record(state.accuracy, days=self._settings.forecasts.fallback_days),
             trained=None,
             members=len(members),
         )
         outbox = [(FORECASTS, self._series, message.encode())]
-        alert = self._breach(ledger, course)
+        alert = self._breach(state, course)
         if alert is not None:
             outbox.append((ALERTS, alert.alert_id, alert.encode()))
             self._metrics.alerts.labels(kind=alert.kind, state=alert.state, severity=alert.severity).inc()
         self._pipeline.breaches_open = int(alert is not None and alert.state != "resolved")
-        held.ledgers.issue(self._series, course.origin, tuple(outbox), memory=_TOGETHER.pack(together))
+        held.series.issue(self._series, course.origin, tuple(outbox), memory=_TOGETHER.pack(together))
 
-    def _breach(self, ledger: Ledger, course: Course) -> Alert | None:
+    def _breach(self, state: SeriesState, course: IssuedForecast) -> Alert | None:
         """What is to be said of the plant's contracted peak; the newest alert stands in the last outbox."""
         limit = self._plant.energy.peak_limit
         if limit is None:
             return None
-        last = [value for topic, _, value in ledger.outbox if topic == ALERTS]
+        last = [value for topic, _, value in state.outbox if topic == ALERTS]
         return breach_alert(
             course,
             limit=limit,
             plant_name=self._plant.name,
             timezone=self._plant.timezone,
-            model=AlertModel(name=MODEL, version="1", level="rule"),
+            model=AlertModel(name=PLANT_SUM, version="1", level="rule"),
             known=Alert.model_validate_json(last[-1]) if last else None,
         )

@@ -1,7 +1,7 @@
 """Forecasts of the machines whose partitions this worker has: when, from what, and what becomes of the answer.
 
-An answer goes into the ledger, with the next checkpoint into the changelog, and only then onto the topic: a forecast
-that anybody has seen is saved, so that nobody makes another one for the same hour.
+An answer goes into the state of its series, with the next checkpoint into the changelog, and only then onto the topic:
+a published forecast is saved, so that no other one is made for the same hour.
 """
 
 import asyncio
@@ -21,17 +21,17 @@ from core.forecasting.fit import FitRequest, Fitted, on_the_wall_clock, usual_we
 from core.forecasting.hourly_history import WEEK
 from core.forecasting.messages import (
     backtest_of,
-    course_of,
+    champion_or_median,
     forecast_message,
     median_course,
     track_record,
 )
-from core.forecasting.series_state import Ledger
+from core.forecasting.series_state import SeriesState
 from core.plant import Plant
 from processor.forecasting.fit_wire import CANDIDATES_SETTING, FitFailed
 from processor.forecasting.fits import FitProcess, FitTooSlow
 from processor.pipeline import Partition, Pipeline
-from runtime.forecasting.candidates import challengers_of
+from runtime.forecasting.candidates import candidates_of
 from runtime.forecasting.settings import ForecastSettings
 from runtime.metrics import ProcessorMetrics
 from schemas.topics import FORECASTS
@@ -68,7 +68,7 @@ class Forecasts:
         self._clock = clock
         self._under_way: set[tuple[int, str]] = set()
         self._processes: list[FitProcess] = []
-        challengers_of(settings.candidate_names, asked_by=CANDIDATES_SETTING)
+        candidates_of(settings.candidate_names, asked_by=CANDIDATES_SETTING)
         power, counter = plant.index_of_role("power"), counter_rules(plant)
         # an hour at the highest power that is possible; what cannot be fed back is never forecast to be
         if power is not None:
@@ -108,8 +108,8 @@ class Forecasts:
         found: tuple[float, Partition, str] | None = None
         waiting = 0
         for held in self._pipeline.partitions.values():
-            waiting += len(held.ledgers.waiting)
-            for series_id, since in held.ledgers.waiting.items():
+            waiting += len(held.series.waiting)
+            for series_id, since in held.series.waiting.items():
                 due = since + self.stagger(series_id)
                 if due <= now and (found is None or due < found[0]) and (held.number, series_id) not in self._under_way:
                     found = (due, held, series_id)
@@ -117,9 +117,9 @@ class Forecasts:
         if found is None:
             return None
         _, held, series_id = found
-        del held.ledgers.waiting[series_id]
-        ledger = held.ledgers.series[series_id]
-        if ledger.history.end - ledger.issued < self._settings.every_hours or np.isnan(ledger.history.values).all():
+        del held.series.waiting[series_id]
+        state = held.series.states[series_id]
+        if state.history.end - state.issued < self._settings.every_hours or np.isnan(state.history.values).all():
             return self._next()
         return held, series_id
 
@@ -128,9 +128,9 @@ class Forecasts:
         return crc32(series_id.encode()) / 2**32 * self._settings.spread_seconds
 
     async def _forecast(self, held: Partition, series_id: str, process: FitProcess) -> None:
-        ledger = held.ledgers.series[series_id]
-        request = self.request(held, series_id, ledger)
-        origin = ledger.history.end
+        state = held.series.states[series_id]
+        request = self.request(held, series_id, state)
+        origin = state.history.end
         result = "failed"
         fitted: Fitted | None = None
         try:
@@ -143,17 +143,17 @@ class Forecasts:
             LOGGER.warning("%s: %s", series_id, error.message)
         if self._pipeline.partitions.get(held.number) is not held:
             return  # given up meanwhile: its owner forecasts it
-        if ledger.history.end != origin:
+        if state.history.end != origin:
             # an hour closed while we were at it; the forecast of a past hour helps nobody
-            held.ledgers.waiting.setdefault(series_id, self._clock())
+            held.series.waiting.setdefault(series_id, self._clock())
             return
         if fitted is None:
             self._metrics.forecasts.labels(result=result).inc()
-        self.issue(held, series_id, ledger, fitted)
+        self.issue(held, series_id, state, fitted)
 
-    def request(self, held: Partition, series_id: str, ledger: Ledger) -> FitRequest:
+    def request(self, held: Partition, series_id: str, state: SeriesState) -> FitRequest:
         """What the fit of a series needs, as it is now."""
-        history = ledger.history
+        history = state.history
         known = int((~np.isnan(history.values)).sum())
         return FitRequest(
             first_hour=history.first_hour,
@@ -162,7 +162,7 @@ class Forecasts:
             zone=self._plant.timezone,
             region=self._plant.energy.holidays,
             bounds=self.bounds,
-            memory=ledger.memory,
+            memory=state.memory,
             cold_start=self._usual_week_of_the_type(held, series_id) if known < _YOUNG_HOURS else None,
             candidates=self._settings.candidate_names,
         )
@@ -173,8 +173,8 @@ class Forecasts:
         if kind is None:
             return None
         alike = []
-        for other, ledger in held.ledgers.series.items():
-            history = ledger.history
+        for other, state in held.series.states.items():
+            history = state.history
             if other != series_id and len(history.values) >= _YOUNG_HOURS and self._plant.type_of(other) == kind:
                 newest = history.values[-4 * WEEK :].astype(np.float64)
                 wall = wall_hours(history.end - len(newest), len(newest), self._zone)
@@ -183,15 +183,15 @@ class Forecasts:
                 break
         return usual_week(alike)
 
-    def issue(self, held: Partition, series_id: str, ledger: Ledger, fitted: Fitted | None) -> None:
-        """Puts a forecast into the ledger; without a fit, that of the seasonal median."""
+    def issue(self, held: Partition, series_id: str, state: SeriesState, fitted: Fitted | None) -> None:
+        """Issue a forecast; without a fit, that of the seasonal median."""
         days = self._settings.fallback_days
-        history, account = ledger.history, ledger.account
+        history, accuracy = state.history, state.accuracy
         if fitted is None:
             course = median_course(history, self._settings.horizon_hours, bounds=self.bounds)
-            champion, memory, backtest = course.value, ledger.memory, None
+            champion, memory, backtest = course.value, state.memory, None
         else:
-            course = course_of(fitted, history, fallen_back=account.decide(days=days), bounds=self.bounds)
+            course = champion_or_median(fitted, history, fallen_back=accuracy.decide(days=days), bounds=self.bounds)
             champion, memory, backtest = fitted.value, fitted.memory, backtest_of(fitted)
             replaced = course.replaces is not None
             self._metrics.forecasts.labels(result="median" if replaced else "champion").inc()
@@ -201,10 +201,10 @@ class Forecasts:
             series_id,
             course,
             plant=self._plant,
-            track=track_record(account, days=days),
+            track=track_record(accuracy, days=days),
             trained=(history.first_hour, history.end),
             backtest=backtest,
         )
-        account.issue(course.origin, value=course.value, lower=course.lower, upper=course.upper, champion=champion)
+        accuracy.issue(course.origin, value=course.value, lower=course.lower, upper=course.upper, champion=champion)
         outbox = ((FORECASTS, series_id, message.encode()),)
-        held.ledgers.issue(series_id, course.origin, outbox, memory=memory)
+        held.series.issue(series_id, course.origin, outbox, memory=memory)

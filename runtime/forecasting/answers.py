@@ -12,10 +12,10 @@ from pandas.tseries.frequencies import to_offset
 
 from core.forecasting.engine import LEVEL, Answer, Calendar, HourlySeries, Memory, forecast_next
 from core.forecasting.engine.series import DAY, WEEK, Floats
-from core.forecasting.seasonal import NAME, Course, forecast_seasonal
+from core.forecasting.names import PROPHET, SEASONAL_MEDIAN
+from core.forecasting.seasonal import Course, forecast_seasonal
 from runtime.errors import UsageError
 from runtime.forecasting.prophet import LEAST_POINTS, fitted_prophet
-from runtime.forecasting.prophet import NAME as PROPHET
 
 ForecastModel = Literal["auto", "seasonal_median", "prophet"]
 
@@ -79,7 +79,7 @@ def forecast(
         except Exception as error:  # noqa: BLE001  Stan's failures share no base, and the median always answers
             LOGGER.warning("prophet failed on %d points: %s", len(series), error)
             answer = _by_median(series, periods, offset)
-            reason = f"prophet could not be fitted ({type(error).__name__}: {error}); {NAME} answered"
+            reason = f"prophet could not be fitted ({type(error).__name__}: {error}); {SEASONAL_MEDIAN} answered"
             return ForecastAnswer(
                 forecast=answer.forecast,
                 lower_bound=answer.lower_bound,
@@ -125,7 +125,7 @@ def seasons_of(offset: Any) -> tuple[int, ...]:
 
 
 def _by_median(series: Floats, periods: int, offset: Any) -> ForecastAnswer:
-    return _answer(_seasonal(series, periods, offset), series, NAME)
+    return _answer(_seasonal(series, periods, offset), series, SEASONAL_MEDIAN)
 
 
 def _by_the_better(series: Floats, periods: int, offset: Any, start: datetime | None) -> ForecastAnswer:

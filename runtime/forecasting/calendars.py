@@ -12,7 +12,7 @@ from runtime.errors import UsageError
 
 AUTO: Final = "auto"
 NONE: Final = "none"
-CANDIDATES: Final = (
+COUNTRIES: Final = (
     "US", "CA", "MX", "BR", "AR", "CL", "GB", "IE", "DE", "AT", "CH", "FR", "ES", "IT", "NL", "BE", "PT", "SE", "NO",
     "DK", "FI", "PL", "CZ", "SK", "HU", "RO", "GR", "TR", "AU", "NZ", "JP", "KR", "CN", "TW", "SG", "IN", "ZA",
 )  # fmt: skip
@@ -61,6 +61,6 @@ class HolidayChoice:
             this_year = (_EPOCH + timedelta(hours=series.end)).year
             years = (this_year - _YEARS_BACK, this_year + 1)
             if self._country == AUTO and len(series.values):
-                self.chosen = recognised(series, {code: holidays_of(code, *years) for code in CANDIDATES})
+                self.chosen = recognised(series, {code: holidays_of(code, *years) for code in COUNTRIES})
             self._calendar = Calendar() if self.chosen is None else Calendar(holidays=holidays_of(self.chosen, *years))
         return self._calendar

@@ -1,19 +1,19 @@
-"""The challengers of the blend that the extra `forecasters` brings, by name."""
+"""The candidates of the blend that the extra `forecasters` brings, by name."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from importlib.util import find_spec
 from typing import Final
 
-from core.forecasting.engine.challengers import Challenger
+from core.forecasting.engine.candidates import CandidateForecaster
 from runtime.errors import UsageError
 from runtime.forecasting.lightgbm import LightGbm
 from runtime.forecasting.mstl import Mstl
 
-_ALL: Final[dict[str, LightGbm | Mstl]] = {one.name: one for one in (LightGbm(), Mstl())}
+_ALL: Final[Mapping[str, LightGbm | Mstl]] = {one.name: one for one in (LightGbm(), Mstl())}
 
 
-def challengers_of(names: Iterable[str], *, asked_by: str) -> tuple[Challenger, ...]:
-    """The challengers of these names; asked_by: the setting or option that names them.
+def candidates_of(names: Iterable[str], *, asked_by: str) -> tuple[CandidateForecaster, ...]:
+    """The candidates of these names; asked_by: the setting or option that names them.
 
     Raises:
         UsageError: there is none of that name, or its library is not installed.

@@ -1,4 +1,4 @@
-"""LightGBM as a challenger of the blend: trees on what the linear members look at, for all steps at once."""
+"""LightGBM as a candidate of the blend: trees on what the linear members look at, for all steps at once."""
 
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final
@@ -7,9 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.forecasting.engine import Calendar, HourlySeries
-from core.forecasting.engine.challengers import CannotLearnError, lately
+from core.forecasting.engine.candidates import CannotFitError, lately
 from core.forecasting.engine.features import Outlook, Past
 from core.forecasting.engine.series import DAY, WEEK, Floats, Ints
+from core.forecasting.names import CandidateName
 
 _ROUNDS: Final = 200
 _SETTINGS: Final[dict[str, Any]] = {
@@ -37,7 +38,7 @@ class Trees:
     booster: Any
     calendar: Calendar
 
-    def after(self, series: HourlySeries, steps: int) -> Floats:
+    def predict(self, series: HourlySeries, steps: int) -> Floats:
         """The hours after a series, (steps,)."""
         origins = np.array([series.end])
         outlook = Past.of(lately(series, _LOOKED_BACK), self.calendar).outlook(origins, steps)
@@ -47,16 +48,16 @@ class Trees:
 
 @dataclass(frozen=True, slots=True)
 class LightGbm:
-    """The library as a challenger."""
+    """The library as a candidate."""
 
-    name: ClassVar[str] = "lightgbm"
+    name: ClassVar[CandidateName] = "lightgbm"
     module: ClassVar[str] = "lightgbm"
 
-    def learn(self, series: HourlySeries, *, calendar: Calendar, steps: int) -> Trees:
+    def fit(self, series: HourlySeries, *, calendar: Calendar, steps: int) -> Trees:
         """Trees on up to a year of daily origins.
 
         Raises:
-            CannotLearnError: less than six weeks, or nothing known.
+            CannotFitError: less than six weeks, or nothing known.
         """
         import lightgbm  # noqa: PLC0415  an extra, and only whoever asks for it waits for it
 
@@ -64,13 +65,13 @@ class LightGbm:
         newest = series.end - steps
         count = min(_MOST_DAYS, (newest - series.first_hour - _BEFORE) // DAY + 1)
         if count < _LEAST_DAYS or np.isnan(series.values).all():
-            raise CannotLearnError(f"{len(series.values)} hours are too few for LightGBM")
+            raise CannotFitError(f"{len(series.values)} hours are too few for LightGBM")
         origins = newest - DAY * np.arange(count)[::-1]
         outlook = Past.of(series, calendar).outlook(origins, steps)
         away = (series.at(origins[:, None] + np.arange(steps)) - outlook.profile).T.ravel()
         known = ~np.isnan(away)
         if not known.any():
-            raise CannotLearnError("nothing is known of what was to be forecast")
+            raise CannotFitError("nothing is known of what was to be forecast")
         examples = lightgbm.Dataset(_inputs(outlook, origins)[known], away[known], params=_SETTINGS)
         return Trees(booster=lightgbm.train(_SETTINGS, examples, _ROUNDS), calendar=calendar)
 

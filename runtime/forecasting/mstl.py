@@ -1,4 +1,4 @@
-"""MSTL as a challenger of the blend: daily and weekly seasons taken out by loess, an autoregression for the rest."""
+"""MSTL as a candidate of the blend: daily and weekly seasons taken out by loess, an autoregression for the rest."""
 
 from dataclasses import dataclass
 from typing import ClassVar, Final
@@ -6,9 +6,10 @@ from typing import ClassVar, Final
 import numpy as np
 
 from core.forecasting.engine import Calendar, HourlySeries
-from core.forecasting.engine.challengers import CannotLearnError, lately
+from core.forecasting.engine.candidates import CannotFitError, lately
 from core.forecasting.engine.features import Past
 from core.forecasting.engine.series import DAY, WEEK, Floats
+from core.forecasting.names import CandidateName
 
 _MOST_HOURS: Final = 13 * WEEK
 _LEAST_HOURS: Final = 4 * WEEK
@@ -29,7 +30,7 @@ class Seasons:
     low: float
     high: float
 
-    def after(self, series: HourlySeries, steps: int) -> Floats:
+    def predict(self, series: HourlySeries, steps: int) -> Floats:
         """The hours after a series, (steps,)."""
         lags = len(self.coefficients) - 1
         recent = lately(series, _MOST_HOURS)
@@ -45,16 +46,16 @@ class Seasons:
 
 @dataclass(frozen=True, slots=True)
 class Mstl:
-    """MSTL and an autoregression of statsmodels as a challenger."""
+    """MSTL and an autoregression of statsmodels as a candidate."""
 
-    name: ClassVar[str] = "mstl"
+    name: ClassVar[CandidateName] = "mstl"
     module: ClassVar[str] = "statsmodels"
 
-    def learn(self, series: HourlySeries, *, calendar: Calendar, steps: int) -> Seasons:
+    def fit(self, series: HourlySeries, *, calendar: Calendar, steps: int) -> Seasons:
         """Seasons of the newest thirteen weeks; the order of the autoregression by its information criterion.
 
         Raises:
-            CannotLearnError: less than four weeks, or always the same.
+            CannotFitError: less than four weeks, or always the same.
         """
         del steps
         from statsmodels.tsa.ar_model import ar_select_order  # noqa: PLC0415  an extra, which is slow to load
@@ -62,11 +63,11 @@ class Mstl:
 
         series = series.since(series.end - _MOST_HOURS)
         if len(series.values) < _LEAST_HOURS or np.isnan(series.values).all():
-            raise CannotLearnError(f"{len(series.values)} hours are too few for MSTL")
+            raise CannotFitError(f"{len(series.values)} hours are too few for MSTL")
         filled = Past.of(series, calendar).filled
         scale = float(np.ptp(filled))
         if not scale:
-            raise CannotLearnError("a series that is always the same has no seasons")
+            raise CannotFitError("a series that is always the same has no seasons")
         # in units of its range, so that nothing is lost whatever the series' own unit is
         seasons = MSTL(filled / scale, periods=(DAY, WEEK)).fit().seasonal.sum(axis=1) * scale
         rest = filled - seasons

@@ -9,8 +9,8 @@ import numpy as np
 import pandas as pd
 
 from core.forecasting.engine import LEVEL, Answer, Calendar, HourlySeries
+from core.forecasting.names import PROPHET
 
-NAME: Final = "prophet"
 LEAST_POINTS: Final = 10
 _SAMPLES: Final = 300
 _SEED: Final = 42
@@ -42,7 +42,7 @@ def forecast_by_prophet(
     value, lower, upper = (
         np.clip(found[name].to_numpy(dtype=np.float64), *bounds) for name in ("yhat", "yhat_lower", "yhat_upper")
     )
-    return Answer(value=value, lower=np.minimum(lower, value), upper=np.maximum(upper, value), model=NAME)
+    return Answer(value=value, lower=np.minimum(lower, value), upper=np.maximum(upper, value), model=PROPHET)
 
 
 def fitted_prophet(frame: pd.DataFrame, *, holidays: pd.DataFrame | None = None) -> Any:

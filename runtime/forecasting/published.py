@@ -8,16 +8,15 @@ import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
 from core.forecasting.curves import Curve
-from core.forecasting.engine import Calendar, HourlySeries, Memory, forecast_next
+from core.forecasting.engine import Answer, Calendar, HourlySeries, Memory, forecast_next
 from core.forecasting.engine.profiles import Days, typed_median
 from core.forecasting.engine.series import Floats
+from core.forecasting.names import BLEND, PROPHET, PublishedName
 from core.plant import Plant
 from runtime.models.inference import Opener, open_document
 from runtime.models.repository import ModelBundle
 
 FORECAST: Final = "forecast"
-CandidateName = Literal["blend", "seasonal_median", "prophet"]
-CANDIDATES: Final[tuple[CandidateName, ...]] = ("blend", "seasonal_median", "prophet")
 
 
 class CurveDocument(BaseModel):
@@ -43,7 +42,7 @@ class MachineForecast(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
-    use: Annotated[CandidateName, Field(description="the candidate with the least error on the validation split")]
+    use: Annotated[PublishedName, Field(description="the candidate with the least error on the validation split")]
     errors: Annotated[dict[str, float], Field(description="mean absolute error of each candidate there, kW")]
     spread: Annotated[float, Field(ge=0, description="80 % of its errors there are smaller, kW")]
     week: Annotated[tuple[float, ...], Field(min_length=168, max_length=168, description="median, kW, from Monday 0 h")]
@@ -60,16 +59,6 @@ class ForecastDocument(BaseModel):
     machines: Annotated[dict[str, MachineForecast], Field(min_length=1)]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Course:
-    """Mean power of the next hours in kW, (h,) each, and the candidate that answered."""
-
-    value: Floats
-    lower: Floats
-    upper: Floats
-    model: str
-
-
 @dataclass(frozen=True, kw_only=True)
 class MachineForecasts:
     """A version of the forecasts, ready to answer."""
@@ -78,9 +67,9 @@ class MachineForecasts:
     version: str
     document: ForecastDocument
 
-    def after(
+    def predict(
         self, machine_id: str, series: HourlySeries, *, horizon: int, memory: Memory | None = None
-    ) -> tuple[Course, Memory | None]:
+    ) -> tuple[Answer, Memory | None]:
         """The `horizon` hours after a machine's hourly mean power, on the plant's clock.
 
         memory: what the last call handed back, so that the blend need not learn anew. Raises KeyError for a machine
@@ -99,7 +88,7 @@ class MachineForecasts:
 
 
 def forecast_by(
-    candidate: CandidateName,
+    candidate: PublishedName,
     series: HourlySeries,
     *,
     horizon: int,
@@ -107,19 +96,19 @@ def forecast_by(
     week: Floats,
     spread: float,
     memory: Memory | None,
-) -> tuple[Course, Memory | None]:
+) -> tuple[Answer, Memory | None]:
     """One candidate's forecast after a series; power is never below 0."""
-    if candidate == "blend":
+    if candidate == BLEND:
         answer, memory = forecast_next(series, horizon=horizon, calendar=Calendar(), memory=memory, cold_start=week)
-        return Course(value=answer.value, lower=answer.lower, upper=answer.upper, model=answer.model), memory
-    if candidate == "prophet":
-        value = curve.after(series, horizon)
+        return answer, memory
+    if candidate == PROPHET:
+        value = curve.predict(series, horizon)
     else:
         steps = series.end + np.arange(horizon)
         value = typed_median(Days.of(series, Calendar()).recent(steps, np.array(series.end)))
         value = np.where(np.isnan(value), curve.at(steps), value)
     low, middle, high = (np.maximum(part, 0.0) for part in (value - spread, value, value + spread))
-    return Course(value=middle, lower=low, upper=high, model=candidate), memory
+    return Answer(value=middle, lower=low, upper=high, model=candidate), memory
 
 
 def open_forecasts(bundle: ModelBundle, *, plant: Plant, features: str) -> MachineForecasts:

@@ -1,12 +1,8 @@
 """Settings of hours and forecasts; part of `runtime.settings.Settings`."""
 
-from typing import Final, Literal, get_args
-
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-Candidate = Literal["lightgbm", "mstl"]
-CANDIDATES: Final[tuple[str, ...]] = get_args(Candidate)
-"""Forecasters that may challenge the blend; `runtime.forecasting.candidates` has them."""
+from core.forecasting.names import CANDIDATES
 
 
 class ForecastSettings(BaseModel):

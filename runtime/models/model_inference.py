@@ -1,12 +1,13 @@
-"""Answers about rows and series that do not come through the processor, from the models that are promoted."""
+"""Answers about rows and series outside the stream, from the promoted models."""
 
 import logging
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, overload
 from zoneinfo import ZoneInfo
 
+import msgspec
 import numpy as np
 import numpy.typing as npt
 
@@ -14,7 +15,7 @@ from core.adhoc.answers import FALLBACK, AnomalyAnswer, RiskAnswer, anomaly_answ
 from core.adhoc.rows import History, Reference
 from core.detection.features import feature_fingerprint
 from core.forecasting.engine import HourlySeries
-from core.models import Models
+from core.models import AnomalyModel, Models, RiskModel
 from core.plant import Plant
 from core.state.tracks import watched_sensors
 from runtime.errors import NexovaError, UsageError
@@ -31,11 +32,15 @@ Column = float | Sequence[float | None] | npt.NDArray[np.float64] | None
 
 
 class ModelInference:
-    """The promoted models of `model_dir`, for rows and series that do not come through the processor.
+    """The promoted models of `model_dir`, for rows and series outside the stream.
 
-    Nothing about a model makes it raise: what is missing or damaged is named in `problems`, and the documented
-    fallback answers in its place. plant: None is the default plant. openers: models that score no readings, by name;
-    the newest promoted version of each that can run is in `others`.
+    A missing or damaged model never raises: `problems` names it, and the documented fallback answers instead.
+
+        inference = ModelInference(model_dir="./models")
+        inference.detect_anomalies(100, 45, 2)["is_anomaly"]
+
+    plant: None is the default plant. openers: models that score no readings, by name; `others` has the newest promoted
+    version of each that can run.
     """
 
     def __init__(
@@ -51,8 +56,24 @@ class ModelInference:
         self._seen: tuple[Promotion, ...] | None = None
         self.reload()
 
+    @property
+    def anomaly_model(self) -> AnomalyModel | None:
+        """The promoted anomaly model; None where none is loaded."""
+        return self.models.anomaly
+
+    @property
+    def recommendation_model(self) -> RiskModel | None:
+        """The promoted maintenance model; None where none is loaded."""
+        return self.models.maintenance
+
+    @property
+    def forecast_model(self) -> MachineForecasts | None:
+        """The published forecasts of machines; None where none are loaded."""
+        found = self.others.get(FORECAST)
+        return found if isinstance(found, MachineForecasts) else None
+
     def reload(self) -> None:
-        """Reads what is promoted now; a repository that does not answer leaves the models as they are."""
+        """Load the versions promoted now; while the repository is unavailable, the models stay as they are."""
         self._seen = self._promoted()
         try:
             repository = ModelRepository(self.model_dir)
@@ -77,7 +98,7 @@ class ModelInference:
             LOGGER.warning("%s", problem)
 
     def reload_if_changed(self) -> bool:
-        """Reads the models anew where other versions are promoted than at the last look; says whether it did."""
+        """Load the models again if other versions were promoted since; return whether it did."""
         if self._promoted() == self._seen:
             return False
         self.reload()
@@ -90,7 +111,7 @@ class ModelInference:
             return None
 
     def anomalies(self, histories: Sequence[History]) -> list[list[AnomalyAnswer]]:
-        """An answer for each row of each history."""
+        """Return an answer for each row of each history."""
         return anomaly_answers(
             histories,
             models=self.models,
@@ -100,7 +121,7 @@ class ModelInference:
         )
 
     def risks(self, histories: Sequence[History]) -> list[list[RiskAnswer]]:
-        """Advice after each row of each history."""
+        """Return maintenance advice after each row of each history."""
         return risk_answers(
             histories,
             models=self.models,
@@ -109,42 +130,65 @@ class ModelInference:
             forest=self.kind_of(self.models.maintenance),
         )
 
-    def detect_anomalies(self, *columns: Column, machine_id: str | None = None, **named: Column) -> list[AnomalyAnswer]:
-        """Scores of readings: a number or a sequence per sensor, by name or in the plant's order.
+    @overload
+    def detect_anomalies(
+        self, *columns: float | None, machine_id: str | None = None, **named: float | None
+    ) -> dict[str, Any]: ...
+
+    @overload
+    def detect_anomalies(
+        self, *columns: Column, machine_id: str | None = None, **named: Column
+    ) -> dict[str, Any] | list[dict[str, Any]]: ...
+
+    def detect_anomalies(
+        self, *columns: Column, machine_id: str | None = None, **named: Column
+    ) -> dict[str, Any] | list[dict[str, Any]]:
+        """Return the answer of `POST /anomaly` for readings: a number or a sequence per sensor, by order or name.
+
+        Numbers are one reading and have one answer; sequences have a list of answers, one for each row.
 
         Raises:
             UsageError: an unknown sensor, columns of different lengths, or no value at all.
         """
-        return self.anomalies([self._history(columns, named, machine_id)])[0]
+        answers = self.anomalies([self._history(columns, named, machine_id)])[0]
+        found: list[dict[str, Any]] = [msgspec.to_builtins(answer) for answer in answers]
+        one_row = all(column is None or isinstance(column, int | float) for column in (*columns, *named.values()))
+        return found[0] if one_row else found
 
-    def recommend_maintenance(self, *columns: Column, machine_id: str | None = None, **named: Column) -> RiskAnswer:
-        """Advice for a machine after these readings; columns and errors as in `detect_anomalies`."""
-        return self.risks([self._history(columns, named, machine_id)])[0][-1]
+    def recommend_maintenance(self, *columns: Column, machine_id: str | None = None, **named: Column) -> dict[str, Any]:
+        """Return the advice of `POST /recommendations` after these readings; arguments as in `detect_anomalies`."""
+        answer: dict[str, Any] = msgspec.to_builtins(self.risks([self._history(columns, named, machine_id)])[0][-1])
+        return answer
 
     def forecast_energy(
         self, values: Sequence[float | None], periods: int, *, frequency: str = "h", model: ForecastModel = "auto"
-    ) -> ForecastAnswer:
-        """The next `periods` steps of a series, None where a value is missing; raises UsageError."""
-        return forecast(values, periods, frequency=frequency, model=model)
+    ) -> dict[str, Any]:
+        """Return the next `periods` steps of a series as `POST /forecast` does; None is a missing value.
+
+        Raises:
+            UsageError: a series or a number of periods that cannot be forecast; the message says why.
+        """
+        answer: dict[str, Any] = msgspec.to_builtins(forecast(values, periods, frequency=frequency, model=model))
+        return answer
 
     def forecast_machine(
         self, machine_id: str, values: Sequence[float | None], periods: int, *, start: datetime
     ) -> ForecastAnswer:
-        """The next `periods` hours of a machine's mean power in kW, None where an hour is missing.
+        """Return the next `periods` hours of a machine's mean power in kW; None is a missing hour.
 
-        start: the first hour. The published forecasts answer for the machines they know; for any other, as
-        `forecast_energy`, whose errors this raises.
+        start: the first hour. The published forecasts answer for the machines they know; any other machine is
+        answered, and errors are raised, as in `forecast_energy`.
         """
-        model = self.others.get(FORECAST)
+        model = self.forecast_model
         answer = forecast(values, periods, frequency="h", start=start)
-        if not isinstance(model, MachineForecasts) or machine_id not in model.document.machines:
+        if model is None or machine_id not in model.document.machines:
             return answer
         local = start.astimezone(ZoneInfo(model.document.timezone))
         series = HourlySeries(
             first_hour=int(local.replace(tzinfo=UTC).timestamp() // 3600),
             values=np.array([np.nan if value is None else value for value in values], dtype=np.float64),
         )
-        course, _ = model.after(machine_id, series, horizon=periods)
+        course, _ = model.predict(machine_id, series, horizon=periods)
         return ForecastAnswer(
             forecast=tuple(course.value.round(4).tolist()),
             lower_bound=tuple(course.lower.round(4).tolist()),
@@ -154,7 +198,7 @@ class ModelInference:
 
     @staticmethod
     def kind_of(model: Any) -> str:
-        """What an answer calls a model: the kind of it, for which its name is only a place."""
+        """Return what an answer calls a model: its kind, or its name where it has none."""
         kind = getattr(getattr(model, "document", None), "kind", None)
         return str(kind or getattr(model, "name", FALLBACK))
 

@@ -258,7 +258,7 @@ def test_it_ends_at_once_when_it_is_told_to(tmp_path: Path) -> None:
 
     port = free_port()
     process = subprocess.Popen(
-        [sys.executable, "-m", "cli.main", "serve", "--port", str(port)],
+        [sys.executable, "-m", "nexova", "serve", "--port", str(port)],
         cwd=tmp_path,
         env=environment(NEXOVA_KAFKA__BOOTSTRAP_SERVERS="127.0.0.1:1"),
         stderr=subprocess.DEVNULL,

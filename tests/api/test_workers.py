@@ -26,7 +26,7 @@ def two_workers(broker: Broker, folder: Path) -> Iterator[tuple[str, subprocess.
     port = free_port()
     url, log = f"http://127.0.0.1:{port}", folder / "serve.log"
     variables = {"WORKERS": "2", "NEXOVA_KAFKA__BOOTSTRAP_SERVERS": broker.bootstrap_servers, "LOG_LEVEL": "ERROR"}
-    command = [sys.executable, "-m", "cli.main", "serve", "--port", str(port)]
+    command = [sys.executable, "-m", "nexova", "serve", "--port", str(port)]
     with (
         log.open("wb") as output,
         subprocess.Popen(command, cwd=folder, env=environment(**variables), stdout=output, stderr=output) as process,

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
-PROGRAM = [sys.executable, "-m", "cli.main"]
+PROGRAM = [sys.executable, "-m", "nexova"]
 
 
 def environment(**variables: str) -> dict[str, str]:

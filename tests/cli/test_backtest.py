@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 
 from cli.main import run
+from core.forecasting.names import CANDIDATES
 from runtime.forecasting.lightgbm import LightGbm
-from runtime.forecasting.settings import CANDIDATES
 from tests.cli.command import nexova
 from tests.core.forecasting.courses import a_week_of
 

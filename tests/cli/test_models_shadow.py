@@ -7,22 +7,22 @@ import pytest
 
 from cli.main import run
 from runtime.models.repository import ModelRepository
-from tests.shelf import Shelf, anomaly_files, risk_files
+from tests.model_repository import ModelRepositoryBuilder, anomaly_files, risk_files
 
 FIRST, SECOND = "20260301T120000Z", "20260301T120500Z"
 
 
 @pytest.fixture
-def shelf(tmp_path: Path) -> Shelf:
-    shelf = Shelf(repository=ModelRepository(tmp_path), path=tmp_path)
-    shelf.put("anomaly", anomaly_files())
-    shelf.publish("anomaly", anomaly_files(), minutes=5)
-    shelf.publish("maintenance", risk_files())
-    return shelf
+def builder(tmp_path: Path) -> ModelRepositoryBuilder:
+    builder = ModelRepositoryBuilder(repository=ModelRepository(tmp_path), path=tmp_path)
+    builder.put("anomaly", anomaly_files())
+    builder.publish("anomaly", anomaly_files(), minutes=5)
+    builder.publish("maintenance", risk_files())
+    return builder
 
 
-def test_a_version_is_tried_and_stopped(shelf: Shelf, capfd: pytest.CaptureFixture[str]) -> None:
-    where = ["--models", str(shelf.path), "--no-announce"]
+def test_a_version_is_tried_and_stopped(builder: ModelRepositoryBuilder, capfd: pytest.CaptureFixture[str]) -> None:
+    where = ["--models", str(builder.path), "--no-announce"]
     assert run(["models", "shadow", "anomaly", SECOND, *where, "--reason", "looks good"]) == 0
     assert capfd.readouterr().out == f"anomaly {SECOND} is scored beside the one that runs: looks good\n"
     assert run(["models", "list", *where[:2]]) == 0
@@ -34,11 +34,13 @@ def test_a_version_is_tried_and_stopped(shelf: Shelf, capfd: pytest.CaptureFixtu
     assert run(["models", "shadow", "anomaly", "--stop", *where, "--json"]) == 0
     entry = json.loads(capfd.readouterr().out)
     assert (entry["version"], entry["action"], entry["announced"]) == (SECOND, "shadow_ended", False)
-    assert shelf.repository.challenger("anomaly") is None
+    assert builder.repository.challenger("anomaly") is None
 
 
-def test_promotions_and_rollbacks_are_json_too(shelf: Shelf, capfd: pytest.CaptureFixture[str]) -> None:
-    where = ["--models", str(shelf.path), "--no-announce", "--json"]
+def test_promotions_and_rollbacks_are_json_too(
+    builder: ModelRepositoryBuilder, capfd: pytest.CaptureFixture[str]
+) -> None:
+    where = ["--models", str(builder.path), "--no-announce", "--json"]
     assert run(["models", "promote", "anomaly", SECOND, *where]) == 0
     entry = json.loads(capfd.readouterr().out)
     assert (entry["version"], entry["previous"], entry["action"]) == (SECOND, FIRST, "promoted")
@@ -59,9 +61,9 @@ def test_promotions_and_rollbacks_are_json_too(shelf: Shelf, capfd: pytest.Captu
     ],
 )
 def test_what_cannot_be_tried_is_the_users_mistake(
-    shelf: Shelf, arguments: list[str], complaint: str, capfd: pytest.CaptureFixture[str]
+    builder: ModelRepositoryBuilder, arguments: list[str], complaint: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    assert run(["models", "shadow", *arguments, "--models", str(shelf.path)]) == 2
+    assert run(["models", "shadow", *arguments, "--models", str(builder.path)]) == 2
     error = capfd.readouterr().err
     assert complaint in error
     assert error.count("\n") == 1

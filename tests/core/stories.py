@@ -19,7 +19,7 @@ from core.plant import Plant
 from core.state.fleet import FleetState
 from schemas.energy import EnergyWindow
 from tests.builders import START
-from tests.core.streams import Said, close_all, part, play, restored
+from tests.core.streams import PublishedOutputs, close_all, part, restored, run_batches
 
 EVENTS: Final = ("nothing", "save", "crash", "move", "wait")
 
@@ -33,21 +33,21 @@ class Story:
 
 
 @st.composite
-def befallen(draw: st.DrawFn, arrival: ReadingBatch) -> Story:
+def with_interruptions(draw: st.DrawFn, arrival: ReadingBatch) -> Story:
     """A story of these readings."""
     places = draw(st.lists(st.integers(1, len(arrival)), max_size=8, unique=True))
     return Story(arrival=arrival, events=tuple((place, draw(st.sampled_from(EVENTS))) for place in sorted(places)))
 
 
-def told(story: Story, *, plant: Plant) -> Said:
+def published_after(story: Story, *, plant: Plant) -> PublishedOutputs:
     """The windows that the topic holds at the end; a revision of lower number replaces nothing there."""
-    said, state = Said(), FleetState(plant)
+    outputs, state = PublishedOutputs(), FleetState(plant)
     records: dict[int, bytes] = {}
     saved = position = 0
     for place, event in (*story.events, (len(story.arrival), "nothing")):
-        more, state = play([part(story.arrival, position, place)], plant=plant, models=Models(), state=state)
-        publish(said, more.windows)
-        said.late += more.late
+        more, state = run_batches([part(story.arrival, position, place)], plant=plant, models=Models(), state=state)
+        publish(outputs, more.windows)
+        outputs.late += more.late
         position = place
         if event in {"save", "move"}:
             records |= dict(state.changed_shards())
@@ -56,20 +56,20 @@ def told(story: Story, *, plant: Plant) -> Said:
             state = restored(list(records.values()), plant=plant)
             position = saved
             # what was read since the last save is read again, and a part of it may come twice
-            again, state = play(
+            again, state = run_batches(
                 [part(story.arrival, max(0, position - 3), place)], plant=plant, models=Models(), state=state
             )
-            publish(said, again.windows)
+            publish(outputs, again.windows)
             position = place
         if event == "wait":
             passed = elapse(state, plant=plant, now=START + 1e8, idle_seconds=1e6)
-            publish(said, {window.key: window for window in passed.energy_windows})
-    last = Said()
+            publish(outputs, {window.key: window for window in passed.energy_windows})
+    last = PublishedOutputs()
     close_all(last, state)
-    publish(said, last.windows)
-    return said
+    publish(outputs, last.windows)
+    return outputs
 
 
-def publish(said: Said, windows: dict[str, EnergyWindow]) -> None:
+def publish(outputs: PublishedOutputs, windows: dict[str, EnergyWindow]) -> None:
     """As Kafka keeps it: what comes last stays, as after a crash the same revision may come again."""
-    said.windows |= windows
+    outputs.windows |= windows

@@ -155,7 +155,7 @@ def row_scores(scores: Scores) -> list[RowScore]:
 
 
 @dataclass
-class Said:
+class PublishedOutputs:
     """All that came out of a stream, in order."""
 
     scores: list[RowScore] = field(default_factory=list)
@@ -185,23 +185,23 @@ class Said:
         return {key: window.model_copy(update={"revision": 0}) for key, window in self.windows.items()}
 
 
-def play(
+def run_batches(
     batches: Iterable[ReadingBatch], *, plant: Plant = PLANT, models: Models = MODELS, state: FleetState | None = None
-) -> tuple[Said, FleetState]:
+) -> tuple[PublishedOutputs, FleetState]:
     """Assesses the batches one after the other."""
     state = FleetState(plant) if state is None else state
-    said = Said()
+    outputs = PublishedOutputs()
     for batch in batches:
         assessment = assess(batch, state=state, models=models, plant=plant)
         state = assessment.state
-        said.add(assessment)
-    return said, state
+        outputs.add(assessment)
+    return outputs, state
 
 
-def close_all(said: Said, state: FleetState) -> None:
+def close_all(outputs: PublishedOutputs, state: FleetState) -> None:
     """Lets enough time pass for all windows to close."""
     far = max(state.watermark, START) + 1e6
-    said.publish(elapse(state, plant=state.plant, now=far, idle_seconds=1e6).energy_windows)
+    outputs.publish(elapse(state, plant=state.plant, now=far, idle_seconds=1e6).energy_windows)
 
 
 def remembered(state: FleetState) -> dict[str, Any]:

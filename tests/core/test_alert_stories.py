@@ -11,7 +11,7 @@ from core.batch import ReadingBatch
 from core.models import Models
 from schemas.alerts import Alert
 from tests.builders import a_batch, a_plant, a_reading
-from tests.core.streams import PLANT, Said, play, streams
+from tests.core.streams import PLANT, PublishedOutputs, run_batches, streams
 from tests.core.timelines import QUICK, alerts_of, drawn_rows
 
 
@@ -33,8 +33,8 @@ def test_a_sensor_fault_says_what_is_wrong_with_which_sensor(drawing: str, summa
 def test_sensors_that_fail_together_are_named_together() -> None:
     rows = [*drawn_rows(8 * "."), *drawn_rows(8 * "b", first=480.0)]
     plant = a_plant(alerts=QUICK)
-    said, _ = play([a_batch(*rows, plant=plant)], plant=plant, models=Models())
-    [opened] = said.alerts
+    outputs, _ = run_batches([a_batch(*rows, plant=plant)], plant=plant, models=Models())
+    [opened] = outputs.alerts
     assert [signal.sensor for signal in opened.signals] == ["power", "temperature", "vibration", "runtime"]
     assert opened.summary == (
         "pump-01: the power sensor has stopped reporting; the temperature sensor has stopped reporting; "
@@ -53,17 +53,17 @@ def test_a_sensor_that_fails_after_another_is_named_with_the_next_update() -> No
         for number in range(24)
     ]
     plant = a_plant(alerts=QUICK)
-    said, _ = play([a_batch(*rows, plant=plant)], plant=plant, models=Models())
-    assert [[signal.sensor for signal in alert.signals] for alert in said.alerts] == [
+    outputs, _ = run_batches([a_batch(*rows, plant=plant)], plant=plant, models=Models())
+    assert [[signal.sensor for signal in alert.signals] for alert in outputs.alerts] == [
         ["temperature"],
         ["temperature"],
         ["temperature", "vibration"],
     ]
 
 
-def story(said: Said) -> dict[str, list[Alert]]:
+def story(outputs: PublishedOutputs) -> dict[str, list[Alert]]:
     episodes: dict[str, list[Alert]] = {}
-    for alert in said.alerts:
+    for alert in outputs.alerts:
         episodes.setdefault(alert.alert_id, []).append(alert)
     return episodes
 
@@ -71,9 +71,9 @@ def story(said: Said) -> dict[str, list[Alert]]:
 @given(streams(least_segments=2))
 @settings(max_examples=40)
 def test_every_alert_is_complete_and_every_episode_is_a_story(stream: ReadingBatch) -> None:
-    said, state = play([stream])
-    said.alerts += elapse(state, plant=PLANT, now=state.watermark, idle_seconds=1e4).alerts
-    for alert in said.alerts:
+    outputs, state = run_batches([stream])
+    outputs.alerts += elapse(state, plant=PLANT, now=state.watermark, idle_seconds=1e4).alerts
+    for alert in outputs.alerts:
         assert alert.summary.startswith(f"{alert.machine_id}")
         assert alert.summary.endswith(".")
         assert not re.search(r"[.!?]\s+[A-Z]|nan|inf|None|\n", alert.summary)
@@ -83,7 +83,7 @@ def test_every_alert_is_complete_and_every_episode_is_a_story(stream: ReadingBat
         assert 0 < sum(shares) <= 1 + 1e-6
         assert all(0 <= share <= 1 for share in shares)
         assert Alert.model_validate_json(alert.encode()) == alert
-    for episode in story(said).values():
+    for episode in story(outputs).values():
         assert [alert.state for alert in episode].index("opened") == 0
         for before, after in pairwise(episode):
             assert after.state != "opened"
@@ -95,7 +95,7 @@ def test_every_alert_is_complete_and_every_episode_is_a_story(stream: ReadingBat
             assert (after.resolved_at is None) == (after.state != "resolved")
     # of a machine and kind, at most one alert is open at any time
     open_now: set[tuple[str, str]] = set()
-    for alert in said.alerts:
+    for alert in outputs.alerts:
         key = (alert.machine_id, alert.kind)
         assert alert.state != "opened" or key not in open_now
         open_now = open_now - {key} if alert.state == "resolved" else open_now | {key}

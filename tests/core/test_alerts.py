@@ -8,7 +8,7 @@ import pytest
 from core.alerting.messages import alert_id
 from core.models import Models
 from tests.builders import PUMP, START, a_batch, a_plant, a_reading, a_sensor, normal_rows, the_usual_sensors
-from tests.core.streams import MODELS, ForestOfOne, play
+from tests.core.streams import MODELS, ForestOfOne, run_batches
 from tests.core.timelines import QUICK, alerts_of, drawn_alerts, drawn_rows
 
 
@@ -40,14 +40,14 @@ def test_a_critical_limit_is_said_at_once_with_its_own_figures() -> None:
 def test_low_limits_are_said_to_be_below() -> None:
     plant = a_plant(sensors=[a_sensor("pressure", unit="bar", warning_low=2.0, critical_low=1.0)], alerts=QUICK)
     rows = [a_reading(at=60.0 * number, pressure=value) for number, value in enumerate((3.0, 1.5, 0.5))]
-    said, _ = play([a_batch(*rows, plant=plant)], plant=plant)
-    assert said.alerts[-1].summary == "pump-01: pressure is 0.5 bar, below its critical limit of 1 bar."
+    outputs, _ = run_batches([a_batch(*rows, plant=plant)], plant=plant)
+    assert outputs.alerts[-1].summary == "pump-01: pressure is 0.5 bar, below its critical limit of 1 bar."
 
 
 def test_a_value_on_its_limit_breaks_nothing() -> None:
     plant = a_plant(alerts=QUICK)
     rows = [a_reading(at=60.0 * number, temperature=105.0) for number in range(5)]
-    assert not play([a_batch(*rows, plant=plant)], plant=plant)[0].alerts
+    assert not run_batches([a_batch(*rows, plant=plant)], plant=plant)[0].alerts
 
 
 def test_all_broken_limits_are_named_the_gravest_first() -> None:
@@ -55,7 +55,7 @@ def test_all_broken_limits_are_named_the_gravest_first() -> None:
         sensors=[s.model_copy(update={"warning_high": 10.0}) for s in the_usual_sensors()[:3]], alerts=QUICK
     )
     rows = [a_reading(at=60.0 * number, temperature=130.0, vibration=12.0, power=5.0) for number in range(2)]
-    [opened] = play([a_batch(*rows, plant=plant)], plant=plant)[0].alerts
+    [opened] = run_batches([a_batch(*rows, plant=plant)], plant=plant)[0].alerts
     assert [(signal.sensor, signal.contribution) for signal in opened.signals] == [
         ("temperature", 0.5),
         ("vibration", 0.5),
@@ -71,7 +71,7 @@ def test_another_broken_limit_is_named_with_the_next_update() -> None:
         sensors=[s.model_copy(update={"warning_high": 10.0}) for s in the_usual_sensors()[1:3]], alerts=QUICK
     )
     rows = [a_reading(at=60.0 * number, vibration=12.0 if number > 3 else 2.5) for number in range(7)]
-    opened, updated = play([a_batch(*rows, plant=plant)], plant=plant)[0].alerts
+    opened, updated = run_batches([a_batch(*rows, plant=plant)], plant=plant)[0].alerts
     assert [signal.sensor for signal in opened.signals] == ["temperature"]
     assert [signal.sensor for signal in updated.signals] == ["temperature", "vibration"]
 
@@ -111,8 +111,8 @@ def test_the_id_is_a_function_of_machine_kind_and_start() -> None:
 def test_an_anomaly_names_the_sensor_that_left_its_course() -> None:
     plant = a_plant(alerts=QUICK)
     rows = [*normal_rows(60), *normal_rows(6, first=3600.0, vibration=7.5)]
-    said, _ = play([a_batch(*rows, plant=plant)], plant=plant, models=Models())
-    opened = said.alerts[0]
+    outputs, _ = run_batches([a_batch(*rows, plant=plant)], plant=plant, models=Models())
+    opened = outputs.alerts[0]
     assert (opened.kind, opened.state, opened.warm_up) == ("anomaly", "opened", False)
     assert (opened.model.name, opened.model.level) == ("distance", "machine")
     first = opened.signals[0]
@@ -140,8 +140,8 @@ def test_values_that_are_unusual_only_together_are_named_together() -> None:
         for number in range(200, 212)
     ]
     plant = a_plant(alerts=QUICK, detection={"warm_up_readings": 200})
-    said, _ = play([a_batch(*rows, *apart, plant=plant)], plant=plant, models=Models())
-    opened = said.alerts[0]
+    outputs, _ = run_batches([a_batch(*rows, *apart, plant=plant)], plant=plant, models=Models())
+    opened = outputs.alerts[0]
     assert opened.summary in {
         "pump-01: power and temperature together have left their usual course.",
         "pump-01: temperature and power together have left their usual course.",
@@ -152,8 +152,8 @@ def test_the_model_that_flagged_is_named() -> None:
     plant = a_plant(alerts=QUICK)
     batch = a_batch(*normal_rows(60), *normal_rows(6, first=3600.0, vibration=7.5), plant=plant)
     for flag_by, name, version in (("both", "forest", "7"), ("forest", "forest", "7"), ("distance", "distance", "1")):
-        said, _ = play([batch], plant=plant, models=Models(anomaly=ForestOfOne(), flag_by=flag_by))
-        assert (said.alerts[0].model.name, said.alerts[0].model.version) == (name, version)
+        outputs, _ = run_batches([batch], plant=plant, models=Models(anomaly=ForestOfOne(), flag_by=flag_by))
+        assert (outputs.alerts[0].model.name, outputs.alerts[0].model.version) == (name, version)
 
 
 def test_the_figures_are_those_of_the_worst_moment() -> None:
@@ -162,37 +162,37 @@ def test_the_figures_are_those_of_the_worst_moment() -> None:
     for number, vibration in enumerate((5.0, 5.5, 9.0, 5.5, 5.5)):
         rows += normal_rows(1, first=60.0 * (60 + number), vibration=vibration)
     models = Models(anomaly=ForestOfOne(), flag_by="forest")
-    said, _ = play([a_batch(*rows, plant=plant)], plant=plant, models=models)
-    assert [alert.signals[0].actual for alert in said.alerts] == [5.5, 9.0, 9.0, 9.0]
-    assert [alert.readings for alert in said.alerts] == [2, 3, 4, 5]
+    outputs, _ = run_batches([a_batch(*rows, plant=plant)], plant=plant, models=models)
+    assert [alert.signals[0].actual for alert in outputs.alerts] == [5.5, 9.0, 9.0, 9.0]
+    assert [alert.readings for alert in outputs.alerts] == [2, 3, 4, 5]
 
 
 def test_a_machine_that_is_off_calms_its_alerts() -> None:
     plant = a_plant(alerts=QUICK)
     rows = [*normal_rows(60), *normal_rows(6, first=3600.0, vibration=7.5), *drawn_rows("oooo", first=4000.0)]
-    said, _ = play([a_batch(*rows, plant=plant)], plant=plant, models=Models())
-    assert [alert.state for alert in said.alerts][-1] == "resolved"
-    assert said.alerts[-1].resolved_at == datetime.fromtimestamp(START + 4000 + 120, UTC)
+    outputs, _ = run_batches([a_batch(*rows, plant=plant)], plant=plant, models=Models())
+    assert [alert.state for alert in outputs.alerts][-1] == "resolved"
+    assert outputs.alerts[-1].resolved_at == datetime.fromtimestamp(START + 4000 + 120, UTC)
 
 
 def test_a_machine_that_says_nothing_is_not_calm() -> None:
     plant = a_plant(alerts=QUICK)
     rows = [*normal_rows(60), *normal_rows(6, first=3600.0, vibration=7.5), *drawn_rows("bbbbbbbb", first=4000.0)]
-    said, _ = play([a_batch(*rows, plant=plant)], plant=plant, models=Models())
-    assert [alert.state for alert in said.alerts if alert.kind == "anomaly"][-1] != "resolved"
+    outputs, _ = run_batches([a_batch(*rows, plant=plant)], plant=plant, models=Models())
+    assert [alert.state for alert in outputs.alerts if alert.kind == "anomaly"][-1] != "resolved"
 
 
 def test_readings_out_of_order_never_turn_an_alert_back_in_time() -> None:
     plant = a_plant(alerts=QUICK)
     late = [a_reading(at=60.0 * number) for number in range(3)]
     rows = [*drawn_rows("hhh", first=6000.0), *late]
-    said, _ = play([a_batch(*rows, plant=plant)], plant=plant, models=Models())
-    opened, resolved = said.alerts
+    outputs, _ = run_batches([a_batch(*rows, plant=plant)], plant=plant, models=Models())
+    opened, resolved = outputs.alerts
     assert resolved.state == "resolved"
     assert resolved.updated_at >= opened.updated_at
 
 
 def test_models_score_only_what_runs_and_is_known() -> None:
     rows = [*normal_rows(50), *drawn_rows("ooiib", first=3000.0)]
-    said, _ = play([a_batch(*rows, plant=a_plant())], plant=a_plant(), models=MODELS)
-    assert [score.anomaly is None for score in said.scores] == [True] * 40 + [False] * 10 + [True] * 5
+    outputs, _ = run_batches([a_batch(*rows, plant=a_plant())], plant=a_plant(), models=MODELS)
+    assert [score.anomaly is None for score in outputs.scores] == [True] * 40 + [False] * 10 + [True] * 5

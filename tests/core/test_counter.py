@@ -13,7 +13,7 @@ from core.plant import EnergyCounter, Plant
 from core.state.fleet import FleetState
 from schemas.energy import CounterSteps, EnergyWindow
 from tests.builders import PUMP, START, ARow, a_bare_reading, a_batch, a_plant, a_sensor, the_usual_sensors
-from tests.core.streams import Said, close_all, play, restored
+from tests.core.streams import PublishedOutputs, close_all, restored, run_batches
 
 HOUR = 3600.0
 MINUTE = 60.0
@@ -47,9 +47,9 @@ def rising(first: float, last: float, *, every: float = 1.0, power: float = 30.0
 
 def played(rows: Sequence[ARow], plant: Plant = PLANT) -> tuple[dict[int, EnergyWindow], FleetState]:
     """The hours of one machine by number, once all of them are over."""
-    said, state = play([a_batch(*rows, plant=plant)], plant=plant, models=Models())
-    close_all(said, state)
-    return {round((w.start.timestamp() - START) / HOUR): w for w in said.hours.values()}, state
+    outputs, state = run_batches([a_batch(*rows, plant=plant)], plant=plant, models=Models())
+    close_all(outputs, state)
+    return {round((w.start.timestamp() - START) / HOUR): w for w in outputs.hours.values()}, state
 
 
 def hours_of(rows: Sequence[ARow], plant: Plant = PLANT) -> dict[int, EnergyWindow]:
@@ -71,13 +71,15 @@ def test_an_hour_is_what_its_register_rose_by() -> None:
 
 def test_a_reading_that_comes_after_its_hour_has_ended_counts_in_both_hours() -> None:
     """Power is steady, so that what the late one changes is how much of either hour is known."""
-    said, state = play([a_batch(at(50, 100), at(61, 111), at(62, 112), plant=PLANT)], plant=PLANT, models=Models())
-    late, state = play(
+    outputs, state = run_batches(
+        [a_batch(at(50, 100), at(61, 111), at(62, 112), plant=PLANT)], plant=PLANT, models=Models()
+    )
+    late, state = run_batches(
         [a_batch(at(59.5, 109.5), plant=PLANT, first_offset=10)], plant=PLANT, models=Models(), state=state
     )
-    said.publish(late.windows.values())
-    close_all(said, state)
-    assert [window.energy_kwh for window in said.windows.values()] == pytest.approx([10, 2])
+    outputs.publish(late.windows.values())
+    close_all(outputs, state)
+    assert [window.energy_kwh for window in outputs.windows.values()] == pytest.approx([10, 2])
 
 
 def test_where_an_hour_ends_between_two_readings_their_energy_is_divided_by_time() -> None:
@@ -177,9 +179,9 @@ class TestBesidePower:
 
     def test_a_plant_without_a_counter_says_nothing_of_one(self) -> None:
         plant = a_plant()
-        said, state = play([a_batch(a_bare_reading(power=30.0), plant=plant)], plant=plant, models=Models())
-        close_all(said, state)
-        [window] = said.windows.values()
+        outputs, state = run_batches([a_batch(a_bare_reading(power=30.0), plant=plant)], plant=plant, models=Models())
+        close_all(outputs, state)
+        [window] = outputs.windows.values()
         assert window.counter is None
 
     def test_a_plant_may_have_a_counter_and_no_power(self) -> None:
@@ -195,45 +197,45 @@ class TestPublishing:
 
     plant = a_counting_plant(interval_seconds=900.0)
 
-    def play(
+    def run_batches(
         self, *rows: ARow, state: FleetState | None = None, first_offset: int = 0
     ) -> tuple[list[EnergyWindow], FleetState]:
         batch = a_batch(*rows, plant=self.plant, first_offset=first_offset)
-        said, state = play([batch], plant=self.plant, models=Models(), state=state)
-        return [window for window in said.windows.values() if window.machine_id == PUMP], state
+        outputs, state = run_batches([batch], plant=self.plant, models=Models(), state=state)
+        return [window for window in outputs.windows.values() if window.machine_id == PUMP], state
 
     def test_an_hour_waits_for_the_reading_that_completes_it(self) -> None:
-        _, state = self.play(*rising(5, 60, every=15))
+        _, state = self.run_batches(*rising(5, 60, every=15))
         others = a_bare_reading("pump-02", at=64 * MINUTE)
-        closed, state = self.play(others, state=state, first_offset=10)
+        closed, state = self.run_batches(others, state=state, first_offset=10)
         assert closed == []
-        closed, _ = self.play(at(65, 130), state=state, first_offset=20)
+        closed, _ = self.run_batches(at(65, 130), state=state, first_offset=20)
         [window] = closed
         assert (window.revision, window.completeness) == (0, pytest.approx(55 / 60))
 
     def test_it_does_not_wait_longer_than_the_reading_could_help(self) -> None:
-        _, state = self.play(*rising(5, 60, every=15))
-        closed, state = self.play(a_bare_reading("pump-02", at=81.9 * MINUTE), state=state, first_offset=10)
+        _, state = self.run_batches(*rising(5, 60, every=15))
+        closed, state = self.run_batches(a_bare_reading("pump-02", at=81.9 * MINUTE), state=state, first_offset=10)
         assert closed == []
-        closed, state = self.play(a_bare_reading("pump-02", at=82 * MINUTE), state=state, first_offset=20)
+        closed, state = self.run_batches(a_bare_reading("pump-02", at=82 * MINUTE), state=state, first_offset=20)
         assert [window.revision for window in closed] == [0]
         # it helps whenever it comes, and one beyond the gap changes nothing
-        late, _ = self.play(at(79, 140), state=state, first_offset=30)
+        late, _ = self.run_batches(at(79, 140), state=state, first_offset=30)
         assert [window.revision for window in late] == [1]
 
     def test_a_reading_beyond_the_longest_gap_revises_nothing(self) -> None:
-        _, state = self.play(*rising(5, 60, every=15))
-        self.play(a_bare_reading("pump-02", at=82 * MINUTE), state=state, first_offset=10)
-        closed, _ = self.play(at(90, 140), at(95, 141), state=state, first_offset=20)
+        _, state = self.run_batches(*rising(5, 60, every=15))
+        self.run_batches(a_bare_reading("pump-02", at=82 * MINUTE), state=state, first_offset=10)
+        closed, _ = self.run_batches(at(90, 140), at(95, 141), state=state, first_offset=20)
         assert closed == []
 
     def test_the_energy_of_a_silence_of_days_is_told_when_the_machine_is_back(self) -> None:
-        _, state = self.play(*rising(5, 60, every=15))
-        said = Said()
-        said.publish(elapse(state, plant=self.plant, now=START + 9e5, idle_seconds=1e6).energy_windows)
+        _, state = self.run_batches(*rising(5, 60, every=15))
+        outputs = PublishedOutputs()
+        outputs.publish(elapse(state, plant=self.plant, now=START + 9e5, idle_seconds=1e6).energy_windows)
         state = restored([record for _, record in state.changed_shards()], plant=self.plant)
-        _, state = self.play(at(5 * 1440, 400), at(5 * 1440 + 30, 401), state=state, first_offset=20)
-        last = Said()
+        _, state = self.run_batches(at(5 * 1440, 400), at(5 * 1440 + 30, 401), state=state, first_offset=20)
+        last = PublishedOutputs()
         close_all(last, state)
         [window] = last.windows.values()
         assert steps_of(window).unplaced_kwh == pytest.approx(400 - 122.5)
@@ -243,24 +245,26 @@ class TestState:
     def test_records_of_before_there_were_counters_are_restored(self) -> None:
         """The plant file gets a counter; hours that are open go on by power."""
         old = a_plant()
-        _, state = play(
+        _, state = run_batches(
             [a_batch(*[a_bare_reading(at=m * MINUTE, power=30.0) for m in range(30)], plant=old)],
             plant=old,
             models=Models(),
         )
         state = restored([record for _, record in state.changed_shards()], plant=PLANT)
         rows = [at(m, 100 + m / 2, power=30.0) for m in range(30, 70)]
-        said, state = play([a_batch(*rows, plant=PLANT, first_offset=100)], plant=PLANT, models=Models(), state=state)
-        close_all(said, state)
-        first = said.hours[f"{PUMP}@2026-01-01T00:00:00Z"]
+        outputs, state = run_batches(
+            [a_batch(*rows, plant=PLANT, first_offset=100)], plant=PLANT, models=Models(), state=state
+        )
+        close_all(outputs, state)
+        first = outputs.hours[f"{PUMP}@2026-01-01T00:00:00Z"]
         assert (first.readings, first.energy_kwh, first.completeness) == (60, 15, 0.5)
 
     def test_a_plant_file_that_lost_its_counter_restores_what_was_kept(self) -> None:
-        _, state = play([a_batch(*rising(0, 30), plant=PLANT)], plant=PLANT, models=Models())
+        _, state = run_batches([a_batch(*rising(0, 30), plant=PLANT)], plant=PLANT, models=Models())
         state = restored([record for _, record in state.changed_shards()], plant=a_plant())
-        said = Said()
-        close_all(said, state)
-        [window] = said.windows.values()
+        outputs = PublishedOutputs()
+        close_all(outputs, state)
+        [window] = outputs.windows.values()
         assert (window.readings, window.counter) == (30, None)
 
 

@@ -16,7 +16,7 @@ from core.batch import ReadingBatch
 from core.energy.windows import HOUR
 from core.plant import EnergyCounter
 from tests.builders import START, a_plant, a_sensor, the_usual_sensors
-from tests.core.stories import Story, befallen, told
+from tests.core.stories import Story, published_after, with_interruptions
 
 GRACE: Final = 120.0
 MODULUS: Final = 500.0
@@ -82,7 +82,7 @@ def metered(draw: st.DrawFn) -> Metered:
     arrival = ReadingBatch.from_columns(
         [rows[place][1] for place in order], START + np.array([rows[place][0] for place in order]), values
     )
-    return Metered(story=draw(befallen(arrival)), readings=readings)
+    return Metered(story=draw(with_interruptions(arrival)), readings=readings)
 
 
 def by_hand(readings: list[tuple[float, float, float]]) -> tuple[dict[int, float], float]:
@@ -103,10 +103,10 @@ def by_hand(readings: list[tuple[float, float, float]]) -> tuple[dict[int, float
 @given(metered())
 @settings(max_examples=150)
 def test_whatever_happens_on_the_way_hours_and_total_are_what_was_drawn(drawn: Metered) -> None:
-    said = told(drawn.story, plant=PLANT)
-    assert said.late == 0
+    outputs = published_after(drawn.story, plant=PLANT)
+    assert outputs.late == 0
     for machine_id, readings in drawn.readings.items():
-        windows = [window for window in said.windows.values() if window.machine_id == machine_id]
+        windows = [window for window in outputs.windows.values() if window.machine_id == machine_id]
         expected, apart = by_hand(readings)
         found = {round((window.start.timestamp() - START) // HOUR): window for window in windows}
         assert {hour: found[hour].energy_kwh for hour in expected} == pytest.approx(expected, abs=1e-6)
@@ -124,9 +124,9 @@ def test_whatever_happens_on_the_way_hours_and_total_are_what_was_drawn(drawn: M
 @given(metered())
 @settings(max_examples=100)
 def test_whatever_happens_on_the_way_they_are_those_of_an_undisturbed_run_to_the_last_digit(drawn: Metered) -> None:
-    straight = told(Story(arrival=drawn.story.arrival, events=()), plant=PLANT)
+    straight = published_after(Story(arrival=drawn.story.arrival, events=()), plant=PLANT)
     energy = {key: (window.energy_kwh, window.counter) for key, window in straight.windows.items()}
-    found = told(drawn.story, plant=PLANT).windows
+    found = published_after(drawn.story, plant=PLANT).windows
     assert {key: (window.energy_kwh, window.counter) for key, window in found.items()} == energy
 
 
@@ -146,8 +146,8 @@ def test_any_values_in_any_order_lead_to_the_same_hours_and_never_to_less_than_n
         values[:, _REGISTER] = registers[places]
         arrival = ReadingBatch.from_columns([f"pump-{1:02d}"] * count, times[places], values)
         cut = data.draw(st.integers(1, count))
-        said = told(Story(arrival=arrival, events=((cut, "save"),)), plant=PLANT)
-        assert all(window.energy_kwh >= 0 for window in said.windows.values())
-        return said.hours
+        outputs = published_after(Story(arrival=arrival, events=((cut, "save"),)), plant=PLANT)
+        assert all(window.energy_kwh >= 0 for window in outputs.windows.values())
+        return outputs.hours
 
     assert windows_of(order) == windows_of(np.arange(count))

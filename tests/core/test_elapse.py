@@ -8,14 +8,14 @@ from core.advance import elapse, statuses
 from core.models import Models
 from core.state.fleet import FleetState
 from tests.builders import PUMP, START, ARow, a_batch, a_plant, a_reading, normal_rows
-from tests.core.streams import MODELS, play, restored
+from tests.core.streams import MODELS, restored, run_batches
 from tests.core.timelines import drawn_rows
 
 PLANT = a_plant()
 
 
 def after(*rows: ARow, models: Models = MODELS) -> FleetState:
-    return play([a_batch(*rows, plant=PLANT)], plant=PLANT, models=models)[1]
+    return run_batches([a_batch(*rows, plant=PLANT)], plant=PLANT, models=models)[1]
 
 
 def test_a_machine_is_reported_as_it_was_last_seen() -> None:
@@ -66,7 +66,7 @@ def test_open_alerts_are_counted_and_silence_is_a_condition() -> None:
     elapse(state, plant=PLANT, now=START + 1000, idle_seconds=400)
     [status] = statuses(state, [0], plant=PLANT)
     assert (status.alerts_open, status.condition) == (2, "silent")
-    play([a_batch(*drawn_rows(12 * ".", first=360), plant=PLANT, first_offset=10)], plant=PLANT, state=state)
+    run_batches([a_batch(*drawn_rows(12 * ".", first=360), plant=PLANT, first_offset=10)], plant=PLANT, state=state)
     [status] = statuses(state, [0], plant=PLANT)
     assert (status.alerts_open, status.condition) == (0, "running")
 
@@ -75,10 +75,10 @@ def test_a_resolved_alert_is_forgotten_once_nothing_can_continue_it() -> None:
     state = after(*drawn_rows(".HHHH" + 10 * "."))
     assert state.alerts[PUMP, "limit"].state == "resolved"
     for minute in (15, 16):
-        play([a_batch(a_reading(at=60 * minute), plant=PLANT, first_offset=minute)], plant=PLANT, state=state)
+        run_batches([a_batch(a_reading(at=60 * minute), plant=PLANT, first_offset=minute)], plant=PLANT, state=state)
         elapse(state, plant=PLANT, now=START, idle_seconds=0)
         assert (PUMP, "limit") in state.alerts
-    play([a_batch(a_reading(at=60 * 17), plant=PLANT, first_offset=17)], plant=PLANT, state=state)
+    run_batches([a_batch(a_reading(at=60 * 17), plant=PLANT, first_offset=17)], plant=PLANT, state=state)
     elapse(state, plant=PLANT, now=START, idle_seconds=0)
     assert not state.alerts
 

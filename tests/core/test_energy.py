@@ -15,7 +15,7 @@ from core.plant import Plant
 from core.state.fleet import FleetState
 from schemas.energy import EnergyWindow
 from tests.builders import PUMP, START, ARow, a_bare_reading, a_batch, a_plant, a_sensor, the_usual_sensors
-from tests.core.streams import Said, close_all, play, restored
+from tests.core.streams import PublishedOutputs, close_all, restored, run_batches
 
 PLANT = a_plant(
     sensors=[*the_usual_sensors(), a_sensor("output", unit="units/h", role="production")],
@@ -37,9 +37,9 @@ def steady(
 
 def hours_of(rows: Sequence[ARow], plant: Plant = PLANT) -> dict[datetime, EnergyWindow]:
     """The hours of one machine, once all of them are over."""
-    said, state = play([a_batch(*rows, plant=plant)], plant=plant, models=Models())
-    close_all(said, state)
-    return {window.start: window for window in said.hours.values()}
+    outputs, state = run_batches([a_batch(*rows, plant=plant)], plant=plant, models=Models())
+    close_all(outputs, state)
+    return {window.start: window for window in outputs.hours.values()}
 
 
 def the_hour_of(rows: Sequence[ARow]) -> EnergyWindow:
@@ -178,19 +178,21 @@ class TestPublishing:
     takes revisions             ----------------------------------^ 03:02
     """
 
-    def play(self, *rows: ARow, state: FleetState | None = None, first_offset: int = 0) -> tuple[Said, FleetState]:
+    def run_batches(
+        self, *rows: ARow, state: FleetState | None = None, first_offset: int = 0
+    ) -> tuple[PublishedOutputs, FleetState]:
         batch = a_batch(*rows, plant=PLANT, first_offset=first_offset)
-        return play([batch], plant=PLANT, models=Models(), state=state)
+        return run_batches([batch], plant=PLANT, models=Models(), state=state)
 
     def test_an_hour_is_published_when_its_grace_is_over(self) -> None:
-        said, state = self.play(*steady(0, HOUR + 120))
-        assert not said.windows
-        said, _ = self.play(*steady(HOUR + 120, HOUR + 180), state=state, first_offset=100)
-        assert [window.start for window in said.windows.values()] == [at(0)]
+        outputs, state = self.run_batches(*steady(0, HOUR + 120))
+        assert not outputs.windows
+        outputs, _ = self.run_batches(*steady(HOUR + 120, HOUR + 180), state=state, first_offset=100)
+        assert [window.start for window in outputs.windows.values()] == [at(0)]
 
     def test_it_is_published_once(self) -> None:
-        said, state = self.play(*steady(0, 2 * HOUR))
-        assert len(said.windows) == 1
+        outputs, state = self.run_batches(*steady(0, 2 * HOUR))
+        assert len(outputs.windows) == 1
         again = energy.close(
             state.windows, watermark=START + 2 * HOUR, newest_of=state.newest_of, grace_seconds=120, interval_seconds=60
         )
@@ -198,42 +200,42 @@ class TestPublishing:
 
     def test_late_readings_revise_it(self) -> None:
         rows = steady(0, HOUR)
-        said, state = self.play(*rows[:30], *rows[40:], *steady(HOUR, 2 * HOUR))
-        [first] = said.windows.values()
-        said, _ = self.play(*rows[30:40], state=state, first_offset=200)
-        [second] = said.windows.values()
+        outputs, state = self.run_batches(*rows[:30], *rows[40:], *steady(HOUR, 2 * HOUR))
+        [first] = outputs.windows.values()
+        outputs, _ = self.run_batches(*rows[30:40], state=state, first_offset=200)
+        [second] = outputs.windows.values()
         assert (first.revision, second.revision) == (0, 1)
         assert (first.completeness, second.completeness) == (pytest.approx(50 / 60), 1)
         assert second.key == first.key
 
     def test_readings_that_come_too_late_are_counted_and_change_nothing(self) -> None:
-        said, state = self.play(*steady(0, HOUR), *steady(3 * HOUR, 3 * HOUR + 240))
-        assert said.late == 0
-        late, state = self.play(*steady(0, 600), state=state, first_offset=200)
+        outputs, state = self.run_batches(*steady(0, HOUR), *steady(3 * HOUR, 3 * HOUR + 240))
+        assert outputs.late == 0
+        late, state = self.run_batches(*steady(0, 600), state=state, first_offset=200)
         assert (late.late, late.windows) == (10, {})
         assert {hour for _, hour in state.windows} == {int(START / HOUR) + 3}
 
     def test_the_last_moment_for_a_late_reading(self) -> None:
-        _, state = self.play(*steady(0, HOUR), *steady(3 * HOUR, 3 * HOUR + 121))
-        said, _ = self.play(*steady(0, 60), state=state, first_offset=200)
-        assert said.late == 0
+        _, state = self.run_batches(*steady(0, HOUR), *steady(3 * HOUR, 3 * HOUR + 121))
+        outputs, _ = self.run_batches(*steady(0, 60), state=state, first_offset=200)
+        assert outputs.late == 0
 
     def test_a_machine_that_was_cut_off_finds_its_hours_as_it_left_them(self) -> None:
         """pump-02 goes on; pump-01 comes back after six hours and first sends what it kept."""
-        _, state = self.play(*steady(0, 1800), *steady(0, 6 * HOUR, machine_id="pump-02"))
-        said, state = self.play(*steady(1800, 2 * HOUR), state=state, first_offset=1000)
-        assert said.late == 0
-        window = said.windows[f"{PUMP}@2026-01-01T00:00:00Z"]
+        _, state = self.run_batches(*steady(0, 1800), *steady(0, 6 * HOUR, machine_id="pump-02"))
+        outputs, state = self.run_batches(*steady(1800, 2 * HOUR), state=state, first_offset=1000)
+        assert outputs.late == 0
+        window = outputs.windows[f"{PUMP}@2026-01-01T00:00:00Z"]
         assert (window.revision, window.readings, window.completeness) == (1, 60, 1)
 
     def test_a_clock_that_runs_ahead_does_not_make_others_late(self) -> None:
-        _, state = self.play(*steady(0, 1800), *steady(9 * HOUR, 9 * HOUR + 60, machine_id="pump-02"))
-        said, _ = self.play(*steady(1800, HOUR), state=state, first_offset=1000)
-        assert said.late == 0
-        assert said.windows[f"{PUMP}@2026-01-01T00:00:00Z"].completeness == 1
+        _, state = self.run_batches(*steady(0, 1800), *steady(9 * HOUR, 9 * HOUR + 60, machine_id="pump-02"))
+        outputs, _ = self.run_batches(*steady(1800, HOUR), state=state, first_offset=1000)
+        assert outputs.late == 0
+        assert outputs.windows[f"{PUMP}@2026-01-01T00:00:00Z"].completeness == 1
 
     def test_a_partition_without_readings_closes_its_hours_by_the_clock(self) -> None:
-        _, state = self.play(*steady(0, HOUR))
+        _, state = self.run_batches(*steady(0, HOUR))
         assert not elapse(state, plant=PLANT, now=START + HOUR + 400, idle_seconds=299).energy_windows
         assert not elapse(state, plant=PLANT, now=START + HOUR + 119, idle_seconds=300).energy_windows
         [window] = elapse(state, plant=PLANT, now=START + HOUR + 120, idle_seconds=300).energy_windows
@@ -242,18 +244,18 @@ class TestPublishing:
 
     def test_an_hour_closed_by_the_clock_goes_on_when_the_readings_do(self) -> None:
         """Recorded readings are replayed with a pause: their time is years behind the clock."""
-        _, state = self.play(*steady(0, 1800))
+        _, state = self.run_batches(*steady(0, 1800))
         [first] = elapse(state, plant=PLANT, now=START + 1e8, idle_seconds=600).energy_windows
-        said, _ = self.play(*steady(1800, 2 * HOUR), state=state, first_offset=100)
-        second = said.windows[first.key]
+        outputs, _ = self.run_batches(*steady(1800, 2 * HOUR), state=state, first_offset=100)
+        second = outputs.windows[first.key]
         assert (second.revision, second.readings, second.completeness) == (1, 60, 1)
 
     def test_what_was_published_stays_published_over_a_restart(self) -> None:
-        _, state = self.play(*steady(0, HOUR), *steady(0, 10, machine_id="pump-02"))
+        _, state = self.run_batches(*steady(0, HOUR), *steady(0, 10, machine_id="pump-02"))
         records = dict(state.changed_shards())
-        said, state = self.play(*steady(HOUR, 2 * HOUR, machine_id="pump-02"), state=state, first_offset=200)
-        assert said.windows[f"{PUMP}@2026-01-01T00:00:00Z"].revision == 0
+        outputs, state = self.run_batches(*steady(HOUR, 2 * HOUR, machine_id="pump-02"), state=state, first_offset=200)
+        assert outputs.windows[f"{PUMP}@2026-01-01T00:00:00Z"].revision == 0
         # pump-01 sent nothing more, but its hour went out meanwhile
         state = restored(list((records | dict(state.changed_shards())).values()), plant=PLANT)
-        said, _ = self.play(*steady(10, 20, every=10), state=state, first_offset=400)
-        assert said.windows[f"{PUMP}@2026-01-01T00:00:00Z"].revision == 1
+        outputs, _ = self.run_batches(*steady(10, 20, every=10), state=state, first_offset=400)
+        assert outputs.windows[f"{PUMP}@2026-01-01T00:00:00Z"].revision == 1

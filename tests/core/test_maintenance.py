@@ -16,7 +16,7 @@ from core.state.tables import allocate
 from core.state.wear import WEAR_LAYOUT, Wear
 from schemas.recommendations import Recommendation
 from tests.builders import PUMP, START, a_batch, a_plant, normal_rows, the_usual_sensors
-from tests.core.streams import RiskOfHeat, play
+from tests.core.streams import RiskOfHeat, run_batches
 from tests.core.timelines import drawn_rows
 
 MINUTE = 60.0
@@ -152,7 +152,7 @@ class TestRecommendations:
         rows = [*normal_rows(20), *normal_rows(5, first=1200.0, **values)]
         rows += [row for drawing in drawings for row in drawn_rows(drawing, first=1500.0)]
         models = Models(maintenance=RiskOfHeat()) if models is None else models
-        return list(play([a_batch(*rows, plant=self.plant)], plant=self.plant, models=models)[0].recommendations)
+        return list(run_batches([a_batch(*rows, plant=self.plant)], plant=self.plant, models=models)[0].recommendations)
 
     def test_none_are_given_before_the_baseline_is_learned(self) -> None:
         [first] = self.of()

@@ -14,7 +14,7 @@ from core.maintenance import BAND_STARTS
 from core.models import Features, Models
 from core.state.fleet import FleetState
 from tests.builders import a_batch, a_plant, normal_rows
-from tests.core.streams import MODELS, PLANT, play, remembered, row_scores, streams
+from tests.core.streams import MODELS, PLANT, remembered, row_scores, run_batches, streams
 
 
 class Alarmed:
@@ -43,8 +43,8 @@ TRIED = replace(MODELS, beside=(Models(anomaly=Alarmed()), Models(maintenance=Wo
 @given(streams())
 @settings(max_examples=30)
 def test_what_is_only_tried_changes_nothing_that_is_said_or_remembered(stream: ReadingBatch) -> None:
-    alone, state = play([stream])
-    beside, other = play([stream], models=TRIED)
+    alone, state = run_batches([stream])
+    beside, other = run_batches([stream], models=TRIED)
     assert beside == alone
     assert remembered(other) == remembered(state)
 

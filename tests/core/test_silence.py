@@ -13,7 +13,7 @@ from core.models import Models
 from core.state.fleet import FleetState
 from schemas.alerts import Alert
 from tests.builders import PUMP, START, ARow, a_batch, a_plant, a_reading
-from tests.core.streams import play, restored
+from tests.core.streams import restored, run_batches
 
 PLANT = a_plant()
 OTHER = "pump-02"
@@ -25,8 +25,8 @@ def at(seconds: float) -> datetime:
 
 def heard(*rows: ARow, state: FleetState | None = None, first_offset: int = 0) -> tuple[list[Alert], FleetState]:
     batch = a_batch(*rows, plant=PLANT, first_offset=first_offset)
-    said, state = play([batch], plant=PLANT, models=Models(), state=state)
-    return [alert for alert in said.alerts if alert.kind == "silent"], state
+    outputs, state = run_batches([batch], plant=PLANT, models=Models(), state=state)
+    return [alert for alert in outputs.alerts if alert.kind == "silent"], state
 
 
 def minutes(machine_id: str, first: int, last: int, **values: float) -> list[ARow]:

@@ -7,7 +7,7 @@ from core.batch import ReadingBatch
 from core.state.fleet import SHARDS, FleetState, shard_of
 from core.state.tracks import CONDITIONS
 from tests.builders import PUMP, a_batch, a_plant, a_reading, a_sensor, normal_rows, the_usual_sensors
-from tests.core.streams import PLANT, Said, close_all, cut, play, remembered, restored, streams
+from tests.core.streams import PLANT, PublishedOutputs, close_all, cut, remembered, restored, run_batches, streams
 
 places = st.lists(st.integers(0, 10_000), max_size=5)
 
@@ -15,11 +15,11 @@ places = st.lists(st.integers(0, 10_000), max_size=5)
 @given(streams(), places)
 @settings(max_examples=60)
 def test_a_restart_anywhere_in_a_stream_changes_nothing(stream: ReadingBatch, where: list[int]) -> None:
-    whole, state = play([stream])
-    pieces, other = Said(), FleetState(PLANT)
+    whole, state = run_batches([stream])
+    pieces, other = PublishedOutputs(), FleetState(PLANT)
     records: dict[int, bytes] = {}
     for batch in cut(stream, where):
-        more, other = play([batch], state=other)
+        more, other = run_batches([batch], state=other)
         pieces.scores += more.scores
         pieces.alerts += more.alerts
         pieces.recommendations += more.recommendations
@@ -50,16 +50,16 @@ def test_a_crash_between_two_shards_and_a_replay_lead_to_the_same_end(
     committed, crash = sorted((one % len(stream), other % len(stream)))
     pieces = cut(stream, (committed, crash))
     assume(len(pieces) == 3)
-    straight, expected = play([stream])
+    straight, expected = run_batches([stream])
     close_all(straight, expected)
 
-    _, state = play(pieces[:1])
+    _, state = run_batches(pieces[:1])
     records = dict(state.changed_shards())
-    before, state = play(pieces[1:2], state=state)
+    before, state = run_batches(pieces[1:2], state=state)
     for position, (shard, record) in enumerate(sorted(state.changed_shards())):
         if position in saved:
             records[shard] = record
-    again, state = play(pieces[1:], state=restored(list(records.values())))
+    again, state = run_batches(pieces[1:], state=restored(list(records.values())))
     close_all(again, state)
 
     assert remembered(state)["machines"] == remembered(expected)["machines"]
@@ -77,10 +77,10 @@ def test_a_shard_follows_from_the_name_alone() -> None:
 
 def test_only_shards_with_changed_machines_are_written() -> None:
     machines = [f"pump-{number}" for number in range(20)]
-    _, state = play([a_batch(*(a_reading(machine) for machine in machines), plant=PLANT)])
+    _, state = run_batches([a_batch(*(a_reading(machine) for machine in machines), plant=PLANT)])
     assert {shard for shard, _ in state.changed_shards()} == {shard_of(machine) for machine in machines}
     assert dict(state.changed_shards()) == {}
-    play([a_batch(a_reading("pump-3"), plant=PLANT, first_offset=50)], state=state)
+    run_batches([a_batch(a_reading("pump-3"), plant=PLANT, first_offset=50)], state=state)
     [(shard, record)] = state.changed_shards()
     assert shard == shard_of("pump-3")
     # a record holds all machines of its shard, not only the changed ones
@@ -96,7 +96,7 @@ def learned(**changes: object) -> tuple[FleetState, bytes]:
     """A pump that finished its warm-up and has a limit alert open."""
     plant = a_plant(**changes)
     rows = [*normal_rows(50), *normal_rows(8, first=3000.0, temperature=110.0)]
-    _, state = play([a_batch(*rows, plant=plant)], plant=plant)
+    _, state = run_batches([a_batch(*rows, plant=plant)], plant=plant)
     assert state.alerts[PUMP, "limit"].state != "resolved"
     return state, one_record(state)
 
@@ -113,27 +113,29 @@ def test_another_plant_file_keeps_counts_offsets_and_hours_and_learns_anew() -> 
     assert other.watermark == state.watermark
     assert not other.tracks.fitted[slot]
     rows = [a_reading(at=4000.0 + 60 * number, pressure=2.0) for number in range(41)]
-    said, other = play([a_batch(*rows, plant=plant, first_offset=40)], plant=plant, state=other)
-    assert len(said.scores) == 41 - 18
-    assert not any(score.warm for score in said.scores)
+    outputs, other = run_batches([a_batch(*rows, plant=plant, first_offset=40)], plant=plant, state=other)
+    assert len(outputs.scores) == 41 - 18
+    assert not any(score.warm for score in outputs.scores)
     rows = [a_reading(at=8000.0 + 60 * number, pressure=2.0) for number in range(30)]
-    said, other = play([a_batch(*rows, plant=plant, first_offset=90)], plant=plant, state=other)
-    assert [score.warm for score in said.scores] == [False] * (40 - 23) + [True] * 13
+    outputs, other = run_batches([a_batch(*rows, plant=plant, first_offset=90)], plant=plant, state=other)
+    assert [score.warm for score in outputs.scores] == [False] * (40 - 23) + [True] * 13
 
 
 def test_an_open_alert_outlives_a_change_of_the_plant_file_and_is_resolved_later() -> None:
     state, record = learned()
     plant = a_plant(sensors=(*the_usual_sensors(), a_sensor("pressure", unit="bar")))
     other = restored([record], plant=plant)
-    said, _ = play([a_batch(*normal_rows(12, first=4000.0), plant=plant, first_offset=60)], plant=plant, state=other)
-    [resolved] = said.alerts
+    outputs, _ = run_batches(
+        [a_batch(*normal_rows(12, first=4000.0), plant=plant, first_offset=60)], plant=plant, state=other
+    )
+    [resolved] = outputs.alerts
     assert resolved.alert_id == state.alerts[PUMP, "limit"].alert_id
     assert resolved.state == "resolved"
 
 
 def warming_up(readings: int, size: int) -> bytes:
     plant = a_plant(detection={"warm_up_readings": size})
-    _, state = play([a_batch(*normal_rows(readings), plant=plant)], plant=plant)
+    _, state = run_batches([a_batch(*normal_rows(readings), plant=plant)], plant=plant)
     return one_record(state)
 
 
@@ -141,16 +143,18 @@ def test_a_longer_warm_up_goes_on_with_what_was_learned() -> None:
     plant = a_plant(detection={"warm_up_readings": 60})
     state = restored([warming_up(30, 40)], plant=plant)
     rows = normal_rows(35, first=1800.0)
-    said, _ = play([a_batch(*rows, plant=plant, first_offset=30)], plant=plant, state=state)
-    assert [score.warm for score in said.scores] == [False] * 30 + [True] * 5
+    outputs, _ = run_batches([a_batch(*rows, plant=plant, first_offset=30)], plant=plant, state=state)
+    assert [score.warm for score in outputs.scores] == [False] * 30 + [True] * 5
 
 
 def test_a_shorter_warm_up_is_over_at_once_where_enough_was_learned() -> None:
     plant = a_plant(detection={"warm_up_readings": 20})
     state = restored([warming_up(30, 40)], plant=plant)
-    said, state = play([a_batch(a_reading(at=1800.0), plant=plant, first_offset=30)], plant=plant, state=state)
-    assert [score.warm for score in said.scores] == [True]
-    _, alone = play([a_batch(*normal_rows(20), plant=plant)], plant=plant)
+    outputs, state = run_batches(
+        [a_batch(a_reading(at=1800.0), plant=plant, first_offset=30)], plant=plant, state=state
+    )
+    assert [score.warm for score in outputs.scores] == [True]
+    _, alone = run_batches([a_batch(*normal_rows(20), plant=plant)], plant=plant)
     assert state.tracks.mean[0].tolist() == alone.tracks.mean[0].tolist()
 
 
@@ -158,8 +162,8 @@ def test_a_learned_baseline_outlives_a_longer_warm_up() -> None:
     _, record = learned()
     plant = a_plant(detection={"warm_up_readings": 500})
     state = restored([record], plant=plant)
-    said, _ = play([a_batch(a_reading(at=4000.0), plant=plant, first_offset=60)], plant=plant, state=state)
-    assert [score.warm for score in said.scores] == [True]
+    outputs, _ = run_batches([a_batch(a_reading(at=4000.0), plant=plant, first_offset=60)], plant=plant, state=state)
+    assert [score.warm for score in outputs.scores] == [True]
 
 
 def test_limits_that_the_plant_file_changed_take_effect_after_a_restart() -> None:
@@ -167,9 +171,9 @@ def test_limits_that_the_plant_file_changed_take_effect_after_a_restart() -> Non
     assert state.traits.idle_below[0] == 8
     kind = a_plant().machine_types[0].model_copy(update={"idle_below": 60.0})
     plant = a_plant(types=[kind])
-    said, _ = play(
+    outputs, _ = run_batches(
         [a_batch(a_reading(at=4000.0), plant=plant, first_offset=60)],
         plant=plant,
         state=restored([record], plant=plant),
     )
-    assert CONDITIONS[said.scores[0].condition] == "idle"
+    assert CONDITIONS[outputs.scores[0].condition] == "idle"

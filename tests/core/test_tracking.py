@@ -15,7 +15,7 @@ from core.state.tables import allocate
 from core.state.tracks import CONDITIONS, Tracks, tracks_layout
 from core.state.traits import MachineTraits, traits_of
 from tests.builders import ARow, a_bare_reading, a_batch, a_plant, a_reading, a_sensor, normal_rows, the_usual_sensors
-from tests.core.streams import play
+from tests.core.streams import run_batches
 from tests.core.timelines import drawn_rows
 
 PLANT = a_plant()
@@ -135,9 +135,9 @@ class TestImpossible:
 
     def test_an_impossible_value_is_never_scored_and_breaks_no_limit(self) -> None:
         rows = [*normal_rows(45), *drawn_rows(6 * "!", first=2700.0)]
-        said, _ = play([a_batch(*rows, plant=PLANT)], plant=PLANT, models=Models())
-        assert {alert.kind for alert in said.alerts} == {"sensor_fault"}
-        assert not any(score.flagged for score in said.scores)
+        outputs, _ = run_batches([a_batch(*rows, plant=PLANT)], plant=PLANT, models=Models())
+        assert {alert.kind for alert in outputs.alerts} == {"sensor_fault"}
+        assert not any(score.flagged for score in outputs.scores)
 
 
 class TestCondition:

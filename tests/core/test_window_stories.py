@@ -11,8 +11,8 @@ from core.batch import ReadingBatch
 from core.energy.windows import HOUR, REVISION_SECONDS
 from core.models import Models
 from tests.builders import START, a_bare_reading, a_batch, a_plant, a_sensor, the_usual_sensors
-from tests.core.stories import Story, befallen, told
-from tests.core.streams import close_all, play
+from tests.core.stories import Story, published_after, with_interruptions
+from tests.core.streams import close_all, run_batches
 
 GRACE: Final = 120.0
 PLANT: Final = a_plant(
@@ -46,7 +46,7 @@ def stories(draw: st.DrawFn) -> Story:
         START + np.array([rows[position][0] for position in order]),
         np.array([rows[position][2] for position in order]),
     )
-    return draw(befallen(arrival))
+    return draw(with_interruptions(arrival))
 
 
 def by_hand(story: Story) -> dict[str, tuple[float, int]]:
@@ -76,20 +76,20 @@ def by_hand(story: Story) -> dict[str, tuple[float, int]]:
 @given(stories())
 @settings(max_examples=150)
 def test_whatever_happens_on_the_way_the_last_windows_are_those_of_the_definition(story: Story) -> None:
-    said = told(story, plant=PLANT)
-    assert said.late == 0
+    outputs = published_after(story, plant=PLANT)
+    assert outputs.late == 0
     expected = by_hand(story)
-    assert said.windows.keys() == expected.keys()
+    assert outputs.windows.keys() == expected.keys()
     for key, (energy, readings) in expected.items():
-        assert said.windows[key].energy_kwh == pytest.approx(energy, abs=1e-6)
-        assert said.windows[key].readings == readings
+        assert outputs.windows[key].energy_kwh == pytest.approx(energy, abs=1e-6)
+        assert outputs.windows[key].readings == readings
 
 
 @given(stories())
 @settings(max_examples=100)
 def test_whatever_happens_on_the_way_they_are_those_of_an_undisturbed_run_to_the_last_digit(story: Story) -> None:
-    straight = told(Story(arrival=story.arrival, events=()), plant=PLANT)
-    assert told(story, plant=PLANT).hours == straight.hours
+    straight = published_after(Story(arrival=story.arrival, events=()), plant=PLANT)
+    assert published_after(story, plant=PLANT).hours == straight.hours
 
 
 @given(st.integers(0, 8 * HOUR), st.integers(1, 30))
@@ -101,12 +101,14 @@ def test_a_reading_counts_or_is_counted_as_late_and_nothing_else(age: int, numbe
     """
     newest = 9 * HOUR + 1800.0
     rows = [a_bare_reading(at=newest, power=10.0)]
-    _, state = play([a_batch(*rows, plant=PLANT)], plant=PLANT, models=Models())
+    _, state = run_batches([a_batch(*rows, plant=PLANT)], plant=PLANT, models=Models())
     when = newest - age
     late_rows = [a_bare_reading(at=when, power=30.0)] * number
-    said, state = play([a_batch(*late_rows, plant=PLANT, first_offset=5)], plant=PLANT, models=Models(), state=state)
+    outputs, state = run_batches(
+        [a_batch(*late_rows, plant=PLANT, first_offset=5)], plant=PLANT, models=Models(), state=state
+    )
     end = (when // HOUR + 1) * HOUR
     too_late = end + GRACE + REVISION_SECONDS < newest
-    assert said.late == (number if too_late else 0)
-    close_all(said, state)
-    assert sum(window.readings for window in said.windows.values()) == 1 + number - said.late
+    assert outputs.late == (number if too_late else 0)
+    close_all(outputs, state)
+    assert sum(window.readings for window in outputs.windows.values()) == 1 + number - outputs.late

@@ -6,7 +6,7 @@ from typing import Final
 from core.models import Models
 from schemas.alerts import Alert
 from tests.builders import PUMP, START, ARow, a_bare_reading, a_batch, a_plant, a_reading
-from tests.core.streams import play
+from tests.core.streams import run_batches
 
 LEGEND: Final[Mapping[str, Mapping[str, float | None]]] = {
     ".": {},
@@ -54,5 +54,5 @@ def drawn_alerts(alerts: Iterable[Alert], kind: str, *, length: int, first: floa
 def alerts_of(drawing: str, **changes: float) -> list[Alert]:
     """The alerts on a pump that is not yet known."""
     plant = a_plant(alerts=QUICK | changes)
-    said, _ = play([a_batch(*drawn_rows(drawing), plant=plant)], plant=plant, models=Models())
-    return said.alerts
+    outputs, _ = run_batches([a_batch(*drawn_rows(drawing), plant=plant)], plant=plant, models=Models())
+    return outputs.alerts

@@ -65,7 +65,7 @@ def host(tmp_path_factory: pytest.TempPathFactory, stack: dict[str, Any]) -> Ite
     # compiled code of earlier runs is used again, as the volume of the containers does
     (folder / "var").symlink_to(_cache(), target_is_directory=True)
     nexova = folder / "bin" / "nexova"
-    nexova.write_text(f'#!/bin/sh\nPYTHONPATH={ROOT} exec {sys.executable} -m cli.main "$@"\n')
+    nexova.write_text(f'#!/bin/sh\nPYTHONPATH={ROOT} exec {sys.executable} -m nexova "$@"\n')
     nexova.chmod(0o755)
     (folder / "bin" / "python").symlink_to(sys.executable)
     with running_compose_kafka(folder / "kafka") as kafka:

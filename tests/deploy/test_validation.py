@@ -12,7 +12,7 @@ from deploy.validation.report import render_page, render_report
 from runtime.models.repository import ModelRepository
 from runtime.plants import load_plant
 from tests.deploy.checks import ROOT
-from tests.shelf import START, Shelf, anomaly_files, risk_files
+from tests.model_repository import START, ModelRepositoryBuilder, anomaly_files, risk_files
 
 SECOND = timedelta(seconds=1)
 NOW = datetime(2026, 4, 1, tzinfo=UTC)
@@ -32,11 +32,11 @@ def test_a_repository_without_models_does_not_pass(tmp_path: Path) -> None:
     assert not any(one.passed for one in findings)
 
 
-def shelf_of(folder: Path, **metrics: float) -> Shelf:
-    shelf = Shelf(repository=ModelRepository(folder), path=folder)
-    shelf.put("anomaly", anomaly_files(), metrics={"f1": 0.95, "auc": 0.99} | metrics)
-    shelf.put("maintenance", risk_files(), metrics={"r2": 0.9, "mae": 0.1})
-    return shelf
+def shelf_of(folder: Path, **metrics: float) -> ModelRepositoryBuilder:
+    builder = ModelRepositoryBuilder(repository=ModelRepository(folder), path=folder)
+    builder.put("anomaly", anomaly_files(), metrics={"f1": 0.95, "auc": 0.99} | metrics)
+    builder.put("maintenance", risk_files(), metrics={"r2": 0.9, "mae": 0.1})
+    return builder
 
 
 def test_models_that_are_whole_good_and_young_pass_and_old_ones_do_not(tmp_path: Path) -> None:
@@ -55,8 +55,8 @@ def test_a_model_below_its_bound_does_not_pass(tmp_path: Path) -> None:
 
 
 def test_a_damaged_model_does_not_pass_although_the_one_before_would_run(tmp_path: Path) -> None:
-    shelf = shelf_of(tmp_path)
-    damaged = shelf.put("anomaly", anomaly_files(), minutes=5, metrics={"f1": 0.95, "auc": 0.99})
+    builder = shelf_of(tmp_path)
+    damaged = builder.put("anomaly", anomaly_files(), minutes=5, metrics={"f1": 0.95, "auc": 0.99})
     (damaged / "model.onnx").write_bytes(b"cut")
 
     failed = [one for one in found_in(tmp_path, now=START) if not one.passed]

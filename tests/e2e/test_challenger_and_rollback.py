@@ -37,7 +37,7 @@ from tests.e2e.lifecycle import (
 )
 from tests.e2e.suites import OnApacheKafka, OnTansu
 from tests.e2e.workers import Worker, eventually, read_all, wait_committed, workers
-from tests.shelf import Shelf, anomaly_files, risk_files
+from tests.model_repository import ModelRepositoryBuilder, anomaly_files, risk_files
 
 LOOK = 200  # readings, a worker
 
@@ -71,11 +71,11 @@ class Story:
 
 def tell(broker: Broker, folder: Path) -> Story:
     create_topics(broker.kafka)
-    shelf = Shelf(repository=ModelRepository(folder / "models"), path=folder / "models")
-    shelf.put("anomaly", anomaly_files(scores=CALM))
-    shelf.put("maintenance", risk_files(always=0.0))
-    shelf.publish("anomaly", anomaly_files(scores=RARE), minutes=5)
-    where = ["--models", str(shelf.path)]
+    builder = ModelRepositoryBuilder(repository=ModelRepository(folder / "models"), path=folder / "models")
+    builder.put("anomaly", anomaly_files(scores=CALM))
+    builder.put("maintenance", risk_files(always=0.0))
+    builder.publish("anomaly", anomaly_files(scores=RARE), minutes=5)
+    where = ["--models", str(builder.path)]
     with (
         pytest.MonkeyPatch.context() as environment,
         workers(
@@ -113,7 +113,7 @@ def tell(broker: Broker, folder: Path) -> Story:
             promoted = stream.done_by(*pair)
             assert run(["models", "promote", "anomaly", SECOND, *where]) == 0
             eventually(
-                lambda: shelf.repository.history("anomaly")[-1].action == "rolled_back",
+                lambda: builder.repository.history("anomaly")[-1].action == "rolled_back",
                 seconds=40,
                 what=lambda: f"taken back\n{group.logs()}",
             )
@@ -126,7 +126,7 @@ def tell(broker: Broker, folder: Path) -> Story:
             promoted=promoted,
             tried=tried,
             health=health,
-            history=shelf.repository.history("anomaly"),
+            history=builder.repository.history("anomaly"),
             rollbacks=[one.metric("nexova_model_rollbacks_total") for one in pair],
             logs=[one.log.read_text() for one in pair],
         )

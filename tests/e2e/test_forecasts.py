@@ -13,7 +13,7 @@ from confluent_kafka import Consumer, TopicPartition
 from cli.history import messages_of, send
 from core.forecasting.engine import HourlySeries
 from core.forecasting.hourly_history import WEEK
-from core.forecasting.series_state import Ledgers
+from core.forecasting.series_state import SeriesTable
 from runtime.kafka import consumer_config, create_topics
 from runtime.plants import load_plant, shipped_plants
 from schemas.alerts import Alert
@@ -63,7 +63,7 @@ class Found:
 
     windows: dict[str, EnergyWindow]
     forecasts: dict[tuple[str, datetime], set[bytes]]
-    ledgers: Ledgers
+    series: SeriesTable
     breaches: list[bytes]
 
 
@@ -132,9 +132,9 @@ def survive(broker: Broker, folder: Path) -> Found:
         )
         wait_committed(broker, end, seconds=60)
     issued.look().close()
-    ledgers = Ledgers(13 * WEEK)
-    newest = dict(read_all(broker, f"{broker.kafka.group}-ledgers-changelog"))
-    ledgers.restore([record for key, record in newest.items() if record and key and not key.endswith(b"/end")], at=0.0)
+    table = SeriesTable(13 * WEEK)
+    newest = dict(read_all(broker, f"{broker.kafka.group}-series-changelog"))
+    table.restore([record for key, record in newest.items() if record and key and not key.endswith(b"/end")], at=0.0)
     windows: dict[str, EnergyWindow] = {}
     for _, value in read_all(broker, ENERGY):
         assert value is not None
@@ -142,7 +142,7 @@ def survive(broker: Broker, folder: Path) -> Found:
         if window.key not in windows or window.revision >= windows[window.key].revision:
             windows[window.key] = window
     breaches = [value for _, value in read_all(broker, ALERTS) if value and b"forecast_breach" in value]
-    return Found(windows=windows, forecasts=issued.contents, ledgers=ledgers, breaches=breaches)
+    return Found(windows=windows, forecasts=issued.contents, series=table, breaches=breaches)
 
 
 class MachinesThatMove:
@@ -188,7 +188,7 @@ class MachinesThatMove:
             assert point.value == pytest.approx(sum(member.points[step].value for member in members), abs=1e-3)
             assert point.upper <= sum(member.points[step].upper for member in members) + 1e-3
         hours = range(FIRST, FIRST + 5)
-        history = found.ledgers.series[PLANT].history
+        history = found.series.states[PLANT].history
         totals = [sum(power_of(machine, hour) for machine in range(len(MACHINES))) for hour in hours]
         assert [history.at(hour) for hour in hours] == totals
 
@@ -202,12 +202,12 @@ class MachinesThatMove:
 
     def test_the_state_holds_each_hour_once_and_keeps_account(self, found: Found) -> None:
         for machine, machine_id in enumerate(MACHINES):
-            ledger = found.ledgers.series[machine_id]
-            history = ledger.history
+            state = found.series.states[machine_id]
+            history = state.history
             hours: Iterable[int] = range(FIRST - IMPORTED_HOURS, FIRST + 5)
             assert (history.first_hour, history.end) == (FIRST - IMPORTED_HOURS, FIRST + 5)
             assert history.values.tolist() == [power_of(machine, hour) for hour in hours]
-            assert ledger.account.scores(days=7)[0].points > 0
+            assert state.accuracy.scores(days=7)[0].points > 0
 
 
 class TestOnTansu(OnTansu, MachinesThatMove):

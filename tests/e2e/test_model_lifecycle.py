@@ -36,7 +36,7 @@ from tests.e2e.lifecycle import (
 )
 from tests.e2e.suites import OnApacheKafka, OnTansu
 from tests.e2e.workers import eventually, read_all, wait_committed, workers
-from tests.shelf import Shelf, anomaly_files, risk_files
+from tests.model_repository import ModelRepositoryBuilder, anomaly_files, risk_files
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,12 +58,12 @@ class Story:
 
 def tell(broker: Broker, folder: Path) -> Story:
     create_topics(broker.kafka)
-    shelf = Shelf(repository=ModelRepository(folder / "models"), path=folder / "models")
-    shelf.put("anomaly", anomaly_files(scores=CALM))
-    shelf.put("maintenance", risk_files(always=0.0))
-    shelf.publish("anomaly", anomaly_files(scores=RARE), minutes=5)
-    shelf.publish("maintenance", risk_files(always=3.0), minutes=5)
-    where = ["--models", str(shelf.path)]
+    builder = ModelRepositoryBuilder(repository=ModelRepository(folder / "models"), path=folder / "models")
+    builder.put("anomaly", anomaly_files(scores=CALM))
+    builder.put("maintenance", risk_files(always=0.0))
+    builder.publish("anomaly", anomaly_files(scores=RARE), minutes=5)
+    builder.publish("maintenance", risk_files(always=3.0), minutes=5)
+    where = ["--models", str(builder.path)]
     versions = []
     with (
         pytest.MonkeyPatch.context() as environment,
@@ -113,16 +113,16 @@ def tell(broker: Broker, folder: Path) -> Story:
             back_runs = stream.step + CHUNK
             stream.passes()
 
-            strange = shelf.publish("anomaly", anomaly_files(scores=RARE), minutes=10, features="0" * 16)
+            strange = builder.publish("anomaly", anomaly_files(scores=RARE), minutes=10, features="0" * 16)
             assert run(["models", "promote", "anomaly", strange.name, *where]) == 0
             refused(1)
-            cut = shelf.publish("anomaly", anomaly_files(scores=RARE), minutes=15)
-            entry = shelf.promote(cut)
+            cut = builder.publish("anomaly", anomaly_files(scores=RARE), minutes=15)
+            entry = builder.promote(cut)
             (cut / "model.onnx").write_bytes((cut / "model.onnx").read_bytes()[:-100])
             announce(entry, broker.kafka)
             refused(2)
-            swapped = shelf.publish("anomaly", anomaly_files(scores=RARE), minutes=20)
-            entry = shelf.promote(swapped)
+            swapped = builder.publish("anomaly", anomaly_files(scores=RARE), minutes=20)
+            entry = builder.promote(swapped)
             (swapped / "model.onnx").write_bytes(risk_files()["model.onnx"])
             announce(entry, broker.kafka)
             refused(3)

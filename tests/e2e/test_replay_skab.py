@@ -29,7 +29,7 @@ def test_recorded_faults_are_alerted_on_while_they_last(fresh_apache_kafka: Brok
     create_topics(broker.kafka)
     with workers(broker, tmp_path, NEXOVA_PLANT_FILE=str(plant_file)) as group:
         worker = group.start()
-        command = [sys.executable, "-m", "cli.main", "produce", "replay", *map(str, files)]
+        command = [sys.executable, "-m", "nexova", "produce", "replay", *map(str, files)]
         environment = {"NEXOVA_KAFKA__BOOTSTRAP_SERVERS": broker.bootstrap_servers, "PATH": "/usr/bin:/bin"}
         done = subprocess.run(
             [*command, "--plant", str(plant_file), "--speed", "max"],

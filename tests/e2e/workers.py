@@ -97,7 +97,7 @@ class Workers:
         }
         with log.open("wb") as output:
             process = subprocess.Popen(
-                [sys.executable, "-m", "cli.main", "process"],
+                [sys.executable, "-m", "nexova", "process"],
                 cwd=_REPOSITORY,
                 env=environment,
                 stdout=output,

@@ -93,7 +93,7 @@ class Worker:
         )
 
     def adopt(self, saved: list[bytes], *, at: int) -> Partition:
-        return self.pipeline.adopt(0, saved, next_offset=at, ledgers=[], next_import=0)
+        return self.pipeline.adopt(0, saved, next_offset=at, series=[], next_import=0)
 
     def read(self, held: Partition, read: list[Record]) -> None:
         prepared = self.pipeline.prepare(read)
@@ -124,7 +124,7 @@ def test_a_machine_with_a_meter_has_its_hours_from_it_over_a_rollover_a_new_mete
     ]
     assert (second.steps("reset"), second.steps("unknown")) == (1, 0)
     # what a forecaster reads of the hours that this worker closed
-    assert held.ledgers.series["pump-01"].history.values[:3].tolist() == pytest.approx([POWER] * 3)
+    assert held.series.states["pump-01"].history.values[:3].tolist() == pytest.approx([POWER] * 3)
 
 
 def test_its_forecasts_end_at_the_highest_power_that_is_possible() -> None:

@@ -11,7 +11,7 @@ from typing import Any, cast
 import pytest
 
 from core.forecasting.hourly_history import WEEK
-from core.forecasting.series_state import Ledgers
+from core.forecasting.series_state import SeriesTable
 from core.state.fleet import FleetState
 from processor.executor import Lane
 from processor.pipeline import Partition, Pipeline, Position
@@ -58,7 +58,7 @@ def held() -> Partition:
     return Partition(
         number=3,
         state=FleetState(load_plant(None)),
-        ledgers=Ledgers(WEEK),
+        series=SeriesTable(WEEK),
         imports=Position(next_offset=0),
         heard_at=0.0,
         next_offset=0,

@@ -16,7 +16,7 @@ from runtime.models.manifest import Promotion
 from runtime.models.repository import ModelRepository
 from runtime.settings import KafkaSettings, ProcessorSettings
 from schemas.models import ModelPromoted
-from tests.shelf import PLANT, Shelf, anomaly_files, risk_files
+from tests.model_repository import PLANT, ModelRepositoryBuilder, anomaly_files, risk_files
 
 KAFKA = KafkaSettings(bootstrap_servers="127.0.0.1:9")
 FIRST = "20260301T120000Z"
@@ -25,8 +25,8 @@ FIRST = "20260301T120000Z"
 class Watched(ModelFollower):
     """A follower that nobody is to wait for between two tries."""
 
-    def __init__(self, shelf: Shelf) -> None:
-        loaded = shelf.load()
+    def __init__(self, builder: ModelRepositoryBuilder) -> None:
+        loaded = builder.load()
         self.metrics = ProcessorMetrics(CollectorRegistry())
         self.pipeline = Pipeline(
             plant=PLANT,
@@ -39,7 +39,7 @@ class Watched(ModelFollower):
         )
         super().__init__(
             kafka=KAFKA,
-            repository=shelf.repository,
+            repository=builder.repository,
             pipeline=self.pipeline,
             metrics=self.metrics,
             promotions=loaded.promotions,
@@ -56,51 +56,55 @@ def heard(entry: Promotion) -> ModelPromoted:
 
 
 @pytest.fixture
-def shelf(tmp_path: Path) -> Shelf:
-    shelf = Shelf(repository=ModelRepository(tmp_path), path=tmp_path)
-    shelf.put("anomaly", anomaly_files())
-    shelf.put("maintenance", risk_files())
-    return shelf
+def builder(tmp_path: Path) -> ModelRepositoryBuilder:
+    builder = ModelRepositoryBuilder(repository=ModelRepository(tmp_path), path=tmp_path)
+    builder.put("anomaly", anomaly_files())
+    builder.put("maintenance", risk_files())
+    return builder
 
 
-def test_what_runs_already_is_not_loaded_again(shelf: Shelf) -> None:
-    follower = Watched(shelf)
+def test_what_runs_already_is_not_loaded_again(builder: ModelRepositoryBuilder) -> None:
+    follower = Watched(builder)
     for name in ("anomaly", "maintenance"):
-        (entry,) = shelf.repository.history(name)
+        (entry,) = builder.repository.history(name)
         assert follower.prepare(heard(entry)) is None
     assert follower.refusals("damaged") == 0
 
 
-def test_a_promotion_is_loaded_once_however_often_it_is_heard_of(shelf: Shelf) -> None:
-    follower = Watched(shelf)
-    entry = shelf.promote(shelf.publish("anomaly", anomaly_files(), minutes=5))
+def test_a_promotion_is_loaded_once_however_often_it_is_heard_of(builder: ModelRepositoryBuilder) -> None:
+    follower = Watched(builder)
+    entry = builder.promote(builder.publish("anomaly", anomaly_files(), minutes=5))
     model = follower.prepare(heard(entry))
     assert model is not None
     assert model.version == entry.version
     assert follower.prepare(heard(entry)) is None
 
 
-def test_a_promotion_heard_of_late_leads_to_the_version_promoted_since(shelf: Shelf) -> None:
-    follower = Watched(shelf)
-    early = shelf.promote(shelf.publish("anomaly", anomaly_files(), minutes=5))
-    late = shelf.promote(shelf.publish("anomaly", anomaly_files(), minutes=10))
+def test_a_promotion_heard_of_late_leads_to_the_version_promoted_since(builder: ModelRepositoryBuilder) -> None:
+    follower = Watched(builder)
+    early = builder.promote(builder.publish("anomaly", anomaly_files(), minutes=5))
+    late = builder.promote(builder.publish("anomaly", anomaly_files(), minutes=10))
     model = follower.prepare(heard(early))
     assert model is not None
     assert model.version == late.version
     assert follower.prepare(heard(late)) is None
 
 
-def test_a_rollback_leads_back(shelf: Shelf) -> None:
-    shelf.put("anomaly", anomaly_files(), minutes=5)
-    follower = Watched(shelf)
-    back = shelf.repository.rollback("anomaly", at=datetime.now(UTC) - timedelta(days=1), reason="a clock behind ours")
+def test_a_rollback_leads_back(builder: ModelRepositoryBuilder) -> None:
+    builder.put("anomaly", anomaly_files(), minutes=5)
+    follower = Watched(builder)
+    back = builder.repository.rollback(
+        "anomaly", at=datetime.now(UTC) - timedelta(days=1), reason="a clock behind ours"
+    )
     model = follower.prepare(heard(back))
     assert model is not None
     assert model.version == FIRST
 
 
-def test_a_version_that_is_not_there_is_refused_in_one_line(shelf: Shelf, caplog: pytest.LogCaptureFixture) -> None:
-    follower = Watched(shelf)
+def test_a_version_that_is_not_there_is_refused_in_one_line(
+    builder: ModelRepositoryBuilder, caplog: pytest.LogCaptureFixture
+) -> None:
+    follower = Watched(builder)
     elsewhere = ModelPromoted(name="anomaly", version="20270101T000000Z", promoted_at=datetime.now(UTC), reason="x")
     with caplog.at_level(logging.ERROR):
         assert follower.prepare(elsewhere) is None
@@ -111,10 +115,10 @@ def test_a_version_that_is_not_there_is_refused_in_one_line(shelf: Shelf, caplog
     )
 
 
-def test_a_repository_that_stays_away_is_tried_again_and_then_told_of(shelf: Shelf) -> None:
-    follower = Watched(shelf)
-    entry = shelf.promote(shelf.publish("anomaly", anomaly_files(), minutes=5))
-    log = shelf.path / "registry.jsonl"
+def test_a_repository_that_stays_away_is_tried_again_and_then_told_of(builder: ModelRepositoryBuilder) -> None:
+    follower = Watched(builder)
+    entry = builder.promote(builder.publish("anomaly", anomaly_files(), minutes=5))
+    log = builder.path / "registry.jsonl"
     content = log.read_bytes()
     log.unlink()
     log.mkdir()  # a file that cannot be read, whoever runs the tests
@@ -125,9 +129,9 @@ def test_a_repository_that_stays_away_is_tried_again_and_then_told_of(shelf: She
     assert follower.prepare(heard(entry)) is not None, "the next time it is announced"
 
 
-def test_the_gauge_names_one_version_of_each_model(shelf: Shelf) -> None:
-    follower = Watched(shelf)
-    entry = shelf.promote(shelf.publish("anomaly", anomaly_files(), minutes=5))
+def test_the_gauge_names_one_version_of_each_model(builder: ModelRepositoryBuilder) -> None:
+    follower = Watched(builder)
+    entry = builder.promote(builder.publish("anomaly", anomaly_files(), minutes=5))
     model = follower.prepare(heard(entry))
     assert model is not None
     follower._use(model)

@@ -17,7 +17,7 @@ from runtime.models.manifest import Promotion
 from runtime.models.repository import ModelRepository
 from runtime.settings import KafkaSettings, Settings
 from schemas.models import ModelPromoted
-from tests.shelf import PLANT, Shelf, anomaly_files, risk_files
+from tests.model_repository import PLANT, ModelRepositoryBuilder, anomaly_files, risk_files
 
 KAFKA = KafkaSettings(bootstrap_servers="127.0.0.1:9")
 SPAN, LEAST = 3600.0, 100
@@ -33,9 +33,9 @@ class AtOnce:
 class AWorker:
     """What follows and watches in a worker, with the topic and the event loop left out."""
 
-    def __init__(self, shelf: Shelf) -> None:
+    def __init__(self, builder: ModelRepositoryBuilder) -> None:
         self.now = datetime.now(UTC).timestamp()
-        loaded = shelf.load()
+        loaded = builder.load()
         self.metrics = ProcessorMetrics(CollectorRegistry())
         settings = Settings(kafka=KAFKA, processor={"rollback_seconds": SPAN, "rollback_readings": LEAST})  # type: ignore[arg-type]
         self.pipeline = Pipeline(
@@ -49,7 +49,7 @@ class AWorker:
         )
         self.follower = ModelFollower(
             kafka=KAFKA,
-            repository=shelf.repository,
+            repository=builder.repository,
             pipeline=self.pipeline,
             metrics=self.metrics,
             promotions=loaded.promotions,
@@ -58,7 +58,7 @@ class AWorker:
         )
         self.rollbacks = Rollbacks(
             follower=self.follower,
-            repository=shelf.repository,
+            repository=builder.repository,
             settings=settings,
             metrics=self.metrics,
             clock=lambda: self.now,
@@ -94,23 +94,25 @@ class AWorker:
 
 
 @pytest.fixture
-def shelf(tmp_path: Path) -> Shelf:
-    shelf = Shelf(repository=ModelRepository(tmp_path), path=tmp_path)
-    shelf.put("anomaly", anomaly_files())
-    shelf.put("maintenance", risk_files())
-    return shelf
+def builder(tmp_path: Path) -> ModelRepositoryBuilder:
+    builder = ModelRepositoryBuilder(repository=ModelRepository(tmp_path), path=tmp_path)
+    builder.put("anomaly", anomaly_files())
+    builder.put("maintenance", risk_files())
+    return builder
 
 
 FIRST, SECOND = "20260301T120000Z", "20260301T120500Z"
 
 
-def a_second(shelf: Shelf) -> Promotion:
-    return shelf.promote(shelf.publish("anomaly", anomaly_files(), minutes=5))
+def a_second(builder: ModelRepositoryBuilder) -> Promotion:
+    return builder.promote(builder.publish("anomaly", anomaly_files(), minutes=5))
 
 
-def test_two_workers_take_a_bad_version_back_once(shelf: Shelf, caplog: pytest.LogCaptureFixture) -> None:
-    workers = [AWorker(shelf), AWorker(shelf)]
-    entry = a_second(shelf)
+def test_two_workers_take_a_bad_version_back_once(
+    builder: ModelRepositoryBuilder, caplog: pytest.LogCaptureFixture
+) -> None:
+    workers = [AWorker(builder), AWorker(builder)]
+    entry = a_second(builder)
     for worker in workers:
         worker.hears(entry)
         assert worker.roles == {FIRST: "former", SECOND: "champion"}
@@ -118,7 +120,7 @@ def test_two_workers_take_a_bad_version_back_once(shelf: Shelf, caplog: pytest.L
     with caplog.at_level(logging.INFO):
         for worker in workers:
             worker.ticks()
-    (back,) = [entry for entry in shelf.repository.history("anomaly") if entry.action == "rolled_back"]
+    (back,) = [entry for entry in builder.repository.history("anomaly") if entry.action == "rolled_back"]
     assert (back.version, back.previous) == (FIRST, SECOND)
     assert back.reason == (
         f"taken back by a worker: alert rate 40.0% is outside 0.0% to 8.0%, as {FIRST} raises 1.0% on the same "
@@ -135,9 +137,11 @@ def test_two_workers_take_a_bad_version_back_once(shelf: Shelf, caplog: pytest.L
         assert worker.pipeline.models.beside == ()
 
 
-def test_a_version_within_its_bounds_stays_and_is_watched_no_longer_than_stated(shelf: Shelf) -> None:
-    worker = AWorker(shelf)
-    worker.hears(a_second(shelf))
+def test_a_version_within_its_bounds_stays_and_is_watched_no_longer_than_stated(
+    builder: ModelRepositoryBuilder,
+) -> None:
+    worker = AWorker(builder)
+    worker.hears(a_second(builder))
     for _ in range(5):
         worker.judges(SECOND, 0.05, FIRST, 0.01)
         worker.ticks()
@@ -147,35 +151,35 @@ def test_a_version_within_its_bounds_stays_and_is_watched_no_longer_than_stated(
     assert worker.pipeline.models.beside == ()
     worker.judges(SECOND, 1.0, FIRST, 0.0)
     worker.ticks()
-    assert shelf.repository.current("anomaly") == SECOND
+    assert builder.repository.current("anomaly") == SECOND
 
 
-def test_a_worker_that_starts_while_a_version_is_watched_watches_too(shelf: Shelf) -> None:
-    a_second(shelf)
-    worker = AWorker(shelf)
+def test_a_worker_that_starts_while_a_version_is_watched_watches_too(builder: ModelRepositoryBuilder) -> None:
+    a_second(builder)
+    worker = AWorker(builder)
     assert worker.roles == {FIRST: "former", SECOND: "champion"}
     worker.judges(SECOND, 0.4, FIRST, 0.01)
     worker.ticks()
-    assert shelf.repository.current("anomaly") == FIRST
+    assert builder.repository.current("anomaly") == FIRST
 
 
-def test_a_promotion_made_by_a_person_meanwhile_is_left_alone(shelf: Shelf) -> None:
-    worker = AWorker(shelf)
-    worker.hears(a_second(shelf))
+def test_a_promotion_made_by_a_person_meanwhile_is_left_alone(builder: ModelRepositoryBuilder) -> None:
+    worker = AWorker(builder)
+    worker.hears(a_second(builder))
     worker.judges(SECOND, 0.4, FIRST, 0.01)
-    third = shelf.promote(shelf.publish("anomaly", anomaly_files(), minutes=10))
+    third = builder.promote(builder.publish("anomaly", anomaly_files(), minutes=10))
     worker.ticks()
-    assert shelf.repository.current("anomaly") == third.version
+    assert builder.repository.current("anomaly") == third.version
     assert worker.taken_back == 0
 
 
 def test_a_registry_that_may_not_be_written_is_told_of_and_tried_again(
-    shelf: Shelf, caplog: pytest.LogCaptureFixture
+    builder: ModelRepositoryBuilder, caplog: pytest.LogCaptureFixture
 ) -> None:
-    worker = AWorker(shelf)
-    worker.hears(a_second(shelf))
+    worker = AWorker(builder)
+    worker.hears(a_second(builder))
     worker.judges(SECOND, 0.4, FIRST, 0.01)
-    log = shelf.path / "registry.jsonl"
+    log = builder.path / "registry.jsonl"
     content = log.read_bytes()
     log.unlink()
     log.mkdir()  # a file that cannot be read, whoever runs the tests
@@ -184,23 +188,23 @@ def test_a_registry_that_may_not_be_written_is_told_of_and_tried_again(
     log.rmdir()
     log.write_bytes(content)
     worker.ticks()
-    assert shelf.repository.current("anomaly") == SECOND, "not every second anew"
+    assert builder.repository.current("anomaly") == SECOND, "not every second anew"
     worker.now += 11
     worker.ticks()
-    assert shelf.repository.current("anomaly") == FIRST
+    assert builder.repository.current("anomaly") == FIRST
 
 
-def test_the_first_version_has_none_before_it_to_be_held_against(shelf: Shelf) -> None:
-    worker = AWorker(shelf)
+def test_the_first_version_has_none_before_it_to_be_held_against(builder: ModelRepositoryBuilder) -> None:
+    worker = AWorker(builder)
     assert worker.roles == {FIRST: "champion"}
     assert not worker.rollbacks._watches
 
 
-def test_a_challenger_is_counted_beside_the_champion_until_it_is_stopped(shelf: Shelf) -> None:
-    worker = AWorker(shelf)
-    (champion,) = shelf.repository.history("anomaly")
-    shelf.publish("anomaly", anomaly_files(), minutes=5)
-    shelf.repository.shadow("anomaly", SECOND, at=datetime.now(UTC), reason="test")
+def test_a_challenger_is_counted_beside_the_champion_until_it_is_stopped(builder: ModelRepositoryBuilder) -> None:
+    worker = AWorker(builder)
+    (champion,) = builder.repository.history("anomaly")
+    builder.publish("anomaly", anomaly_files(), minutes=5)
+    builder.repository.shadow("anomaly", SECOND, at=datetime.now(UTC), reason="test")
     worker.hears(champion)
     worker.judges(FIRST, 0.01, SECOND, 0.2)
     assert worker.follower.tally.summary()["anomaly"] == [
@@ -210,18 +214,20 @@ def test_a_challenger_is_counted_beside_the_champion_until_it_is_stopped(shelf: 
     labels = {"name": "anomaly", "version": SECOND, "role": "challenger"}
     assert worker.metrics.registry.get_sample_value("nexova_model_raised_total", labels) == 20
     worker.ticks()
-    assert shelf.repository.current("anomaly") == FIRST
-    shelf.repository.end_shadow("anomaly", at=datetime.now(UTC), reason="test")
+    assert builder.repository.current("anomaly") == FIRST
+    builder.repository.end_shadow("anomaly", at=datetime.now(UTC), reason="test")
     worker.hears(champion)
     assert worker.roles == {FIRST: "champion"}
     assert worker.metrics.registry.get_sample_value("nexova_model_raised_total", labels) is None
 
 
-def test_a_challenger_that_cannot_run_is_told_of_and_left_out(shelf: Shelf, caplog: pytest.LogCaptureFixture) -> None:
-    worker = AWorker(shelf)
-    (champion,) = shelf.repository.history("anomaly")
-    strange = shelf.publish("anomaly", anomaly_files(), minutes=5, features="0" * 16)
-    shelf.repository.shadow("anomaly", strange.name, at=datetime.now(UTC), reason="test")
+def test_a_challenger_that_cannot_run_is_told_of_and_left_out(
+    builder: ModelRepositoryBuilder, caplog: pytest.LogCaptureFixture
+) -> None:
+    worker = AWorker(builder)
+    (champion,) = builder.repository.history("anomaly")
+    strange = builder.publish("anomaly", anomaly_files(), minutes=5, features="0" * 16)
+    builder.repository.shadow("anomaly", strange.name, at=datetime.now(UTC), reason="test")
     worker.hears(champion)
     assert worker.roles == {FIRST: "champion"}
     assert (

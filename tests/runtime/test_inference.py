@@ -17,11 +17,11 @@ from runtime.models.inference import (
 )
 from runtime.models.repository import ModelDamaged, ModelRepository
 from runtime.plants import load_plant
-from tests.shelf import (
+from tests.model_repository import (
     ANOMALY_WIDTH,
     PLANT,
     RISK_WIDTH,
-    Shelf,
+    ModelRepositoryBuilder,
     anomaly_files,
     risk_files,
     some_rows,
@@ -30,15 +30,15 @@ from trainer.export import export_isolation_forest
 
 
 @pytest.fixture
-def shelf(tmp_path: Path) -> Shelf:
-    shelf = Shelf(repository=ModelRepository(tmp_path), path=tmp_path)
-    shelf.put("anomaly", anomaly_files())
-    shelf.put("maintenance", risk_files())
-    return shelf
+def builder(tmp_path: Path) -> ModelRepositoryBuilder:
+    builder = ModelRepositoryBuilder(repository=ModelRepository(tmp_path), path=tmp_path)
+    builder.put("anomaly", anomaly_files())
+    builder.put("maintenance", risk_files())
+    return builder
 
 
-def test_both_promoted_models_are_loaded_and_say_who_they_are(shelf: Shelf) -> None:
-    loaded = shelf.load()
+def test_both_promoted_models_are_loaded_and_say_who_they_are(builder: ModelRepositoryBuilder) -> None:
+    loaded = builder.load()
     assert loaded.problems == ()
     anomaly, risk = loaded.models.anomaly, loaded.models.maintenance
     assert anomaly is not None
@@ -47,8 +47,8 @@ def test_both_promoted_models_are_loaded_and_say_who_they_are(shelf: Shelf) -> N
     assert (risk.name, risk.version) == ("maintenance", "20260301T120000Z")
 
 
-def test_scores_lie_in_0_1_and_are_higher_far_from_what_was_learned(shelf: Shelf) -> None:
-    model = shelf.load().models.anomaly
+def test_scores_lie_in_0_1_and_are_higher_far_from_what_was_learned(builder: ModelRepositoryBuilder) -> None:
+    model = builder.load().models.anomaly
     assert model is not None
     rows = some_rows(ANOMALY_WIDTH, seed=2)
     usual, odd = model.score(rows), model.score(rows * 8)
@@ -58,16 +58,16 @@ def test_scores_lie_in_0_1_and_are_higher_far_from_what_was_learned(shelf: Shelf
     assert odd.mean() > usual.mean() + 0.2
 
 
-def test_risks_lie_in_0_3(shelf: Shelf) -> None:
-    model = shelf.load().models.maintenance
+def test_risks_lie_in_0_3(builder: ModelRepositoryBuilder) -> None:
+    model = builder.load().models.maintenance
     assert model is not None
     risk = model.risk(some_rows(RISK_WIDTH, seed=2) * 8)
     assert 0 <= risk.min() < risk.max() <= 3
 
 
 @pytest.mark.parametrize("rows", [0, 1, 2, 127, 128, 4096])
-def test_a_row_scores_the_same_alone_and_in_any_crowd(shelf: Shelf, rows: int) -> None:
-    model = shelf.load().models.anomaly
+def test_a_row_scores_the_same_alone_and_in_any_crowd(builder: ModelRepositoryBuilder, rows: int) -> None:
+    model = builder.load().models.anomaly
     assert model is not None
     features = some_rows(ANOMALY_WIDTH, rows, seed=3)
     together = model.score(features)
@@ -75,8 +75,8 @@ def test_a_row_scores_the_same_alone_and_in_any_crowd(shelf: Shelf, rows: int) -
     assert together.tolist() == alone
 
 
-def test_columns_in_fortran_order_or_float64_score_the_same(shelf: Shelf) -> None:
-    model = shelf.load().models.anomaly
+def test_columns_in_fortran_order_or_float64_score_the_same(builder: ModelRepositoryBuilder) -> None:
+    model = builder.load().models.anomaly
     assert model is not None
     features = some_rows(ANOMALY_WIDTH)
     expected = model.score(features)
@@ -85,7 +85,7 @@ def test_columns_in_fortran_order_or_float64_score_the_same(shelf: Shelf) -> Non
 
 
 def test_an_empty_repository_gives_no_models_and_says_how_to_make_them(tmp_path: Path) -> None:
-    loaded = Shelf(repository=ModelRepository(tmp_path), path=tmp_path).load()
+    loaded = ModelRepositoryBuilder(repository=ModelRepository(tmp_path), path=tmp_path).load()
     assert loaded.models.anomaly is None
     assert loaded.models.maintenance is None
     assert len(loaded.problems) == 2
@@ -120,10 +120,10 @@ def fill_with_nothing(folder: Path) -> None:
     ],
 )
 def test_a_damaged_model_is_left_out_with_one_clear_line(
-    shelf: Shelf, damage: Callable[[Path], None], complaint: str
+    builder: ModelRepositoryBuilder, damage: Callable[[Path], None], complaint: str
 ) -> None:
-    damage(shelf.path / "anomaly" / "20260301T120000Z")
-    loaded = shelf.load()
+    damage(builder.path / "anomaly" / "20260301T120000Z")
+    loaded = builder.load()
     assert loaded.models.anomaly is None
     assert loaded.models.maintenance is not None, "the other model is not touched"
     (problem,) = loaded.problems
@@ -132,34 +132,34 @@ def test_a_damaged_model_is_left_out_with_one_clear_line(
     assert re.search(complaint, problem)
 
 
-def test_the_last_good_version_runs_in_the_place_of_a_damaged_one(shelf: Shelf) -> None:
-    cut(shelf.put("anomaly", anomaly_files(), minutes=5))
-    loaded = shelf.load()
+def test_the_last_good_version_runs_in_the_place_of_a_damaged_one(builder: ModelRepositoryBuilder) -> None:
+    cut(builder.put("anomaly", anomaly_files(), minutes=5))
+    loaded = builder.load()
     assert loaded.models.anomaly is not None
     assert loaded.models.anomaly.version == "20260301T120000Z"
     assert "20260301T120500Z: model.onnx" in loaded.problems[0]
     assert loaded.problems[1].startswith("model anomaly: 20260301T120000Z runs in the place of 20260301T120500Z")
 
 
-def test_a_promoted_version_that_is_gone_is_reported(shelf: Shelf) -> None:
-    folder = shelf.path / "anomaly" / "20260301T120000Z"
-    folder.rename(shelf.path / "elsewhere")
-    loaded = shelf.load()
+def test_a_promoted_version_that_is_gone_is_reported(builder: ModelRepositoryBuilder) -> None:
+    folder = builder.path / "anomaly" / "20260301T120000Z"
+    folder.rename(builder.path / "elsewhere")
+    loaded = builder.load()
     assert loaded.models.anomaly is None
     assert "which has no version of it" in loaded.problems[0]
 
 
-def test_a_model_of_another_plant_is_refused_with_both_fingerprints(shelf: Shelf) -> None:
+def test_a_model_of_another_plant_is_refused_with_both_fingerprints(builder: ModelRepositoryBuilder) -> None:
     other = load_plant(Path("skab"))
-    (problem, _) = shelf.load(other).problems
+    (problem, _) = builder.load(other).problems
     assert PLANT.fingerprint in problem
     assert other.fingerprint in problem
     assert "train on this plant's readings" in problem
 
 
-def test_a_model_with_other_features_is_refused_with_both_fingerprints(shelf: Shelf) -> None:
-    shelf.put("maintenance", risk_files(), minutes=5, features="0" * 16)
-    loaded = shelf.load()
+def test_a_model_with_other_features_is_refused_with_both_fingerprints(builder: ModelRepositoryBuilder) -> None:
+    builder.put("maintenance", risk_files(), minutes=5, features="0" * 16)
+    loaded = builder.load()
     assert "was trained with features 0000000000000000, this release computes" in loaded.problems[0]
     assert loaded.models.maintenance is not None, "the version before still fits"
 
@@ -177,9 +177,9 @@ def test_a_model_with_other_features_is_refused_with_both_fingerprints(shelf: Sh
 def test_a_document_that_breaks_a_rule_is_refused(tmp_path: Path, changes: dict[str, Any], complaint: str) -> None:
     files = anomaly_files()
     files["model.json"] = json.dumps(json.loads(files["model.json"]) | changes).encode()
-    shelf = Shelf(repository=ModelRepository(tmp_path), path=tmp_path)
-    shelf.put("anomaly", files)
-    assert re.search(complaint, shelf.load().problems[0])
+    builder = ModelRepositoryBuilder(repository=ModelRepository(tmp_path), path=tmp_path)
+    builder.put("anomaly", files)
+    assert re.search(complaint, builder.load().problems[0])
 
 
 class Bomb:
@@ -194,10 +194,10 @@ class Bomb:
 
 def test_nothing_is_unpickled(tmp_path: Path) -> None:
     fuse = tmp_path / "fuse"
-    shelf = Shelf(repository=ModelRepository(tmp_path / "models"), path=tmp_path / "models")
-    shelf.put("anomaly", anomaly_files() | {"model.onnx": pickle.dumps(Bomb(fuse))})
-    shelf.put("maintenance", risk_files() | {"model.json": pickle.dumps(Bomb(fuse))})
-    loaded = shelf.load()
+    builder = ModelRepositoryBuilder(repository=ModelRepository(tmp_path / "models"), path=tmp_path / "models")
+    builder.put("anomaly", anomaly_files() | {"model.onnx": pickle.dumps(Bomb(fuse))})
+    builder.put("maintenance", risk_files() | {"model.json": pickle.dumps(Bomb(fuse))})
+    loaded = builder.load()
     assert "ONNX Runtime cannot read model.onnx" in loaded.problems[0]
     assert "model.json: the document: Invalid JSON" in loaded.problems[1]
     assert not fuse.exists()
@@ -208,8 +208,8 @@ def test_a_graph_that_is_none_is_refused_by_name() -> None:
         OnnxForest(b"not a graph", n_features=3, source="model x")
 
 
-def test_risk_levels_translate_back_to_hours(shelf: Shelf) -> None:
-    model: Any = shelf.load().models.maintenance
+def test_risk_levels_translate_back_to_hours(builder: ModelRepositoryBuilder) -> None:
+    model: Any = builder.load().models.maintenance
     assert model.hours(np.array([0.0, 0.5, 1.0, 2.5, 3.0])).tolist() == [216, 168, 120, 24, 0]
 
 

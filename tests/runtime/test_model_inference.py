@@ -18,17 +18,17 @@ def test_readings_are_given_by_place_or_by_name(unpromoted: ModelInference) -> N
     by_place = unpromoted.detect_anomalies(100, 45, 2, 1.0, 5.0)
     by_name = unpromoted.detect_anomalies(power=100, temperature=45, vibration=2, runtime=1.0, production=5.0)
     assert by_place == by_name
-    assert (by_place[0].is_anomaly, by_place[0].model) == (False, "fallback")
+    assert (by_place["is_anomaly"], by_place["model"]) == (False, "fallback")
 
 
 def test_columns_may_be_series_with_gaps(unpromoted: ModelInference) -> None:
     found = unpromoted.detect_anomalies(temperature=[45, None, 130], power=[50, 51, 52])
-    assert [one.is_anomaly for one in found] == [False, False, True]
+    assert [one["is_anomaly"] for one in found] == [False, False, True]
 
 
 def test_advice_is_that_after_the_last_reading(unpromoted: ModelInference) -> None:
     answer = unpromoted.recommend_maintenance(temperature=[45, 130])
-    assert (answer.band, answer.urgent, answer.model) == ("urgent", True, "fallback")
+    assert (answer["band"], answer["urgent"], answer["model"]) == ("urgent", True, "fallback")
 
 
 @pytest.mark.parametrize("columns", [{"heat": 5}, {"power": [1, 2], "temperature": [1]}, {"power": []}, {}])
@@ -46,7 +46,7 @@ def test_what_is_missing_is_a_warning_and_never_an_error(tmp_path: Path, caplog:
 
 def test_a_forecast_says_which_model_made_it(unpromoted: ModelInference) -> None:
     answer = unpromoted.forecast_energy([1, 2, 3, 1, 2, 3], 2)
-    assert (answer.model, len(answer.forecast)) == ("seasonal_median", 2)
+    assert (answer["model"], len(answer["forecast"])) == ("seasonal_median", 2)
 
 
 @pytest.mark.parametrize(
@@ -79,8 +79,8 @@ def test_an_hourly_series_that_can_be_learned_is_answered_by_the_blend(unpromote
     series = 100 + 20 * np.sin(hours * np.pi / 12) + np.repeat(level, 24)
     answer = forecast(series[:-24].tolist(), 24)
     median = unpromoted.forecast_energy(series[:-24].tolist(), 24, frequency="60min", model="seasonal_median")
-    assert (answer.model, median.model) == ("blend", "seasonal_median")
-    assert np.abs(series[-24:] - answer.forecast).mean() < np.abs(series[-24:] - median.forecast).mean()
+    assert (answer.model, median["model"]) == ("blend", "seasonal_median")
+    assert np.abs(series[-24:] - answer.forecast).mean() < np.abs(series[-24:] - median["forecast"]).mean()
 
 
 def test_what_was_never_below_zero_is_not_forecast_below_it() -> None:

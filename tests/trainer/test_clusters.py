@@ -17,7 +17,7 @@ from runtime.models.repository import ModelRepository
 def train(data: Path, models: Path, *options: str, **environment: str) -> subprocess.CompletedProcess[str]:
     where = ["--data", str(data), "--models", str(models), "--no-announce", "--json"]
     return subprocess.run(
-        [sys.executable, "-m", "cli.main", "train", "forecast", *where, *options],
+        [sys.executable, "-m", "nexova", "train", "forecast", *where, *options],
         env=os.environ | environment,
         capture_output=True,
         text=True,

@@ -20,7 +20,7 @@ from runtime.models.repository import ModelRepository
 from runtime.plants import shipped_plants
 from schemas.topics import ALERTS, FEEDBACK, READINGS
 from tests.brokers import Broker, running_apache_kafka, running_tansu
-from tests.trainer.test_hygiene import an_alert, said
+from tests.trainer.test_hygiene import an_alert, feedback
 from trainer.candidate import no_progress
 from trainer.from_kafka import datasets_from_kafka, learnable
 from trainer.kafka_history import read_history
@@ -82,13 +82,13 @@ def filled(
 
     unjudged = an_alert(1, machine_id=machines[0], **from_day(20, 21))
     wrong = an_alert(2, machine_id=machines[1], **from_day(30, 30.5))
-    done = said("maintenance_done", 0, machine_id=machines[2]).model_copy(update={"at": begin + timedelta(days=12)})
+    done = feedback("maintenance_done", 0, machine_id=machines[2]).model_copy(update={"at": begin + timedelta(days=12)})
     with request.param() as broker:
         create_topics(broker.kafka)
         messages = as_messages(table, plant)
         publish(broker, READINGS, [*messages, messages[0], (machines[0], b"no reading")])
         publish(broker, ALERTS, [(one.machine_id, one.encode()) for one in (unjudged, wrong)])
-        statements = (said("false_alarm", 1, wrong, machine_id=machines[1]), done)
+        statements = (feedback("false_alarm", 1, wrong, machine_id=machines[1]), done)
         publish(broker, FEEDBACK, [(one.machine_id, one.encode()) for one in statements])
         yield Filled(broker=broker, begin=begin, readings=len(table) + ROWS_A_MESSAGE, plant_file=file)
 

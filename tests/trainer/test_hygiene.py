@@ -54,7 +54,7 @@ def an_alert(opened: float, resolved: float | None = None, **changes: Any) -> Al
     )
 
 
-def said(kind: FeedbackKind, minutes: float, about: Alert | None = None, machine_id: str = PUMP) -> Feedback:
+def feedback(kind: FeedbackKind, minutes: float, about: Alert | None = None, machine_id: str = PUMP) -> Feedback:
     return Feedback(
         machine_id=machine_id, kind=kind, at=a_moment(minutes), alert_id=None if about is None else about.alert_id
     )
@@ -102,7 +102,7 @@ def test_alerts_that_say_nothing_of_readings_leave_none_out(kind: AlertKind) -> 
 @pytest.mark.parametrize("kind", ["false_alarm", "expected"])
 def test_readings_of_a_false_alarm_and_of_what_was_expected_are_normal(kind: FeedbackKind) -> None:
     alert = an_alert(5, 8)
-    history = cleaned(said(kind, 10, alert), alerts=(alert,))
+    history = cleaned(feedback(kind, 10, alert), alerts=(alert,))
     assert minutes_of(history) == list(range(20))
     assert history.anomaly is not None
     assert not history.anomaly.any()
@@ -110,23 +110,23 @@ def test_readings_of_a_false_alarm_and_of_what_was_expected_are_normal(kind: Fee
 
 def test_readings_of_a_confirmed_alert_are_labelled() -> None:
     alert = an_alert(5, 8)
-    history = cleaned(said("confirmed", 10, alert), alerts=(alert,))
+    history = cleaned(feedback("confirmed", 10, alert), alerts=(alert,))
     assert history.anomaly is not None
     assert np.flatnonzero(history.anomaly).tolist() == [5, 6, 7, 8]
 
 
 def test_people_may_change_their_minds_and_a_seen_alert_is_not_judged() -> None:
     alert = an_alert(5, 8)
-    last = cleaned(said("false_alarm", 9, alert), said("confirmed", 10, alert), alerts=(alert,))
+    last = cleaned(feedback("false_alarm", 9, alert), feedback("confirmed", 10, alert), alerts=(alert,))
     assert last.anomaly is not None
     assert last.anomaly.sum() == 4
-    seen = cleaned(said("acknowledged", 9, alert), said("snoozed", 10, alert), alerts=(alert,))
+    seen = cleaned(feedback("acknowledged", 9, alert), feedback("snoozed", 10, alert), alerts=(alert,))
     assert len(seen.batch) == 16
 
 
 def test_a_sensor_confirmed_to_be_broken_teaches_nothing_of_its_machine() -> None:
     alert = an_alert(5, 8, kind="sensor_fault")
-    assert len(cleaned(said("confirmed", 10, alert), alerts=(alert,)).batch) == 16
+    assert len(cleaned(feedback("confirmed", 10, alert), alerts=(alert,)).batch) == 16
 
 
 def test_an_alert_of_another_machine_concerns_that_one() -> None:
@@ -134,21 +134,21 @@ def test_an_alert_of_another_machine_concerns_that_one() -> None:
 
 
 def test_the_hours_before_maintenance_was_done_are_left_out() -> None:
-    history = cleaned(said("maintenance_done", 600), minutes=13, every=3600.0)
+    history = cleaned(feedback("maintenance_done", 600), minutes=13, every=3600.0)
     assert minutes_of(history) == [60 * hour for hour in (0, 1, 2, 3, 4, 5, 11, 12)]
     assert history.excluded["during maintenance"] == 5
 
 
 @pytest.mark.parametrize(("repaired", "left"), [(420.0, [0, 1, 8, 9]), (None, [0, 1])])
 def test_from_a_failure_to_its_repair_nothing_is_learned(repaired: float | None, left: list[int]) -> None:
-    statements = [said("failure", 120)] + ([said("maintenance_done", repaired)] if repaired else [])
+    statements = [feedback("failure", 120)] + ([feedback("maintenance_done", repaired)] if repaired else [])
     history = cleaned(*statements, minutes=10, every=3600.0)
     assert minutes_of(history) == [60 * hour for hour in left]
 
 
 def test_hours_to_failure_are_those_to_the_next_one() -> None:
     hourly = 60 * 24 * 20
-    history = cleaned(said("failure", hourly), minutes=24 * 20, every=3600.0)
+    history = cleaned(feedback("failure", hourly), minutes=24 * 20, every=3600.0)
     assert history.hours_to_failure is not None
     assert history.hours_to_failure[:3].tolist() == [480, 479, 478]
 
@@ -156,7 +156,9 @@ def test_hours_to_failure_are_those_to_the_next_one() -> None:
 def test_what_work_on_the_machine_or_the_end_of_the_history_hides_is_not_known() -> None:
     """Drawn in days: failure at 12, maintenance at 30, and the history ends at 40."""
     day = 24 * 60.0
-    history = cleaned(said("failure", 12 * day), said("maintenance_done", 30 * day), minutes=41, every=24 * 3600.0)
+    history = cleaned(
+        feedback("failure", 12 * day), feedback("maintenance_done", 30 * day), minutes=41, every=24 * 3600.0
+    )
     days = [minute // int(day) for minute in minutes_of(history)]
     known = dict(zip(days, history.outcome_known.tolist(), strict=True))
     assert history.hours_to_failure is not None
@@ -209,7 +211,7 @@ def test_every_row_that_the_stream_calls_stuck_is_left_out(stream: ReadingBatch)
 def test_every_reading_is_kept_or_left_out_for_one_reason(stream: ReadingBatch) -> None:
     end = float(stream.timestamps.max() - START) / 60
     alerts = (an_alert(end / 4, end / 2), an_alert(end / 3, kind="limit", machine_id="pump-02"))
-    statements = (said("failure", end / 2), said("maintenance_done", end * 0.6))
+    statements = (feedback("failure", end / 2), feedback("maintenance_done", end * 0.6))
     history = clean(stream, Told(alerts=alerts, feedback=statements), plant=PLANT, horizon_hours=HORIZON)
     assert len(history.batch) + sum(history.excluded.values()) + history.duplicates == len(stream)
     kept = history.batch

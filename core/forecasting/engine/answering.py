@@ -9,11 +9,12 @@ import numpy as np
 from core.forecasting.engine.cold import cold_answer
 from core.forecasting.engine.evidence import blank, issued, matured, rehearsed
 from core.forecasting.engine.intervals import bounds_of
-from core.forecasting.engine.members import MEMBERS, MOST_DAYS, Pasts, fitted, said
+from core.forecasting.engine.members import MOST_DAYS, Pasts, fitted, said
 from core.forecasting.engine.memory import Memory
 from core.forecasting.engine.profiles import is_free
 from core.forecasting.engine.series import DAY, IMPOSSIBLE, WEEK, Answer, Calendar, Floats, HourlySeries
 from core.forecasting.engine.weights import blended, known_mean, name_of, taken_over, weights_of
+from core.forecasting.names import MEMBERS, SEASONAL_MEDIAN
 
 REFIT_HOURS: Final = WEEK
 _BASELINE_HOURS: Final = 2 * WEEK
@@ -115,7 +116,7 @@ def _answered(memory: Memory, pasts: Pasts, bounds: tuple[float, float]) -> tupl
         value=given[0],
         lower=given[1],
         upper=given[2],
-        model=MEMBERS[0] if instead.all() else name_of(weights, MEMBERS),
+        model=SEASONAL_MEDIAN if instead.all() else name_of(weights, MEMBERS),
         wape=wape,
         coverage=coverage,
         compared=compared,

@@ -20,7 +20,7 @@ Choose = Callable[[HourlySeries], Calendar]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Courses:
+class BacktestForecasts:
     """What one model said: (o, h) each, NaN where it said nothing."""
 
     value: Floats
@@ -49,7 +49,7 @@ def replayed(
 
 def with_intervals(
     value: Floats, actual: Floats, *, origins: Ints, calendar: Calendar, bounds: tuple[float, float]
-) -> Courses:
+) -> BacktestForecasts:
     """Values (o, h) of a model that has no intervals of its own, with those that its complete origins give it."""
     horizon = value.shape[1]
     hours = origins[:, None] + np.arange(horizon)
@@ -75,7 +75,9 @@ def with_intervals(
                 past_free=free[seen],
                 alpha=alpha,
             )
-    return Courses(value=np.clip(value, *bounds), lower=np.clip(lower, *bounds), upper=np.clip(upper, *bounds))
+    return BacktestForecasts(
+        value=np.clip(value, *bounds), lower=np.clip(lower, *bounds), upper=np.clip(upper, *bounds)
+    )
 
 
 def naive(series: HourlySeries, *, origins: Ints, horizon: int, season: int) -> Floats:

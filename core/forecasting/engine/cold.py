@@ -4,12 +4,9 @@ from typing import Final
 
 import numpy as np
 
+from core.forecasting import names
 from core.forecasting.engine.series import DAY, LEVEL, WEEK, Answer, Floats, HourlySeries, Ints
 
-TYPE_PROFILE: Final = "type_profile"
-DAILY_MEDIAN: Final = "daily_median"
-LEVEL_NAME: Final = "level"
-NOTHING: Final = "no_history"
 _UNSEEN: Final = 0.5  # of a profile's value, on both sides, before anything was heard
 _MONDAY: Final = 4 * DAY  # 1970-01-05
 
@@ -23,7 +20,7 @@ def cold_answer(series: HourlySeries, horizon: int, profile: Floats | None) -> A
         return _by_profile(known, hours, targets, profile)
     if not len(known):
         nothing = np.zeros(horizon)
-        return Answer(value=nothing, lower=nothing, upper=nothing, model=NOTHING, compared={})
+        return Answer(value=nothing, lower=nothing, upper=nothing, model=names.NO_HISTORY, compared={})
     spread = np.quantile(known, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     level = float(np.median(known))
     if len(known) < DAY:
@@ -32,7 +29,7 @@ def cold_answer(series: HourlySeries, horizon: int, profile: Floats | None) -> A
             value=value,
             lower=value + min(spread[0] - level, 0),
             upper=value + max(spread[1] - level, 0),
-            model=LEVEL_NAME,
+            model=names.LEVEL,
             compared={},
         )
     usual = np.array([np.median(known[hours % DAY == h]) if (hours % DAY == h).any() else level for h in range(DAY)])
@@ -41,7 +38,7 @@ def cold_answer(series: HourlySeries, horizon: int, profile: Floats | None) -> A
     changes = changes[~np.isnan(changes)]
     # one day says nothing of the next: until two can be compared, the bounds are as wide as the day itself
     width = float(np.quantile(changes, LEVEL)) if len(changes) else float(spread[1] - spread[0]) / 2
-    return Answer(value=value, lower=value - width, upper=value + width, model=DAILY_MEDIAN, compared={})
+    return Answer(value=value, lower=value - width, upper=value + width, model=names.DAILY_MEDIAN, compared={})
 
 
 def _by_profile(known: Floats, hours: Ints, targets: Ints, profile: Floats) -> Answer:
@@ -53,4 +50,4 @@ def _by_profile(known: Floats, hours: Ints, targets: Ints, profile: Floats) -> A
         width = float(np.quantile(np.abs(known - factor * usual), LEVEL))
     value = factor * filled[(targets - _MONDAY) % WEEK]
     aside = _UNSEEN * np.abs(value) if width is None else np.full(len(value), width)
-    return Answer(value=value, lower=value - aside, upper=value + aside, model=TYPE_PROFILE, compared={})
+    return Answer(value=value, lower=value - aside, upper=value + aside, model=names.TYPE_PROFILE, compared={})

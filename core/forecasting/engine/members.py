@@ -9,12 +9,9 @@ from numpy.typing import NDArray
 from core.forecasting.engine.features import Past
 from core.forecasting.engine.linear import applied, ridge
 from core.forecasting.engine.series import DAY, WEEK, Calendar, Floats, HourlySeries, Ints
+from core.forecasting.names import BASELINES, MEMBERS
 
 Singles = NDArray[np.float32]
-
-BASELINES: Final = ("seasonal_median", "long_median", "weighted_mean", "naive_day")
-LINEAR: Final = ("absolute_deviations", "ridge", "absolute", "ridge_of_logarithms")
-MEMBERS: Final = BASELINES + LINEAR
 
 MOST_DAYS: Final = 1_100
 """Days of history that are looked at."""

@@ -5,6 +5,7 @@ from typing import Final
 import numpy as np
 
 from core.forecasting.engine.series import DAY, Floats
+from core.forecasting.names import BLEND
 
 TAKEOVER: Final = 28
 """After how many complete origins with a larger error than the seasonal median's it answers in the blend's place."""
@@ -62,4 +63,4 @@ def taken_over(errors: Floats) -> Floats:
 def name_of(weights: Floats, names: tuple[str, ...]) -> str:
     """The member that decides alone on all days, or `blend`."""
     leader = int(weights.sum(axis=1).argmax())
-    return names[leader] if weights[leader].min() >= _ALONE else "blend"
+    return names[leader] if weights[leader].min() >= _ALONE else BLEND

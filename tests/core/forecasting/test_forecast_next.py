@@ -121,8 +121,8 @@ def test_a_week_old_fit_is_renewed_and_a_younger_one_is_kept() -> None:
     assert kept.fitted_at == MONDAY + 70 * DAY
     _, renewed = answered(a_series(values[: 77 * DAY]), 24, memory)
     assert renewed.fitted_at == MONDAY + 77 * DAY
-    _, told = answered(a_series(values[: 71 * DAY]), 24, memory, refit=True)
-    assert told.fitted_at == MONDAY + 71 * DAY
+    _, published_after = answered(a_series(values[: 71 * DAY]), 24, memory, refit=True)
+    assert published_after.fitted_at == MONDAY + 71 * DAY
 
 
 def test_one_forecast_a_day_is_kept_and_judged_when_it_is_over() -> None:

@@ -31,16 +31,16 @@ def test_the_unit_of_the_series_does_not_matter_to_weights(errors: Floats, facto
 
 
 @settings(max_examples=50, deadline=None)
-@given(said=arrays(np.float64, (4, 2 * DAY), elements=st.floats(-1e6, 1e6)), errors=ERRORS)
-def test_a_blend_lies_between_its_members(said: Floats, errors: Floats) -> None:
-    blend = blended(said, weights_of(errors)[:, :2])
-    assert (blend >= said.min(axis=0) - 1e-6).all()
-    assert (blend <= said.max(axis=0) + 1e-6).all()
+@given(outputs=arrays(np.float64, (4, 2 * DAY), elements=st.floats(-1e6, 1e6)), errors=ERRORS)
+def test_a_blend_lies_between_its_members(outputs: Floats, errors: Floats) -> None:
+    blend = blended(outputs, weights_of(errors)[:, :2])
+    assert (blend >= outputs.min(axis=0) - 1e-6).all()
+    assert (blend <= outputs.max(axis=0) + 1e-6).all()
 
 
 def test_who_says_nothing_leaves_the_blend_to_the_others() -> None:
-    said = np.stack([np.full(DAY, 1.0), np.full(DAY, np.nan), np.full(DAY, 3.0)])
-    assert blended(said, np.array([[0.25], [0.5], [0.25]])) == pytest.approx(np.full(DAY, 2.0))
+    outputs = np.stack([np.full(DAY, 1.0), np.full(DAY, np.nan), np.full(DAY, 3.0)])
+    assert blended(outputs, np.array([[0.25], [0.5], [0.25]])) == pytest.approx(np.full(DAY, 2.0))
 
 
 def test_the_median_takes_over_on_the_days_where_the_blend_was_worse() -> None:

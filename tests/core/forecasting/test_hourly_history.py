@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.forecasting.hourly_history import IMPORTED, MEASURED, WEEK, History, energy_of, usual_of
+from core.forecasting.hourly_history import IMPORTED, MEASURED, WEEK, HourlyHistory, energy_of, usual_of
 from tests.builders import a_window
 
 FIRST = 490_000
@@ -13,15 +13,15 @@ MEASURED_ONE = st.tuples(st.integers(0, 60), st.integers(0, 5).map(float), st.ju
 IMPORTED_ONE = st.tuples(st.integers(0, 60), st.integers(0, 5).map(float), st.just(IMPORTED))
 
 
-def a_history(*values: float, capacity: int = 1000, source: int = MEASURED) -> History:
-    history = History(capacity)
+def a_history(*values: float, capacity: int = 1000, source: int = MEASURED) -> HourlyHistory:
+    history = HourlyHistory(capacity)
     for hour, value in enumerate(values):
         history.put(FIRST + hour, value, source)
     return history
 
 
 def test_an_hour_is_what_was_put_there_and_others_are_not_made_up() -> None:
-    history = History(100)
+    history = HourlyHistory(100)
     assert history.put(FIRST + 5, 2.5, MEASURED)
     assert history.put(FIRST + 2, 1.5, MEASURED)
     assert [history.at(FIRST + hour) for hour in (2, 5)] == [1.5, 2.5]
@@ -65,7 +65,7 @@ def test_any_order_and_any_repeat_lead_to_the_same_measured_hours(puts: list, ra
     distinct = list({(hour, source): (hour, value, source) for hour, value, source in puts}.values())
     again = distinct + distinct[: len(distinct) // 2]
     random.shuffle(again)  # type: ignore[attr-defined]
-    first, second = History(capacity), History(capacity)
+    first, second = HourlyHistory(capacity), HourlyHistory(capacity)
     for hour, value, source in distinct:
         first.put(FIRST + hour, value, source)
     for hour, value, source in again:
@@ -78,7 +78,7 @@ def test_any_order_and_any_repeat_lead_to_the_same_measured_hours(puts: list, ra
 @given(st.lists(st.floats(0, 100, width=32), min_size=1, max_size=50), st.integers(1, 60))
 def test_packed_and_unpacked_it_is_the_same(values: list[float], capacity: int) -> None:
     history = a_history(*values)
-    again = History.unpack(history.pack(), capacity=capacity)
+    again = HourlyHistory.unpack(history.pack(), capacity=capacity)
     kept = values[-capacity:]
     assert again.values.tolist() == kept
     assert (again.end, again.first_hour) == (history.end, history.end - len(kept))
@@ -92,7 +92,7 @@ def test_an_hour_is_its_mean_power_where_enough_of_it_is_covered(completeness: f
 
 
 def test_the_usual_is_the_median_of_four_weeks() -> None:
-    history = History(6 * WEEK)
+    history = HourlyHistory(6 * WEEK)
     for week, value in enumerate((8.0, 1.0, 2.0, 3.0, 100.0)):
         history.put(FIRST + week * WEEK, value, MEASURED)
     assert usual_of(history, FIRST + 5 * WEEK) == 2.5

@@ -9,8 +9,8 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from core.forecasting.hourly_history import WEEK
-from core.forecasting.messages import Course, forecast_message
-from core.forecasting.series_state import Ledgers
+from core.forecasting.messages import IssuedForecast, forecast_message
+from core.forecasting.series_state import SeriesTable
 from core.state.fleet import FleetState
 from processor.forecasting.plant_stage import PlantStage
 from processor.pipeline import Partition, Pipeline, Position
@@ -41,7 +41,7 @@ class Stage:
         self.held = Partition(
             number=0,
             state=FleetState(PLANT),
-            ledgers=Ledgers(13 * WEEK),
+            series=SeriesTable(13 * WEEK),
             imports=Position(next_offset=0),
             heard_at=0.0,
             next_offset=0,
@@ -64,7 +64,7 @@ class Stage:
 
     def forecast(self, number: int, *machines: str, value: float = 10.0, series: str | None = None) -> None:
         flat = np.full(72, value)
-        course = Course(origin=FIRST + number, value=flat, lower=flat - 1, upper=flat + 1, model="blend")
+        course = IssuedForecast(origin=FIRST + number, value=flat, lower=flat - 1, upper=flat + 1, model="blend")
         for machine_id in machines:
             message = forecast_message(series or machine_id, course, plant=PLANT, track=(), trained=None)
             self.stage._take(FORECASTS, message.encode())
@@ -75,7 +75,7 @@ class Stage:
         self.clock.now += later
         self.stage._hours = self.stage._total.complete_hours()
         self.stage.look(self.held)
-        outbox = self.held.ledgers.series["plant:test"].outbox
+        outbox = self.held.series.states["plant:test"].outbox
         return Forecast.model_validate_json(outbox[0][2]) if outbox else None
 
 
@@ -90,10 +90,10 @@ def test_the_sum_is_issued_once_when_all_machines_have_spoken() -> None:
     assert (forecast.series_id, forecast.model, forecast.members) == ("plant:test", "sum", 2)
     assert {point.value for point in forecast.points} == {20.0}
     assert 1 < forecast.points[0].upper - 20 < 2
-    list(stage.held.ledgers.changed_records())
-    assert [topic for topic, _, _ in stage.held.ledgers.unsent()] == [FORECASTS]
+    list(stage.held.series.changed_records())
+    assert [topic for topic, _, _ in stage.held.series.unsent()] == [FORECASTS]
     stage.look()
-    assert stage.held.ledgers.unsent() == []
+    assert stage.held.series.unsent() == []
 
 
 def test_the_first_machine_that_is_heard_of_is_not_taken_for_the_plant() -> None:
@@ -124,10 +124,10 @@ def test_a_memory_that_cannot_be_read_is_learned_anew() -> None:
     stage = Stage()
     stage.hour(0, *MACHINES)
     stage.look()
-    stage.held.ledgers.remember("plant:test", b"of another kind")
+    stage.held.series.remember("plant:test", b"of another kind")
     stage.forecast(1, *MACHINES)
     assert stage.look() is not None
-    assert len(stage.held.ledgers.series["plant:test"].memory) == 8
+    assert len(stage.held.series.states["plant:test"].memory) == 8
 
 
 def test_the_plants_own_forecasts_are_no_members() -> None:
@@ -147,10 +147,10 @@ def test_hours_of_the_plant_are_kept_scored_and_waited_for_by_nobody() -> None:
     stage.look()
     stage.hour(1, *MACHINES, energy=11.0)
     stage.look()
-    ledger = stage.held.ledgers.series["plant:test"]
-    assert ledger.history.values.tolist() == [20, 22]
-    assert ledger.account.scores(days=7)[0].points == 1
-    assert not stage.held.ledgers.waiting
+    state = stage.held.series.states["plant:test"]
+    assert state.history.values.tolist() == [20, 22]
+    assert state.accuracy.scores(days=7)[0].points == 1
+    assert not stage.held.series.waiting
     count = stage.metrics.registry.get_sample_value
     assert count("nexova_forecast_absolute_error_kwh_total", {"horizon": "day_1"}) == pytest.approx(2, abs=0.01)
 
@@ -162,7 +162,7 @@ def test_a_forecast_above_the_contracted_peak_is_one_alert_until_it_is_below() -
         stage.hour(number - 1, *MACHINES)
         stage.forecast(number, *MACHINES, value=value)
         stage.look()
-        outbox = stage.held.ledgers.series["plant:test"].outbox
+        outbox = stage.held.series.states["plant:test"].outbox
         alerts = [Alert.model_validate_json(text) for topic, _, text in outbox if topic == ALERTS]
         said += [(alert.state, alert.alert_id, stage.pipeline.breaches_open) for alert in alerts]
     assert [(state, still_open) for state, _, still_open in said] == [("opened", 1), ("updated", 1), ("resolved", 0)]

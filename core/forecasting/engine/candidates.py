@@ -1,6 +1,6 @@
-"""Forecasters beside the blend: learned now, judged at the same past origins, and asked only where they did better.
+"""Forecasters beside the blend: fitted now, judged at the same past origins, and asked only where they did better.
 
-A challenger learns from what was known before the first of these origins, says what it would have said at each, and is
+A candidate learns from what was known before the first of these origins, says what it would have said at each, and is
 held against the blend's own errors there. Its bounds are its own errors there.
 """
 
@@ -15,33 +15,33 @@ from core.forecasting.engine.series import DAY, LEVEL, Answer, Calendar, Floats,
 from core.forecasting.engine.weights import known_mean
 
 JUDGED: Final = 14
-"""Newest complete origins, one a day, at which a challenger is held against the blend."""
+"""Newest complete origins, one a day, at which a candidate is held against the blend."""
 _LEAST_JUDGED: Final = 7
 
 
-class CannotLearnError(ValueError):
-    """A series from which a challenger cannot learn."""
+class CannotFitError(ValueError):
+    """A series from which a candidate cannot learn."""
 
 
-class Learned(Protocol):
-    """What a challenger made of a series."""
+class FittedForecaster(Protocol):
+    """What a candidate made of a series."""
 
-    def after(self, series: HourlySeries, steps: int) -> Floats:
-        """The hours after a series, which goes on from what was learned, (steps,)."""
+    def predict(self, series: HourlySeries, steps: int) -> Floats:
+        """The hours after a series, which goes on from what was fitted, (steps,)."""
 
 
-class Challenger(Protocol):
+class CandidateForecaster(Protocol):
     """A forecaster that learns."""
 
     @property
     def name(self) -> str:
         """What an answer's `model` calls it."""
 
-    def learn(self, series: HourlySeries, *, calendar: Calendar, steps: int) -> Learned:
+    def fit(self, series: HourlySeries, *, calendar: Calendar, steps: int) -> FittedForecaster:
         """Learns to look so many steps ahead.
 
         Raises:
-            CannotLearnError: the series is too short or says nothing.
+            CannotFitError: the series is too short or says nothing.
         """
 
 
@@ -52,25 +52,25 @@ def lately(series: HourlySeries, hours: int) -> HourlySeries:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Trial:
+class _Backtest:
     """residuals: (o, s) actual minus value, at the origins; NaN where nothing was known."""
 
     residuals: Floats
     error: float
 
 
-def challenged(
+def best_of(
     answer: Answer,
     memory: Memory,
     series: HourlySeries,
     *,
     calendar: Calendar,
     bounds: tuple[float, float],
-    challengers: tuple[Challenger, ...],
+    candidates: tuple[CandidateForecaster, ...],
 ) -> Answer:
-    """The answer of the blend, or that of a challenger with a smaller error at the newest origins that are complete.
+    """The answer of the blend, or that of a candidate with a smaller error at the newest origins that are complete.
 
-    Until the blend has learned and seven origins are complete nobody challenges it.
+    Until the blend has fitted and seven origins are complete nobody challenges it.
     """
     origins = np.array(memory.matured_at[-JUDGED:], dtype=np.int64)
     if memory.fitted_at is None or len(origins) < _LEAST_JUDGED:
@@ -79,15 +79,17 @@ def challenged(
     level = float(known_mean(memory.levels[-JUDGED:].astype(np.float64), axis=None))
     least = float(known_mean(memory.errors[-JUDGED:, -1].astype(np.float64), axis=None))
     compared, best = dict(answer.compared), None
-    for challenger in challengers:
+    for candidate in candidates:
         try:
-            trial = _tried(challenger, series, calendar=calendar, bounds=bounds, origins=origins, steps=memory.steps)
-        except CannotLearnError:
+            backtest = _backtested(
+                candidate, series, calendar=calendar, bounds=bounds, origins=origins, steps=memory.steps
+            )
+        except CannotFitError:
             continue
         if level > 0:
-            compared[challenger.name] = trial.error / level
-        if trial.error < least:
-            least, best = trial.error, (challenger, trial)
+            compared[candidate.name] = backtest.error / level
+        if backtest.error < least:
+            least, best = backtest.error, (candidate, backtest)
     answer = replace(answer, compared=compared)
     if best is None:
         return answer
@@ -96,57 +98,57 @@ def challenged(
 
 
 def forecast_by(
-    challenger: Challenger,
+    candidate: CandidateForecaster,
     series: HourlySeries,
     *,
     horizon: int,
     calendar: Calendar,
     bounds: tuple[float, float],
 ) -> Answer:
-    """A challenger's own answer, whoever would do better.
+    """A candidate's own answer, whoever would do better.
 
     Raises:
-        CannotLearnError: the series is too short or says nothing.
+        CannotFitError: the series is too short or says nothing.
     """
     series = usable(series)
     steps = -(-horizon // DAY) * DAY
     origins = series.end - steps - DAY * np.arange(JUDGED)[::-1]
-    trial = _tried(challenger, series, calendar=calendar, bounds=bounds, origins=origins, steps=steps)
-    return _answered(challenger, trial, series, horizon=horizon, calendar=calendar, bounds=bounds)
+    backtest = _backtested(candidate, series, calendar=calendar, bounds=bounds, origins=origins, steps=steps)
+    return _answered(candidate, backtest, series, horizon=horizon, calendar=calendar, bounds=bounds)
 
 
-def _tried(
-    challenger: Challenger,
+def _backtested(
+    candidate: CandidateForecaster,
     series: HourlySeries,
     *,
     calendar: Calendar,
     bounds: tuple[float, float],
     origins: Ints,
     steps: int,
-) -> _Trial:
+) -> _Backtest:
     actual = series.at(origins[:, None] + np.arange(steps))
     if np.isnan(actual).all():
-        raise CannotLearnError("nothing is known of the newest two weeks")
-    learned = challenger.learn(series.until(int(origins[0])), calendar=calendar, steps=steps)
-    said = np.stack([learned.after(series.until(origin), steps) for origin in origins.tolist()])
+        raise CannotFitError("nothing is known of the newest two weeks")
+    fitted = candidate.fit(series.until(int(origins[0])), calendar=calendar, steps=steps)
+    said = np.stack([fitted.predict(series.until(origin), steps) for origin in origins.tolist()])
     residuals = actual - np.clip(said, *bounds)
-    return _Trial(residuals=residuals, error=float(np.nanmean(np.abs(residuals))))
+    return _Backtest(residuals=residuals, error=float(np.nanmean(np.abs(residuals))))
 
 
 def _answered(
-    challenger: Challenger,
-    trial: _Trial,
+    candidate: CandidateForecaster,
+    backtest: _Backtest,
     series: HourlySeries,
     *,
     horizon: int,
     calendar: Calendar,
     bounds: tuple[float, float],
 ) -> Answer:
-    steps = trial.residuals.shape[1]
-    value = challenger.learn(series, calendar=calendar, steps=steps).after(series, steps)[:horizon]
-    below, above = _bounds(trial.residuals)
+    steps = backtest.residuals.shape[1]
+    value = candidate.fit(series, calendar=calendar, steps=steps).predict(series, steps)[:horizon]
+    below, above = _bounds(backtest.residuals)
     value, lower, upper = (np.clip(one, *bounds) for one in (value, value + below[:horizon], value + above[:horizon]))
-    return Answer(value=value, lower=lower, upper=upper, model=challenger.name)
+    return Answer(value=value, lower=lower, upper=upper, model=candidate.name)
 
 
 def _bounds(residuals: Floats) -> tuple[Floats, Floats]:

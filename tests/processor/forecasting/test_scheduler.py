@@ -10,7 +10,7 @@ from prometheus_client import CollectorRegistry
 from core.forecasting.accuracy import COLUMNS
 from core.forecasting.fit import Fitted
 from core.forecasting.hourly_history import MEASURED, WEEK
-from core.forecasting.series_state import Ledgers
+from core.forecasting.series_state import SeriesTable
 from core.state.fleet import FleetState
 from processor.forecasting.scheduler import Forecasts
 from processor.pipeline import Partition, Pipeline, Position
@@ -38,7 +38,7 @@ class Desk:
         self.held = Partition(
             number=0,
             state=FleetState(PLANT),
-            ledgers=Ledgers(13 * WEEK),
+            series=SeriesTable(13 * WEEK),
             imports=Position(next_offset=0),
             heard_at=0.0,
             next_offset=0,
@@ -55,16 +55,16 @@ class Desk:
 
     def measured(self, series_id: str, hours: int, *, energy: float = 10.0, first: int = FIRST) -> None:
         for hour in range(hours):
-            self.held.ledgers.measure(series_id, first + hour, energy, at=self.clock.now)
+            self.held.series.record_measured(series_id, first + hour, energy, at=self.clock.now)
 
     def due(self) -> str | None:
         found = self.forecasts._next()
         return None if found is None else found[1]
 
     def issue(self, series_id: str, fitted: Fitted | None) -> Forecast:
-        ledger = self.held.ledgers.series[series_id]
-        self.forecasts.issue(self.held, series_id, ledger, fitted)
-        [(_, key, value)] = ledger.outbox
+        state = self.held.series.states[series_id]
+        self.forecasts.issue(self.held, series_id, state, fitted)
+        [(_, key, value)] = state.outbox
         assert key == series_id
         return Forecast.model_validate_json(value)
 
@@ -146,24 +146,24 @@ def test_a_fit_is_issued_with_its_past_its_cost_and_the_hours_it_learned_from() 
     assert (forecast.cost.value, forecast.cost.lower) == (pytest.approx(72 * 12 * 0.5), pytest.approx(72 * 10 * 0.5))
     assert forecast.trained_from is not None
     assert forecast.trained_from.timestamp() == FIRST * 3600
-    assert desk.held.ledgers.series[PUMP].memory == b"learned"
+    assert desk.held.series.states[PUMP].memory == b"learned"
     assert desk.results() == {"champion": 1}
 
 
 def test_without_a_fit_the_seasonal_median_answers() -> None:
     desk = Desk()
     for hour in range(3 * WEEK):
-        desk.held.ledgers.measure(PUMP, FIRST + hour, 10.0 + hour % 24, at=0.0)
+        desk.held.series.record_measured(PUMP, FIRST + hour, 10.0 + hour % 24, at=0.0)
     forecast = desk.issue(PUMP, None)
     assert forecast.model == "seasonal_median"
     assert [point.value for point in forecast.points] == [10.0 + step % 24 for step in range(72)]
-    assert desk.held.ledgers.series[PUMP].memory == b""
+    assert desk.held.series.states[PUMP].memory == b""
 
 
 def test_a_champion_that_did_worse_is_replaced_says_so_and_goes_on_competing() -> None:
     desk = Desk()
     desk.measured(PUMP, 4 * WEEK)
-    ledger = desk.held.ledgers.series[PUMP]
+    state = desk.held.series.states[PUMP]
     for day in range(4):
         desk.issue(PUMP, a_fit(14.0))
         desk.measured(PUMP, 24, first=FIRST + 4 * WEEK + 24 * day)
@@ -175,7 +175,7 @@ def test_a_champion_that_did_worse_is_replaced_says_so_and_goes_on_competing() -
     assert {one.horizon_day for one in forecast.track_record} == {1, 2, 3}
     assert forecast.track_record[0].points > 0
     # what the champion said is kept beside what was issued
-    matured = desk.held.ledgers.measure(PUMP, ledger.history.end, 14.0, at=0.0)
+    matured = desk.held.series.record_measured(PUMP, state.history.end, 14.0, at=0.0)
     assert matured is not None
     assert matured[0, COLUMNS.error] == pytest.approx(4, abs=0.01)
     assert matured[0, COLUMNS.champion_error] == pytest.approx(0, abs=0.01)
@@ -185,13 +185,13 @@ def test_a_new_machine_begins_with_the_usual_week_of_its_type() -> None:
     desk = Desk()
     for number in range(3):
         for hour in range(2 * WEEK):
-            desk.held.ledgers.measure(f"pump-old{number}", FIRST + hour, 10.0 * (number + 1), at=0.0)
-    desk.held.ledgers.measure("mixer-01", FIRST, 5.0, at=0.0)
+            desk.held.series.record_measured(f"pump-old{number}", FIRST + hour, 10.0 * (number + 1), at=0.0)
+    desk.held.series.record_measured("mixer-01", FIRST, 5.0, at=0.0)
     desk.measured("pump-new", 5)
-    new = desk.forecasts.request(desk.held, "pump-new", desk.held.ledgers.series["pump-new"])
+    new = desk.forecasts.request(desk.held, "pump-new", desk.held.series.states["pump-new"])
     assert new.cold_start is not None
     assert new.cold_start.tolist() == [20.0] * 168
     assert new.bounds == (0.0, 400.0)
     for name in ("pump-old1", "mixer-01"):
-        assert desk.forecasts.request(desk.held, name, desk.held.ledgers.series[name]).cold_start is None
-    assert desk.held.ledgers.series["pump-new"].history.sources.tolist() == [MEASURED] * 5
+        assert desk.forecasts.request(desk.held, name, desk.held.series.states[name]).cold_start is None
+    assert desk.held.series.states["pump-new"].history.sources.tolist() == [MEASURED] * 5

@@ -49,7 +49,7 @@ def risk_files(*, always: float | None = None) -> dict[str, bytes]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Shelf:
+class ModelRepositoryBuilder:
     """A repository with one promoted version of each model, and helpers to add to it."""
 
     repository: ModelRepository

@@ -6,41 +6,42 @@ import numpy as np
 import pytest
 
 from core.forecasting.engine import Answer, Calendar, HourlySeries
-from core.forecasting.engine.challengers import CannotLearnError, Challenger, forecast_by
+from core.forecasting.engine.candidates import CandidateForecaster, CannotFitError, forecast_by
 from core.forecasting.engine.series import DAY, Floats
 from core.forecasting.fit import FitRequest, Fitted, fit
+from core.forecasting.names import CANDIDATES
 from processor.forecasting.fit_wire import answer, packed, unpacked
 from runtime.errors import UsageError
-from runtime.forecasting.candidates import challengers_of
+from runtime.forecasting.candidates import candidates_of
 from runtime.forecasting.lightgbm import LightGbm
 from runtime.forecasting.mstl import Mstl
-from runtime.forecasting.settings import CANDIDATES, ForecastSettings
+from runtime.forecasting.settings import ForecastSettings
 from tests.core.forecasting.contract import Ask, ForecasterContract, assert_stands
 from tests.core.forecasting.courses import ODD, a_series, a_week_of
 
 LEARNABLE = ("40 % missing", "a thousand times more", "infinities", "negative")
 
 
-def asking(challenger: Challenger) -> Ask:
+def asking(candidate: CandidateForecaster) -> Ask:
     def ask(series: HourlySeries, horizon: int) -> Answer:
-        return forecast_by(challenger, series, horizon=horizon, calendar=Calendar(), bounds=(0.0, np.inf))
+        return forecast_by(candidate, series, horizon=horizon, calendar=Calendar(), bounds=(0.0, np.inf))
 
     return ask
 
 
 class ChallengerContract(ForecasterContract):
-    challenger: Challenger
+    candidate: CandidateForecaster
 
     @pytest.fixture
     def ask(self) -> Ask:
-        return asking(self.challenger)
+        return asking(self.candidate)
 
     @pytest.mark.parametrize("name", sorted(ODD))
     def test_odd_input_gets_an_answer_that_is_never_negative(self, ask: Ask, name: str) -> None:
         """Or it says that it cannot learn, which is no failure: it is the blend that answers then."""
         try:
             found = ask(a_series(ODD[name]), 72)
-        except CannotLearnError:
+        except CannotFitError:
             assert name not in LEARNABLE
         else:
             assert_stands(found, 72)
@@ -55,7 +56,7 @@ class ChallengerContract(ForecasterContract):
         values[80 * DAY : 185 * DAY] = np.nan
         try:
             found = ask(a_series(values), 72)
-        except CannotLearnError:
+        except CannotFitError:
             return  # then the blend answers
         assert_stands(found, 72)
 
@@ -69,45 +70,45 @@ class ChallengerContract(ForecasterContract):
 
 
 class TestLightGbm(ChallengerContract):
-    challenger = LightGbm()
+    candidate = LightGbm()
 
 
 class TestMstl(ChallengerContract):
-    challenger = Mstl()
+    candidate = Mstl()
 
 
 @pytest.mark.parametrize("name", CANDIDATES)
 def test_bounds_hold_most_of_what_comes(name: str) -> None:
-    [challenger] = challengers_of([name], asked_by="test")
+    [candidate] = candidates_of([name], asked_by="test")
     values = a_week_of(110)
     held = []
     for end in range(100, 104):
-        found = asking(challenger)(a_series(values[: end * DAY]), DAY)
+        found = asking(candidate)(a_series(values[: end * DAY]), DAY)
         actual = values[end * DAY :][:DAY]
         held.append((found.lower <= actual) & (actual <= found.upper))
     assert 0.6 < np.mean(held) < 0.97
 
 
 class Prophecy:
-    """A challenger that knows what comes, or has it wrong by `off`."""
+    """A candidate that knows what comes, or has it wrong by `off`."""
 
     name = "prophecy"
 
     def __init__(self, truth: HourlySeries, *, off: float) -> None:
         self._truth, self._off = truth, off
 
-    def learn(self, *_: object, **__: object) -> "Prophecy":
+    def fit(self, *_: object, **__: object) -> "Prophecy":
         return self
 
-    def after(self, series: HourlySeries, steps: int) -> Floats:
+    def predict(self, series: HourlySeries, steps: int) -> Floats:
         return self._truth.at(series.end + np.arange(steps)) + self._off
 
 
 class Unable(Prophecy):
     name = "unable"
 
-    def learn(self, *_: object, **__: object) -> "Prophecy":
-        raise CannotLearnError("never")
+    def fit(self, *_: object, **__: object) -> "Prophecy":
+        raise CannotFitError("never")
 
 
 TRUTH = a_series(a_week_of(84))
@@ -122,8 +123,8 @@ REQUEST = FitRequest(
 )
 
 
-def fitted(*challengers: Challenger, request: FitRequest = REQUEST) -> Fitted:
-    return fit(request, challengers=challengers)
+def fitted(*candidates: CandidateForecaster, request: FitRequest = REQUEST) -> Fitted:
+    return fit(request, candidates=candidates)
 
 
 def test_a_challenger_that_did_better_answers_and_one_that_did_worse_does_not() -> None:
@@ -151,7 +152,7 @@ def test_one_that_cannot_learn_leaves_the_blend_its_answer() -> None:
 def test_odd_series_have_an_answer_with_all_challengers(name: str) -> None:
     series = a_series(ODD[name])
     request = replace(REQUEST, first_hour=series.first_hour, values=series.values)
-    found = fitted(*challengers_of(CANDIDATES, asked_by="test"), request=request)
+    found = fitted(*candidates_of(CANDIDATES, asked_by="test"), request=request)
     for course in (found.lower, found.value, found.upper):
         assert np.isfinite(course).all()
         assert (course >= 0).all()
@@ -170,7 +171,7 @@ def test_the_setting_names_them() -> None:
 
 
 def test_all_are_there_by_their_names() -> None:
-    assert tuple(one.name for one in challengers_of(CANDIDATES, asked_by="test")) == CANDIDATES
+    assert tuple(one.name for one in candidates_of(CANDIDATES, asked_by="test")) == CANDIDATES
 
 
 def test_one_that_is_not_installed_is_refused_with_the_extra_that_brings_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -178,4 +179,4 @@ def test_one_that_is_not_installed_is_refused_with_the_extra_that_brings_it(monk
     with pytest.raises(
         UsageError, match=r"NEXOVA_X: lightgbm needs no_such_library.*pip install 'nexova\[forecasters\]'"
     ):
-        challengers_of(["lightgbm"], asked_by="NEXOVA_X")
+        candidates_of(["lightgbm"], asked_by="NEXOVA_X")

@@ -32,19 +32,19 @@ def test_a_forecast_continues_from_where_the_last_week_was() -> None:
     hours = MONDAY + np.arange(14 * 24)
     higher = HourlySeries(first_hour=MONDAY, values=curve.at(hours) + 3.0)
     ahead = higher.end + np.arange(24)
-    np.testing.assert_allclose(curve.after(higher, 24), curve.at(ahead) + 3.0)
+    np.testing.assert_allclose(curve.predict(higher, 24), curve.at(ahead) + 3.0)
 
 
 def test_a_series_of_which_nothing_is_known_lately_gets_the_curve_as_it_is() -> None:
     curve = a_curve()
     silent = HourlySeries(first_hour=MONDAY, values=np.full(400, np.nan))
-    np.testing.assert_allclose(curve.after(silent, 24), curve.at(silent.end + np.arange(24)))
+    np.testing.assert_allclose(curve.predict(silent, 24), curve.at(silent.end + np.arange(24)))
 
 
 @given(st.floats(-50, 50), st.integers(1, 72))
 def test_what_is_added_to_a_series_is_added_to_its_forecast(shift: float, horizon: int) -> None:
     curve = a_curve(slope=0.01)
     values = np.random.default_rng(1).normal(20, 3, 400)
-    plain = curve.after(HourlySeries(first_hour=MONDAY, values=values), horizon)
-    moved = curve.after(HourlySeries(first_hour=MONDAY, values=values + shift), horizon)
+    plain = curve.predict(HourlySeries(first_hour=MONDAY, values=values), horizon)
+    moved = curve.predict(HourlySeries(first_hour=MONDAY, values=values + shift), horizon)
     np.testing.assert_allclose(moved, plain + shift, atol=1e-9)

@@ -6,16 +6,16 @@ import numpy as np
 import pytest
 
 from core.alerting.forecast_breach import breach_alert, probability_above
-from core.forecasting.messages import Course
+from core.forecasting.messages import IssuedForecast
 from core.forecasting.plant_total import Total, learned, summed
 from schemas.alerts import Alert, AlertModel
 
 HOUR = 490_032
 
 
-def a_course(value: float, *, width: float = 3.0, origin: int = HOUR, hours: int = 4) -> Course:
+def a_course(value: float, *, width: float = 3.0, origin: int = HOUR, hours: int = 4) -> IssuedForecast:
     flat = np.full(hours, value)
-    return Course(origin=origin, value=flat, lower=flat - width, upper=flat + width, model="blend")
+    return IssuedForecast(origin=origin, value=flat, lower=flat - width, upper=flat + width, model="blend")
 
 
 def a_total(**hours: list[float | None]) -> Total:
@@ -100,18 +100,18 @@ def test_a_machine_that_was_measured_and_has_no_forecast_yet_is_waited_for() -> 
 LIMIT = 100.0
 
 
-def said(course: Course, known: Alert | None = None) -> Alert | None:
+def outputs(course: IssuedForecast, known: Alert | None = None) -> Alert | None:
     model = AlertModel(name="sum", version="1", level="rule")
     return breach_alert(course, limit=LIMIT, plant_name="works", timezone="Europe/Berlin", model=model, known=known)
 
 
 def test_a_course_below_the_limit_says_nothing() -> None:
-    assert said(a_course(90, width=9)) is None
+    assert outputs(a_course(90, width=9)) is None
 
 
 def test_an_upper_bound_above_the_limit_opens_an_alert_with_hour_and_probability() -> None:
     flat = np.array([90.0, 95.0, 90.0, 90.0])
-    alert = said(Course(origin=HOUR, value=flat, lower=flat - 10, upper=flat + 10, model="sum"))
+    alert = outputs(IssuedForecast(origin=HOUR, value=flat, lower=flat - 10, upper=flat + 10, model="sum"))
     assert alert is not None
     assert (alert.kind, alert.state, alert.severity, alert.machine_id) == (
         "forecast_breach",
@@ -128,16 +128,16 @@ def test_an_upper_bound_above_the_limit_opens_an_alert_with_hour_and_probability
 
 
 def test_the_alert_goes_on_with_the_next_forecast_and_is_resolved_by_one_below() -> None:
-    first = said(a_course(95, width=10))
-    second = said(a_course(110, width=10, origin=HOUR + 1), first)
+    first = outputs(a_course(95, width=10))
+    second = outputs(a_course(110, width=10, origin=HOUR + 1), first)
     assert first is not None
     assert second is not None
     assert (second.state, second.severity, second.alert_id) == ("updated", "critical", first.alert_id)
     assert second.peak_score > 0.5
-    last = said(a_course(50, width=10, origin=HOUR + 2), second)
+    last = outputs(a_course(50, width=10, origin=HOUR + 2), second)
     assert last is not None
     assert (last.state, last.alert_id, last.resolved_at) == ("resolved", first.alert_id, last.updated_at)
-    assert said(a_course(50, width=10, origin=HOUR + 3), last) is None
+    assert outputs(a_course(50, width=10, origin=HOUR + 3), last) is None
 
 
 def test_a_certain_forecast_is_certain() -> None:

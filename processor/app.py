@@ -5,7 +5,6 @@ import gc
 import logging
 import sys
 import tempfile
-import time
 from typing import Any, Final
 
 import faust
@@ -13,21 +12,27 @@ from prometheus_client import generate_latest
 
 from core.detection.features import feature_fingerprint
 from core.detection.scoring import Calls
+from core.forecasting.hourly_history import WEEK
 from core.plant import Plant
 from core.precompile import rehearse
 from processor.checkpoint import Checkpoints
-from processor.executor import Lane
+from processor.executor import BatchExecutor
 from processor.faust_app import make_app
 from processor.forecasting.plant_stage import PlantStage
 from processor.forecasting.scheduler import Forecasts
 from processor.health import CHECKS, Health
-from processor.ingest import Intake
+from processor.ingest import FetchHandler
 from processor.outputs import Outputs
+from processor.partitions import PartitionTable
 from processor.pipeline import Pipeline
+from processor.publisher import Publisher
 from processor.state_topics import MACHINES, SERIES, create_state_topics
 from processor.transport import FetchSchema, consumer_of, install_batches
 from processor.versions.canary import Rollbacks
 from processor.versions.follower import ModelFollower
+from processor.versions.running import RunningModels
+from processor.versions.shadow import ShadowReader
+from runtime.clock import SYSTEM_CLOCK, Clock
 from runtime.errors import FailureError
 from runtime.kafka import list_topics, wait_for_broker
 from runtime.logging import configure_logging
@@ -45,7 +50,7 @@ _SWITCH_SECONDS: Final = 0.0005
 
 
 class Worker:
-    """One processor: a Faust app and what it is made of."""
+    """A Faust app and the parts of one processor."""
 
     def __init__(
         self,
@@ -55,38 +60,76 @@ class Worker:
         repository: ModelRepository,
         loaded: LoadedModels,
         metrics: ProcessorMetrics,
+        clock: Clock,
     ) -> None:
         self.settings = settings
         self.metrics = metrics
-        # Faust wants a folder, although all our state is in the changelog; it goes when the worker does
+        self._clock = clock
+        self._ready = False
+        # Faust wants a folder, although all our state is in the changelog; it is deleted with the worker
         self._folder = tempfile.TemporaryDirectory(prefix="nexova-")
         self.app = make_app(settings, datadir=self._folder.name)
         self.outputs = Outputs(settings.kafka, metrics)
+        self.partitions = PartitionTable(plant, history_hours=settings.forecasts.history_weeks * WEEK)
+        self.publisher = Publisher(
+            self.outputs, metrics, publish_scores=settings.processor.publish_scores, clock=clock.wall
+        )
+        self.running = RunningModels(loaded.models, plant=plant, metrics=metrics)
+        self.rollbacks = Rollbacks(
+            running=self.running, repository=repository, settings=settings, metrics=metrics, clock=clock.wall
+        )
+        self.follower = ModelFollower(
+            kafka=settings.kafka,
+            repository=repository,
+            plant=plant,
+            running=self.running,
+            shadows=ShadowReader(
+                repository=repository,
+                plant=plant,
+                canary_seconds=settings.processor.rollback_seconds,
+                clock=clock.wall,
+            ),
+            metrics=metrics,
+            promotions=loaded.promotions,
+        )
+        self.forecasts = Forecasts(
+            plant=plant, settings=settings.forecasts, partitions=self.partitions, metrics=metrics, clock=clock.wall
+        )
+        self.plant_stage = PlantStage(
+            plant=plant, settings=settings, partitions=self.partitions, metrics=metrics, clock=clock
+        )
         self.pipeline = Pipeline(
             plant=plant,
-            models=loaded.models,
+            running=self.running,
+            partitions=self.partitions,
+            publisher=self.publisher,
             settings=settings.processor,
-            history_weeks=settings.forecasts.history_weeks,
-            outputs=self.outputs,
             metrics=metrics,
-            clock=time.time,
+            clock=clock.wall,
+            on_alert_counts=self._count_alerts,
+            open_breaches=self.plant_stage.open_breaches,
         )
-        self.lane = Lane(self.pipeline, on_failure=self._failed)
+        self.executor = BatchExecutor(self.pipeline, self.partitions, on_failure=self._failed)
         self.checkpoints = Checkpoints(
             app=self.app,
             machines=self._table(MACHINES),
             series=self._table(SERIES),
-            pipeline=self.pipeline,
-            lane=self.lane,
+            partitions=self.partitions,
+            publisher=self.publisher,
+            executor=self.executor,
             outputs=self.outputs,
             metrics=metrics,
             epoch=lambda: consumer_of(self.app).epoch,
+            clock=clock.monotonic,
         )
-        self.intake = Intake(
+        self.fetches = FetchHandler(
             app=self.app,
             pipeline=self.pipeline,
-            lane=self.lane,
+            partitions=self.partitions,
+            publisher=self.publisher,
+            executor=self.executor,
             checkpoints=self.checkpoints,
+            clock=clock,
             ready=lambda: self._ready,
             on_failure=self._failed,
         )
@@ -94,26 +137,12 @@ class Worker:
             stall_seconds=settings.processor.stall_seconds,
             exit_after_seconds=settings.processor.exit_after_stall_seconds,
             dead_letters_per_second=settings.processor.dead_letter_limit_per_second,
+            clock=clock.monotonic,
         )
         # no check has failed before the first look at them
         metrics.healthy.set(1)
         for check in CHECKS:
             metrics.health_checks_failed.labels(check=check).set(0)
-        self.forecasts = Forecasts(plant=plant, settings=settings.forecasts, pipeline=self.pipeline, metrics=metrics)
-        self.plant_stage = PlantStage(plant=plant, settings=settings, pipeline=self.pipeline, metrics=metrics)
-        self._ready = False
-        self.follower = ModelFollower(
-            kafka=settings.kafka,
-            repository=repository,
-            pipeline=self.pipeline,
-            metrics=metrics,
-            promotions=loaded.promotions,
-            watch_seconds=settings.processor.rollback_seconds,
-        )
-        self.rollbacks = Rollbacks(
-            follower=self.follower, repository=repository, settings=settings, metrics=metrics, clock=time.time
-        )
-        self.pipeline.on_calls = self._called
         install_batches(
             self.app,
             topics=[READINGS, HISTORY],
@@ -125,9 +154,9 @@ class Worker:
         self._signals()
         self._pages()
 
-    def _called(self, calls: tuple[Calls, ...]) -> None:
-        self.follower.tally.take(calls)
-        self.rollbacks.take(calls)
+    def _count_alerts(self, counts: tuple[Calls, ...]) -> None:
+        self.running.counters.add(counts)
+        self.rollbacks.add(counts)
 
     def _table(self, name: str) -> Any:
         return self.app.Table(name, partitions=self.settings.kafka.partitions, key_type=bytes, value_type=bytes)
@@ -135,11 +164,11 @@ class Worker:
     def _agents(self) -> None:
         @self.app.agent(self.app.topic(READINGS, schema=FetchSchema()))
         async def readings(stream: Any) -> None:
-            await self.intake.follow(stream, READINGS)
+            await self.fetches.consume(stream, READINGS)
 
         @self.app.agent(self.app.topic(HISTORY, schema=FetchSchema()))
         async def history(stream: Any) -> None:
-            await self.intake.follow(stream, HISTORY)
+            await self.fetches.consume(stream, HISTORY)
 
     def _tasks(self) -> None:
         @self.app.task  # type: ignore[untyped-decorator]
@@ -152,9 +181,9 @@ class Worker:
         @self.app.task  # type: ignore[untyped-decorator]
         async def tick() -> None:
             while not self.app.should_stop:
-                before = time.monotonic()
+                before = self._clock.monotonic()
                 await asyncio.sleep(_TICK_SECONDS)
-                lag = time.monotonic() - before - _TICK_SECONDS
+                lag = self._clock.monotonic() - before - _TICK_SECONDS
                 await self._or_crash(self._tick(max(0.0, lag)))
 
         @self.app.task  # type: ignore[untyped-decorator]
@@ -186,33 +215,33 @@ class Worker:
         try:
             await work
         except Exception as error:
-            LOGGER.exception("the worker cannot go on: %s", error)  # noqa: TRY401  the reason in the first line
+            LOGGER.exception("the worker cannot continue: %s", error)  # noqa: TRY401  the reason in the first line
             await self.app.crash(error)
 
     async def _tick(self, loop_lag_seconds: float) -> None:
         if self._ready:
-            await self.intake.adopt_the_quiet()
-            await self.intake.fetch_the_lost()
-            async with self.lane.at_rest():
-                if self.lane.failure is None:
+            await self.fetches.adopt_idle_partitions()
+            await self.fetches.refetch_stalled()
+            async with self.executor.quiesced():
+                if self.executor.failure is None:
                     self.pipeline.tick()
             self.outputs.poll()
         self.rollbacks.tick()
         self._watch(loop_lag_seconds)
 
     def _watch(self, loop_lag_seconds: float) -> None:
-        positions = {partition: held.next_offset for partition, held in self.pipeline.partitions.items()}
+        positions = {partition: held.next_offset for partition, held in self.partitions.items()}
         lag = consumer_of(self.app).lag(positions, topic=READINGS) if self._ready else {}
         for partition, records in lag.items():
             self.metrics.consumer_lag.labels(partition=str(partition)).set(records)
         self.metrics.event_loop_lag.set(loop_lag_seconds)
         self.health.observe(
-            records_done=self.lane.records_done,
+            records_done=self.executor.records_done,
             lag=lag,
             recovering=not self._ready,
             loop_lag_seconds=loop_lag_seconds,
             checkpointed_at=self.checkpoints.last_success,
-            dead_letters=self.pipeline.dead_letters,
+            dead_letters=self.publisher.dead_letters,
         )
         failed = self.health.failures()
         for check in CHECKS:
@@ -229,8 +258,8 @@ class Worker:
             for tp in partitions:
                 if tp.topic == READINGS:
                     self._forget_gauges(tp.partition)
-            async with self.lane.at_rest():
-                self.pipeline.drop()
+            async with self.executor.quiesced():
+                self.partitions.drop()
             self.checkpoints.forget()
 
         @self.app.on_rebalance_complete.connect(weak=False)
@@ -255,7 +284,7 @@ class Worker:
         try:
             await asyncio.wait_for(self.checkpoints.make(), timeout=self.app.conf.broker_session_timeout / 2)
         except Exception:  # noqa: BLE001  partitions are given up whatever happens
-            LOGGER.warning("no checkpoint before partitions were given up; their new owner reads a little again")
+            LOGGER.warning("no checkpoint before partitions were revoked; their next owner repeats some readings")
 
     def _pages(self) -> None:
         @self.app.page("/metrics")
@@ -270,8 +299,8 @@ class Worker:
                 "ready": self._ready,
                 "failed_checks": failed,
                 "lag_records": self.health.lag_records,
-                "partitions": sorted(self.pipeline.partitions),
-                "models": self.follower.tally.summary(),
+                "partitions": sorted(self.partitions),
+                "models": self.running.counters.summary(),
             }
             return view.json(body, status=503 if failed else 200)
 
@@ -281,7 +310,7 @@ class StalledError(RuntimeError):
 
 
 def run(settings: Settings) -> int:
-    """Runs a worker until SIGTERM or SIGINT; returns 0 after a clean stop and 1 after a failure.
+    """Run a worker until SIGTERM or SIGINT; return 0 after a clean stop and 1 after a failure.
 
     Raises:
         BrokerUnavailable: no broker answered.
@@ -301,9 +330,9 @@ def run(settings: Settings) -> int:
     metrics = ProcessorMetrics(process_registry())
     for name, reason in loaded.refused:
         metrics.model_fallbacks.labels(name=name, reason=reason).inc()
-    worker = Worker(settings, plant=plant, repository=repository, loaded=loaded, metrics=metrics)
+    worker = Worker(settings, plant=plant, repository=repository, loaded=loaded, metrics=metrics, clock=SYSTEM_CLOCK)
     _collect_seldom()
-    # the thread that assesses asks for the interpreter often and briefly: with 5 ms it waits more than it works
+    # the thread that assesses needs the interpreter often and briefly: with 5 ms it waits more than it works
     sys.setswitchinterval(_SWITCH_SECONDS)
     runner = faust.Worker(
         worker.app, override_logging=False, redirect_stdouts=False, loglevel=settings.log_level, quiet=True
@@ -313,12 +342,12 @@ def run(settings: Settings) -> int:
     except SystemExit as stopped:
         return int(bool(stopped.code))
     finally:
-        worker.lane.close()
+        worker.executor.close()
     return 0
 
 
 def _collect_seldom() -> None:
-    """Spares the garbage collector what lasts: every fetch makes thousands of objects, and none of them in a cycle.
+    """Exempt long-lived objects from garbage collection: each fetch makes thousands of objects, none in a cycle.
 
     With Python's own thresholds it looked through the whole heap so often that it took a sixth of the time.
     """
@@ -328,4 +357,4 @@ def _collect_seldom() -> None:
 
 
 def _say_retry(number: int, reason: str) -> None:
-    LOGGER.warning("no broker yet (%s); try %d", reason, number)
+    LOGGER.warning("no broker answers (%s); try %d", reason, number)

@@ -6,16 +6,16 @@ outputs go first is in docs/decisions/0002-checkpoint-order.md.
 """
 
 import asyncio
-import time
 from collections.abc import Callable
 from typing import Any, Final
 
 import faust
 import msgspec
 
-from processor.executor import Lane
+from processor.executor import BatchExecutor
 from processor.outputs import Outputs
-from processor.pipeline import Pipeline
+from processor.partitions import PartitionTable
+from processor.publisher import Publisher
 from processor.transport import consumer_of
 from runtime.metrics import ProcessorMetrics
 from schemas.topics import HISTORY, READINGS
@@ -44,7 +44,7 @@ def partition_of(key: bytes) -> int:
 
 
 class Checkpoints:
-    """Makes checkpoints of a pipeline into a Faust table; one at a time."""
+    """Makes checkpoints of all partitions into Faust's tables; one at a time. clock: monotonic s."""
 
     def __init__(
         self,
@@ -52,27 +52,31 @@ class Checkpoints:
         app: faust.App,
         machines: Any,
         series: Any,
-        pipeline: Pipeline,
-        lane: Lane,
+        partitions: PartitionTable,
+        publisher: Publisher,
+        executor: BatchExecutor,
         outputs: Outputs,
         metrics: ProcessorMetrics,
         epoch: Callable[[], int],
+        clock: Callable[[], float],
     ) -> None:
         self._app = app
         self._machines = machines
         self._series = series
-        self._pipeline = pipeline
-        self._lane = lane
+        self._partitions = partitions
+        self._publisher = publisher
+        self._executor = executor
         self._outputs = outputs
         self._metrics = metrics
         self._epoch = epoch
         self._one = asyncio.Lock()
         self._saved: dict[tuple[str, int], int] = {}
         self._closed = False
-        self.last_success = time.monotonic()
+        self._clock = clock
+        self.last_success = clock()
 
     async def make(self) -> None:
-        """Saves all that changed since the last checkpoint.
+        """Save all that changed since the last checkpoint.
 
         Raises:
             OutputFailed: an output was not delivered; nothing was saved.
@@ -80,28 +84,28 @@ class Checkpoints:
         async with self._one:
             if self._closed:
                 return
-            started = time.monotonic()
+            started = self._clock()
             try:
                 await self._make()
             except BaseException:
                 self._metrics.checkpoints.labels(result="failed").inc()
                 raise
             self._metrics.checkpoints.labels(result="succeeded").inc()
-            self._metrics.checkpoint_duration.observe(time.monotonic() - started)
-            self.last_success = time.monotonic()
+            self._metrics.checkpoint_duration.observe(self._clock() - started)
+            self.last_success = self._clock()
 
     async def close(self) -> None:
-        """Waits for a checkpoint that is being made and makes no further one: Faust's producer ends next."""
+        """Wait for a checkpoint under way and make no further one: Faust's producer ends next."""
         async with self._one:
             self._closed = True
 
     async def _make(self) -> None:
         epoch = self._epoch()
         # taken between two batches: state, outputs and offsets belong together
-        async with self._lane.at_rest():
-            if self._lane.failure is not None:
-                raise self._lane.failure
-            holdings = self._pipeline.partitions.items()
+        async with self._executor.quiesced():
+            if self._executor.failure is not None:
+                raise self._executor.failure
+            holdings = self._partitions.items()
             machines = [
                 (partition, shard_key(partition, shard), record)
                 for partition, held in holdings
@@ -117,7 +121,7 @@ class Checkpoints:
             imports = {partition: held.imports.next_offset for partition, held in holdings}
         await asyncio.to_thread(self._outputs.flush)  # (1)
         if self._epoch() != epoch:
-            return  # the partitions were given up meanwhile: whoever has them now reads on from the last commit
+            return  # the partitions were given up meanwhile: their next owners read on from the last commit
         # (2) an hour must be in its series' state before the fast state says that its window has closed
         await self._save_all(self._series, series, reached=self._news(HISTORY, imports))
         await self._save_all(self._machines, machines, reached=self._news(READINGS, readings))
@@ -130,7 +134,7 @@ class Checkpoints:
                 consumer_of(self._app).checkpoint(news, topic=topic)  # (3)
                 self._saved.update({(topic, partition): offset for partition, offset in news.items()})
         for partition, saved in forecasts:
-            self._pipeline.send_saved(partition, saved)
+            self._publisher.saved(partition, saved)
 
     def _news(self, topic: str, offsets: dict[int, int]) -> dict[int, int]:
         """Those of the offsets, by partition, that are not those of the last checkpoint."""
@@ -138,9 +142,9 @@ class Checkpoints:
 
     async def _save_all(self, table: Any, records: list[tuple[int, bytes, bytes]], *, reached: dict[int, int]) -> None:
         await self._save(table, records)
-        # How far the state of each partition reaches, in a batch of its own after it: whoever restores the partition
-        # reads on from there. And the embedded broker reports an end of the log that leaves out all but the first
-        # record of the last batch, where recovery would stop.
+        # How far the state of each partition reaches, in a batch of its own after it: a worker that restores the
+        # partition reads on from there. And the embedded broker reports an end of the log that leaves out all but the
+        # first record of the last batch, where recovery would stop.
         ends = [(partition, end_key(partition), msgspec.json.encode(n)) for partition, n in reached.items()]
         silent = {partition for partition, _, _ in records} - reached.keys()
         ends += [(p, end_key(p), table.data[end_key(p)]) for p in sorted(silent) if end_key(p) in table.data]
@@ -166,7 +170,7 @@ class Checkpoints:
         return _restored(self._series, partition)
 
     def forget(self) -> None:
-        """Drops what belongs to partitions that were given up."""
+        """Forget what belongs to partitions that were given up."""
         self._saved.clear()
 
 

@@ -1,7 +1,7 @@
-"""Batches, one after another: while one is assessed in a thread, the event loop decodes the next and sends the last.
+"""Batches in order: while one is assessed in a thread, the event loop decodes the next and publishes the last.
 
 The models and the compiled rules run without the interpreter, so that a second core is used; order and exactness
-stay as if there were one step after another, because there is one thread and whoever needs the state waits for it.
+stay as with one step after another, because there is one thread and all who need the state wait for it.
 """
 
 import asyncio
@@ -12,54 +12,58 @@ from contextlib import asynccontextmanager
 from typing import Final
 
 from core.assess import Assessment
-from processor.pipeline import Partition, Pipeline, Prepared, SourceRecord
+from processor.partitions import Partition, PartitionTable, SourceRecord
+from processor.pipeline import Pipeline, Prepared
 
 _AT_ONCE: Final = 2  # one that is assessed and one that waits for the thread, which then need not wait for the loop
 
 
-class Lane:
-    """Takes batches through a pipeline.
+class BatchExecutor:
+    """Runs batches through a pipeline.
 
-    After a `failure` nothing is taken on or sent any more, and nothing may be committed; `on_failure` hears of it.
+    After a `failure` no batch begins or is published, and nothing may be committed; `on_failure` is called with it.
     """
 
-    def __init__(self, pipeline: Pipeline, *, on_failure: Callable[[BaseException], None]) -> None:
+    def __init__(
+        self, pipeline: Pipeline, partitions: PartitionTable, *, on_failure: Callable[[BaseException], None]
+    ) -> None:
         self.records_done = 0
         self.failure: BaseException | None = None
         self._pipeline = pipeline
+        self._partitions = partitions
         self._on_failure = on_failure
         self._turn = asyncio.Lock()
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="assess")
-        self._sending: deque[asyncio.Task[None]] = deque(maxlen=_AT_ONCE)
+        self._publishing: deque[asyncio.Task[None]] = deque(maxlen=_AT_ONCE)
 
     async def process(self, held: Partition, records: Sequence[SourceRecord]) -> None:
-        """Takes consecutive records on; returns when the messages of all batches but the one before are queued."""
+        """Process consecutive records; returns when the messages of all batches but the one before are queued."""
         prepared = self._pipeline.prepare(records)
         async with self._turn:
-            if len(self._sending) == _AT_ONCE:
-                await _over(self._sending[0])
-            if self.failure is not None or self._pipeline.partitions.get(held.number) is not held:
-                return  # given up meanwhile; whoever has the partition now reads these records again
+            if len(self._publishing) == _AT_ONCE:
+                await _over(self._publishing[0])
+            if self.failure is not None or not self._partitions.owns(held):
+                return  # given up meanwhile; the partition's next owner reads these records again
             held.next_offset = max(held.next_offset, records[-1].offset + 1)
             held.heard_at = prepared.at
             loop = asyncio.get_running_loop()
-            assessing = loop.run_in_executor(self._thread, self._pipeline.assess, held, prepared, self._pipeline.models)
-            before = self._sending[-1] if self._sending else None
-            self._sending.append(loop.create_task(self._send(held, prepared, assessing, after=before)))
+            assessing = loop.run_in_executor(self._thread, self._pipeline.assess, held, prepared)
+            before = self._publishing[-1] if self._publishing else None
+            self._publishing.append(loop.create_task(self._publish(held, prepared, assessing, after=before)))
 
     @asynccontextmanager
-    async def at_rest(self) -> AsyncIterator[None]:
-        """No batch is under way in the block: state, positions and queued messages belong together."""
+    async def quiesced(self) -> AsyncIterator[None]:
+        """Hold back batches during the block, with none under way: state, positions and queued messages agree."""
         async with self._turn:
-            if self._sending:
-                await _over(self._sending[-1])
+            if self._publishing:
+                await _over(self._publishing[-1])
             yield
 
     def close(self) -> None:
-        """Ends the thread."""
+        """End the thread."""
         self._thread.shutdown(wait=True, cancel_futures=True)
 
-    async def _send(
+    async def _publish(
         self,
         held: Partition,
         prepared: Prepared,
@@ -73,7 +77,7 @@ class Lane:
             assessment = await assessing
             if self.failure is not None:
                 return
-            self._pipeline.send(held, prepared, assessment)
+            self._pipeline.publish(held, prepared, assessment)
         except Exception as error:  # noqa: BLE001  going on would commit past what was not processed
             if self.failure is None:
                 self.failure = error
@@ -83,5 +87,5 @@ class Lane:
 
 
 async def _over(step: asyncio.Task[None]) -> None:
-    """Waits until a step is over. Who is cancelled while waiting does not take the step along."""
+    """Wait until a step is over. A cancelled wait does not cancel the step."""
     await asyncio.wait([step])

@@ -1,6 +1,5 @@
-"""No silent death: what must move is watched, said, counted, and in the end makes the process end."""
+"""No silent death: what makes no progress fails a check, is logged and counted, and in the end ends the process."""
 
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
@@ -12,15 +11,15 @@ _DEAD_LETTER_WINDOW: Final = 60.0
 
 @dataclass(slots=True)
 class Health:
-    """Judges the worker from what it is told; `clock` gives monotonic seconds.
+    """Checks of the worker's figures; `clock` gives monotonic seconds.
 
-    A check that fails names what stands still, for how long, and what to do.
+    A check that fails names what makes no progress, for how long, and what to do.
     """
 
     stall_seconds: float
     exit_after_seconds: float
+    clock: Callable[[], float]
     dead_letters_per_second: float | None = None
-    clock: Callable[[], float] = time.monotonic
     lag_records: int = 0
     loop_lag_seconds: float = 0.0
     recovering: bool = True
@@ -46,7 +45,7 @@ class Health:
         checkpointed_at: float,
         dead_letters: int,
     ) -> None:
-        """Takes the worker's figures: totals so far, lag by partition, and when it last made a checkpoint."""
+        """Record the worker's figures: totals so far, lag by partition, and when it last made a checkpoint."""
         now = self.clock()
         self.lag_records = sum(lag.values())
         if records_done != self._progress[0] or not self.lag_records or recovering:
@@ -60,7 +59,7 @@ class Health:
         self._letters = [(at, total) for at, total in self._letters if now - at <= _DEAD_LETTER_WINDOW]
 
     def failures(self) -> dict[str, str]:
-        """The checks that fail now, each with a sentence."""
+        """Return the checks that fail now, each with a sentence."""
         now = self.clock()
         failed = {}
         still = now - self._progress[1]
@@ -85,7 +84,7 @@ class Health:
         return failed
 
     def fatal(self) -> str | None:
-        """Why the process must end now, or None."""
+        """Return why the process must end now, or None."""
         failed = self.failures()
         grace = self.exit_after_seconds - self.stall_seconds
         for check, since in self._since.items():

@@ -1,4 +1,4 @@
-"""From fetches to the lane: partitions taken over with what was saved of them, records in order and none left out."""
+"""From fetches to batches: partitions adopted with their saved state, records in order and none left out."""
 
 import asyncio
 import logging
@@ -8,79 +8,91 @@ from typing import Any, Final
 import faust
 
 from processor.checkpoint import Checkpoints
-from processor.executor import Lane
-from processor.pipeline import Partition, Pipeline
+from processor.executor import BatchExecutor
+from processor.partitions import Partition, PartitionTable
+from processor.pipeline import Pipeline
+from processor.publisher import Publisher
 from processor.stalls import Stalls
 from processor.transport import FetchedRecords, consumer_of
+from runtime.clock import Clock
 from schemas.topics import HISTORY, READINGS
 
 LOGGER: Final = logging.getLogger("nexova.processor")
 _SEEK_SECONDS: Final = 0.01
 
 
-class Intake:
-    """Hands on what Faust delivers. ready: whether partitions are assigned and their tables recovered."""
+class FetchHandler:
+    """Passes on the fetches that Faust delivers.
+
+    ready: whether partitions are assigned and their tables recovered.
+    """
 
     def __init__(
         self,
         *,
         app: faust.App,
         pipeline: Pipeline,
-        lane: Lane,
+        partitions: PartitionTable,
+        publisher: Publisher,
+        executor: BatchExecutor,
         checkpoints: Checkpoints,
+        clock: Clock,
         ready: Callable[[], bool],
         on_failure: Callable[[BaseException], None],
     ) -> None:
         self._app = app
         self._pipeline = pipeline
-        self._lane = lane
+        self._partitions = partitions
+        self._publisher = publisher
+        self._executor = executor
         self._checkpoints = checkpoints
         self._ready = ready
         self._on_failure = on_failure
-        self._stalls = Stalls()
+        self._clock = clock
+        self._stalls = Stalls(clock=clock.monotonic)
 
-    async def follow(self, stream: Any, topic: str) -> None:
-        """Takes all fetches of a topic; ends with the first that fails."""
+    async def consume(self, stream: Any, topic: str) -> None:
+        """Process all fetches of a topic; end with the first that fails."""
         async for event in stream.noack().events():
             try:
-                await self._take(topic, event.message.partition, event.value)
+                await self._process(topic, event.message.partition, event.value)
             except Exception as error:  # noqa: BLE001  whatever it is
                 # going on would commit past what was not processed: the orchestrator is to restart us
                 self._on_failure(error)
                 return
             await asyncio.sleep(0)  # timers, heartbeats and pages get their turn
 
-    async def adopt_the_quiet(self) -> None:
-        """Takes over partitions that bring nothing, so that their windows close by the clock.
+    async def adopt_idle_partitions(self) -> None:
+        """Adopt partitions without records, so that their windows close by the clock.
 
         Not before the rebalance has ended: Faust calls it complete before it has sought where the reading begins.
         """
         if self._app.rebalancing:
             return
         for tp in consumer_of(self._app).assignment():
-            if tp.topic == READINGS and tp.partition not in self._pipeline.partitions:
+            if tp.topic == READINGS and tp.partition not in self._partitions:
                 held = await self._held(tp.partition)
                 started_at = consumer_of(self._app).started_at(tp.partition, topic=READINGS)
                 if held is not None and started_at is not None and held.next_offset < started_at:
                     await consumer_of(self._app).read_again(tp.partition, held.next_offset, topic=READINGS)
 
-    async def fetch_the_lost(self) -> None:
-        """Goes back to where partitions stand still for seconds although more follows.
+    async def refetch_stalled(self) -> None:
+        """Fetch again from where partitions stand still for seconds although more records follow.
 
         Around a rebalance a fetch can be lost on its way to us; without this it would be missing until the next one.
         """
         if self._app.rebalancing:
             return
-        consumer, holdings = consumer_of(self._app), self._pipeline.partitions.items()
+        consumer, holdings = consumer_of(self._app), self._partitions.items()
         for topic in (READINGS, HISTORY):
             positions = {n: held.next_offset if topic == READINGS else held.imports.next_offset for n, held in holdings}
             lag = consumer.lag(positions, topic=topic)
             for partition in self._stalls.stalled(topic, positions, lag):
-                words = "%s/%d stands at offset %d and %d records follow: they are fetched again"
+                words = "%s/%d: no progress at offset %d although %d records follow; fetching them again"
                 LOGGER.warning(words, topic, partition, positions[partition], lag[partition])
                 await consumer.read_again(partition, positions[partition], topic=topic)
 
-    async def _take(self, topic: str, partition: int, fetched: FetchedRecords) -> None:
+    async def _process(self, topic: str, partition: int, fetched: FetchedRecords) -> None:
         held = await self._held(partition)
         # Faust lets the first records through while it still seeks where other partitions begin
         while held is None and self._ready() and self._app.rebalancing:
@@ -91,34 +103,36 @@ class Intake:
         position = held if topic == READINGS else held.imports
         match position.place_of(fetched.records[0].offset, reread=fetched.reread):
             case "follows" if topic == READINGS:
-                await self._lane.process(held, fetched.records)
+                await self._executor.process(held, fetched.records)
             case "follows":
-                await self._pipeline.take_history(held, fetched.records)
+                await self._pipeline.import_history(held, fetched.records)
             case "ahead":
-                LOGGER.info("%s/%d: reading again from offset %d", topic, partition, position.next_offset)
+                LOGGER.info("%s/%d: fetching again from offset %d", topic, partition, position.next_offset)
                 await consumer_of(self._app).read_again(partition, position.next_offset, topic=topic)
             case "outdated":
                 pass  # asked for before the partition was set back: it comes again
 
     async def _held(self, partition: int) -> Partition | None:
-        """A partition that is ours, taken over where it is not yet; None where nobody has begun to read it."""
+        """Return a partition that is ours, adopted where it is not yet; None before its reading has begun."""
         if not self._ready():
             return None
-        if partition in self._pipeline.partitions:
-            return self._pipeline.partitions[partition]
+        if partition in self._partitions:
+            return self._partitions[partition]
         consumer = consumer_of(self._app)
         readings, imports = (consumer.started_at(partition, topic=topic) for topic in (READINGS, HISTORY))
         if readings is None or imports is None:
             return None
         machines, reached = self._checkpoints.machines_of(partition)
         series, imported = self._checkpoints.series_of(partition)
-        held = self._pipeline.adopt(
+        held, unpublished = self._partitions.adopt(
             partition,
-            machines,
+            machines=machines,
             next_offset=min(readings, reached),
             series=series,
             next_import=min(imports, imported),
+            at=self._clock.wall(),
         )
+        self._publisher.saved(partition, unpublished)
         LOGGER.info(
             "partition %d: %d machines restored up to offset %d, committed up to %d",
             *(partition, len(held.state.ids), reached, readings),

@@ -1,6 +1,5 @@
 """Partitions that stand still although more records wait."""
 
-import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
@@ -13,7 +12,7 @@ _MOST_PATIENCE: Final = 80.0
 class Stalls:
     """Notices them, and becomes more patient with each that it named in vain; `clock` gives monotonic seconds."""
 
-    clock: Callable[[], float] = time.monotonic
+    clock: Callable[[], float]
     _seen: dict[tuple[str, int], tuple[int, float, float]] = field(default_factory=dict)
 
     def stalled(self, topic: str, positions: Mapping[int, int], lag: Mapping[int, int]) -> list[int]:

@@ -14,7 +14,7 @@ from aiokafka.consumer.fetcher import FetchResult
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
-from processor.pipeline import SourceRecord
+from processor.partitions import SourceRecord
 
 FAUST_VERSION: Final = "0.15.3"
 FETCH_WAIT_MS: Final = 100

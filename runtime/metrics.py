@@ -33,8 +33,9 @@ if TYPE_CHECKING:
 
 Kind = Literal["counter", "gauge", "histogram"]
 Workers = Literal["livemax", "livemin", "livesum"]
-ModelRole = Literal["champion", "challenger", "former"]
-"""What a version in use is: the one that runs, one tried beside it, or the one before, while the new one is watched."""
+ModelRole = Literal["champion", "challenger", "previous"]
+"""Role of a version in use: it runs, it is tried in its shadow, or it ran before and its successor is in its canary
+window."""
 Instrument = TypeVar("Instrument", Counter, Gauge, Histogram)
 
 
@@ -298,14 +299,14 @@ class ProcessorMetrics(MetricSet):
         _MODEL,
         Label(name="reason", values=get_args(Refusal)),
     )
-    model_judged = _counter(
-        "nexova_model_judged_total",
-        "Readings that each version in use judged, since it is what it is.",
+    model_scored = _counter(
+        "nexova_model_scored_total",
+        "Readings scored by each model version in its current role.",
         *(_MODEL, _IN_USE, _ROLE),
     )
-    model_raised = _counter(
-        "nexova_model_raised_total",
-        "Of these, readings for which it raises something, or would: a flag, or a risk in a band above none.",
+    model_alerting = _counter(
+        "nexova_model_alerting_total",
+        "Readings that each model version flags, or rates in a risk band above none, in its current role.",
         *(_MODEL, _IN_USE, _ROLE),
     )
     model_rollbacks = _counter(

@@ -309,8 +309,8 @@ def _models_and_process(board: dashboards.Dashboard) -> None:
         graph(
             "Alert rate of each version",
             Query(
-                expr=f"sum by (name, version, role) (rate({M.model_raised.name}[$__rate_interval])) "
-                f"/ sum by (name, version, role) (rate({M.model_judged.name}[$__rate_interval]))",
+                expr=f"sum by (name, version, role) (rate({M.model_alerting.name}[$__rate_interval])) "
+                f"/ sum by (name, version, role) (rate({M.model_scored.name}[$__rate_interval]))",
                 legend="{{name}} {{version}} ({{role}})",
             ),
             Query(
@@ -318,7 +318,7 @@ def _models_and_process(board: dashboards.Dashboard) -> None:
                 legend="{{name}} was taken back",
             ),
             unit="percentunit",
-            why="On the same readings. A new version that is far from the former one is taken back.",
+            why="On the same readings. A new version that is far from the previous one is rolled back.",
         )
     )
     board.with_panel(

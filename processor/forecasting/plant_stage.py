@@ -9,7 +9,6 @@ import asyncio
 import logging
 import struct
 import threading
-import time
 from collections.abc import Callable
 from datetime import datetime
 from typing import Final
@@ -27,7 +26,8 @@ from core.forecasting.plant_total import FIRST_TOGETHER, Total, learned, summed
 from core.forecasting.series_state import SeriesState
 from core.plant import Plant
 from processor.forecasting.accuracy_metrics import count_matured
-from processor.pipeline import Partition, Pipeline
+from processor.partitions import Partition, PartitionTable
+from runtime.clock import Clock
 from runtime.kafka import consumer_config
 from runtime.metrics import ProcessorMetrics
 from runtime.settings import Settings
@@ -66,20 +66,20 @@ class _Forecast(msgspec.Struct):
 
 
 class PlantStage:
-    """Follows all machines while partition 0 is ours. `clock` gives seconds that only go forward."""
+    """Follows all machines while partition 0 is ours."""
 
     def __init__(
         self,
         *,
         plant: Plant,
         settings: Settings,
-        pipeline: Pipeline,
+        partitions: PartitionTable,
         metrics: ProcessorMetrics,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Clock,
     ) -> None:
         self._plant = plant
         self._settings = settings
-        self._pipeline = pipeline
+        self._partitions = partitions
         self._metrics = metrics
         self._clock = clock
         self._series = plant_series(plant.name)
@@ -99,7 +99,7 @@ class PlantStage:
         if not self._settings.forecasts.enabled:
             return
         while not stopped():
-            held = self._pipeline.partitions.get(OWNER) if ready() else None
+            held = self._partitions.get(OWNER) if ready() else None
             if held is None:
                 await asyncio.sleep(_REST_SECONDS)
                 continue
@@ -112,7 +112,7 @@ class PlantStage:
                 self._consumer = None
                 await asyncio.sleep(_AGAIN_SECONDS)
                 continue
-            if quiet and self._pipeline.partitions.get(OWNER) is held:
+            if quiet and self._partitions.owns(held):
                 self.look(held)
 
     def close(self) -> None:
@@ -122,6 +122,13 @@ class PlantStage:
                 self._consumer.close()
                 self._consumer = None
 
+    def open_breaches(self) -> int:
+        """Return the number of open alerts on the plant's contracted peak; 0 where another worker owns the plant."""
+        held = self._partitions.get(OWNER)
+        state = None if held is None else held.series.states.get(self._series)
+        alert = None if state is None else _newest_alert(state)
+        return int(alert is not None and alert.state != "resolved")
+
     async def _begin(self, held: Partition) -> None:
         self.close()
         self._held, self._total, self._hours = held, Total(), []
@@ -130,13 +137,13 @@ class PlantStage:
     def _opened(self) -> Consumer:
         """A reader of both topics, from about a day ago on."""
         consumer = Consumer(consumer_config(self._settings.kafka))
-        since = int((time.time() - _BACK_HOURS * 3600) * 1000)
+        since = int((self._clock.wall() - _BACK_HOURS * 3600) * 1000)
         known = consumer.list_topics(timeout=10.0).topics
         places = [TopicPartition(topic, n, since) for topic in (ENERGY, FORECASTS) for n in known[topic].partitions]
         # the ends first: what arrives between the two questions is read, not passed over
         ends = [consumer.get_watermark_offsets(place, timeout=10.0)[1] for place in places]
         found = consumer.offsets_for_times(places, timeout=10.0)
-        self._unread, self._begun = {}, self._clock()
+        self._unread, self._begun = {}, self._clock.monotonic()
         for one, end in zip(found, ends, strict=True):
             if one.error is not None:
                 raise KafkaException(one.error)
@@ -167,7 +174,7 @@ class PlantStage:
             except (ValueError, msgspec.MsgspecError) as error:
                 LOGGER.warning("%s/%d at %s breaks its contract; left out: %s", *place, message.offset(), error)
         # half of the machines must not be taken for the whole plant; but the end may be a record that is gone
-        return not messages and (not self._unread or self._clock() - self._begun > _CATCH_UP_SECONDS)
+        return not messages and (not self._unread or self._clock.monotonic() - self._begun > _CATCH_UP_SECONDS)
 
     def _take(self, topic: str, value: bytes) -> None:
         if topic == ENERGY:
@@ -209,7 +216,7 @@ class PlantStage:
 
     def _due(self, origin: int) -> bool:
         """Whether all machines have spoken of an origin, or were waited for long enough."""
-        now, heard = self._clock(), len(self._total.heard(origin))
+        now, heard = self._clock.monotonic(), len(self._total.heard(origin))
         if self._since[0] != origin:
             self._since = (origin, now)
         if self._grown[0] != heard:
@@ -238,7 +245,6 @@ class PlantStage:
         if alert is not None:
             outbox.append((ALERTS, alert.alert_id, alert.encode()))
             self._metrics.alerts.labels(kind=alert.kind, state=alert.state, severity=alert.severity).inc()
-        self._pipeline.breaches_open = int(alert is not None and alert.state != "resolved")
         held.series.issue(self._series, course.origin, tuple(outbox), memory=_TOGETHER.pack(together))
 
     def _breach(self, state: SeriesState, course: IssuedForecast) -> Alert | None:
@@ -246,12 +252,17 @@ class PlantStage:
         limit = self._plant.energy.peak_limit
         if limit is None:
             return None
-        last = [value for topic, _, value in state.outbox if topic == ALERTS]
         return breach_alert(
             course,
             limit=limit,
             plant_name=self._plant.name,
             timezone=self._plant.timezone,
             model=AlertModel(name=PLANT_SUM, version="1", level="rule"),
-            known=Alert.model_validate_json(last[-1]) if last else None,
+            known=_newest_alert(state),
         )
+
+
+def _newest_alert(state: SeriesState) -> Alert | None:
+    """Return the newest alert on the contracted peak: it stands in the last outbox."""
+    alerts = [value for topic, _, value in state.outbox if topic == ALERTS]
+    return Alert.model_validate_json(alerts[-1]) if alerts else None

@@ -6,7 +6,6 @@ a published forecast is saved, so that no other one is made for the same hour.
 
 import asyncio
 import logging
-import time
 from collections.abc import Callable
 from typing import Final
 from zlib import crc32
@@ -30,7 +29,7 @@ from core.forecasting.series_state import SeriesState
 from core.plant import Plant
 from processor.forecasting.fit_wire import CANDIDATES_SETTING, FitFailed
 from processor.forecasting.fits import FitProcess, FitTooSlow
-from processor.pipeline import Partition, Pipeline
+from processor.partitions import Partition, PartitionTable
 from runtime.forecasting.candidates import candidates_of
 from runtime.forecasting.settings import ForecastSettings
 from runtime.metrics import ProcessorMetrics
@@ -56,14 +55,14 @@ class Forecasts:
         *,
         plant: Plant,
         settings: ForecastSettings,
-        pipeline: Pipeline,
+        partitions: PartitionTable,
         metrics: ProcessorMetrics,
-        clock: Callable[[], float] = time.time,
+        clock: Callable[[], float],
     ) -> None:
         self._plant = plant
         self._zone = ZoneInfo(plant.timezone)
         self._settings = settings
-        self._pipeline = pipeline
+        self._partitions = partitions
         self._metrics = metrics
         self._clock = clock
         self._under_way: set[tuple[int, str]] = set()
@@ -107,7 +106,7 @@ class Forecasts:
         now = self._clock()
         found: tuple[float, Partition, str] | None = None
         waiting = 0
-        for held in self._pipeline.partitions.values():
+        for held in self._partitions.values():
             waiting += len(held.series.waiting)
             for series_id, since in held.series.waiting.items():
                 due = since + self.stagger(series_id)
@@ -141,7 +140,7 @@ class Forecasts:
             LOGGER.warning("%s: %s", series_id, error.message)
         except FitFailed as error:
             LOGGER.warning("%s: %s", series_id, error.message)
-        if self._pipeline.partitions.get(held.number) is not held:
+        if not self._partitions.owns(held):
             return  # given up meanwhile: its owner forecasts it
         if state.history.end != origin:
             # an hour closed while we were at it; the forecast of a past hour helps nobody

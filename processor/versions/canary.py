@@ -1,7 +1,7 @@
-"""Takes a new version back when its alert rate leaves its bounds, as a person would: in the registry, and announced.
+"""Rolls a new version back when its alert rate leaves its bounds, as a person would: in the registry, and announced.
 
-Every worker judges what it sees itself, and each may decide; the registry makes one rollback of all of them, because
-each names the promotion that it takes back.
+Every worker decides from the readings it processes itself; the registry makes one rollback of all their decisions,
+because each names the promotion that it rolls back.
 """
 
 import logging
@@ -13,8 +13,8 @@ from typing import Final
 
 from core.detection.scoring import Calls
 from core.rollout import Probation, RateBounds
-from processor.versions.follower import ModelFollower
-from processor.versions.shadow import Lineup
+from processor.versions.running import RunningModels
+from processor.versions.shadow import ShadowSet
 from runtime.errors import NexovaError
 from runtime.metrics import ProcessorMetrics
 from runtime.models.announce import announcement
@@ -27,19 +27,18 @@ _AGAIN_SECONDS: Final = 10.0
 
 
 @dataclass(slots=True, kw_only=True)
-class _Watch:
-    """A promotion under watch. ends_at, not_before: epoch s; before the latter nothing more is tried."""
+class _Canary:
+    """A promotion in its canary window. ends_at, not_before: epoch s; no rollback is tried before the latter."""
 
     promotion: Promotion
     probation: Probation
-    lineup: Lineup
     ends_at: float
     not_before: float = 0.0
     working: threading.Thread | None = None
 
 
 class Rollbacks:
-    """Watches the promotions that the follower took up. Owned by the event loop; only the rollback is made beside it.
+    """Checks promotions in their canary window. Owned by the event loop; only the rollback runs in a thread.
 
     clock: epoch s.
     """
@@ -47,83 +46,87 @@ class Rollbacks:
     def __init__(
         self,
         *,
-        follower: ModelFollower,
+        running: RunningModels,
         repository: ModelRepository,
         settings: Settings,
         metrics: ProcessorMetrics,
         clock: Callable[[], float],
     ) -> None:
-        self._follower = follower
+        self._running = running
         self._repository = repository
         self._kafka = settings.kafka
         self._settings = settings.processor
         self._metrics = metrics
         self._clock = clock
-        self._watches: dict[str, _Watch] = {}
-        follower.on_lineup = self._lined_up
+        self._canaries: dict[str, _Canary] = {}
 
-    def take(self, calls: tuple[Calls, ...]) -> None:
-        """Counts the calls of a batch."""
-        for watch in self._watches.values():
-            watch.probation.take(calls)
+    def add(self, counts: tuple[Calls, ...]) -> None:
+        """Add the counts of a batch."""
+        self._follow()
+        for canary in self._canaries.values():
+            canary.probation.take(counts)
 
     def tick(self) -> None:
-        """Ends what was watched for long enough, and takes back what may not stay."""
+        """Close canary windows that are over, and roll back versions whose alert rate leaves its bounds."""
+        self._follow()
         now = self._clock()
-        for name, watch in list(self._watches.items()):
-            if watch.working is not None and watch.working.is_alive():
+        for name, canary in list(self._canaries.items()):
+            if canary.working is not None and canary.working.is_alive():
                 continue
-            if now >= watch.ends_at:
-                LOGGER.info("model %s: %s stays, its alert rate kept its bounds", name, watch.promotion.version)
-                self._follower.use_beside(name, watch.lineup.without_former())
-            elif now >= watch.not_before and (complaint := watch.probation.complaint()) is not None:
-                watch.not_before = now + _AGAIN_SECONDS
-                # a daemon: a worker that ends in a hurry must not wait for a bucket
-                watch.working = threading.Thread(
-                    target=self._take_back, args=(watch.promotion, complaint), name="rollback", daemon=True
+            if now >= canary.ends_at:
+                LOGGER.info(
+                    "model %s: version %s stays: its alert rate kept its bounds", name, canary.promotion.version
                 )
-                watch.working.start()
+                self._running.use_shadows(name, self._running.shadow_sets[name].without_previous())
+                del self._canaries[name]
+            elif now >= canary.not_before and (violation := canary.probation.complaint()) is not None:
+                canary.not_before = now + _AGAIN_SECONDS
+                # a daemon: a worker that crashes must not wait for a bucket
+                canary.working = threading.Thread(
+                    target=self._roll_back, args=(canary.promotion, violation), name="rollback", daemon=True
+                )
+                canary.working.start()
 
-    def _lined_up(self, name: str, lineup: Lineup) -> None:
-        promotion, former = lineup.watched, lineup.beside.get("former")
-        if promotion is None or former is None:
-            self._watches.pop(name, None)
-            return
-        known = self._watches.get(name)
-        if known is not None and known.promotion.identity == promotion.identity:
-            known.lineup = lineup
-            return
-        self._watches[name] = _Watch(
+    def _follow(self) -> None:
+        """Begin and end checks as promotions enter and leave their canary window."""
+        for name, shadow_set in self._running.shadow_sets.items():
+            known = self._canaries.get(name)
+            if shadow_set.canary is None:
+                self._canaries.pop(name, None)
+            elif known is None or known.promotion.identity != shadow_set.canary.identity:
+                self._canaries[name] = self._canary(name, shadow_set, shadow_set.canary)
+
+    def _canary(self, name: str, shadow_set: ShadowSet, promotion: Promotion) -> _Canary:
+        return _Canary(
             promotion=promotion,
             probation=Probation(
                 name=name,
                 version=promotion.version,
-                former=former.version,
+                former=shadow_set.shadows["previous"].version,
                 bounds=RateBounds(factor=self._settings.rollback_factor, margin=self._settings.rollback_margin),
                 least=self._settings.rollback_readings,
             ),
-            lineup=lineup,
             ends_at=promotion.at.timestamp() + self._settings.rollback_seconds,
         )
 
-    def _take_back(self, promotion: Promotion, complaint: str) -> None:
+    def _roll_back(self, promotion: Promotion, violation: str) -> None:
         name, version = promotion.name, promotion.version
         at = datetime.fromtimestamp(self._clock(), UTC)
-        reason = f"taken back by a worker: {complaint}"
+        reason = f"rolled back by a worker: {violation}"
         try:
             entry = self._repository.rollback(name, at=at, reason=reason, undo=promotion)
         except NexovaError as error:
-            why = f"{complaint}: {error.message}"
-            LOGGER.error("model %s: %s must go and cannot be taken back, %s", name, version, why)  # noqa: TRY400  one line
+            why = f"{violation}: {error.message}"
+            LOGGER.error("model %s: version %s cannot be rolled back: %s", name, version, why)  # noqa: TRY400  one line
             return
         except Exception:
-            LOGGER.exception("model %s: %s must go and cannot be taken back, %s", name, version, complaint)
+            LOGGER.exception("model %s: version %s cannot be rolled back: %s", name, version, violation)
             return
         if (entry.at, entry.reason) == (at, reason):
             self._metrics.model_rollbacks.labels(name=name).inc()
-            LOGGER.error("model %s: %s is taken back, %s is to run again: %s", name, version, entry.version, complaint)
+            LOGGER.error("model %s: version %s is rolled back to %s: %s", name, version, entry.version, violation)
         else:
-            LOGGER.info("model %s: %s was taken back already: %s", name, version, entry.reason)
-        # said by everyone who decided: whoever was first may have died before saying it
+            LOGGER.info("model %s: version %s was already rolled back: %s", name, version, entry.reason)
+        # announced by every worker that decided: the first one may have died before it could
         if trouble := announcement(name, self._repository, self._kafka):
             LOGGER.warning("%s", trouble)

@@ -1,4 +1,4 @@
-"""How often each version raises something: the one that runs beside those that are only tried, on the same readings."""
+"""Readings that each model version scores and would raise an alert on: champion, challenger and previous version."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -10,12 +10,12 @@ from runtime.metrics import ModelRole, ProcessorMetrics
 
 @dataclass(slots=True)
 class _Count:
-    judged: int = 0
-    raised: int = 0
+    scored: int = 0
+    alerting: int = 0
 
 
-class Tally:
-    """Counts the calls of the versions in use, for metrics and /healthz. Owned by the event loop."""
+class VersionCounters:
+    """Counters of the versions in use, for metrics and /healthz. Owned by the event loop."""
 
     def __init__(self, metrics: ProcessorMetrics) -> None:
         self._metrics = metrics
@@ -23,36 +23,35 @@ class Tally:
         self._roles: dict[tuple[str, str], ModelRole] = {}
 
     def show(self, roles: Mapping[tuple[str, str], ModelRole]) -> None:
-        """Says which versions, by (name, version), are in use and as what; the series of others end."""
+        """Set which versions, by (name, version), are in use and in what role; the series of others end."""
         kept = {(*key, role) for key, role in roles.items()}
         for gone in self._counts.keys() - kept:
             del self._counts[gone]
-            for counter in (self._metrics.model_judged, self._metrics.model_raised):
+            for counter in (self._metrics.model_scored, self._metrics.model_alerting):
                 counter.remove(*gone)
         for key in kept - self._counts.keys():
             self._counts[key] = _Count()
-            for counter in (self._metrics.model_judged, self._metrics.model_raised):
+            for counter in (self._metrics.model_scored, self._metrics.model_alerting):
                 counter.labels(*key)
         self._roles = dict(roles)
 
-    def take(self, calls: Iterable[Calls]) -> None:
-        """Counts a batch. A version that is no longer in use judged it before it went: it has no series any more."""
-        for call in calls:
-            role = self._roles.get((call.name, call.version))
+    def add(self, counts: Iterable[Calls]) -> None:
+        """Add the counts of a batch. A version that is no longer in use has no series any more and is left out."""
+        for count in counts:
+            role = self._roles.get((count.name, count.version))
             if role is None:
                 continue
-            key = (call.name, call.version, role)
-            self._counts[key].judged += call.judged
-            self._counts[key].raised += call.raised
-            self._metrics.model_judged.labels(*key).inc(call.judged)
-            self._metrics.model_raised.labels(*key).inc(call.raised)
+            key = (count.name, count.version, role)
+            self._counts[key].scored += count.judged
+            self._counts[key].alerting += count.raised
+            self._metrics.model_scored.labels(*key).inc(count.judged)
+            self._metrics.model_alerting.labels(*key).inc(count.raised)
 
     def summary(self) -> dict[str, list[dict[str, Any]]]:
-        """By name: each version in use, what it is, and its alert rate since it is that; null before a reading."""
+        """Return, by model name, each version in use with its role, counts, and alert rate (null before a reading)."""
         found: dict[str, list[dict[str, Any]]] = {}
         for (name, version, role), count in sorted(self._counts.items()):
-            rate = round(count.raised / count.judged, 6) if count.judged else None
-            found.setdefault(name, []).append(
-                {"version": version, "role": role, "judged": count.judged, "raised": count.raised, "alert_rate": rate}
-            )
+            rate = round(count.alerting / count.scored, 6) if count.scored else None
+            figures = {"scored": count.scored, "alerting": count.alerting, "alert_rate": rate}
+            found.setdefault(name, []).append({"version": version, "role": role, **figures})
         return found

@@ -1,30 +1,27 @@
-"""Follows what is promoted: a worker changes its models between two batches, without a restart.
+"""Follows promotions: a worker replaces its models between two batches, without a restart.
 
 The registry of the model repository is the truth, and a message on `nexova.models` says that it changed: a worker
-that hears of a promotion loads what the registry names now. So messages that come late, twice, or out of order with
-a second promotion lead to the same version everywhere. A new version is watched for a while: see
+that receives a promotion loads what the registry names now. So messages that come late, twice, or out of order with
+a second promotion lead to the same version everywhere. A new version has a canary window: see
 `processor.versions.canary`.
 """
 
 import asyncio
 import logging
 import threading
-from collections.abc import Callable, Mapping
-from dataclasses import replace
-from datetime import timedelta
-from typing import Final, get_args
+from collections.abc import Mapping
+from typing import Final
 
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, Message, TopicPartition
 from pydantic import ValidationError
 
 from core.detection.features import feature_fingerprint
-from core.models import Models
-from processor.pipeline import Pipeline
-from processor.versions.counters import Tally
-from processor.versions.shadow import BesideRole, Lineup, LineupReader
+from core.plant import Plant
+from processor.versions.running import RunningModels
+from processor.versions.shadow import ShadowReader, ShadowSet
 from runtime.kafka import consumer_config
-from runtime.metrics import ModelRole, ProcessorMetrics
-from runtime.models.inference import SERVED, ForestModel, open_model, with_model
+from runtime.metrics import ProcessorMetrics
+from runtime.models.inference import SERVED, ForestModel, open_model
 from runtime.models.manifest import Promotion, identity
 from runtime.models.repository import ModelRefused, ModelRepository, RepositoryUnavailable, UnknownVersion
 from runtime.settings import KafkaSettings
@@ -37,18 +34,11 @@ _TRIES: Final = 5
 _RETRY_SECONDS: Final = 1.0
 
 
-def versions_of(models: Models) -> dict[str, str]:
-    """The version that runs of each model, by name."""
-    running = (models.anomaly, models.maintenance)
-    return {model.name: model.version for model in running if model is not None}
-
-
 class ModelFollower:
-    """Reads `nexova.models` beside the group, and changes `pipeline.models` on the event loop.
+    """Reads `nexova.models` outside the consumer group, and replaces running models on the event loop.
 
     promotions: by name, the entry of the registry that the models running now come from. retry_seconds: between
-    two tries to reach a repository that does not answer. on_lineup: hears, on the event loop, what is scored beside
-    a model since now.
+    two tries to reach a repository that does not answer.
     """
 
     def __init__(
@@ -56,31 +46,29 @@ class ModelFollower:
         *,
         kafka: KafkaSettings,
         repository: ModelRepository,
-        pipeline: Pipeline,
+        plant: Plant,
+        running: RunningModels,
+        shadows: ShadowReader,
         metrics: ProcessorMetrics,
         promotions: Mapping[str, Promotion],
-        watch_seconds: float = 0.0,
         retry_seconds: float = _RETRY_SECONDS,
     ) -> None:
-        self.lineups: dict[str, Lineup] = {}
-        self.on_lineup: Callable[[str, Lineup], None] = _nobody_asks
-        self.tally = Tally(metrics)
         self._kafka = kafka
         self._repository = repository
-        self._pipeline = pipeline
+        self._plant = plant
+        self._running = running
+        self._shadows = shadows
         self._metrics = metrics
-        self._features = feature_fingerprint(pipeline.plant)
+        self._features = feature_fingerprint(plant)
         self._settled = {name: entry.identity for name, entry in promotions.items()}
-        self._reader = LineupReader(repository=repository, plant=pipeline.plant, span=timedelta(seconds=watch_seconds))
         self._retry_seconds = retry_seconds
         self._stopped = threading.Event()
-        self._show()
 
     async def follow(self) -> None:
-        """Follows until cancelled; raises what made following impossible."""
+        """Follow until cancelled; raise what made following impossible."""
         loop = asyncio.get_running_loop()
         ended: asyncio.Future[None] = loop.create_future()
-        # a daemon: a worker that ends in a hurry must not wait for it
+        # a daemon: a worker that crashes must not wait for it
         threading.Thread(target=self._run, args=(loop, ended), name="models", daemon=True).start()
         try:
             await ended
@@ -91,13 +79,13 @@ class ModelFollower:
         consumer = Consumer(consumer_config(self._kafka))
         try:
             for name in SERVED:
-                self._line_up(name, None, loop)
+                self._update(name, None, loop)
             consumer.assign([TopicPartition(MODELS, 0, OFFSET_BEGINNING)])
             while not self._stopped.is_set():
                 message = consumer.poll(_POLL_SECONDS)
                 if message is not None:
                     self._take(message, loop)
-        except Exception as error:  # noqa: BLE001  the worker must hear of it, whatever it is
+        except Exception as error:  # noqa: BLE001  the worker must end with it, whatever it is
             if not self._stopped.is_set():
                 loop.call_soon_threadsafe(ended.set_exception, error)
         finally:
@@ -118,55 +106,28 @@ class ModelFollower:
             LOGGER.exception("model %s: %s could not be loaded", promoted.name, promoted.version)
             self._metrics.model_fallbacks.labels(name=promoted.name, reason="damaged").inc()
             return
-        self._line_up(promoted.name, model, loop)
+        self._update(promoted.name, model, loop)
 
-    def _line_up(self, name: str, model: ForestModel | None, loop: asyncio.AbstractEventLoop) -> None:
-        """Hands over the model that is to run, if it is another one, with what is to be scored beside it."""
+    def _update(self, name: str, model: ForestModel | None, loop: asyncio.AbstractEventLoop) -> None:
+        """Hand over the model that is to run, where it is another one, and the versions that score beside it."""
         try:
-            lineup = self._reader.read(name, loaded=self._loaded(name))
+            shadows = self._shadows.read(name, loaded=self._running.loaded(name))
         except Exception:
-            # whatever it is, what runs goes on running, and what is to run runs
-            LOGGER.exception("model %s: what is scored beside it stays as it was", name)
-            lineup = None
+            # whatever it is, scoring goes on with what runs
+            LOGGER.exception("model %s: its shadows stay as they are", name)
+            shadows = None
         if not self._stopped.is_set():
-            loop.call_soon_threadsafe(self._take_up, name, model, lineup)
+            loop.call_soon_threadsafe(self._replace, name, model, shadows)
 
-    def _loaded(self, name: str) -> dict[str, ForestModel]:
-        models = self._pipeline.models
-        running = [model for model in (models.anomaly, models.maintenance) if isinstance(model, ForestModel)]
-        beside = self.lineups[name].beside.values() if name in self.lineups else ()
-        return {model.version: model for model in (*running, *beside) if model.name == name}
-
-    def _take_up(self, name: str, model: ForestModel | None, lineup: Lineup | None) -> None:
+    def _replace(self, name: str, model: ForestModel | None, shadows: ShadowSet | None) -> None:
+        """Between two batches, because the event loop calls it and a batch takes its models once."""
         if model is not None:
-            self._use(model)
-        if lineup is not None:
-            self.use_beside(name, lineup)
-
-    def use_beside(self, name: str, lineup: Lineup) -> None:
-        """Scores these versions of a model beside the one that runs; on the event loop, between two batches."""
-        running = versions_of(self._pipeline.models).get(name)
-        # where the promoted version was refused, the one before runs itself
-        beside = {role: model for role, model in lineup.beside.items() if model.version != running}
-        promoted = lineup.watched is not None and lineup.watched.version == running
-        lineup = Lineup(beside=beside, watched=lineup.watched if promoted and "former" in beside else None)
-        before = self.lineups.get(name, Lineup())
-        self.lineups[name] = lineup
-        every = [model for one in self.lineups.values() for model in one.beside.values()]
-        self._pipeline.models = replace(
-            self._pipeline.models, beside=tuple(with_model(Models(), model) for model in every)
-        )
-        self._show()
-        for role in get_args(BesideRole):
-            then, now = before.beside.get(role), beside.get(role)
-            if now is not None and (then is None or then.version != now.version):
-                LOGGER.info("model %s: %s is scored beside %s, as its %s", name, now.version, running, role)
-            elif then is not None and now is None and then.version != running:
-                LOGGER.info("model %s: %s is no longer scored beside %s", name, then.version, running)
-        self.on_lineup(name, lineup)
+            self._running.use(model)
+        if shadows is not None:
+            self._running.use_shadows(name, shadows)
 
     def prepare(self, promoted: ModelPromoted) -> ForestModel | None:
-        """The model that is to run since this promotion, verified and warm; None where nothing is to change."""
+        """Return the model that is to run after this promotion, verified and warm; None where nothing is to change."""
         name = promoted.name
         for number in range(1, _TRIES + 1):
             version = promoted.version
@@ -174,7 +135,7 @@ class ModelFollower:
                 version, wanted = self._wanted(promoted)
                 if self._settled.get(name) == wanted:
                     return None
-                model = open_model(self._repository, name, version, plant=self._pipeline.plant, features=self._features)
+                model = open_model(self._repository, name, version, plant=self._plant, features=self._features)
             except RepositoryUnavailable as error:
                 if number == _TRIES or self._stopped.wait(self._retry_seconds):
                     self._refuse(name, version, error)
@@ -189,7 +150,7 @@ class ModelFollower:
         return None
 
     def _wanted(self, promoted: ModelPromoted) -> tuple[str, str]:
-        """Version to run and identity of its promotion: the registry's last word, if it knows of this promotion."""
+        """Return version to run and identity of its promotion: the registry's newest, if it has this promotion."""
         heard = identity(promoted.version, promoted.promoted_at)
         history = self._repository.history(promoted.name)
         if heard in {entry.identity for entry in history}:
@@ -198,27 +159,9 @@ class ModelFollower:
 
     def _refuse(self, name: str, version: str, error: ModelRefused | UnknownVersion | RepositoryUnavailable) -> None:
         self._metrics.model_fallbacks.labels(name=name, reason=error.refusal).inc()
-        running = versions_of(self._pipeline.models).get(name)
+        running = self._running.versions.get(name)
         kept = f"{running} goes on running" if running else "no version runs"
         LOGGER.error("model %s: %s was promoted and is refused, %s: %s", name, version, kept, error.message)
-
-    def _use(self, model: ForestModel) -> None:
-        """Between two batches, because the event loop calls it and a batch never pauses."""
-        former = versions_of(self._pipeline.models).get(model.name)
-        self._pipeline.models = with_model(self._pipeline.models, model)
-        self._show()
-        LOGGER.info("model %s: %s runs from now on in the place of %s", model.name, model.version, former or "none")
-
-    def _show(self) -> None:
-        info = self._metrics.model_info
-        info.clear()
-        for name, version in versions_of(self._pipeline.models).items():
-            info.labels(name=name, version=version, feature_fingerprint=self._features).set(1)
-        roles: dict[tuple[str, str], ModelRole] = {}
-        for name, lineup in self.lineups.items():
-            roles |= {(name, model.version): role for role, model in lineup.beside.items()}
-        roles |= dict.fromkeys(versions_of(self._pipeline.models).items(), "champion")
-        self.tally.show(roles)
 
 
 def _read(message: Message) -> ModelPromoted | None:
@@ -245,7 +188,3 @@ def _complain(error: KafkaError) -> None:
         LOGGER.warning("%s does not exist, so promotions are not heard of; run `nexova topics create`", MODELS)
     else:
         LOGGER.warning("%s cannot be read for now: %s", MODELS, error.str())
-
-
-def _nobody_asks(_: str, __: Lineup) -> None:
-    """Take no notice."""

@@ -1,12 +1,11 @@
-"""What is scored beside the version that runs: a challenger, and after a promotion for a while the version before.
+"""Versions that score beside the one that runs: a challenger, and for a while after a promotion the version before.
 
-The registry says what: so a worker that starts in the middle of it goes on where the others are.
+The registry says which: a worker that starts in the middle of a canary window continues where the others are.
 """
 
 import logging
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import UTC, datetime, timedelta
 from typing import Final, Literal
 
 from core.detection.features import feature_fingerprint
@@ -16,61 +15,70 @@ from runtime.models.manifest import Promotion, champions
 from runtime.models.repository import ModelRefused, ModelRepository, RepositoryUnavailable, UnknownVersion
 
 LOGGER: Final = logging.getLogger("nexova.processor.models")
-BesideRole = Literal["challenger", "former"]
+ShadowRole = Literal["challenger", "previous"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Lineup:
-    """Versions of one model beside the one that runs. watched: the promotion that `former` is held against."""
+class ShadowSet:
+    """Versions of one model that score beside the one that runs.
 
-    beside: Mapping[BesideRole, ForestModel] = field(default_factory=dict)
-    watched: Promotion | None = None
+    canary: the promotion whose version is compared with the `previous` one; None outside a canary window.
+    """
 
-    def without_former(self) -> "Lineup":
-        """The lineup once the promotion is no longer watched."""
-        return Lineup(beside={role: model for role, model in self.beside.items() if role != "former"})
+    shadows: Mapping[ShadowRole, ForestModel] = field(default_factory=dict)
+    canary: Promotion | None = None
+
+    def without_previous(self) -> "ShadowSet":
+        """Return the set as it is after the canary window."""
+        return ShadowSet(shadows={role: model for role, model in self.shadows.items() if role != "previous"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class LineupReader:
-    """Reads lineups from the registry. span: how long a promotion is watched; zero: not at all."""
+class ShadowReader:
+    """Reads shadow sets from the registry.
+
+    canary_seconds: length of the canary window after a promotion; 0: none. clock: epoch s.
+    """
 
     repository: ModelRepository
     plant: Plant
-    span: timedelta
+    canary_seconds: float
+    clock: Callable[[], float]
 
-    def read(self, name: str, *, loaded: Mapping[str, ForestModel]) -> Lineup | None:
-        """The lineup of a model now; None where the registry cannot be read and everything stays as it is.
+    def read(self, name: str, *, loaded: Mapping[str, ForestModel]) -> ShadowSet | None:
+        """Return the shadow set of a model now; None where the registry cannot be read and nothing is to change.
 
-        loaded: models of that name that are in use, by version. What cannot be loaded is left out and told of:
-        nothing depends on it.
+        loaded: versions of that model in memory. A version that cannot be loaded is left out and logged: nothing
+        depends on it.
         """
         try:
-            watched = self._watched(name)
-            trial = self.repository.challenger(name)
-            wanted: dict[BesideRole, str] = {}
-            if watched is not None and watched.previous is not None:
-                wanted["former"] = watched.previous
-            if trial is not None:
-                wanted["challenger"] = trial.version
-            beside: dict[BesideRole, ForestModel] = {}
+            canary = self._canary(name)
+            challenger = self.repository.challenger(name)
+            wanted: dict[ShadowRole, str] = {}
+            if canary is not None and canary.previous is not None:
+                wanted["previous"] = canary.previous
+            if challenger is not None:
+                wanted["challenger"] = challenger.version
+            shadows: dict[ShadowRole, ForestModel] = {}
             for role, version in wanted.items():
                 model = loaded.get(version) or self._open(name, version)
                 if model is not None:
-                    beside[role] = model
+                    shadows[role] = model
         except RepositoryUnavailable as error:
-            LOGGER.warning("model %s: what is scored beside it stays as it was: %s", name, error.message)
+            LOGGER.warning(
+                "model %s: its shadows stay as they are, the registry is unavailable: %s", name, error.message
+            )
             return None
-        return Lineup(beside=beside, watched=watched if "former" in beside else None)
+        return ShadowSet(shadows=shadows, canary=canary if "previous" in shadows else None)
 
-    def _watched(self, name: str) -> Promotion | None:
-        """The promotion that is young enough to be watched, with the version before it as `previous`."""
+    def _canary(self, name: str) -> Promotion | None:
+        """Return the promotion inside its canary window, with the version before it as `previous`."""
         history = self.repository.history(name)
         standing = champions(history)
         before = standing[-2].version if len(standing) > 1 else None
         if before is None or history[-1].action != "promoted" or before == history[-1].version:
             return None
-        if datetime.now(UTC) >= history[-1].at + self.span:
+        if self.clock() >= history[-1].at.timestamp() + self.canary_seconds:
             return None
         return history[-1].model_copy(update={"previous": before})
 
@@ -80,5 +88,5 @@ class LineupReader:
                 self.repository, name, version, plant=self.plant, features=feature_fingerprint(self.plant)
             )
         except (ModelRefused, UnknownVersion) as error:
-            LOGGER.error("model %s: %s cannot be scored beside what runs: %s", name, version, error.message)  # noqa: TRY400  one line says it all
+            LOGGER.error("model %s: version %s cannot score as a shadow: %s", name, version, error.message)  # noqa: TRY400  one line says it all
             return None

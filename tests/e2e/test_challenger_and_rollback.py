@@ -46,12 +46,12 @@ def calls(worker: Worker) -> dict[tuple[str, str], tuple[float, float]]:
     """By version and role of the anomaly model: readings judged and raised."""
     found: dict[tuple[str, str], dict[str, float]] = {}
     for family in text_string_to_metric_families(worker.metrics_page()):
-        if family.name in {"nexova_model_judged", "nexova_model_raised"}:
+        if family.name in {"nexova_model_scored", "nexova_model_alerting"}:
             for sample in family.samples:
                 if sample.labels["name"] == "anomaly":
                     key = (sample.labels["version"], sample.labels["role"])
                     found.setdefault(key, {})[family.name] = sample.value
-    return {key: (own["nexova_model_judged"], own["nexova_model_raised"]) for key, own in found.items()}
+    return {key: (own["nexova_model_scored"], own["nexova_model_alerting"]) for key, own in found.items()}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -212,13 +212,13 @@ def test_a_challenger_is_counted_beside_the_champion_until_it_is_stopped(builder
         {"version": SECOND, "role": "challenger", "judged": 100, "raised": 20, "alert_rate": 0.2},
     ]
     labels = {"name": "anomaly", "version": SECOND, "role": "challenger"}
-    assert worker.metrics.registry.get_sample_value("nexova_model_raised_total", labels) == 20
+    assert worker.metrics.registry.get_sample_value("nexova_model_alerting_total", labels) == 20
     worker.ticks()
     assert builder.repository.current("anomaly") == FIRST
     builder.repository.end_shadow("anomaly", at=datetime.now(UTC), reason="test")
     worker.hears(champion)
     assert worker.roles == {FIRST: "champion"}
-    assert worker.metrics.registry.get_sample_value("nexova_model_raised_total", labels) is None
+    assert worker.metrics.registry.get_sample_value("nexova_model_alerting_total", labels) is None
 
 
 def test_a_challenger_that_cannot_run_is_told_of_and_left_out(

@@ -1,0 +1,122 @@
+"""What a worker holds of its partitions: positions in the log, machines' state, hours and forecasts of their series."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Final, Literal, Protocol
+
+from core.forecasting.series_state import Outgoing, SeriesTable
+from core.plant import Plant
+from core.state.fleet import FleetState
+
+_REREADS_BEFORE_BELIEF: Final = 2
+
+
+class SourceRecord(Protocol):
+    """A record of the log; timestamp: ms since the epoch, by its producer or the broker."""
+
+    offset: int
+    timestamp: int
+    value: bytes | None
+
+
+@dataclass(slots=True, kw_only=True)
+class Position:
+    """How far one partition of a topic was processed.
+
+    next_offset: offset of the first record that is not yet processed.
+    gap: first offset of a fetch that did not follow, how often the partition had been set back before that fetch, and
+    how often this very gap was found; it is being read again.
+    """
+
+    next_offset: int
+    gap: tuple[int, int, int] | None = None
+
+    def place_of(self, first: int, *, reread: int) -> Literal["follows", "ahead", "outdated"]:
+        """Return where a fetch that begins at offset `first` stands; "ahead": read again from `next_offset`.
+
+        A fetch from before a rebalance may arrive after it, ahead of records that were not saved; were it processed,
+        these would be taken for replayed ones. An offset that is missing for good (a transaction's marker) leads to
+        the same gap when it has been read again, twice since Faust may seek in between, and is then believed.
+        """
+        if first <= self.next_offset:
+            self.gap = None
+            return "follows"
+        if self.gap is not None and reread <= self.gap[1]:
+            return "outdated"
+        found = 1 if self.gap is None or self.gap[0] != first else self.gap[2] + 1
+        if found > _REREADS_BEFORE_BELIEF:
+            self.gap = None
+            return "follows"
+        self.gap = (first, reread, found)
+        return "ahead"
+
+
+@dataclass(slots=True, kw_only=True)
+class Partition(Position):
+    """One partition of readings: its position and the state of its machines.
+
+    series: hours and forecasts of its machines; only the event loop touches them.
+    imports: position in the partition of the same number of imported history.
+    heard_at: wall clock, epoch s, of the last batch of records.
+    statuses_due: slots of machines whose status changed since `statuses_sent_at`, epoch s.
+    """
+
+    number: int
+    state: FleetState
+    series: SeriesTable
+    imports: Position
+    heard_at: float
+    statuses_due: set[int] = field(default_factory=set)
+    statuses_sent_at: float = float("-inf")
+
+
+class PartitionTable(Mapping[int, Partition]):
+    """The partitions that this worker owns, by number."""
+
+    def __init__(self, plant: Plant, *, history_hours: int) -> None:
+        """Start with no partition; `history_hours`: how much energy history a series keeps."""
+        self._plant = plant
+        self._history_hours = history_hours
+        self._held: dict[int, Partition] = {}
+
+    def __getitem__(self, number: int) -> Partition:
+        """Return a partition that is held; KeyError where it is not."""
+        return self._held[number]
+
+    def __iter__(self) -> Iterator[int]:
+        """Iterate over the numbers of the partitions held."""
+        return iter(self._held)
+
+    def __len__(self) -> int:
+        """Return how many partitions are held."""
+        return len(self._held)
+
+    def owns(self, held: Partition) -> bool:
+        """Return whether `held` is still the worker's: after a rebalance it may hold another one of that number."""
+        return self._held.get(held.number) is held
+
+    def adopt(
+        self, number: int, *, machines: list[bytes], next_offset: int, series: list[bytes], next_import: int, at: float
+    ) -> tuple[Partition, list[Outgoing]]:
+        """Take a partition over with the state in its changelog records, to continue at these offsets.
+
+        at: wall clock, epoch s. Also returns the messages of forecasts that were saved and may not have been
+        published; they are to be published exactly as they were saved.
+        """
+        held = Partition(
+            number=number,
+            state=FleetState(self._plant),
+            series=SeriesTable(self._history_hours),
+            imports=Position(next_offset=next_import),
+            heard_at=at,
+            next_offset=next_offset,
+        )
+        for record in machines:
+            held.state.restore(record)
+        unpublished = held.series.restore(series, at=at)
+        self._held[number] = held
+        return held, unpublished
+
+    def drop(self) -> None:
+        """Forget all partitions; what was not saved will be read again."""
+        self._held.clear()

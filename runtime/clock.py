@@ -1,0 +1,17 @@
+"""The clocks of a process, made once in its composition root and passed down."""
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Clock:
+    """Both kinds of time. wall: epoch s, may jump. monotonic: s from any start, only goes forward."""
+
+    wall: Callable[[], float]
+    monotonic: Callable[[], float]
+
+
+SYSTEM_CLOCK: Final = Clock(wall=time.time, monotonic=time.monotonic)

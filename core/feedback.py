@@ -38,19 +38,21 @@ class FeedbackOutcome:
     changed: bool = False
 
 
-def take_feedback(state: FleetState, feedback: Feedback, *, offset: int) -> FeedbackOutcome:
+def take_feedback(state: FleetState, feedback: Feedback, *, partition: int, offset: int) -> FeedbackOutcome:
     """Apply a statement to the state of its machine, in place; a known offset changes nothing.
 
-    offset: of the statement in its partition. A machine that is not known here has nothing to change.
+    partition, offset: where the statement stands in its topic. A machine that is not known here has nothing to change.
     """
     slot = state.slots.get(feedback.machine_id)
     if slot is None:
         return FeedbackOutcome()
     annotation = state.annotations.get(slot, Annotation())
-    if offset <= annotation.feedback_offset:
+    if offset <= annotation.taken.get(partition, -1):
         return FeedbackOutcome()
     annotation = Annotation(
-        shelved=dict(annotation.shelved), false_alarms=dict(annotation.false_alarms), feedback_offset=offset
+        shelved=dict(annotation.shelved),
+        false_alarms=dict(annotation.false_alarms),
+        taken=annotation.taken | {partition: offset},
     )
     state.annotations[slot] = annotation
     state.dirty.add(slot)

@@ -52,6 +52,16 @@ class FleetWatch:
             return None
         return self._opened(alert) if self.current is None else self._followed(alert)
 
+    def settled(self) -> Alert | None:
+        """Return what is due once the past has been read: the end of a fleet alert whose members all have ended.
+
+        Until then messages of one moment may come in any order, so what `take` returned was not to be said.
+        """
+        if self.current is None or any(member in self.open for member in self.current.members):
+            return None
+        known, self.current = self.current, None
+        return known.model_copy(update={"state": "resolved", "resolved_at": known.updated_at})
+
     def _opened(self, newest: Alert) -> Alert | None:
         if newest.state == "resolved":
             return None

@@ -16,19 +16,14 @@ class Annotation(msgspec.Struct, kw_only=True):
     """Of one machine. shelved: end of the shelving of a kind of alert, epoch s.
 
     false_alarms: how often people called an alert false whose strongest signal was this sensor; it raises the score
-    at which further ones count. feedback_offset: of the newest statement that was taken in.
+    at which further ones count. taken: offset of the newest statement that is contained here, by partition of its topic.
     """
 
     shelved: dict[str, float] = {}
     false_alarms: dict[str, int] = {}
-    feedback_offset: int = -1
+    taken: dict[int, int] = {}
 
     def raised(self, sensor: str) -> float:
         """Return by how much the score that counts as over is raised where this sensor is the strongest signal."""
         beyond = self.false_alarms.get(sensor, 0) - RAISE_AFTER + 1
         return min(max(beyond, 0) * RAISE_BY, RAISE_MOST)
-
-    @property
-    def empty(self) -> bool:
-        """Whether it says nothing any more."""
-        return not self.shelved and not self.false_alarms and self.feedback_offset < 0

@@ -67,7 +67,7 @@ class Machine:
             alert_id=None if alert is None else alert.alert_id,
             **changes,
         )
-        return list(take_feedback(self.state, feedback, offset=offset).alerts)
+        return list(take_feedback(self.state, feedback, partition=0, offset=offset).alerts)
 
 
 def limited(**changes: Any) -> Plant:
@@ -190,6 +190,7 @@ def test_a_statement_on_a_machine_that_is_unknown_changes_nothing() -> None:
     outcome = take_feedback(
         FleetState(PLANT),
         Feedback(machine_id="stranger", kind="false_alarm", at=datetime(2026, 1, 1, tzinfo=UTC)),
+        partition=0,
         offset=3,
     )
     assert not outcome.changed

@@ -22,19 +22,23 @@ def _group() -> None:
 
 @app.command()
 def generate(
-    out: Annotated[Path, typer.Option("--out", help="Folder to write to; a new one, or an empty one.")],
+    out: Annotated[Path, typer.Option("--out", help="Output folder; must be new or empty.")],
     days: Annotated[int, typer.Option(min=1, help="Length of the history in days.")] = 180,
-    machines: Annotated[int, typer.Option(min=1, help="Number of machines, of each type in turn.")] = 8,
-    frequency: Annotated[str, typer.Option(help="Time between two readings of a machine: 5min, 30s, 1h.")] = "5min",
-    seed: Annotated[int, typer.Option(help="The same seed makes the same bytes.")] = 42,
-    ratio: Annotated[str, typer.Option(help="Training, validation and test, in order of time.")] = "80/10/10",
+    machines: Annotated[int, typer.Option(min=1, help="Number of machines, taking the machine types in turn.")] = 8,
+    frequency: Annotated[
+        str, typer.Option(help="Time between two readings of a machine, such as 5min, 30s or 1h.")
+    ] = "5min",
+    seed: Annotated[int, typer.Option(help="Random seed; the same seed gives identical files.")] = 42,
+    ratio: Annotated[
+        str, typer.Option(help="Shares of training, validation and test data, in order of time.")
+    ] = "80/10/10",
     file_format: Annotated[FileFormat, typer.Option("--format", help="Format of the files.")] = "csv",
     plant_file: Annotated[
         Path | None, typer.Option("--plant", help="Plant file; default: NEXOVA_PLANT_FILE, else the shipped default.")
     ] = None,
     *,
-    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace a data set that is there.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print what was written as one JSON document.")] = False,
+    overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing data set.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON document.")] = False,
 ) -> None:
     """Write train_data, val_data, test_data (in order of time) and anomaly_binary (balanced, from training only)."""
     plant = load_plant(plant_file or load_settings().plant_file)

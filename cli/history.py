@@ -19,7 +19,7 @@ from runtime.settings import KafkaSettings, load_settings
 from schemas.history import EnergyHistory
 from schemas.topics import HISTORY
 
-app = typer.Typer(no_args_is_help=True, help="Bring hourly energy of before into the processor's state.")
+app = typer.Typer(no_args_is_help=True, help="Import past hourly energy into the processor's state.")
 
 _HOURS_A_MESSAGE: Final = 1_000
 _DELIVERY_SECONDS: Final = 30.0
@@ -32,15 +32,17 @@ def _root() -> None:
 
 @app.command("import")
 def import_(
-    series: Annotated[Path, typer.Argument(help="CSV with the columns timestamp,value: kWh of each hour.")],
-    machine: Annotated[str, typer.Option("--machine", help="The machine whose history it is.")],
+    series: Annotated[
+        Path, typer.Argument(help="CSV with the columns timestamp,value: the energy of each hour in kWh.")
+    ],
+    machine: Annotated[str, typer.Option("--machine", help="Machine id of the series.")],
     plant_file: Annotated[
         Path | None, typer.Option("--plant", help="Plant file; default: NEXOVA_PLANT_FILE, else the shipped default.")
     ] = None,
 ) -> None:
-    """Send a machine's hourly energy. Measured hours stay as they are; sending it again changes nothing.
+    """Send the past hourly energy of a machine. Measured hours are never replaced; a repeated import changes nothing.
 
-    Times without a zone are meant in the plant's.
+    Times without a zone are in the plant's time zone.
     """
     settings = load_settings()
     plant = load_plant(plant_file or settings.plant_file)

@@ -1,4 +1,4 @@
-"""`nexova`: the command line. Each command is loaded when it is called, so that asking for help takes no time.
+"""`nexova`: the command line. Each command is loaded when it is called, so that help is fast.
 
 Errors that people can act on are one line on stderr: exit code 2 for the user's mistakes, 1 for failures, 130 after
 Ctrl-C. A traceback is printed with LOG_LEVEL=DEBUG only.
@@ -16,15 +16,15 @@ from typer.core import TyperCommand, TyperGroup
 
 from cli.errors import reported
 
-HELP: Final = """Watches machines: streaming anomalies, maintenance advice and energy windows over Kafka.
+HELP: Final = """Machine monitoring over Kafka: anomalies, maintenance advice and energy forecasts.
 
-Start with `nexova demo`: it brings all it needs.
+Start with `nexova demo`, which needs no setup.
 """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Entry:
-    """Where a command is found, and the line that the overview shows; a group has commands of its own."""
+    """Module, attribute and help line of a command; a group has subcommands."""
 
     module: str
     attribute: str
@@ -37,40 +37,38 @@ COMMANDS: Final[dict[str, Entry]] = {
     "demo": Entry(
         module="cli.demo.command",
         attribute="demo",
-        help="Show everything at work on this machine, with nothing set up before.",
+        help="Run the whole system on this machine, without any setup.",
     ),
     "tail": Entry(
-        module="cli.tail.command", attribute="tail", help="Read alerts and other results as they are published."
+        module="cli.tail.command", attribute="tail", help="Print alerts and other results as they are published."
     ),
     "process": Entry(
-        module="cli.process", attribute="process", help="Score readings, open alerts, advise, and roll up energy."
+        module="cli.process",
+        attribute="process",
+        help="Process readings: scores, alerts, maintenance advice and hourly energy.",
     ),
     "serve": Entry(
-        module="cli.serve", attribute="serve", help="Serve forecasts, scores, advice and the live view over HTTP."
+        module="cli.serve", attribute="serve", help="Serve forecasts, scores, advice and the live console over HTTP."
     ),
-    "token": Entry(module="cli.token", attribute="token", help="Make a token for callers of the API."),
-    "topics": Entry(
-        module="cli.topics", attribute="app", help="Create the topics, and show what the broker has.", group=True
-    ),
+    "token": Entry(module="cli.token", attribute="token", help="Create a token for the API."),
+    "topics": Entry(module="cli.topics", attribute="app", help="Create or list the topics.", group=True),
     "produce": Entry(
-        module="cli.produce", attribute="app", help="Send readings: simulated, or replayed from CSV.", group=True
+        module="cli.produce", attribute="app", help="Send simulated readings, or replay them from files.", group=True
     ),
-    "history": Entry(
-        module="cli.history", attribute="app", help="Bring hourly energy of before into the state.", group=True
-    ),
+    "history": Entry(module="cli.history", attribute="app", help="Import past hourly energy.", group=True),
     "data": Entry(module="cli.data", attribute="app", help="Generate labelled data for training.", group=True),
     "train": Entry(module="cli.train", attribute="train", help="Train models and publish them to the repository."),
     "models": Entry(module="cli.models", attribute="app", help="List, show, promote and roll back models.", group=True),
     "backtest": Entry(
         module="cli.backtest.command",
         attribute="app",
-        help="Measure what would have been said of the past.",
+        help="Measure detection or forecasts on past data.",
         group=True,
     ),
     "doctor": Entry(
         module="cli.doctor.command",
         attribute="doctor",
-        help="Check settings, broker, topics and models, and say what to mend.",
+        help="Check settings, broker, topics and models, and name the remedy.",
     ),
     "docs": Entry(
         module="cli.docs.command",
@@ -83,7 +81,7 @@ COMMANDS: Final[dict[str, Entry]] = {
 
 
 def load(name: str) -> Any:
-    """The real command of that name, ready to be called."""
+    """Return the command of that name, ready to run."""
     entry = COMMANDS[name]
     found = getattr(importlib.import_module(entry.module), entry.attribute)
     if not isinstance(found, typer.Typer):
@@ -93,11 +91,24 @@ def load(name: str) -> Any:
     found.info.name = name
     command = typer.main.get_group(found) if entry.group else typer.main.get_command(found)
     command.name = name
+    _keep_brackets(command)
     return command
 
 
+def _keep_brackets(command: Any) -> None:
+    """Escape what Rich would take for markup in help texts: `nexova[dask]` would lose its bracket."""
+    from rich.markup import escape  # noqa: PLC0415  an error's traceback needs no Rich
+
+    for described in (command, *command.params):
+        text = getattr(described, "help", None)
+        if text:
+            described.help = escape(text)
+    for subcommand in getattr(command, "commands", {}).values():
+        _keep_brackets(subcommand)
+
+
 class LazyGroup(TyperGroup):
-    """Shows each command by its line in the table above, and loads the one that is called."""
+    """A group that lists commands from the table above and loads only the one that runs."""
 
     def __init__(self, **arguments: Any) -> None:
         super().__init__(**arguments)
@@ -105,7 +116,7 @@ class LazyGroup(TyperGroup):
             self.add_command(TyperCommand(name, help=entry.help, hidden=entry.hidden))
 
     def resolve_command(self, ctx: Any, args: list[str]) -> Any:
-        """The command that `args` begin with, and what is left of them."""
+        """Return the command that `args` begin with, and the remaining arguments."""
         if args and args[0] in COMMANDS:
             self.add_command(load(args[0]))
         return super().resolve_command(ctx, args)
@@ -143,11 +154,7 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
 
 def main() -> None:
-    """The entry point of the `nexova` program."""
+    """Run the `nexova` program."""
     # ONNX Runtime would report its use to its makers over the internet; what runs in a plant tells nobody
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     sys.exit(run())
-
-
-if __name__ == "__main__":
-    main()

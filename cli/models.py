@@ -13,18 +13,18 @@ from runtime.models.manifest import Promotion
 from runtime.models.repository import ModelRepository
 from runtime.settings import load_settings
 
-app = typer.Typer(help="Model versions: list, show, promote, roll back, try beside, report.", no_args_is_help=True)
+app = typer.Typer(help="List, show, promote, roll back, shadow and report model versions.", no_args_is_help=True)
 
 Models = Annotated[str | None, typer.Option(help="Model repository: a folder or a URL; default: MODEL_PATH.")]
 Name = Annotated[str, typer.Argument(help="Name of the model, such as anomaly.")]
-Reason = Annotated[str, typer.Option(help="Why, for the registry.")]
-Announce = Annotated[bool, typer.Option("--announce/--no-announce", help="Tell running workers, through the broker.")]
+Reason = Annotated[str, typer.Option(help="Reason recorded in the registry.")]
+Announce = Annotated[bool, typer.Option("--announce/--no-announce", help="Notify running workers through the broker.")]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON document.")]
 
 
 @app.command("list")
 def list_models(*, models: Models = None, as_json: Json = False) -> None:
-    """List every version, oldest first, which ones run, and which are scored beside them."""
+    """List every version, oldest first, with the promoted and shadow ones."""
     repository = _open(models)
     rows = [
         {"name": name, "version": version, "runs": version == current, "beside": version == beside}
@@ -45,10 +45,10 @@ def list_models(*, models: Models = None, as_json: Json = False) -> None:
 @app.command()
 def show(
     name: Name,
-    version: Annotated[str | None, typer.Argument(help="Version; default: the one that runs.")] = None,
+    version: Annotated[str | None, typer.Argument(help="Version; default: the promoted one.")] = None,
     models: Models = None,
 ) -> None:
-    """Print the passport of a version as JSON, after verifying its files."""
+    """Verify the files of a version and print its manifest as JSON."""
     repository = _open(models)
     wanted = version or repository.current(name) or next(iter(reversed(repository.versions(name))), "")
     if not wanted:
@@ -62,14 +62,14 @@ def show(
 @app.command()
 def promote(
     name: Name,
-    version: Annotated[str, typer.Argument(help="Version that is to run.")],
+    version: Annotated[str, typer.Argument(help="Version to promote.")],
     models: Models = None,
     reason: Reason = "promoted by hand",
     *,
     announce: Announce = True,
     as_json: Json = False,
 ) -> None:
-    """Make a version the one that runs, after verifying its files."""
+    """Verify the files of a version and promote it."""
     repository = _open(models)
     entry = repository.promote(name, version, at=datetime.now(UTC), reason=reason)
     _tell(entry, repository, announce=announce, as_json=as_json)
@@ -84,7 +84,7 @@ def rollback(
     announce: Announce = True,
     as_json: Json = False,
 ) -> None:
-    """Return to the version that ran before."""
+    """Promote the previously promoted version again."""
     repository = _open(models)
     entry = repository.rollback(name, at=datetime.now(UTC), reason=reason)
     _tell(entry, repository, announce=announce, as_json=as_json)
@@ -93,15 +93,15 @@ def rollback(
 @app.command()
 def shadow(
     name: Name,
-    version: Annotated[str | None, typer.Argument(help="Version to score beside the one that runs.")] = None,
+    version: Annotated[str | None, typer.Argument(help="Version to run as a shadow of the promoted one.")] = None,
     models: Models = None,
     reason: Reason = "tried by hand",
     *,
-    stop: Annotated[bool, typer.Option("--stop", help="Score none beside it any more.")] = False,
+    stop: Annotated[bool, typer.Option("--stop", help="Stop the shadow version.")] = False,
     announce: Announce = True,
     as_json: Json = False,
 ) -> None:
-    """Score a version beside the one that runs, on the same readings, without raising anything."""
+    """Score the same readings with a second version, without alerts or advice from it."""
     if stop == (version is not None):
         raise UsageError(f"nexova models shadow {name}: give a VERSION, or --stop to end what was begun, and not both")
     repository = _open(models)
@@ -123,7 +123,7 @@ def shadow(
 
 @app.command()
 def report(models: Models = None) -> None:
-    """Print what runs, since when, trained on what, better by how much, and who came before (Markdown)."""
+    """Print the promoted versions with their training data, metrics and predecessors, as Markdown."""
     typer.echo(_open(models).page(), nl=False)
 
 

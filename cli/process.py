@@ -15,10 +15,11 @@ LOGGER: Final = logging.getLogger("nexova.processor")
 
 def process(
     workers: Annotated[
-        int | None, typer.Option(min=1, max=64, help="Worker processes; default: WORKERS. Web ports count upward.")
+        int | None,
+        typer.Option(min=1, max=64, help="Number of worker processes; default: WORKERS. Each has the next web port."),
     ] = None,
 ) -> None:
-    """Score readings, open alerts, advise, and roll up energy until stopped."""
+    """Process readings until stopped: scores, alerts, maintenance advice and hourly energy."""
     settings = load_settings()
     number = workers or settings.workers
     if number == 1:

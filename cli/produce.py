@@ -34,36 +34,37 @@ _PAUSE_SECONDS: Final = 0.2
 PlantOption = Annotated[
     Path | None, typer.Option("--plant", help="Plant file; default: NEXOVA_PLANT_FILE, else the shipped default.")
 ]
-SpeedOption = Annotated[str, typer.Option("--speed", help="Times as fast as event time goes, or max.")]
+SpeedOption = Annotated[str, typer.Option("--speed", help="Factor over real time, or max.")]
 
 
 @app.command()
 def simulate(
     machines: Annotated[int, typer.Option(min=1, max=100_000, help="Number of machines.")] = 8,
     rate: Annotated[
-        float | None, typer.Option(min=0.001, help="Live readings a second of all machines; default: 1 each.")
+        float | None,
+        typer.Option(min=0.001, help="Live readings per second over all machines; default: 1 per machine."),
     ] = None,
-    days: Annotated[float, typer.Option(min=0, max=1000, help="Days of history to send first.")] = 0,
-    seed: Annotated[int, typer.Option(help="The same seed makes the same plant.")] = 42,
+    days: Annotated[float, typer.Option(min=0, max=1000, help="Days of history sent before the live readings.")] = 0,
+    seed: Annotated[int, typer.Option(help="Random seed of the simulated plant.")] = 42,
     speed: SpeedOption = MAX_SPEED,
     duration: Annotated[
-        float | None, typer.Option(min=0, help="Seconds of live readings; default: until stopped.")
+        float | None, typer.Option(min=0, help="Duration of the live readings in seconds; default: until stopped.")
     ] = None,
     fault_every: Annotated[
-        float | None, typer.Option(min=1, help="Seconds between two live faults; default: none.")
+        float | None, typer.Option(min=1, help="Seconds between two injected faults; default: no faults.")
     ] = None,
-    truth: Annotated[Path | None, typer.Option(help="Write the injected faults to this JSON lines file.")] = None,
+    truth: Annotated[Path | None, typer.Option(help="JSON lines file for the injected faults.")] = None,
     plant_file: PlantOption = None,
     *,
     always_running: Annotated[
         bool | None,
         typer.Option(
             "--always-running/--by-shifts",
-            help="Whether machines stand at night and on Sundays; default: always running where there are faults.",
+            help="Machines run always, or stop at night and on Sundays; default: run always if faults are injected.",
         ),
     ] = None,
 ) -> None:
-    """Send a simulated plant: its history at --speed, then live readings at --rate until stopped."""
+    """Send readings of a simulated plant: history at --speed, then live readings at --rate."""
     settings = load_settings()
     plant = load_plant(plant_file or settings.plant_file)
     stop = threading.Event()
@@ -100,11 +101,11 @@ def simulate(
 
 @app.command()
 def replay(
-    files: Annotated[list[Path], typer.Argument(help="CSV files as the plant file describes them.")],
+    files: Annotated[list[Path], typer.Argument(help="Files of readings, with the plant's sensors as columns.")],
     plant_file: PlantOption = None,
     speed: SpeedOption = MAX_SPEED,
 ) -> None:
-    """Send recorded readings: file by file at --speed max, else merged in order of time."""
+    """Send recorded readings: file by file at --speed max, otherwise merged in order of time."""
     settings = load_settings()
     plant = load_plant(plant_file or settings.plant_file)
     stop = threading.Event()

@@ -30,7 +30,7 @@ def serve(
         int | None, typer.Option(min=1, max=65_535, help="Port to listen on; default: NEXOVA_API__PORT.")
     ] = None,
 ) -> None:
-    """Serve forecasts, scores, advice and the live view over HTTP until stopped."""
+    """Serve forecasts, scores, advice and the live console over HTTP until stopped."""
     settings = load_settings()
     given = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
     settings = settings.model_copy(update={"api": settings.api.model_copy(update=given)})

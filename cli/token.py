@@ -15,12 +15,12 @@ _NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
 def token(
-    name: Annotated[str, typer.Argument(help="Who it is for; stands in the log of changes.")],
+    name: Annotated[str, typer.Argument(help="Name of the caller, as shown in the change log.")],
     *,
-    scope: Annotated[Scope, typer.Option(help="read, operate (read and give feedback) or admin.")] = "read",
+    scope: Annotated[Scope, typer.Option(help="read, operate (read and feedback) or admin.")] = "read",
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
-    """Make a token. Only its hash goes into NEXOVA_API__TOKENS; the token itself is stored nowhere."""
+    """Create a token. Only its hash goes into NEXOVA_API__TOKENS; the token itself is not stored."""
     if not _NAME.fullmatch(name):
         raise UsageError(f"{name[:80]!r} is no name for a token: 1 to 64 letters, digits, dots, dashes; choose another")
     made = secrets.token_urlsafe(32)

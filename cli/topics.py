@@ -21,7 +21,7 @@ AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document in
 
 @app.command()
 def create(*, as_json: AsJson = False) -> None:
-    """Create the topics that are missing; existing ones are checked and never changed."""
+    """Create missing topics; existing ones are checked but never changed."""
     settings = _connected()
     states = create_topics(settings.kafka)
     _print(states, as_json=as_json)
@@ -32,7 +32,7 @@ def create(*, as_json: AsJson = False) -> None:
 
 @app.command("list")
 def list_(*, as_json: AsJson = False) -> None:
-    """List the topics of the catalogue with their policies, and what is wrong with them."""
+    """List the topics with their policies and problems."""
     _print(list_topics(_connected().kafka), as_json=as_json)
 
 

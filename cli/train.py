@@ -47,30 +47,35 @@ def train(
         Path | None, typer.Option(help="Folder with train_data, val_data and test_data (.csv or .parquet).")
     ] = None,
     from_kafka: Annotated[
-        bool, typer.Option("--from-kafka", help="Learn from the readings, alerts and feedback in Kafka instead.")
+        bool, typer.Option("--from-kafka", help="Train on the readings, alerts and feedback in Kafka.")
     ] = False,
     since: Annotated[
-        str | None, typer.Option(help="With --from-kafka: oldest reading, as 2026-03-01T00:00:00Z; default: all.")
+        str | None,
+        typer.Option(help="With --from-kafka: time of the oldest reading, as 2026-03-01T00:00:00Z; default: all."),
     ] = None,
-    what: Annotated[str, typer.Argument(help="anomaly, maintenance, forecast, a model of your own, or all.")] = "all",
+    what: Annotated[
+        str, typer.Argument(help="anomaly, maintenance, forecast, the name of an installed model family, or all.")
+    ] = "all",
     models: Annotated[
         str | None, typer.Option(help="Model repository: a folder or a URL; default: MODEL_PATH.")
     ] = None,
     plant: Annotated[Path | None, typer.Option(help="Plant file, or the name of a shipped plant.")] = None,
-    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="The same seed and data give the same forests.")] = 42,
+    seed: Annotated[
+        int, typer.Option(min=0, max=2**32 - 1, help="Random seed; the same seed and data give the same forests.")
+    ] = 42,
     backend: Annotated[
         Backend,
-        typer.Option(help="Where many machines are fitted; dask and ray need nexova[dask] or nexova[ray]."),
+        typer.Option(help="Where fits of many machines run; dask and ray need the extra nexova[dask] or nexova[ray]."),
     ] = Backend.LOKY,
     announce: Annotated[
-        bool, typer.Option("--announce/--no-announce", help="Tell running workers of what is promoted.")
+        bool, typer.Option("--announce/--no-announce", help="Notify running workers of promotions.")
     ] = True,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
-    """Train models on labelled readings, measure them on the untouched test split, and publish them.
+    """Train models on labelled readings, evaluate them on the test split, and publish them.
 
-    From Kafka, the labels are what people said of alerts and machines; without any, faults are put into the test
-    split to measure on.
+    From Kafka, the labels come from feedback on alerts and machines; without any, faults are injected into the test
+    split for the evaluation.
     """
     # scikit-learn takes its second to load, which no other command should pay
     from trainer.families import installed_families  # noqa: PLC0415

@@ -146,7 +146,7 @@ _ROLE: Final = Label(name="role", values=get_args(ModelRole))
 
 
 class ProcessorMetrics(MetricSet):
-    """What one `nexova process` worker tells Prometheus."""
+    """Metrics of one `nexova process` worker."""
 
     readings_accepted = _counter(
         "nexova_readings_accepted_total", "Readings that were decoded, valid and seen for the first time."
@@ -155,27 +155,24 @@ class ProcessorMetrics(MetricSet):
         "nexova_readings_rejected_total", "Readings refused before they were assessed, by reason.", _REASON
     )
     readings_replayed = _counter(
-        "nexova_readings_replayed_total",
-        "Readings skipped because the machine's state had seen their offset.",
+        "nexova_readings_replayed_total", "Readings skipped because the machine's state had seen their offset."
     )
-    readings_late = _counter("nexova_readings_late_total", "Readings that came after their energy window had closed.")
+    readings_late = _counter(
+        "nexova_readings_late_total", "Readings that arrived after their energy window had closed."
+    )
     unknown_sensors = _counter(
-        "nexova_unknown_sensors_total", "Values ignored because the plant file has no sensor of that name."
+        "nexova_unknown_sensors_total", "Values ignored because the plant file defines no sensor of that name."
     )
-    readings_scored = _counter("nexova_readings_scored_total", "Readings that were given an anomaly score.")
+    readings_scored = _counter("nexova_readings_scored_total", "Readings with an anomaly score.")
     scores_flagged = _counter("nexova_scores_flagged_total", "Scores at or above the flag's threshold of 0.5.")
     alerts = _counter(
         "nexova_alerts_total",
-        "Alert messages published, by kind, the state they report and severity.",
+        "Alert messages published, by kind, state and severity.",
         _KIND,
         Label(name="state", values=get_args(AlertState)),
         Label(name="severity", values=get_args(Severity)),
     )
-    alerts_open = _gauge(
-        "nexova_alerts_open",
-        "Alerts open now on this worker's partitions, by kind.",
-        _KIND,
-    )
+    alerts_open = _gauge("nexova_alerts_open", "Open alerts on this worker's partitions, by kind.", _KIND)
     recommendations = _counter(
         "nexova_recommendations_total",
         "Maintenance recommendations published, by band.",
@@ -183,53 +180,54 @@ class ProcessorMetrics(MetricSet):
     )
     energy_windows = _counter(
         "nexova_energy_windows_total",
-        "Hourly energy windows published: final at their close, revised when late data changed a closed one.",
+        "Hourly energy windows published: final when closed, revised when late data changed a closed one.",
         Label(name="state", values=("final", "revised")),
     )
     meter_steps = _counter(
         "nexova_meter_steps_total",
-        "Steps of energy counters other than a rise; unknown: no possible energy explains it, and none is counted.",
+        "Changes of energy counters other than an increase; unknown: implausible, so no energy is counted.",
         Label(name="kind", values=("reset", "rollover", "unknown")),
     )
     history_hours = _counter(
-        "nexova_history_imported_total", "Hours of before that were brought by an import and changed what is known."
+        "nexova_history_imported_total",
+        "Hours of past energy imported with `nexova history import` that changed the state.",
     )
     forecasts = _counter(
         "nexova_forecasts_total",
-        "Forecasts, by result: issued by the champion, by the seasonal median in its place, or not at all.",
+        "Forecasts by result: from the champion, from the seasonal median instead, or none (too slow, failed).",
         Label(name="result", values=("champion", "median", "too_slow", "failed")),
     )
     forecast_duration = _histogram(
         "nexova_forecast_duration_seconds",
-        "Seconds of one forecast in its process, waiting left out.",
+        "Seconds to compute one forecast, without waiting time.",
         buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0),
     )
-    forecasts_waiting = _gauge("nexova_forecasts_waiting", "Series of this worker that a forecast is due for.")
+    forecasts_waiting = _gauge("nexova_forecasts_waiting", "Series of this worker whose forecast is due.")
     forecasts_fallen_back = _gauge(
         "nexova_forecasts_fallen_back",
-        "Series of this worker whose champion has lost its place to the seasonal median.",
+        "Series of this worker currently forecast by the seasonal median instead of the champion.",
     )
     forecast_points = _counter(
         "nexova_forecast_matured_points_total",
-        "Forecast hours that were measured since, by day of the horizon.",
+        "Forecast hours whose actual energy is known by now, by day of the horizon.",
         _HORIZON,
     )
     forecast_actual = _counter(
         "nexova_forecast_actual_kwh_total",
-        "Energy measured in these hours; errors divided by it are the WAPE.",
+        "Actual energy of matured hours; the absolute errors divided by it are the WAPE.",
         _HORIZON,
     )
     forecast_error = _counter(
-        "nexova_forecast_absolute_error_kwh_total", "Absolute errors of these hours, summed.", _HORIZON
+        "nexova_forecast_absolute_error_kwh_total", "Sum of absolute errors of matured hours.", _HORIZON
     )
     forecast_covered = _counter(
         "nexova_forecast_covered_points_total",
-        "Matured hours within their 80 % interval; divided by all points they are the coverage.",
+        "Matured hours within their 80 % interval; divided by all matured points this is the coverage.",
         _HORIZON,
     )
     forecast_interval_score = _counter(
         "nexova_forecast_interval_score_kwh_total",
-        "Winkler scores of these hours, summed: the width, and ten times what lay outside.",
+        "Sum of Winkler scores of matured hours: interval width plus ten times any excess outside it.",
         _HORIZON,
     )
     dead_letters = _counter("nexova_dead_letters_total", "Dead letters published, by reason.", _REASON)
@@ -240,12 +238,12 @@ class ProcessorMetrics(MetricSet):
     )
     consumer_lag = _gauge(
         "nexova_consumer_lag_records",
-        "Kafka records between the last one read and the end of the partition.",
+        "Kafka records between the last record read and the end of the partition.",
         _PARTITION,
     )
     watermark_delay = _gauge(
         "nexova_watermark_delay_seconds",
-        "Wall-clock seconds that the event time of a partition's newest readings lies behind.",
+        "Seconds by which a partition's watermark is behind the wall clock.",
         _PARTITION,
     )
     batch_duration = _histogram(
@@ -254,26 +252,22 @@ class ProcessorMetrics(MetricSet):
         buckets=(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0),
     )
     batch_readings = _histogram(
-        "nexova_batch_readings",
-        "Readings in one micro-batch.",
-        buckets=(1, 4, 16, 64, 256, 1024, 4096, 16384),
+        "nexova_batch_readings", "Readings in one micro-batch.", buckets=(1, 4, 16, 64, 256, 1024, 4096, 16384)
     )
     checkpoint_duration = _histogram(
         "nexova_checkpoint_duration_seconds",
-        "Seconds of one checkpoint: outputs flushed, state to the changelog, offsets moved.",
+        "Seconds of one checkpoint: flush outputs, write state to the changelog, commit offsets.",
         buckets=(0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0),
     )
     checkpoints = _counter(
         "nexova_checkpoints_total",
-        "Checkpoints, by result; a failed one moved no offset.",
+        "Checkpoints by result; a failed one commits no offset.",
         Label(name="result", values=("succeeded", "failed")),
     )
-    state_size = _gauge(
-        "nexova_state_bytes", "Size of the state that the last checkpoint saved: of the machines that changed."
-    )
+    state_size = _gauge("nexova_state_bytes", "Bytes of state written by the last checkpoint (changed machines only).")
     reading_to_alert = _histogram(
         "nexova_reading_to_alert_seconds",
-        "Seconds from the Kafka timestamp of the reading that changed an alert to the alert's delivery.",
+        "Seconds from the Kafka timestamp of a reading that changed an alert to the alert's delivery.",
         buckets=(
             *(0.01, 0.015, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75),
             *(1.0, 1.5, 2.0, 3.0, 5.0, 7.5, 10.0, 15.0, 20.0, 30.0, 60.0),
@@ -288,14 +282,14 @@ class ProcessorMetrics(MetricSet):
     )
     model_info = _gauge(
         "nexova_model_info",
-        "1 for each model in use: its name, version and the fingerprint of the features it wants.",
+        "1 for each model in use, labelled with its name, version and feature fingerprint.",
         _MODEL,
         Label(name="version", bound="one for each name at a time: the series of the last one is removed"),
         Label(name="feature_fingerprint", bound="one for each version"),
     )
     model_fallbacks = _counter(
         "nexova_model_fallbacks_total",
-        "Times a promoted version was refused: the last good one goes on, or without one the rules alone.",
+        "Promoted versions that were refused; the last usable version stays, or the rules alone where there is none.",
         _MODEL,
         Label(name="reason", values=get_args(Refusal)),
     )
@@ -311,23 +305,20 @@ class ProcessorMetrics(MetricSet):
     )
     model_rollbacks = _counter(
         "nexova_model_rollbacks_total",
-        "Promotions that this worker took back because the alert rate left its bounds.",
+        "Promotions that this worker rolled back because the alert rate left its bounds.",
         _MODEL,
     )
-    event_loop_lag = _gauge(
-        "nexova_event_loop_lag_seconds",
-        "Seconds by which a timer of the event loop fired too late, at the last look.",
-    )
-    healthy = _gauge("nexova_healthy", "1 while every health check passes, else 0; the same answer as /healthz.")
+    event_loop_lag = _gauge("nexova_event_loop_lag_seconds", "Seconds by which the event loop's last timer fired late.")
+    healthy = _gauge("nexova_healthy", "1 while every health check passes, else 0; same result as /healthz.")
     health_checks_failed = _gauge(
         "nexova_health_checks_failed",
-        "1 for each health check that fails now, else 0.",
+        "1 for each failing health check, else 0.",
         Label(name="check", bound="the five checks of processor/health.py"),
     )
 
 
 class ProducerMetrics(MetricSet):
-    """What the simulator or a replay tells Prometheus."""
+    """Metrics of the simulator and of replays."""
 
     delivered = _counter("nexova_producer_delivered_total", "Messages with readings that the broker acknowledged.")
     failed = _counter("nexova_producer_failed_total", "Messages with readings that could not be delivered.")
@@ -337,17 +328,17 @@ _ENDPOINT: Final = Label(name="endpoint", bound="routes of the API as they are d
 
 
 class ApiMetrics(MetricSet):
-    """What `nexova serve` tells Prometheus."""
+    """Metrics of `nexova serve`."""
 
     requests = _counter(
         "nexova_api_requests_total",
-        "Requests answered, by route and class of status.",
+        "Requests answered, by route and status class.",
         _ENDPOINT,
         Label(name="status", bound="1xx to 5xx"),
     )
     request_duration = _histogram(
         "nexova_api_request_duration_seconds",
-        "Seconds from a request's head to the head of its answer; event streams are left out.",
+        "Seconds from a request's head to the head of its response, event streams excluded.",
         buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0),
     )
     refused = _counter(
@@ -356,34 +347,34 @@ class ApiMetrics(MetricSet):
         Label(name="reason", values=("token", "scope", "rate", "size", "host", "origin", "busy", "time")),
     )
     rows = _counter(
-        "nexova_api_rows_total", "Rows judged for callers, by kind.", Label(name="kind", values=("anomaly", "risk"))
+        "nexova_api_rows_total", "Rows scored for callers, by kind.", Label(name="kind", values=("anomaly", "risk"))
     )
     batch_rows = _histogram(
         "nexova_api_batch_rows",
-        "Rows of all requests that were judged at once.",
+        "Rows scored together in one batch, over all waiting requests.",
         buckets=(1, 4, 16, 64, 256, 1024, 4096),
     )
     fallbacks = _counter(
         "nexova_api_fallbacks_total",
-        "Answers that a fallback gave because a model could not.",
+        "Answers given by a fallback because the model was unavailable.",
         Label(name="kind", values=("anomaly", "risk", "forecast")),
     )
     forecasts = _counter(
         "nexova_api_forecasts_total",
-        "Forecasts given, by where they came from.",
+        "Forecasts answered, by source.",
         Label(name="source", values=("computed", "cache")),
     )
-    workers = _gauge("nexova_api_workers", "Processes that serve this port and count here.", workers="livesum")
-    streams = _gauge("nexova_api_streams", "Event streams open now.", workers="livesum")
-    events = _counter("nexova_api_events_total", "Events put into event streams.")
+    workers = _gauge("nexova_api_workers", "Worker processes that serve this port.", workers="livesum")
+    streams = _gauge("nexova_api_streams", "Open event streams.", workers="livesum")
+    events = _counter("nexova_api_events_total", "Events sent to event streams.")
     streams_lost = _counter("nexova_api_streams_lost_total", "Event streams ended because their client was too slow.")
     view_records = _counter(
         "nexova_api_view_records_total",
-        "Kafka records taken into the live view, by topic.",
+        "Kafka records applied to the live view, by topic.",
         Label(name="topic", bound="topics that the view reads"),
     )
     view_unreadable = _counter(
-        "nexova_api_view_unreadable_total", "Kafka records that the live view could not read and left out."
+        "nexova_api_view_unreadable_total", "Kafka records that the live view could not decode and skipped."
     )
     view_items = _gauge(
         "nexova_api_view_items",
@@ -391,11 +382,13 @@ class ApiMetrics(MetricSet):
         Label(name="kind", bound="kinds that the view keeps"),
     )
     view_ready = _gauge(
-        "nexova_api_view_ready", "1 once the live view is complete, else 0; as /ready answers.", workers="livemin"
+        "nexova_api_view_ready", "1 once the live view is complete, else 0; same result as /ready.", workers="livemin"
     )
-    kafka_up = _gauge("nexova_api_kafka_up", "1 while the brokers answer the live view, else 0.", workers="livemin")
+    kafka_up = _gauge(
+        "nexova_api_kafka_up", "1 while the brokers are reachable from the live view, else 0.", workers="livemin"
+    )
     feedback = _counter(
         "nexova_api_feedback_total",
-        "Statements of people on alerts, by result.",
+        "Feedback on alerts, by result.",
         Label(name="result", values=("recorded", "failed")),
     )

@@ -1,4 +1,4 @@
-"""Everything that can be set from outside, built once at the edge of a process and handed down.
+"""Settings, built once at the edge of a process and passed down.
 
 The first that is given counts: `load_settings(**overrides)`, the environment, a `.env` file in the working
 directory. Variables are `NEXOVA_…`, nested by `__` (`NEXOVA_KAFKA__PARTITIONS`); five also work without the
@@ -63,43 +63,43 @@ LogLevel = Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], B
 
 
 class KafkaSettings(BaseModel):
-    """Where the brokers are, how to speak to them, and how our topics are laid out."""
+    """Brokers, security of their connections, and the layout of topics."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
     bootstrap_servers: Servers = Field(
-        "127.0.0.1:9092", description="Brokers to ask first, as host:port separated by commas."
+        "127.0.0.1:9092", description="Bootstrap brokers, as host:port separated by commas."
     )
     partitions: int = Field(
         8,
         ge=1,
         le=1024,
-        description="Partitions of topics spread by machine; bounds the workers. Never change it later.",
+        description="Partitions of topics keyed by machine; limits the number of workers. Must not change later.",
     )
     replication_factor: int = Field(
-        1, ge=1, le=15, description="Copies of each topic; 3 on a cluster of three brokers or more."
+        1, ge=1, le=15, description="Replicas of each topic; 3 on a cluster of three brokers or more."
     )
     group: str = Field(
         "nexova-processor", min_length=1, max_length=200, description="Consumer group of the processors."
     )
     client_id: str = Field(
-        "nexova", min_length=1, max_length=200, description="Name under which brokers log our clients."
+        "nexova", min_length=1, max_length=200, description="Client id shown in the brokers' logs and metrics."
     )
     max_message_bytes: int = Field(
         8_388_608,
         ge=65_536,
         le=104_857_600,
-        description="Largest message in bytes that our producers send; topics have limits of their own.",
+        description="Maximum size in bytes of a message that Nexova sends; topics have their own limits.",
     )
-    security_protocol: SecurityProtocol = Field("PLAINTEXT", description="How to speak to the brokers.")
-    sasl_mechanism: SaslMechanism = Field(None, description="How to prove who we are; with SASL only.")
-    sasl_username: OptionalText = Field(None, description="User name; with SASL only.")
-    sasl_password: OptionalSecret = Field(None, description="Password; with SASL only. Never logged.")
+    security_protocol: SecurityProtocol = Field("PLAINTEXT", description="Protocol of the connections to the brokers.")
+    sasl_mechanism: SaslMechanism = Field(None, description="SASL mechanism; only with SASL.")
+    sasl_username: OptionalText = Field(None, description="SASL user name; only with SASL.")
+    sasl_password: OptionalSecret = Field(None, description="SASL password; only with SASL. Never logged.")
     ssl_ca_file: OptionalPath = Field(
-        None, description="PEM file of the authorities to trust; empty: those of the system."
+        None, description="PEM file of trusted certificate authorities; empty: the system's."
     )
-    ssl_certificate_file: OptionalPath = Field(None, description="PEM file of our own certificate, for mutual TLS.")
-    ssl_key_file: OptionalPath = Field(None, description="PEM file of our own private key, for mutual TLS.")
+    ssl_certificate_file: OptionalPath = Field(None, description="PEM file of the client certificate, for mutual TLS.")
+    ssl_key_file: OptionalPath = Field(None, description="PEM file of the client's private key, for mutual TLS.")
     ssl_key_password: OptionalSecret = Field(None, description="Password of the private key. Never logged.")
 
     @model_validator(mode="after")
@@ -117,64 +117,67 @@ class KafkaSettings(BaseModel):
 
 
 class ProcessorSettings(BaseModel):
-    """How the processor batches, checkpoints and watches itself."""
+    """Batches, checkpoints, health checks and rollbacks of the processor."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
     checkpoint_seconds: float = Field(
-        1.0, gt=0.0, le=60.0, description="Seconds between checkpoints: what a crash may make us read again."
+        1.0, gt=0.0, le=60.0, description="Seconds between checkpoints; after a crash, at most this much is read again."
     )
     batch_records: int = Field(
-        6144, ge=1, le=65_536, description="Most messages of one partition that are processed at once."
+        6144, ge=1, le=65_536, description="Maximum number of messages of one partition in a micro-batch."
     )
-    publish_scores: bool = Field(default=True, description="Publish one score a reading to nexova.scores.")
+    publish_scores: bool = Field(default=True, description="Publish a score for each reading to nexova.scores.")
     web_host: str = Field(
         "127.0.0.1",
         min_length=1,
-        description="Address that /metrics and /healthz listen on; 0.0.0.0 in a container.",
+        description="Address that /metrics and /healthz listen on; use 0.0.0.0 in a container.",
     )
     web_port: int = Field(6066, ge=1, le=65_535, description="Port that /metrics and /healthz listen on.")
     stall_seconds: float = Field(
         60.0,
         gt=0.0,
         le=3600.0,
-        description="Seconds without progress, with work waiting, after which /healthz turns red.",
+        description="Seconds without progress while work is waiting, after which /healthz fails.",
     )
     exit_after_stall_seconds: float = Field(
         180.0,
         gt=0.0,
         le=86_400.0,
-        description="Seconds without progress after which the process ends with an error.",
+        description="Seconds without progress after which the process exits with an error.",
     )
     status_seconds: float = Field(
-        5.0, gt=0.0, le=3600.0, description="Least seconds between two status messages of one machine."
+        5.0, gt=0.0, le=3600.0, description="Minimum seconds between two status messages of one machine."
     )
     dead_letter_limit_per_second: OptionalRate = Field(
-        None, description="Dead letters a second, over a minute, at which the worker stops; empty: never."
+        None, description="Dead letters per second, averaged over a minute, at which the worker stops; empty: never."
     )
     max_message_bytes: int = Field(
         1_048_576,
         ge=1024,
         le=104_857_600,
-        description="Largest message in bytes that is decoded; larger is a dead letter.",
+        description="Maximum size in bytes of a message that is decoded; a larger one becomes a dead letter.",
     )
     rollback_seconds: float = Field(
         3600.0,
         ge=0.0,
         le=2_592_000.0,
-        description="Seconds after a promotion in which a bad alert rate takes the version back; 0: never.",
+        description="Seconds of the canary window after a promotion; a bad alert rate then causes a rollback; 0: none.",
     )
     rollback_readings: int = Field(
-        1000, ge=1, le=100_000_000, description="Readings that a look at the alert rate of a new version needs."
+        1000,
+        ge=1,
+        le=100_000_000,
+        description="Minimum number of readings before the alert rate of a new version is compared.",
     )
     rollback_factor: float = Field(
         3.0,
         ge=1.0,
         le=1000.0,
-        description="Times that the alert rate may be above or below that of the version before.",
+        description="Factor by which the alert rate may be above or below that of the previous version.",
     )
     rollback_margin: float = Field(
-        0.05, ge=0.0, le=1.0, description="Share of the readings by which that bound is widened to both sides."
+        0.05, ge=0.0, le=1.0, description="Share of readings by which that bound is widened on both sides."
     )
 
     @model_validator(mode="after")
@@ -217,49 +220,54 @@ def _parse_tokens(text: str) -> tuple[ApiToken, ...]:
 
 
 class ApiSettings(BaseModel):
-    """Where the API listens, who may ask, and how much."""
+    """Address, callers and limits of the API."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
     host: str = Field(
         "127.0.0.1",
         min_length=1,
-        description="Address that the API listens on; beyond this machine only with tokens.",
+        description="Address that the API listens on; any but the loopback address requires tokens.",
     )
     port: int = Field(8000, ge=1, le=65_535, description="Port that the API listens on.")
     tokens: OptionalSecret = Field(
         None,
-        description="Who may ask, as name:scope:hash separated by commas; see `nexova token`. Never logged.",
+        description="Tokens of callers, as name:scope:hash separated by commas; see `nexova token`. Never logged.",
     )
     max_body_bytes: int = Field(
-        5_242_880, ge=1024, le=104_857_600, description="Largest request body in bytes; a larger one is refused."
+        5_242_880,
+        ge=1024,
+        le=104_857_600,
+        description="Maximum size in bytes of a request body; a larger one is refused.",
     )
-    max_rows: int = Field(10_000, ge=1, le=100_000, description="Most rows of one request.")
-    request_seconds: float = Field(
-        30.0, gt=0.0, le=600.0, description="Seconds after which a request is given up, whatever it waits for."
-    )
+    max_rows: int = Field(10_000, ge=1, le=100_000, description="Maximum number of rows in one request.")
+    request_seconds: float = Field(30.0, gt=0.0, le=600.0, description="Timeout of a request in seconds.")
     requests_per_second: float = Field(
-        5_000.0, gt=0.0, le=1e6, description="Requests a second of one caller; twice as many at once."
+        5_000.0, gt=0.0, le=1e6, description="Requests per second allowed to one caller; bursts of twice as many."
     )
     forecasts_per_second: float = Field(
-        50.0, gt=0.0, le=1e4, description="Forecasts a second of one caller; twice as many at once."
+        50.0, gt=0.0, le=1e4, description="Forecasts per second allowed to one caller; bursts of twice as many."
     )
     failures_per_second: float = Field(
-        5.0, gt=0.0, le=1e4, description="Wrong tokens a second from one address; twice as many at once."
+        5.0, gt=0.0, le=1e4, description="Wrong tokens per second allowed from one address; bursts of twice as many."
     )
-    most_streams: int = Field(200, ge=1, le=10_000, description="Event streams open at the same time.")
+    most_streams: int = Field(200, ge=1, le=10_000, description="Maximum number of open event streams.")
     most_alerts: int = Field(
-        20_000, ge=100, le=1_000_000, description="Alerts kept in memory; the oldest closed go first."
+        20_000,
+        ge=100,
+        le=1_000_000,
+        description="Maximum number of alerts in memory; the oldest resolved ones are evicted first.",
     )
     most_machines: int = Field(
-        10_000, ge=1, le=1_000_000, description="Machines kept in memory; the longest unheard go."
+        10_000,
+        ge=1,
+        le=1_000_000,
+        description="Maximum number of machines in memory; the least recently seen are evicted first.",
     )
     recent_readings: int = Field(
-        120, ge=1, le=10_000, description="Newest readings and scores of each machine that are kept in memory."
+        120, ge=1, le=10_000, description="Newest readings and scores of each machine kept in memory."
     )
-    recent_hours: int = Field(
-        336, ge=1, le=9_600, description="Newest energy windows of each machine that are kept in memory."
-    )
+    recent_hours: int = Field(336, ge=1, le=9_600, description="Newest energy windows of each machine kept in memory.")
 
     @field_validator("tokens")
     @classmethod
@@ -298,38 +306,38 @@ class Settings(BaseSettings):
     forecasts: ForecastSettings = ForecastSettings()
     api: ApiSettings = ApiSettings()
     plant_file: OptionalPath = Field(
-        None, description="Plant file: sensors, machine types, limits, policies; empty: the shipped default."
+        None, description="Plant file with sensors, machine types, limits and policies; empty: the shipped default."
     )
     model_path: str = Field(
         "models",
         min_length=1,
         validation_alias=_bare("MODEL_PATH"),
-        description="Folder or bucket address of the model repository.",
+        description="Folder or bucket URL of the model repository.",
     )
-    log_level: LogLevel = Field("INFO", validation_alias=_bare("LOG_LEVEL"), description="Least level that is logged.")
+    log_level: LogLevel = Field("INFO", validation_alias=_bare("LOG_LEVEL"), description="Minimum log level.")
     log_format: Literal["text", "json"] = Field(
-        "text", description="Form of log lines: text for people, json for collectors."
+        "text", description="Format of log lines: text for people, json for log collectors."
     )
     workers: int = Field(
         1,
         ge=1,
         le=64,
         validation_alias=_bare("WORKERS"),
-        description="Worker processes that `nexova process` and `nexova serve` run.",
+        description="Number of worker processes of `nexova process` and `nexova serve`.",
     )
     max_retries: int = Field(
         5,
         ge=0,
         le=1000,
         validation_alias=_bare("MAX_RETRIES"),
-        description="Times to try again before an unreachable broker ends the process.",
+        description="Retries before an unreachable broker ends the process.",
     )
     cache_timeout: float = Field(
         300.0,
         ge=0.0,
         le=86_400.0,
         validation_alias=_bare("CACHE_TIMEOUT"),
-        description="Seconds that the API keeps forecasts, and models before it looks for newer ones.",
+        description="Seconds for which the API caches forecasts, and between its checks for newer models.",
     )
 
 

@@ -71,7 +71,7 @@ CATALOGUE: Final[tuple[Topic, ...]] = (
         message=Score,
         cleanup="delete",
         retention_hours=_DAY,
-        description="Anomaly score, flag and risk of each reading; can be switched off.",
+        description="Anomaly score, flag and risk of each reading; can be disabled.",
     ),
     Topic(
         name=ALERTS,
@@ -80,7 +80,7 @@ CATALOGUE: Final[tuple[Topic, ...]] = (
         message=Alert,
         cleanup="compact,delete",
         retention_hours=90 * _DAY,
-        description="Alerts, whole at every change.",
+        description="Alerts; each message carries the complete alert.",
     ),
     Topic(
         name=RECOMMENDATIONS,
@@ -89,7 +89,7 @@ CATALOGUE: Final[tuple[Topic, ...]] = (
         message=Recommendation,
         cleanup="compact",
         retention_hours=None,
-        description="Maintenance advice, at a change of band and at least daily.",
+        description="Maintenance advice, published when the band changes and at least daily.",
     ),
     Topic(
         name=ENERGY,
@@ -107,7 +107,7 @@ CATALOGUE: Final[tuple[Topic, ...]] = (
         message=EnergyHistory,
         cleanup="delete",
         retention_hours=30 * _DAY,
-        description="Hours of before, brought by `nexova history import`; the processor takes them into its state.",
+        description="Past hourly energy, imported with `nexova history import`.",
     ),
     Topic(
         name=FORECASTS,
@@ -125,7 +125,7 @@ CATALOGUE: Final[tuple[Topic, ...]] = (
         message=MachineStatus,
         cleanup="compact",
         retention_hours=None,
-        description="Condition, warm-up, last values and scores; at most every 5 s per machine.",
+        description="Condition, warm-up, last values and scores of a machine, at most every 5 s.",
     ),
     Topic(
         name=DEAD_LETTERS,
@@ -134,7 +134,7 @@ CATALOGUE: Final[tuple[Topic, ...]] = (
         message=DeadLetter,
         cleanup="delete",
         retention_hours=14 * _DAY,
-        description="Messages that could not be used, with the reason.",
+        description="Messages that were refused, with the reason.",
     ),
     Topic(
         name=FEEDBACK,
@@ -143,7 +143,7 @@ CATALOGUE: Final[tuple[Topic, ...]] = (
         message=Feedback,
         cleanup="delete",
         retention_hours=None,
-        description="What people say about alerts and machines; kept for good.",
+        description="Feedback from people on alerts and machines; never deleted.",
     ),
     Topic(
         name=MODELS,
@@ -153,6 +153,6 @@ CATALOGUE: Final[tuple[Topic, ...]] = (
         cleanup="compact",
         retention_hours=None,
         partitions="one",
-        description="The version of each model that all workers are to run.",
+        description="The version of each model that every worker must run.",
     ),
 )

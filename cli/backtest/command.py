@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from cli.backtest.detect import detect
 from cli.backtest.report import as_document, print_report, write_forecasts
 from cli.backtest.run import ALL_MODELS, SLOW, Plan, run
 from cli.errors import say
@@ -23,7 +24,7 @@ from runtime.forecasting.calendars import AUTO
 from runtime.forecasting.candidates import candidates_of
 from runtime.forecasting.series_file import read_series
 
-app = typer.Typer(no_args_is_help=True, help="Measure what would have been said of the past.")
+app = typer.Typer(no_args_is_help=True, help="Measure detection or forecasts on past data.")
 
 
 class Aggregate(StrEnum):
@@ -35,38 +36,46 @@ class Aggregate(StrEnum):
 
 @app.callback()
 def _group() -> None:
-    """Measure what would have been said of the past."""
+    """Measure detection or forecasts on past data."""
+
+
+app.command()(detect)
 
 
 @app.command()
 def forecast(
-    series: Annotated[Path, typer.Argument(help="CSV file: a column of times, a column of values, hourly or finer.")],
+    series: Annotated[
+        Path, typer.Argument(help="CSV file with a column of times and a column of values, hourly or finer.")
+    ],
     *,
-    column: Annotated[str | None, typer.Option(help="Which column, where several hold numbers.")] = None,
-    horizon: Annotated[int, typer.Option(min=1, max=336, help="Hours ahead.")] = 72,
-    origins: Annotated[int, typer.Option(min=1, help="How many forecasts, the last whose horizon fits.")] = 91,
-    step: Annotated[str, typer.Option(help="Time from one origin to the next, whole hours.")] = "24h",
+    column: Annotated[str | None, typer.Option(help="Column of values, where several columns are numeric.")] = None,
+    horizon: Annotated[int, typer.Option(min=1, max=336, help="Horizon in hours.")] = 72,
+    origins: Annotated[int, typer.Option(min=1, help="Number of origins: the latest ones with a full horizon.")] = 91,
+    step: Annotated[str, typer.Option(help="Time between two origins, in whole hours.")] = "24h",
     models: Annotated[
         str | None,
         typer.Option(
-            help=f"Compared with the selection, by comma, of {', '.join(ALL_MODELS)}; "
+            help=f"Models compared with the selection, separated by commas, from {', '.join(ALL_MODELS)}; "
             f"default: all but {' and '.join(CANDIDATES)}."
         ),
     ] = None,
     sparse: Annotated[
-        int, typer.Option(min=1, help=f"Of how many of the origins, evenly spread, {', '.join(SLOW)} forecast.")
+        int, typer.Option(min=1, help=f"Number of origins, evenly spaced, for the slow models {', '.join(SLOW)}.")
     ] = 24,
     holidays: Annotated[
-        str, typer.Option(help="Country (US, DE-BY), none, or auto: whose holidays the known past shows.")
+        str, typer.Option(help="Holidays: a country (US, DE-BY), none, or auto (recognised in the past data).")
     ] = AUTO,
-    aggregate: Annotated[Aggregate, typer.Option(help="Several values within an hour become their …")] = Aggregate.MEAN,
+    aggregate: Annotated[
+        Aggregate, typer.Option(help="How several values within an hour are combined.")
+    ] = Aggregate.MEAN,
     lower_bound: Annotated[
-        float | None, typer.Option(help="What no value can be below; default: 0 if none was before the first origin.")
+        float | None,
+        typer.Option(help="Lower limit of the values; default: 0 if no value before the first origin is negative."),
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Write every forecast to this CSV file.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
-    """Forecast a series at many origins of its past, each seeing only what was known then, and score it."""
+    """Forecast a series at many past origins, each with only the data before it, and measure the errors."""
     names = _names(models)
     if out is not None and not out.resolve().parent.is_dir():
         raise UsageError(f"--out {out}: its folder is not there; make it, or name another")

@@ -24,19 +24,20 @@ def demo(
     *,
     broker: Annotated[
         Literal["tansu", "kafka"],
-        typer.Option(help="tansu: in memory, up at once; kafka: a real one, needs Java 17 and Maven."),
+        typer.Option(help="tansu: embedded, in memory; kafka: a real Apache Kafka, needs Java 17 and Maven."),
     ] = "tansu",
     duration: Annotated[
-        float | None, typer.Option(min=5, max=86_400, help="Seconds of the live phase; default: until Ctrl-C.")
+        float | None,
+        typer.Option(min=5, max=86_400, help="Duration of the live phase in seconds; default: until Ctrl-C."),
     ] = None,
-    report: Annotated[Path | None, typer.Option(help="Write the figures of the run to this JSON file.")] = None,
-    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of the simulated plant.")] = 42,
-    machines: Annotated[int, typer.Option(min=1, max=200, help="How many machines.")] = 8,
+    report: Annotated[Path | None, typer.Option(help="JSON file for the figures of the run.")] = None,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Random seed of the simulated plant.")] = 42,
+    machines: Annotated[int, typer.Option(min=1, max=200, help="Number of machines.")] = 8,
     days: Annotated[float, typer.Option(min=1, max=14, help="Days of history before the live phase.")] = DAYS,
 ) -> None:
-    """Start a broker, train models, simulate machines with faults, and watch the faults being found.
+    """Start a broker, train models, simulate machines with faults, and show how they are detected.
 
-    It needs nothing but this program, listens on 127.0.0.1 only, and leaves nothing running behind.
+    It needs no setup, listens on 127.0.0.1 only, and stops everything it started.
     """
     settings = load_settings()
     configure_logging(settings)

@@ -45,23 +45,23 @@ class Reader:
 
 
 def tail(
-    what: Annotated[What, typer.Argument(help="What to read.")],
+    what: Annotated[What, typer.Argument(help="Kind of messages.")],
     *,
-    machine: Annotated[str | None, typer.Option(help="Only this machine.")] = None,
+    machine: Annotated[str | None, typer.Option(help="Show only this machine.")] = None,
     from_start: Annotated[
-        bool, typer.Option("--from-start/--new", help="Begin with what is there, or with what comes.")
+        bool, typer.Option("--from-start/--new", help="Start with the oldest message, or with new ones only.")
     ] = True,
     follow: Annotated[
         bool | None,
-        typer.Option("--follow/--no-follow", help="Go on after the end; by default on a terminal only."),
+        typer.Option("--follow/--no-follow", help="Continue after the end of the topic; default: on a terminal only."),
     ] = None,
-    limit: Annotated[int | None, typer.Option(min=1, help="End after so many messages.")] = None,
-    utc: Annotated[bool, typer.Option("--utc", help="Show times in UTC, not in this machine's zone.")] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print the messages as they are, one a line.")] = False,
+    limit: Annotated[int | None, typer.Option(min=1, help="Stop after this number of messages.")] = None,
+    utc: Annotated[bool, typer.Option("--utc", help="Show times in UTC instead of the local time zone.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print the unchanged messages, one per line.")] = False,
 ) -> None:
     """Read alerts, recommendations, energy windows, scores or dead letters, in order of time.
 
-    Without a terminal it ends at the end of the topic, and times are in UTC.
+    Without a terminal, it stops at the end of the topic and shows times in UTC.
     """
     settings = load_settings()
     configure_logging(settings)

@@ -11,15 +11,15 @@ class ForecastSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
     enabled: bool = Field(default=True, description="Forecast the energy of each machine and of the plant.")
-    horizon_hours: int = Field(72, ge=1, le=72, description="Hours that a forecast looks ahead.")
+    horizon_hours: int = Field(72, ge=1, le=72, description="Horizon of a forecast in hours.")
     every_hours: int = Field(1, ge=1, le=168, description="Hours between two forecasts of one machine.")
     spread_seconds: float = Field(
         600.0,
         ge=0.0,
         le=3600.0,
-        description="Seconds after the end of an hour over which the forecasts of all machines are spread.",
+        description="Seconds after each hour over which the forecasts of all machines are spread.",
     )
-    processes: int = Field(1, ge=1, le=16, description="Processes of a worker that fit forecasts.")
+    processes: int = Field(1, ge=1, le=16, description="Number of processes of a worker that fit forecasts.")
     niceness: int = Field(
         19,
         ge=0,
@@ -28,16 +28,16 @@ class ForecastSettings(BaseModel):
         "on Linux with the policy SCHED_IDLE; give less where other programs keep the machine busy all the time.",
     )
     fit_seconds: float = Field(
-        60.0, gt=0.0, le=3600.0, description="Seconds after which a fit is ended and the seasonal median answers."
+        60.0, gt=0.0, le=3600.0, description="Timeout of a fit in seconds; then the seasonal median is issued instead."
     )
     history_weeks: int = Field(
-        13, ge=13, le=160, description="Weeks of hours that are kept of each machine; five bytes an hour."
+        13, ge=13, le=160, description="Weeks of hourly energy kept for each machine, at five bytes per hour."
     )
     fallback_days: int = Field(
         7,
         ge=1,
         le=14,
-        description="Days over which the champion must not be worse than the seasonal median, which else answers.",
+        description="Days over which champion and seasonal median are compared; the better one is issued.",
     )
     candidates: str = Field(
         default="",

@@ -1,0 +1,1 @@
+"""Evaluation: how good scores, flags and alerts are, measured against labels."""

@@ -15,6 +15,8 @@ from core.detection.scoring import Calls
 from core.forecasting.hourly_history import WEEK
 from core.plant import Plant
 from core.precompile import rehearse
+from processor.alerting.feedback import FeedbackFollower
+from processor.alerting.fleet_stage import FleetStage
 from processor.checkpoint import Checkpoints
 from processor.executor import BatchExecutor
 from processor.faust_app import make_app
@@ -133,6 +135,21 @@ class Worker:
             ready=lambda: self._ready,
             on_failure=self._failed,
         )
+        self.feedback = FeedbackFollower(
+            kafka=settings.kafka,
+            partitions=self.partitions,
+            publisher=self.publisher,
+            executor=self.executor,
+            metrics=metrics,
+            clock=clock.wall,
+        )
+        self.fleet_stage = FleetStage(
+            plant=plant,
+            kafka=settings.kafka,
+            partitions=self.partitions,
+            publisher=self.publisher,
+            clock=clock.wall,
+        )
         self.health = Health(
             stall_seconds=settings.processor.stall_seconds,
             exit_after_seconds=settings.processor.exit_after_stall_seconds,
@@ -203,6 +220,14 @@ class Worker:
         @self.app.task  # type: ignore[untyped-decorator]
         async def follow_models() -> None:
             await self._or_crash(self.follower.follow())
+
+        @self.app.task  # type: ignore[untyped-decorator]
+        async def follow_feedback() -> None:
+            await self._or_crash(self.feedback.run(stopped=lambda: self.app.should_stop, ready=self._settled))
+
+        @self.app.task  # type: ignore[untyped-decorator]
+        async def follow_fleet() -> None:
+            await self._or_crash(self.fleet_stage.run(stopped=lambda: self.app.should_stop, ready=self._settled))
 
     def _settled(self) -> bool:
         return self._ready and not self.app.rebalancing

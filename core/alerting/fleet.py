@@ -24,7 +24,8 @@ _MOST_MEMBERS: Final = 200  # that the message names; it stays far below a broke
 class FleetWatch:
     """The open alerts of all machines, and the fleet alert that they amount to, if any.
 
-    plant_name: stands where other alerts have their machine. machines: how many the plant has, as far as known.
+    plant_name: stands where other alerts have their machine. machines: those of the plant, as far as known.
+    catching_up: the past is being read, whose messages may come in any order; nothing is due until `settle`.
     """
 
     plant_name: str
@@ -32,6 +33,7 @@ class FleetWatch:
     machines: set[str] = field(default_factory=set)
     open: dict[str, Alert] = field(default_factory=dict)
     current: Alert | None = None
+    catching_up: bool = False
 
     def take(self, alert: Alert) -> Alert | None:
         """Take an alert in that some worker published; return the fleet alert if this changed it."""
@@ -48,18 +50,23 @@ class FleetWatch:
             self.open.pop(alert.alert_id, None)
         else:
             self.open[alert.alert_id] = alert
-        if not self.policy.enabled:
+        if not self.policy.enabled or self.catching_up:
             return None
         return self._opened(alert) if self.current is None else self._followed(alert)
 
-    def settled(self) -> Alert | None:
-        """Return what is due once the past has been read: the end of a fleet alert whose members all have ended.
+    def settle(self) -> Alert | None:
+        """End the catching up; return what is due now that the past has been read.
 
-        Until then messages of one moment may come in any order, so what `take` returned was not to be said.
+        That is the end of a fleet alert whose members all have ended, or one that nobody has published yet.
         """
-        if self.current is None or any(member in self.open for member in self.current.members):
+        self.catching_up = False
+        known = self.current
+        if known is None:
+            newest_first = sorted(self.open.values(), key=lambda one: one.opened_at, reverse=True)
+            return next((found for one in newest_first if (found := self._opened(one)) is not None), None)
+        if any(member in self.open for member in known.members):
             return None
-        known, self.current = self.current, None
+        self.current = None
         return known.model_copy(update={"state": "resolved", "resolved_at": known.updated_at})
 
     def _opened(self, newest: Alert) -> Alert | None:

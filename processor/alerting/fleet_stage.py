@@ -64,19 +64,16 @@ class FleetStage:
                 await asyncio.sleep(_RETRY_SECONDS)
 
     async def _follow(self, held: Partition, *, stopped: Callable[[], bool]) -> None:
-        watch = FleetWatch(plant_name=self._plant.name, policy=self._plant.alerts.fleet)
+        watch = FleetWatch(plant_name=self._plant.name, policy=self._plant.alerts.fleet, catching_up=True)
         now = self._clock()
         topics = {ALERTS: Start(since=now - _BACK_SECONDS), MACHINES: Start(since=now - _STATUS_BACK_SECONDS)}
         reader = await asyncio.to_thread(TopicReader, self._kafka, topics)
         try:
-            settled = False
             while not stopped() and self._partitions.owns(held):
                 records = await asyncio.to_thread(reader.read)
                 said = [alert for record in records if (alert := take(watch, record)) is not None]
-                if not settled:
-                    # what was said while reading the past was said then; what is left of it is said now
-                    settled = reader.caught_up
-                    said = [alert] if settled and (alert := watch.settled()) is not None else []
+                if watch.catching_up and reader.caught_up:
+                    said = [alert for alert in [watch.settle()] if alert is not None]
                 if self._partitions.owns(held):
                     for alert in said:
                         self._publisher.alert(OWNER, alert)

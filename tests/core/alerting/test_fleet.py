@@ -117,16 +117,41 @@ def test_the_plants_own_alerts_are_no_members() -> None:
     assert watch.take(an_alert(1)) is None
 
 
-@given(order=st.permutations(range(6)))
-def test_whoever_takes_the_plant_over_knows_the_same_from_the_topic(order: list[int]) -> None:
+@given(order=st.permutations(range(7)))
+def test_the_next_owner_of_the_plant_knows_the_same_from_the_topic_in_whatever_order_it_is_read(
+    order: list[int],
+) -> None:
     members = [an_alert(number, at=10.0 * number) for number in range(6)]
     first = a_watch(machines=6)
     said = [alert for alert in map(first.take, members) if alert is not None]
-    # the next owner reads the newest message of each alert, in any order
-    second = a_watch(machines=6)
     messages = [*members, said[-1]]
-    for place in [*order, 6]:
-        second.take(messages[place])
-    second.current = said[-1]
+    second = a_watch(machines=6)
+    second.catching_up = True
+    assert [second.take(messages[place]) for place in order] == [None] * 7
+    assert second.settle() is None, "what the first owner said is not said again"
     ends = [second.take(resolved(member, at=100 + number)) for number, member in enumerate(members)]
     assert [alert.alert_id for alert in ends if alert is not None and alert.state == "resolved"] == [said[0].alert_id]
+
+
+def test_what_the_last_owner_did_not_say_any_more_is_said_by_the_next() -> None:
+    watch = a_watch(machines=4)
+    watch.catching_up = True
+    for number in range(3):
+        watch.take(an_alert(number))
+    opened = watch.settle()
+    assert opened is not None
+    assert (opened.state, len(opened.members)) == ("opened", 3)
+    assert watch.settle() is None
+
+
+def test_a_fleet_alert_whose_members_ended_while_nobody_owned_the_plant_is_resolved() -> None:
+    members = [an_alert(number) for number in range(3)]
+    first = a_watch(machines=4)
+    said = [alert for alert in map(first.take, members) if alert is not None]
+    second = a_watch(machines=4)
+    second.catching_up = True
+    for message in (said[-1], *(resolved(member, at=60) for member in members)):
+        second.take(message)
+    ended = second.settle()
+    assert ended is not None
+    assert (ended.alert_id, ended.state) == (said[0].alert_id, "resolved")

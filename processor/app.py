@@ -17,6 +17,7 @@ from core.plant import Plant
 from core.precompile import rehearse
 from processor.alerting.feedback import FeedbackFollower
 from processor.alerting.fleet_stage import FleetStage
+from processor.alerting.policy import PolicyWatch
 from processor.checkpoint import Checkpoints
 from processor.executor import BatchExecutor
 from processor.faust_app import make_app
@@ -150,6 +151,15 @@ class Worker:
             publisher=self.publisher,
             clock=clock.wall,
         )
+        self.policy = PolicyWatch(
+            path=settings.plant_file,
+            plant=plant,
+            partitions=self.partitions,
+            executor=self.executor,
+            metrics=metrics,
+            clock=clock.wall,
+            on_change=self.fleet_stage.use_policy,
+        )
         self.health = Health(
             stall_seconds=settings.processor.stall_seconds,
             exit_after_seconds=settings.processor.exit_after_stall_seconds,
@@ -224,6 +234,10 @@ class Worker:
         @self.app.task  # type: ignore[untyped-decorator]
         async def follow_feedback() -> None:
             await self._or_crash(self.feedback.run(stopped=lambda: self.app.should_stop, ready=self._settled))
+
+        @self.app.task  # type: ignore[untyped-decorator]
+        async def follow_policy() -> None:
+            await self._or_crash(self.policy.run(stopped=lambda: self.app.should_stop))
 
         @self.app.task  # type: ignore[untyped-decorator]
         async def follow_fleet() -> None:

@@ -15,6 +15,7 @@ DeadLetterReason = Literal[
     "not_json",
     "not_a_reading",
     "not_a_history",
+    "not_a_feedback",
     "machine_id_missing",
     "machine_id_invalid",
     "timestamp_missing",

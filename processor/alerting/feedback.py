@@ -23,6 +23,7 @@ from runtime.errors import NexovaError
 from runtime.metrics import ProcessorMetrics
 from runtime.settings import KafkaSettings
 from runtime.topic_reader import Place, Record, Start, follow
+from schemas.codec import Refusal
 from schemas.feedback import Feedback
 from schemas.topics import FEEDBACK
 
@@ -109,7 +110,10 @@ class FeedbackFollower:
                 raise ValueError(f"a statement has at most {_LARGEST_BYTES} bytes")
             feedback = Feedback.model_validate_json(record.value)
         except (ValidationError, ValueError) as error:
-            self._publisher.unreadable(FEEDBACK, record.partition, record.offset, record.value or b"", error)
+            # all workers read it; the owner of the partition of the same number says so
+            if record.partition in self._partitions:
+                refusal = Refusal(reason="not_a_feedback", detail=_first_line(error), payload=record.value or b"")
+                self._publisher.refusal(FEEDBACK, record.partition, record.offset, refusal, at=self._clock())
             return None
         return record.partition, record.offset, feedback
 
@@ -132,3 +136,10 @@ class FeedbackFollower:
         elif text != self._problem:
             LOGGER.info("feedback is received again")
         self._problem = text
+
+
+def _first_line(error: ValueError) -> str:
+    if isinstance(error, ValidationError):
+        first = error.errors(include_url=False)[0]
+        return f"{'.'.join(map(str, first['loc'])) or 'value'}: {first['msg']}; send what docs/messages.md describes"
+    return f"{error}; send what docs/messages.md describes"

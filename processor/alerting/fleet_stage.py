@@ -43,15 +43,20 @@ class FleetStage:
         clock: Callable[[], float],
     ) -> None:
         self._plant = plant
+        self._watch: FleetWatch | None = None
         self._kafka = kafka
         self._partitions = partitions
         self._publisher = publisher
         self._clock = clock
 
+    def use_policy(self, plant: Plant) -> None:
+        """Continue by a changed alert policy."""
+        self._plant = plant
+        if self._watch is not None:
+            self._watch.policy = plant.alerts.fleet
+
     async def run(self, *, stopped: Callable[[], bool], ready: Callable[[], bool]) -> None:
         """Follow until `stopped`; rest while not `ready`, or while another worker owns the plant."""
-        if not self._plant.alerts.fleet.enabled:
-            return
         while not stopped():
             held = self._partitions.get(OWNER) if ready() else None
             if held is None:
@@ -65,6 +70,7 @@ class FleetStage:
 
     async def _follow(self, held: Partition, *, stopped: Callable[[], bool]) -> None:
         watch = FleetWatch(plant_name=self._plant.name, policy=self._plant.alerts.fleet, catching_up=True)
+        self._watch = watch
         now = self._clock()
         topics = {ALERTS: Start(since=now - _BACK_SECONDS), MACHINES: Start(since=now - _STATUS_BACK_SECONDS)}
         reader = await asyncio.to_thread(TopicReader, self._kafka, topics)

@@ -4,7 +4,7 @@ Readings are kept as columns, and only the newest of them: memory is bounded how
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final, Self, TypeVar
@@ -54,8 +54,11 @@ def read_history(
     since: datetime | None,
     most: int = MOST_READINGS,
     progress: Progress,
+    clock: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> History:
     """Read the readings measured at `since` or later (None: all), the newest `most` of them, and all that was said.
+
+    clock: decides which readings lie ahead of their time.
 
     Raises:
         BrokerUnavailable: no broker answered, or it stopped answering.
@@ -65,7 +68,7 @@ def read_history(
     for topic in list_topics(kafka, wanted):
         if topic.problem:
             raise FailureError(topic.problem)
-    held = _Held(plant=plant, since=-np.inf if since is None else since.timestamp(), most=most)
+    held = _Held(plant=plant, since=-np.inf if since is None else since.timestamp(), most=most, clock=clock)
     # a device may be ahead of the clock that stamps its records
     begin = None if since is None else since.timestamp() - plant.readings.latest_ahead_seconds
     consumer = Consumer(consumer_config(kafka) | {"enable.partition.eof": True})
@@ -89,6 +92,7 @@ class _Held:
     plant: Plant
     since: float
     most: int
+    clock: Callable[[], datetime]
     refused: int = 0
     too_old: int = 0
     arrived: int = 0
@@ -100,13 +104,12 @@ class _Held:
         self._decoder = ReadingDecoder(self.plant.sensor_names)
 
     def take(self, messages: list[Message]) -> None:
-        now = datetime.now(UTC)
         decoded = decode_records(
             [message.offset() or 0 for message in messages],
             [message.value() for message in messages],
             decoder=self._decoder,
             plant=self.plant,
-            now=now,
+            now=self.clock(),
             max_message_bytes=max((len(message.value() or b"") for message in messages), default=0),
         )
         self.refused += len(decoded.refused)

@@ -1,8 +1,8 @@
-"""Forecasts held to accuracy: each one, hour by hour, once the hour has been measured.
+"""Accuracy of issued forecasts, hour by hour, once the hour has been measured.
 
-Every forecast that was issued is kept until its last hour is over. Each hour that is measured is compared with all
-forecasts that spoke of it: what was issued, what the champion said, and what the seasonal median would have said. Sums
-of a day stay for as long as they are looked at, so that the champion can lose its place and win it back.
+Every issued forecast is kept until its last hour is over. Each measured hour is compared with all forecasts of it: what
+was issued, what the champion forecast, and what the seasonal median forecast at the same origin. Sums of a day are kept
+for two weeks, so that the champion can lose its place and win it back.
 """
 
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ LONGEST: Final = 72
 """Most hours of a forecast."""
 MISS_SHARE: Final = 0.2
 """Share of hours that may lie outside the interval of 80 %."""
-_VOICES: Final = 4
+_ROWS: Final = 5  # value, lower, upper, champion, median
 _FULL: Final = 32_767  # the largest number of two bytes
 _ROUNDING: Final = 1e-4
 _DAYS_KEPT: Final = 14
@@ -40,7 +40,6 @@ class Column(NamedTuple):
     interval_score: int = 4
     champion_error: int = 5
     median_error: int = 6
-    compared: int = 7
 
 
 COLUMNS: Final = Column()
@@ -49,7 +48,7 @@ _WIDTH: Final = len(COLUMNS)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Score:
-    """How matured forecasts did: WAPE of the first, second, third day, share covered, mean interval score (Winkler)."""
+    """Accuracy of matured forecasts: WAPE, share of hours within the interval, mean interval score (Winkler)."""
 
     points: int
     wape: float | None
@@ -59,37 +58,39 @@ class Score:
 
 @dataclass(slots=True)
 class ForecastAccuracy:
-    """The open forecasts of one series and the sums of the closed ones.
+    """Open forecasts of one series and the sums of the closed ones.
 
-    origins, lengths: (p,) first hour, since the epoch, and number of hours of each open forecast. said: (p, LONGEST, 4)
-    value, lower, upper and the champion's value, in `scales` (p,) of the series' unit: half the memory of floats.
+    origins, lengths: (p,) first hour, since the epoch, and number of hours of each open forecast. said: (p,
+    LONGEST, 5) value, lower, upper, the champion's and the seasonal median's value, in `scales` (p,) of the series'
+    unit: half the memory of floats.
     reached: hours before it are closed. sums: by day since the epoch, (HORIZON_DAYS, columns).
     """
 
     origins: Ints = field(default_factory=lambda: np.empty(0, np.int64))
     lengths: Ints = field(default_factory=lambda: np.empty(0, np.int64))
     scales: Floats = field(default_factory=lambda: np.empty(0))
-    said: Shorts = field(default_factory=lambda: np.empty((0, LONGEST, _VOICES), np.int16))
+    said: Shorts = field(default_factory=lambda: np.empty((0, LONGEST, _ROWS), np.int16))
     reached: int = 0
     sums: dict[int, Floats] = field(default_factory=dict)
     fallen_back: bool = False
 
-    def issue(self, origin: int, *, value: Floats, lower: Floats, upper: Floats, champion: Floats) -> None:
-        """Keeps a forecast of (h,) hours from `origin` on, h at most LONGEST."""
-        voices = np.stack([value, lower, upper, champion], axis=1)
-        scale = max(float(np.abs(voices).max()), 1e-9) / _FULL
-        said = np.zeros((1, LONGEST, _VOICES), np.int16)
-        said[0, : len(voices)] = np.rint(voices / scale)
+    def issue(
+        self, origin: int, *, value: Floats, lower: Floats, upper: Floats, champion: Floats, median: Floats
+    ) -> None:
+        """Keep a forecast of (h,) hours from `origin` on, h at most LONGEST, with what it is compared with."""
+        rows = np.stack([value, lower, upper, champion, median], axis=1)
+        scale = max(float(np.abs(rows).max()), 1e-9) / _FULL
+        said = np.zeros((1, LONGEST, _ROWS), np.int16)
+        said[0, : len(rows)] = np.rint(rows / scale)
         self.origins = np.append(self.origins, origin)
-        self.lengths = np.append(self.lengths, len(voices))
+        self.lengths = np.append(self.lengths, len(rows))
         self.scales = np.append(self.scales, scale)
         self.said = np.concatenate([self.said, said])
 
-    def mature(self, hour: int, actual: float, median: float) -> Floats:
-        """Compares what was said of an hour with the actual, and closes it and those before it.
+    def mature(self, hour: int, actual: float) -> Floats:
+        """Compare the forecasts of an hour with the actual, close it and those before it, and return the sums added.
 
-        actual NaN: not measured, so nobody is judged. median: what the seasonal median would have said, NaN where it
-        had nothing to say. Returns the sums that this hour added, (HORIZON_DAYS, columns).
+        actual: NaN where the hour was not measured, which counts for nothing. Returns (HORIZON_DAYS, columns).
         """
         added = np.zeros((HORIZON_DAYS, _WIDTH))
         ahead = hour - self.origins
@@ -97,7 +98,7 @@ class ForecastAccuracy:
         if len(spoke) and not np.isnan(actual):
             said = self.said[spoke, ahead[spoke]] * self.scales[spoke, None]
             days = np.minimum(ahead[spoke] // _DAY, HORIZON_DAYS - 1)
-            np.add.at(added, days, _judged(said, actual, median))
+            np.add.at(added, days, _sums_of(said, actual))
             today = hour // _DAY
             self.sums[today] = self.sums.get(today, np.zeros((HORIZON_DAYS, _WIDTH))) + added
             for old in [day for day in self.sums if day <= today - _DAYS_KEPT]:
@@ -112,13 +113,13 @@ class ForecastAccuracy:
             self.scales, self.said = self.scales[wanted], self.said[wanted]
 
     def scores(self, *, days: int) -> list[Score]:
-        """How the forecasts did over the newest `days` days, one score for each day of the horizon."""
+        """Return how the forecasts did over the newest `days` days, one score for each day of the horizon."""
         return [score_of(row) for row in self._total(days)]
 
     def decide(self, *, days: int) -> bool:
-        """Whether the seasonal median is to answer instead of the champion, judged over the newest `days` days."""
+        """Return whether the seasonal median is to answer instead of the champion, by the newest `days` days."""
         total = self._total(days).sum(axis=0)
-        if total[COLUMNS.compared] < _LEAST_POINTS:
+        if total[COLUMNS.points] < _LEAST_POINTS:
             return self.fallen_back
         limit = 1.0 if self.fallen_back else _WORSE
         self.fallen_back = bool(total[COLUMNS.champion_error] > limit * total[COLUMNS.median_error])
@@ -130,7 +131,7 @@ class ForecastAccuracy:
         return np.sum(rows, axis=0) if rows else np.zeros((HORIZON_DAYS, _WIDTH))
 
     def pack(self) -> dict[str, Any]:
-        """Plain values for the changelog; of open forecasts only the hours that are left."""
+        """Return plain values for the changelog; of open forecasts only the hours that are left."""
         left = self._left()
         return {
             "origins": self.origins.tolist(),
@@ -144,27 +145,27 @@ class ForecastAccuracy:
 
     @classmethod
     def unpack(cls, packed: Mapping[str, Any]) -> "ForecastAccuracy":
-        """The inverse of `pack`."""
+        """Return what was packed."""
         accuracy = cls(
             origins=np.array(packed["origins"], np.int64),
             lengths=np.array(packed["lengths"], np.int64),
             scales=np.array(packed["scales"], np.float64),
-            said=np.zeros((len(packed["origins"]), LONGEST, _VOICES), np.int16),
+            said=np.zeros((len(packed["origins"]), LONGEST, _ROWS), np.int16),
             reached=packed["reached"],
             sums={d: np.frombuffer(s, np.float64).reshape(HORIZON_DAYS, _WIDTH) for d, s in packed["sums"].items()},
             fallen_back=packed["fallen_back"],
         )
-        accuracy.said[accuracy._left()] = np.frombuffer(packed["said"], np.int16).reshape(-1, _VOICES)
+        accuracy.said[accuracy._left()] = np.frombuffer(packed["said"], np.int16).reshape(-1, _ROWS)
         return accuracy
 
     def _left(self) -> NDArray[np.bool_]:
-        """Hours of open forecasts that are not closed yet, (p, LONGEST)."""
+        """Return which hours of open forecasts are not closed yet, (p, LONGEST)."""
         hours = np.arange(LONGEST)
         return (hours < self.lengths[:, None]) & (self.origins[:, None] + hours >= self.reached)
 
 
 def score_of(row: Floats) -> Score:
-    """A row of sums as ratios; None where there is nothing to divide by."""
+    """Return a row of sums as ratios; None where there is nothing to divide by."""
     points, actual = float(row[COLUMNS.points]), float(row[COLUMNS.actual])
     return Score(
         points=int(points),
@@ -174,9 +175,9 @@ def score_of(row: Floats) -> Score:
     )
 
 
-def _judged(said: Floats, actual: float, median: float) -> Floats:
-    """Rows of sums, (n, columns), for one hour of n forecasts; said: (n, 4)."""
-    value, lower, upper, champion = said.T
+def _sums_of(said: Floats, actual: float) -> Floats:
+    """Return rows of sums, (n, columns), for one hour of n forecasts; said: (n, 5)."""
+    value, lower, upper, champion, median = said.T
     # Winkler: the width, and what lies outside times 2 / (share that may)
     outside = np.maximum(lower - actual, 0.0) + np.maximum(actual - upper, 0.0)
     rows = np.zeros((len(said), _WIDTH))
@@ -186,8 +187,6 @@ def _judged(said: Floats, actual: float, median: float) -> Floats:
     # a bound that was met exactly may lie half a step of the stored scale away
     rows[:, COLUMNS.covered] = outside <= _ROUNDING * np.abs(said).max()
     rows[:, COLUMNS.interval_score] = upper - lower + 2 / MISS_SHARE * outside
-    if not np.isnan(median):
-        rows[:, COLUMNS.champion_error] = np.abs(actual - champion)
-        rows[:, COLUMNS.median_error] = abs(actual - median)
-        rows[:, COLUMNS.compared] = 1
+    rows[:, COLUMNS.champion_error] = np.abs(actual - champion)
+    rows[:, COLUMNS.median_error] = np.abs(actual - median)
     return rows

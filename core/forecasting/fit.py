@@ -4,7 +4,7 @@ Shifts follow the wall clock, so the forecaster sees it: where clocks go back an
 and where they go forward one is missing. The answer comes back in hours of UTC.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 from zoneinfo import ZoneInfo
 
@@ -13,7 +13,9 @@ from numpy.typing import NDArray
 
 from core.energy.local_days import wall_hours
 from core.forecasting.engine import Answer, Calendar, HourlySeries, Memory, forecast_next
+from core.forecasting.engine.answering import usable
 from core.forecasting.engine.candidates import CandidateForecaster, best_of
+from core.forecasting.seasonal import hourly_median
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]
@@ -44,7 +46,10 @@ class FitRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fitted:
-    """A forecast of the hours after the series, (horizon,) each, and what to remember."""
+    """A forecast of the hours after the series, and what to remember.
+
+    value, lower, upper, and median, what the seasonal median forecasts at the same origin: (horizon,) each.
+    """
 
     value: Floats
     lower: Floats
@@ -54,6 +59,7 @@ class Fitted:
     coverage: float | None
     compared: dict[str, float]
     memory: bytes
+    median: Floats
 
 
 def fit(
@@ -63,10 +69,7 @@ def fit(
 
     candidates: those that the request names.
     """
-    known = len(request.values)
-    wall = wall_hours(request.first_hour, known + request.horizon, ZoneInfo(request.zone))
-    # in the middle of an hour that is there twice, its first half cannot count as known
-    series = on_the_wall_clock(request.values, wall[:known]).until(int(wall[known]))
+    series, steps = _on_the_wall_clock(request)
     calendar = Calendar(holidays=holidays)
     answer, memory = forecast_next(
         series,
@@ -78,9 +81,27 @@ def fit(
     )
     if candidates:
         answer = best_of(answer, memory, series, calendar=calendar, bounds=request.bounds, candidates=candidates)
+    median = hourly_median(usable(series), calendar, request.horizon)
+    return _fitted(answer, steps, memory.pack(), median=np.clip(median.value, *request.bounds))
+
+
+def fallback(request: FitRequest, *, holidays: frozenset[int] = frozenset()) -> Fitted:
+    """Return the seasonal median's own answer to a request; what a series remembers stays as it is."""
+    series, steps = _on_the_wall_clock(request)
+    median = hourly_median(usable(series), Calendar(holidays=holidays), request.horizon)
+    value, lower, upper = (np.clip(one, *request.bounds) for one in (median.value, median.lower, median.upper))
+    answer = replace(median, value=value, lower=lower, upper=upper)
+    return _fitted(answer, steps, request.memory, median=value)
+
+
+def _on_the_wall_clock(request: FitRequest) -> tuple[HourlySeries, Ints]:
+    """Return the series on the plant's clock, and for each hour of UTC to come its step in the answer, (horizon,)."""
+    known = len(request.values)
+    wall = wall_hours(request.first_hour, known + request.horizon, ZoneInfo(request.zone))
+    # in the middle of an hour that is there twice, its first half cannot count as known
+    series = on_the_wall_clock(request.values, wall[:known]).until(int(wall[known]))
     # beyond the answer's end, where a spring night leaves out an hour, its last hour stands once more
-    steps = np.minimum(wall[known:] - series.end, request.horizon - 1)
-    return _fitted(answer, steps, memory.pack())
+    return series, np.minimum(wall[known:] - series.end, request.horizon - 1)
 
 
 def on_the_wall_clock(values: Floats, wall: Ints) -> HourlySeries:
@@ -116,7 +137,7 @@ def _median(values: Floats) -> float:
     return float(np.median(known)) if len(known) else float("nan")
 
 
-def _fitted(answer: Answer, steps: Ints, memory: bytes) -> Fitted:
+def _fitted(answer: Answer, steps: Ints, memory: bytes, *, median: Floats) -> Fitted:
     return Fitted(
         value=answer.value[steps],
         lower=answer.lower[steps],
@@ -126,4 +147,5 @@ def _fitted(answer: Answer, steps: Ints, memory: bytes) -> Fitted:
         coverage=answer.coverage,
         compared=dict(answer.compared),
         memory=memory,
+        median=median[steps],
     )

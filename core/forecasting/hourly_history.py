@@ -94,12 +94,3 @@ def energy_of(window: EnergyWindow) -> float:
     if window.mean_power_kw is None or window.completeness < LEAST_COMPLETENESS:
         return float("nan")
     return window.mean_power_kw
-
-
-def usual_of(history: HourlyHistory, hour: int) -> float:
-    """The seasonal median for an hour: of the same hour in the four weeks before, kWh; NaN where none is known.
-
-    A forecast of less than a week ahead gives the same answer, whenever it is made.
-    """
-    before = np.array([history.at(hour - WEEK * week) for week in range(1, 5)])
-    return float(np.nanmedian(before)) if not np.isnan(before).all() else float("nan")

@@ -1,6 +1,6 @@
-"""From a fit to what is issued: the champion's answer, or the seasonal median's where that did better lately."""
+"""Messages of issued forecasts, from the answer of a fit and the accuracy of earlier ones."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 from zoneinfo import ZoneInfo
@@ -12,20 +12,17 @@ from core.energy.tariffs import cost_of
 from core.forecasting.accuracy import ForecastAccuracy
 from core.forecasting.engine import LEVEL
 from core.forecasting.fit import Fitted
-from core.forecasting.hourly_history import WEEK, HourlyHistory, usual_of
-from core.forecasting.names import SEASONAL_MEDIAN
 from core.plant import Plant
 from schemas.forecasts import Backtest, Forecast, ForecastPoint, TrackRecord
 
 Floats = NDArray[np.float64]
 
-_RESIDUAL_HOURS: Final = 4 * WEEK
 _DIGITS: Final = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IssuedForecast:
-    """What is issued for the hours from `origin` on, (h,) each in kWh. model answers, in the place of `replaces`."""
+    """A forecast of the hours from `origin` on, (h,) each in kWh; `model` answers, in the place of `replaces`."""
 
     origin: int
     value: Floats
@@ -35,35 +32,13 @@ class IssuedForecast:
     replaces: str | None = None
 
 
-def champion_or_median(
-    fitted: Fitted, history: HourlyHistory, *, fallen_back: bool, bounds: tuple[float, float]
-) -> IssuedForecast:
-    """The champion's answer as it is; or, where it has lost its place, the seasonal median's."""
-    issued = IssuedForecast(
-        origin=history.end, value=fitted.value, lower=fitted.lower, upper=fitted.upper, model=fitted.model
+def issued_forecast(fitted: Fitted, *, fallback: Fitted | None, origin: int) -> IssuedForecast:
+    """Return the champion's answer, or that of the seasonal median which takes its place."""
+    answer = fitted if fallback is None else fallback
+    replaces = fitted.model if answer.model != fitted.model else None
+    return IssuedForecast(
+        origin=origin, value=answer.value, lower=answer.lower, upper=answer.upper, model=answer.model, replaces=replaces
     )
-    if not fallen_back or fitted.model == SEASONAL_MEDIAN:
-        return issued
-    return replace(median_course(history, len(fitted.value), bounds=bounds), replaces=fitted.model)
-
-
-def median_course(history: HourlyHistory, horizon: int, *, bounds: tuple[float, float]) -> IssuedForecast:
-    """The seasonal median of the hours after a history, with the spread of its own errors of four weeks.
-
-    Hours of which no week before knows anything get the median of all, and everything 0 where nothing is known at all.
-    """
-    hours = range(history.end, history.end + horizon)
-    known = history.values[~np.isnan(history.values)]
-    level = float(np.median(known)) if len(known) else 0.0
-    usual = np.array([usual_of(history, hour) for hour in hours])
-    value = np.where(np.isnan(usual), level, usual)
-    past = range(history.end - _RESIDUAL_HOURS, history.end)
-    residuals = np.abs([history.at(hour) - usual_of(history, hour) for hour in past])
-    residuals = residuals[~np.isnan(residuals)]
-    share = min(1.0, LEVEL * (1 + 1 / max(1, len(residuals))))
-    width = float(np.quantile(residuals, share)) if len(residuals) else abs(level)
-    value, lower, upper = (np.clip(one, *bounds) for one in (value, value - width, value + width))
-    return IssuedForecast(origin=history.end, value=value, lower=lower, upper=upper, model=SEASONAL_MEDIAN)
 
 
 def forecast_message(
@@ -101,7 +76,7 @@ def forecast_message(
 
 
 def backtest_of(fitted: Fitted) -> Backtest:
-    """What a fit says of its own past, to four digits."""
+    """Return how a fit did in its own past, to four digits."""
     return Backtest(
         wape=_rounded(fitted.wape),
         coverage=None if fitted.coverage is None else min(1.0, max(0.0, round(fitted.coverage, _DIGITS))),
@@ -110,7 +85,7 @@ def backtest_of(fitted: Fitted) -> Backtest:
 
 
 def track_record(accuracy: ForecastAccuracy, *, days: int) -> tuple[TrackRecord, ...]:
-    """How what was issued did over the newest `days` days, for each day of the horizon of which something matured."""
+    """Return how the issued forecasts did over the newest `days` days, by day of the horizon with matured hours."""
     return tuple(
         TrackRecord(
             horizon_day=day,

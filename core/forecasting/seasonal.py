@@ -1,84 +1,88 @@
-"""The forecast that needs no training: the median of the same phase in the seasons before.
+"""The seasonal median: the median of the newest four known values of the same phase.
 
-It is what other models must beat, and what answers when none of them can.
+It needs no training; it is what other models must beat, and what answers when none of them can. Of hourly series with
+a calendar the phase is the hour of the day and the type of the day (weekday, holidays as Sundays); of series of any
+step it is the place within a season.
 """
 
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
+from core.forecasting.engine.profiles import RECENT, Days, typed_median
+from core.forecasting.engine.series import LEVEL, WEEK, Answer, Calendar, Floats, HourlySeries, Ints
+from core.forecasting.names import SEASONAL_MEDIAN
 
-NAME: Final = "seasonal_median"
-_SEASONS: Final = 8  # seasons whose median counts; older ones say less than they cost
-
-_MOST_ORIGINS: Final = 500
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Course:
-    """A forecast of h steps in the series' unit; between lower and upper lies `level` of what comes, (h,)."""
-
-    value: Floats
-    lower: Floats
-    upper: Floats
-    season: int
+_RESIDUAL_HOURS: Final = 4 * WEEK
+_MOST_RESIDUALS: Final = 12_000
 
 
-def forecast_seasonal(values: Floats, *, horizon: int, seasons: tuple[int, ...], level: float = 0.8) -> Course:
-    """The course of `values`, (n,) with NaN where missing and at least one known, over the next `horizon` steps.
+def hourly_median(series: HourlySeries, calendar: Calendar, horizon: int, *, otherwise: Floats | None = None) -> Answer:
+    """Return the seasonal median of the `horizon` hours after a series, with the spread of its errors of four weeks.
 
-    seasons: lengths to choose from, in steps; that with the least error over the newest half is taken. Without a
-    season that the series has two of, its recent level stands still and the interval widens with the steps ahead.
+    otherwise: (horizon,) for hours of the day of which nothing is known; None: the median of all, or 0 without any.
     """
-    found = [
-        (season, _residuals(values, season)) for season in (1, *seasons) if season == 1 or len(values) >= 2 * season
-    ]
-    errors = [_error(residuals) for _, residuals in found]
-    season, residuals = found[int(np.nanargmin(errors))] if not np.isnan(errors).all() else found[0]
-    phases = _phases(values, season)
-    ahead = (len(values) + np.arange(horizon)) % season
-    value = _latest(values, phases)[ahead]
-    known = np.abs(residuals[~np.isnan(residuals)])
-    # conformal: the quantile of n residuals that covers `level` of the next one
-    share = min(1.0, level * (1 + 1 / len(known))) if len(known) else level
-    width = float(np.quantile(known, share)) if len(known) else 0.0
+    known = series.values[~np.isnan(series.values)]
+    level = float(np.median(known)) if len(known) else 0.0
+    days = Days.of(series, calendar)
+    value = typed_median(days.recent(series.end + np.arange(horizon), np.array(series.end)))
+    value = np.where(np.isnan(value), level if otherwise is None else otherwise, value)
+    past = series.end - _RESIDUAL_HOURS + np.arange(_RESIDUAL_HOURS)
+    residuals = series.at(past) - typed_median(days.recent(past, past))
+    width = _width(residuals, default=abs(level))
+    return Answer(value=value, lower=value - width, upper=value + width, model=SEASONAL_MEDIAN)
+
+
+def seasonal_median(values: Floats, *, horizon: int, seasons: tuple[int, ...]) -> Answer:
+    """Return the seasonal median of `horizon` steps after `values`, (n,), NaN where missing and at least one known.
+
+    seasons: lengths in steps, of which those count that the series has two of; the one with the least error over the
+    newest half is taken. Phases that never occurred follow the next shorter season. Without any season the level of
+    the newest values stands still and the interval widens with the steps ahead.
+    """
+    lengths = (1, *(season for season in sorted(seasons) if len(values) >= 2 * season))
+    places = np.arange(len(values) + horizon)
+    fits = {season: _newest_before(values, places % season) for season in lengths}
+    errors = {season: _mean_error(values, fitted) for season, fitted in fits.items()}
+    season = min(lengths, key=lambda one: (np.isnan(errors[one]), errors[one], one))
+    value = np.full(horizon, float(np.nanmedian(values)))
+    for shorter in [one for one in lengths if one <= season]:
+        found = fits[shorter][len(values) :]
+        value = np.where(np.isnan(found), value, found)
+    width = _width(_newest_half(values - fits[season][: len(values)]), default=0.0)
     steps = np.sqrt(np.arange(1, horizon + 1)) if season == 1 else np.sqrt(1 + np.arange(horizon) // season)
-    return Course(value=value, lower=value - width * steps, upper=value + width * steps, season=season)
+    return Answer(value=value, lower=value - width * steps, upper=value + width * steps, model=SEASONAL_MEDIAN)
 
 
-def _phases(values: Floats, season: int) -> Floats:
-    """Rows of one season each, the columns aligned to `index % season`; the last row is filled up with NaN."""
-    rows = -(-len(values) // season)
-    table = np.full(rows * season, np.nan)
-    table[: len(values)] = values
-    return table.reshape(rows, season)
+def _newest_before(values: Floats, phases: Ints) -> Floats:
+    """Return for each step, (n + h,), the median of the newest known values of its phase before it; NaN without one.
+
+    values: (n,); the h steps after them see all of them. phases: (n + h,).
+    """
+    count = len(values)
+    newest = np.full((len(phases), RECENT), np.nan)
+    for phase in np.unique(phases):
+        steps = np.flatnonzero(phases == phase)
+        own = steps[(steps < count)]
+        own = own[~np.isnan(values[own])]
+        before = np.searchsorted(own, steps, side="left")
+        places = before[:, None] - 1 - np.arange(RECENT)
+        if len(own):
+            newest[steps] = np.where(places >= 0, values[own[np.maximum(places, 0)]], np.nan)
+    return typed_median(newest)
 
 
-def _latest(values: Floats, phases: Floats) -> Floats:
-    """The forecast for each phase; one never heard gets the median of all."""
-    recent = phases[-_SEASONS - 1 :]
-    overall = float(np.nanmedian(values))
-    spoken = ~np.isnan(recent).all(axis=0)
-    latest = np.full(phases.shape[1], overall)
-    latest[spoken] = np.nanmedian(recent[:, spoken], axis=0)
-    return latest
+def _newest_half(residuals: Floats) -> Floats:
+    return residuals[max(len(residuals) // 2, len(residuals) - _MOST_RESIDUALS) :]
 
 
-def _residuals(values: Floats, season: int) -> Floats:
-    """Errors of the same rule within the newest half of the series, NaN where it could not have answered."""
-    phases = _phases(values, season)
-    first = max(1, len(phases) // 2, len(phases) - _MOST_ORIGINS)
-    errors = np.full_like(phases, np.nan)
-    for row in range(first, len(phases)):
-        before = phases[max(0, row - _SEASONS) : row]
-        spoken = ~np.isnan(before).all(axis=0)
-        errors[row, spoken] = phases[row, spoken] - np.nanmedian(before[:, spoken], axis=0)
-    return errors.reshape(-1)
-
-
-def _error(residuals: Floats) -> float:
+def _mean_error(values: Floats, fitted: Floats) -> float:
+    residuals = _newest_half(values - fitted[: len(values)])
     known = residuals[~np.isnan(residuals)]
     return float(np.abs(known).mean()) if len(known) else float("nan")
+
+
+def _width(residuals: Floats, *, default: float) -> float:
+    """Return half the width of an interval of `LEVEL`: conformal, the quantile of n residuals that covers the next."""
+    known = np.abs(residuals[~np.isnan(residuals)])
+    return float(np.quantile(known, min(1.0, LEVEL * (1 + 1 / len(known))))) if len(known) else default

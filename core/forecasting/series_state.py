@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.forecasting.accuracy import ForecastAccuracy
-from core.forecasting.hourly_history import IMPORTED, MEASURED, HourlyHistory, energy_of, usual_of
+from core.forecasting.hourly_history import IMPORTED, MEASURED, HourlyHistory, energy_of
 from schemas.energy import EnergyWindow
 from schemas.forecasts import is_plant_series
 
@@ -47,8 +47,7 @@ class SeriesState:
         changed = self.history.put(hour, energy_kwh, source)
         if source != MEASURED or hour < self.accuracy.reached:
             return changed, None
-        matured = self.accuracy.mature(hour, energy_kwh, usual_of(self.history, hour))
-        return True, matured
+        return True, self.accuracy.mature(hour, energy_kwh)
 
 
 @dataclass(slots=True)

@@ -315,7 +315,7 @@ def _models_and_process(board: dashboards.Dashboard) -> None:
             ),
             Query(
                 expr=f"sum by (name) (increase({M.model_rollbacks.name}[1h])) > 0",
-                legend="{{name}} was taken back",
+                legend="{{name}} was rolled back",
             ),
             unit="percentunit",
             why="On the same readings. A new version that is far from the previous one is rolled back.",

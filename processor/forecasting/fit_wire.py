@@ -36,7 +36,7 @@ def answer(message: bytes) -> bytes:
     try:
         request = FitRequest(**document)
         candidates = candidates_of(request.candidates, asked_by=CANDIDATES_SETTING)
-        fitted = fit(request, holidays=_holidays(request), candidates=candidates)
+        fitted = fit(request, holidays=region_holidays(request), candidates=candidates)
     except Exception as error:  # noqa: BLE001  whatever it is, the parent is to hear of it
         return msgspec.msgpack.encode({"failed": f"{type(error).__name__}: {error}"})
     found = {name: getattr(fitted, name) for name in Fitted.__slots__}
@@ -44,8 +44,8 @@ def answer(message: bytes) -> bytes:
     return msgspec.msgpack.encode(found | arrays)
 
 
-def _holidays(request: FitRequest) -> frozenset[int]:
-    """Holidays of the request's region, from the year of its first hour to that of the last it asks for."""
+def region_holidays(request: FitRequest) -> frozenset[int]:
+    """Return the holidays of the request's region, from the year of its first hour to that of the last it asks for."""
     if request.region is None:
         return frozenset()
     ends = (request.first_hour, request.first_hour + len(request.values) + request.horizon)
@@ -62,6 +62,6 @@ def unpacked(reply: bytes) -> Fitted:
     document: dict[str, Any] = msgspec.msgpack.decode(reply)
     if "failed" in document:
         raise FitFailed(f"a fit failed with {document['failed']}")
-    for name in ("value", "lower", "upper"):
+    for name in ("value", "lower", "upper", "median"):
         document[name] = np.frombuffer(document[name], np.float64)
     return Fitted(**document)

@@ -66,7 +66,7 @@ class _Forecast(msgspec.Struct):
 
 
 class PlantStage:
-    """Follows all machines while partition 0 is ours."""
+    """Follower of all machines while partition 0 is ours."""
 
     def __init__(
         self,
@@ -230,7 +230,12 @@ class PlantStage:
         members = self._total.members()
         course = summed(members, together=together)
         state.accuracy.issue(
-            course.origin, value=course.value, lower=course.lower, upper=course.upper, champion=course.value
+            course.origin,
+            value=course.value,
+            lower=course.lower,
+            upper=course.upper,
+            champion=course.value,
+            median=course.value,
         )
         message = forecast_message(
             self._series,

@@ -16,18 +16,13 @@ from numpy.typing import NDArray
 
 from core.energy.local_days import wall_hours
 from core.energy.meter import counter_rules
-from core.forecasting.fit import FitRequest, Fitted, on_the_wall_clock, usual_week
+from core.forecasting.fit import FitRequest, Fitted, fallback, on_the_wall_clock, usual_week
 from core.forecasting.hourly_history import WEEK
-from core.forecasting.messages import (
-    backtest_of,
-    champion_or_median,
-    forecast_message,
-    median_course,
-    track_record,
-)
+from core.forecasting.messages import backtest_of, forecast_message, issued_forecast, track_record
+from core.forecasting.names import SEASONAL_MEDIAN
 from core.forecasting.series_state import SeriesState
 from core.plant import Plant
-from processor.forecasting.fit_wire import CANDIDATES_SETTING, FitFailed
+from processor.forecasting.fit_wire import CANDIDATES_SETTING, FitFailed, region_holidays
 from processor.forecasting.fits import FitProcess, FitTooSlow
 from processor.partitions import Partition, PartitionTable
 from runtime.forecasting.candidates import candidates_of
@@ -183,27 +178,37 @@ class Forecasts:
         return usual_week(alike)
 
     def issue(self, held: Partition, series_id: str, state: SeriesState, fitted: Fitted | None) -> None:
-        """Issue a forecast; without a fit, that of the seasonal median."""
+        """Issue a forecast; that of the seasonal median without a fit, or where the champion has lost its place."""
         days = self._settings.fallback_days
         history, accuracy = state.history, state.accuracy
-        if fitted is None:
-            course = median_course(history, self._settings.horizon_hours, bounds=self.bounds)
-            champion, memory, backtest = course.value, state.memory, None
-        else:
-            course = champion_or_median(fitted, history, fallen_back=accuracy.decide(days=days), bounds=self.bounds)
-            champion, memory, backtest = fitted.value, fitted.memory, backtest_of(fitted)
-            replaced = course.replaces is not None
-            self._metrics.forecasts.labels(result="median" if replaced else "champion").inc()
-            if replaced:
-                LOGGER.info("%s: %s did worse than the seasonal median, which answers", series_id, course.replaces)
+        fallen_back = fitted is not None and fitted.model != SEASONAL_MEDIAN and accuracy.decide(days=days)
+        instead = self._fallback(held, series_id, state) if fallen_back else None
+        champion = fitted or self._fallback(held, series_id, state)
+        issued = issued_forecast(champion, fallback=instead, origin=history.end)
+        if fitted is not None:
+            self._metrics.forecasts.labels(result="median" if fallen_back else "champion").inc()
+        if fallen_back:
+            LOGGER.info("%s: %s did worse than the seasonal median, which answers", series_id, issued.replaces)
         message = forecast_message(
             series_id,
-            course,
+            issued,
             plant=self._plant,
             track=track_record(accuracy, days=days),
             trained=(history.first_hour, history.end),
-            backtest=backtest,
+            backtest=None if fitted is None else backtest_of(fitted),
         )
-        accuracy.issue(course.origin, value=course.value, lower=course.lower, upper=course.upper, champion=champion)
+        accuracy.issue(
+            issued.origin,
+            value=issued.value,
+            lower=issued.lower,
+            upper=issued.upper,
+            champion=champion.value,
+            median=champion.median,
+        )
         outbox = ((FORECASTS, series_id, message.encode()),)
-        held.series.issue(series_id, course.origin, outbox, memory=memory)
+        held.series.issue(series_id, issued.origin, outbox, memory=champion.memory)
+
+    def _fallback(self, held: Partition, series_id: str, state: SeriesState) -> Fitted:
+        """Return the seasonal median's answer, which takes a millisecond and needs no process."""
+        request = self.request(held, series_id, state)
+        return fallback(request, holidays=region_holidays(request))

@@ -10,10 +10,11 @@ import numpy as np
 import pandas as pd
 from pandas.tseries.frequencies import to_offset
 
-from core.forecasting.engine import LEVEL, Answer, Calendar, HourlySeries, Memory, forecast_next
+from core.forecasting.engine import Answer, Calendar, HourlySeries, Memory, forecast_next
 from core.forecasting.engine.series import DAY, WEEK, Floats
-from core.forecasting.names import PROPHET, SEASONAL_MEDIAN
-from core.forecasting.seasonal import Course, forecast_seasonal
+from core.forecasting.engine.weights import TAKEOVER
+from core.forecasting.names import MEMBERS, PROPHET, SEASONAL_MEDIAN
+from core.forecasting.seasonal import hourly_median, seasonal_median
 from runtime.errors import UsageError
 from runtime.forecasting.prophet import LEAST_POINTS, fitted_prophet
 
@@ -23,11 +24,10 @@ LOGGER: Final = logging.getLogger("nexova.forecasts")
 MOST_POINTS: Final = 10_000
 LONGEST_HORIZON: Final = 168
 _DAY: Final = pd.Timedelta(days=1)
+_LEAST_TO_KNOW_A_WEEK: Final = 2 * WEEK
 _LEAST_TO_LEARN: Final = 8 * WEEK
 _MOST_TO_LEARN: Final = 26 * WEEK
 """Hours; a year would take four times as long, and callers wait."""
-_JUDGED: Final = 7
-"""Origins of the back-test that decides who answers."""
 _SOME_MONDAY: Final = 4 * DAY
 # what pandas called these before version 3, and people still write
 _FORMER: Final = {"H": "h", "T": "min", "S": "s", "M": "ME", "Q": "QE", "Y": "YE", "A": "YE"}
@@ -60,7 +60,7 @@ def forecast(
 
     start: time of the first value; without it only the phase within a season is known, not the calendar. `auto` takes
     the seasonal median, or for hourly series of eight weeks or more the blend of `core.forecasting.engine` where it did
-    better at the last seven origins of its back-test. Prophet answers when it is asked for.
+    better at the newest 28 origins of its back-test. Prophet answers when it is asked for.
 
     Raises:
         UsageError: no value, too many, a horizon or frequency that cannot be.
@@ -78,7 +78,7 @@ def forecast(
             return _by_prophet(series, periods, offset, start)
         except Exception as error:  # noqa: BLE001  Stan's failures share no base, and the median always answers
             LOGGER.warning("prophet failed on %d points: %s", len(series), error)
-            answer = _by_median(series, periods, offset)
+            answer = _by_median(series, periods, offset, start)
             reason = f"prophet could not be fitted ({type(error).__name__}: {error}); {SEASONAL_MEDIAN} answered"
             return ForecastAnswer(
                 forecast=answer.forecast,
@@ -89,7 +89,7 @@ def forecast(
             )
     if model == "auto" and len(series) >= _LEAST_TO_LEARN and _is_hourly(offset):
         return _by_the_better(series, periods, offset, start)
-    return _by_median(series, periods, offset)
+    return _by_median(series, periods, offset, start)
 
 
 def parse_frequency(frequency: str) -> Any:
@@ -124,36 +124,40 @@ def seasons_of(offset: Any) -> tuple[int, ...]:
     return tuple(int(length) for length in lengths if length > 1 and length == int(length) and length <= MOST_POINTS)
 
 
-def _by_median(series: Floats, periods: int, offset: Any) -> ForecastAnswer:
-    return _answer(_seasonal(series, periods, offset), series, SEASONAL_MEDIAN)
+def _by_median(series: Floats, periods: int, offset: Any, start: datetime | None) -> ForecastAnswer:
+    if _is_hourly(offset) and len(series) >= _LEAST_TO_KNOW_A_WEEK:
+        answer = hourly_median(_hourly(series, start), Calendar(), periods)
+    else:
+        answer = seasonal_median(series, horizon=periods, seasons=seasons_of(offset))
+    return _answer(answer, series)
 
 
 def _by_the_better(series: Floats, periods: int, offset: Any, start: datetime | None) -> ForecastAnswer:
-    """The blend's answer, or the seasonal median's where it has the smaller error at the same origins."""
-    first = _SOME_MONDAY if start is None else int(pd.Timestamp(start).tz_localize(None).timestamp()) // 3600
-    hourly = HourlySeries(first_hour=first, values=series)
+    """Return the blend's answer, or the seasonal median's where it has the smaller error at the same origins."""
+    hourly = _hourly(series, start)
     recent = hourly.since(hourly.end - _MOST_TO_LEARN)
     answer, memory = forecast_next(
         recent, horizon=periods, calendar=Calendar(), memory=None, bounds=(_lowest(series), np.inf)
     )
-    if _median_is_better(hourly, memory, offset):
-        return _by_median(series, periods, offset)
-    return _answer(answer, series, answer.model)
+    if median_is_better(memory):
+        return _by_median(series, periods, offset, start)
+    return _answer(answer, series)
 
 
-def _median_is_better(series: HourlySeries, memory: Memory, offset: Any) -> bool:
-    """Whether the seasonal median errs less than the blend at the last origins of the blend's back-test."""
-    origins, blend = memory.matured_at[-_JUDGED:], memory.errors[-_JUDGED:, -1].mean()
-    if not origins or np.isnan(blend):
+def median_is_better(memory: Memory) -> bool:
+    """Return whether the seasonal median errs less than the blend at the newest origins of the blend's back-test.
+
+    Both are rows of the same evidence: the same origins, the same hours, and the very median that would answer.
+    """
+    errors = memory.errors[-TAKEOVER:].astype(np.float64)
+    if not len(errors) or np.isnan(errors[:, -1].mean()):
         return True
-    errors = [
-        np.abs(
-            _seasonal(series.until(origin).values, memory.steps, offset).value
-            - series.at(origin + np.arange(memory.steps))
-        )
-        for origin in origins
-    ]
-    return bool(np.nanmean(errors) < blend)
+    return bool(np.nanmean(errors[:, MEMBERS.index(SEASONAL_MEDIAN)]) < errors[:, -1].mean())
+
+
+def _hourly(series: Floats, start: datetime | None) -> HourlySeries:
+    first = _SOME_MONDAY if start is None else int(pd.Timestamp(start).tz_localize(None).timestamp()) // 3600
+    return HourlySeries(first_hour=first, values=series)
 
 
 def _is_hourly(offset: Any) -> bool:
@@ -163,19 +167,15 @@ def _is_hourly(offset: Any) -> bool:
         return False
 
 
-def _seasonal(series: Floats, periods: int, offset: Any) -> Course:
-    return forecast_seasonal(series, horizon=periods, seasons=seasons_of(offset), level=LEVEL)
-
-
 def _lowest(series: Floats) -> float:
     return 0.0 if np.nanmin(series) >= 0 else -np.inf
 
 
-def _answer(course: Course | Answer, series: Floats, model: str) -> ForecastAnswer:
+def _answer(answer: Answer, series: Floats) -> ForecastAnswer:
     value, lower, upper = (
-        _rounded(np.maximum(one, _lowest(series))) for one in (course.value, course.lower, course.upper)
+        _rounded(np.maximum(one, _lowest(series))) for one in (answer.value, answer.lower, answer.upper)
     )
-    return ForecastAnswer(forecast=value, lower_bound=lower, upper_bound=upper, model=model)
+    return ForecastAnswer(forecast=value, lower_bound=lower, upper_bound=upper, model=answer.model)
 
 
 def _by_prophet(series: Floats, periods: int, offset: Any, start: datetime | None) -> ForecastAnswer:

@@ -9,9 +9,9 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from core.forecasting.curves import Curve
 from core.forecasting.engine import Answer, Calendar, HourlySeries, Memory, forecast_next
-from core.forecasting.engine.profiles import Days, typed_median
 from core.forecasting.engine.series import Floats
 from core.forecasting.names import BLEND, PROPHET, PublishedName
+from core.forecasting.seasonal import hourly_median
 from core.plant import Plant
 from runtime.models.inference import Opener, open_document
 from runtime.models.repository import ModelBundle
@@ -105,8 +105,7 @@ def forecast_by(
         value = curve.predict(series, horizon)
     else:
         steps = series.end + np.arange(horizon)
-        value = typed_median(Days.of(series, Calendar()).recent(steps, np.array(series.end)))
-        value = np.where(np.isnan(value), curve.at(steps), value)
+        value = hourly_median(series, Calendar(), horizon, otherwise=curve.at(steps)).value
     low, middle, high = (np.maximum(part, 0.0) for part in (value - spread, value, value + spread))
     return Answer(value=middle, lower=low, upper=high, model=candidate), memory
 

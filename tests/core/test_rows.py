@@ -5,7 +5,6 @@ import pytest
 
 from core.adhoc.answers import FALLBACK, anomaly_answers, risk_answers
 from core.adhoc.rows import LEAST_HISTORY, WHOLE_PLANT, History, Reference, judge
-from core.forecasting.seasonal import forecast_seasonal
 from core.models import Models
 from tests.builders import a_plant
 
@@ -89,27 +88,3 @@ def test_without_a_model_an_answer_says_so() -> None:
         [a_history([40.0, 60.0, 2.5, 1.0])], models=Models(), references={}, plant=PLANT, forest="isolation_forest"
     )
     assert (answer.model, answer.is_anomaly, answer.baseline) == (FALLBACK, False, "limits")
-
-
-def test_a_season_is_found_and_carried_on() -> None:
-    day = 100 + 10 * np.sin(np.arange(24) / 24 * 2 * np.pi)
-    course = forecast_seasonal(np.tile(day, 5)[:-6], horizon=12, seasons=(24, 168))
-    assert course.season == 24
-    assert course.value == pytest.approx(np.concatenate([day[18:], day[:6]]))
-
-
-def test_four_of_five_values_fall_between_the_bounds() -> None:
-    random = np.random.default_rng(6)
-    day = 100 + 10 * np.sin(np.arange(24) / 24 * 2 * np.pi)
-    inside = []
-    for _ in range(60):
-        series = np.tile(day, 15) + random.normal(0, 3, 360)
-        course = forecast_seasonal(series[:-24], horizon=24, seasons=(24, 168))
-        inside.append(((series[-24:] >= course.lower) & (series[-24:] <= course.upper)).mean())
-    assert 0.75 < np.mean(inside) < 0.88
-
-
-def test_gaps_are_no_zeros() -> None:
-    series = np.tile(np.arange(1.0, 25.0), 6)
-    series[50:80] = np.nan
-    assert forecast_seasonal(series, horizon=24, seasons=(24,)).value == pytest.approx(np.arange(1.0, 25.0))

@@ -43,7 +43,7 @@ LOOK = 200  # readings, a worker
 
 
 def calls(worker: Worker) -> dict[tuple[str, str], tuple[float, float]]:
-    """By version and role of the anomaly model: readings judged and raised."""
+    """By version and role of the anomaly model: readings scored and alerting."""
     found: dict[tuple[str, str], dict[str, float]] = {}
     for family in text_string_to_metric_families(worker.metrics_page()):
         if family.name in {"nexova_model_scored", "nexova_model_alerting"}:
@@ -115,7 +115,7 @@ def tell(broker: Broker, folder: Path) -> Story:
             eventually(
                 lambda: builder.repository.history("anomaly")[-1].action == "rolled_back",
                 seconds=40,
-                what=lambda: f"taken back\n{group.logs()}",
+                what=lambda: f"rolled back\n{group.logs()}",
             )
             all_of_them("the first version runs", lambda one: running_versions(one)["anomaly"] == [FIRST])
             stream.passes()
@@ -148,10 +148,10 @@ class ChallengerAndRollback:
     def test_a_challenger_is_counted_beside_the_champion_on_the_same_readings(self, story: Story) -> None:
         for tried, health in zip(story.tried, story.health, strict=True):
             assert set(tried) == {(FIRST, "champion"), (SECOND, "challenger")}
-            judged, raised = tried[SECOND, "challenger"]
-            assert raised == judged > LOOK
+            scored, alerting = tried[SECOND, "challenger"]
+            assert alerting == scored > LOOK
             of_champion, by_champion = tried[FIRST, "champion"]
-            assert of_champion >= judged, "it was there before"
+            assert of_champion >= scored, "it was there before"
             assert by_champion < 0.3 * of_champion, "what a distance learned from forty readings raises"
             assert health["status"] == "ok"
             rates = {row["role"]: row["alert_rate"] for row in health["models"]["anomaly"]}  # type: ignore[index]
@@ -170,10 +170,10 @@ class ChallengerAndRollback:
         ]
         back = story.history[-1]
         assert back.previous == SECOND
-        assert back.reason.startswith("taken back by a worker: alert rate 100.0% is outside")
+        assert back.reason.startswith("rolled back by a worker: alert rate 100.0% is outside")
         assert f"as {FIRST} raises" in back.reason
         assert sorted(story.rollbacks) == [0, 1]
-        lines = [line for log in story.logs for line in log.splitlines() if f"{SECOND} is taken back" in line]
+        lines = [line for log in story.logs for line in log.splitlines() if f"{SECOND} is rolled back" in line]
         assert len(lines) == 1
 
     def test_everybody_is_told_of_it_as_of_a_persons_rollback(self, story: Story) -> None:

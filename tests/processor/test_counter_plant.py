@@ -4,16 +4,20 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, cast
+from typing import cast
 
 import pytest
 from prometheus_client import CollectorRegistry
 
+from core.forecasting.hourly_history import WEEK
 from core.models import Models
 from core.plant import parse_plant
 from processor.forecasting.scheduler import Forecasts
 from processor.outputs import Outputs
-from processor.pipeline import Partition, Pipeline
+from processor.partitions import Partition, PartitionTable
+from processor.pipeline import Pipeline
+from processor.publisher import Publisher
+from processor.versions.running import RunningModels
 from runtime.forecasting.settings import ForecastSettings
 from runtime.metrics import ProcessorMetrics
 from runtime.settings import ProcessorSettings
@@ -78,27 +82,35 @@ def records(first: int, last: int) -> list[Record]:
     return found
 
 
+def now() -> float:
+    return START + 1e6
+
+
 class Worker:
     def __init__(self) -> None:
         self.kept = Kept()
         self.metrics = ProcessorMetrics(CollectorRegistry())
+        self.partitions = PartitionTable(PLANT, history_hours=13 * WEEK)
         self.pipeline = Pipeline(
             plant=PLANT,
-            models=Models(),
+            running=RunningModels(Models(), plant=PLANT, metrics=self.metrics),
+            partitions=self.partitions,
+            publisher=Publisher(cast("Outputs", self.kept), self.metrics, publish_scores=True, clock=now),
             settings=ProcessorSettings(),
-            history_weeks=13,
-            outputs=cast("Outputs", self.kept),
             metrics=self.metrics,
-            clock=lambda: START + 1e6,
+            clock=now,
+            on_alert_counts=lambda _: None,
+            open_breaches=lambda: 0,
         )
 
     def adopt(self, saved: list[bytes], *, at: int) -> Partition:
-        return self.pipeline.adopt(0, saved, next_offset=at, series=[], next_import=0)
+        held, _ = self.partitions.adopt(0, machines=saved, next_offset=at, series=[], next_import=0, at=now())
+        return held
 
     def read(self, held: Partition, read: list[Record]) -> None:
         prepared = self.pipeline.prepare(read)
         assert not prepared.decoded.refused
-        self.pipeline.send(held, prepared, self.pipeline.assess(held, prepared, Models()))
+        self.pipeline.publish(held, prepared, self.pipeline.assess(held, prepared))
 
     def steps(self, kind: str) -> float | None:
         return self.metrics.registry.get_sample_value("nexova_meter_steps_total", {"kind": kind})
@@ -112,7 +124,7 @@ def test_a_machine_with_a_meter_has_its_hours_from_it_over_a_rollover_a_new_mete
     first.read(held, records(20, 22))  # and dies
     held = second.adopt(saved, at=20)
     second.read(held, records(20, 50))
-    second.pipeline.partitions[0].heard_at = 0.0
+    second.partitions[0].heard_at = 0.0
     second.pipeline.tick()
     hours = list((first.kept.windows | second.kept.windows).values())
     assert [window.energy_kwh for window in hours[:4]] == pytest.approx([POWER] * 4)
@@ -131,7 +143,8 @@ def test_its_forecasts_end_at_the_highest_power_that_is_possible() -> None:
     forecasts = Forecasts(
         plant=PLANT,
         settings=ForecastSettings(),
-        pipeline=cast("Pipeline", cast("Any", None)),
+        partitions=PartitionTable(PLANT, history_hours=13 * WEEK),
         metrics=ProcessorMetrics(CollectorRegistry()),
+        clock=now,
     )
     assert forecasts.bounds == (0.0, 90.0)

@@ -8,13 +8,13 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from core.detection.features import feature_fingerprint
-from processor.outputs import Outputs
-from processor.pipeline import Pipeline
 from processor.versions.follower import ModelFollower
+from processor.versions.running import RunningModels
+from processor.versions.shadow import ShadowReader
 from runtime.metrics import ProcessorMetrics
 from runtime.models.manifest import Promotion
 from runtime.models.repository import ModelRepository
-from runtime.settings import KafkaSettings, ProcessorSettings
+from runtime.settings import KafkaSettings
 from schemas.models import ModelPromoted
 from tests.model_repository import PLANT, ModelRepositoryBuilder, anomaly_files, risk_files
 
@@ -28,19 +28,13 @@ class Watched(ModelFollower):
     def __init__(self, builder: ModelRepositoryBuilder) -> None:
         loaded = builder.load()
         self.metrics = ProcessorMetrics(CollectorRegistry())
-        self.pipeline = Pipeline(
-            plant=PLANT,
-            models=loaded.models,
-            settings=ProcessorSettings(),
-            history_weeks=13,
-            outputs=Outputs(KAFKA, self.metrics),
-            metrics=self.metrics,
-            clock=lambda: 0.0,
-        )
+        self.running = RunningModels(loaded.models, plant=PLANT, metrics=self.metrics)
         super().__init__(
             kafka=KAFKA,
             repository=builder.repository,
-            pipeline=self.pipeline,
+            plant=PLANT,
+            running=self.running,
+            shadows=ShadowReader(repository=builder.repository, plant=PLANT, canary_seconds=0.0, clock=lambda: 0.0),
             metrics=self.metrics,
             promotions=loaded.promotions,
             retry_seconds=0.0,
@@ -134,11 +128,11 @@ def test_the_gauge_names_one_version_of_each_model(builder: ModelRepositoryBuild
     entry = builder.promote(builder.publish("anomaly", anomaly_files(), minutes=5))
     model = follower.prepare(heard(entry))
     assert model is not None
-    follower._use(model)
+    follower.running.use(model)
     (family,) = [f for f in follower.metrics.registry.collect() if f.name == "nexova_model_info"]
     assert {(s.labels["name"], s.labels["version"]) for s in family.samples} == {
         ("anomaly", entry.version),
         ("maintenance", FIRST),
     }
     assert {s.labels["feature_fingerprint"] for s in family.samples} == {feature_fingerprint(PLANT)}
-    assert follower.pipeline.models.anomaly is model
+    assert follower.running.models.anomaly is model

@@ -8,10 +8,10 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from core.detection.scoring import Calls
-from processor.outputs import Outputs
-from processor.pipeline import Pipeline
 from processor.versions.canary import Rollbacks
-from processor.versions.follower import ModelFollower, versions_of
+from processor.versions.follower import ModelFollower
+from processor.versions.running import RunningModels
+from processor.versions.shadow import ShadowReader
 from runtime.metrics import ProcessorMetrics
 from runtime.models.manifest import Promotion
 from runtime.models.repository import ModelRepository
@@ -38,54 +38,49 @@ class AWorker:
         loaded = builder.load()
         self.metrics = ProcessorMetrics(CollectorRegistry())
         settings = Settings(kafka=KAFKA, processor={"rollback_seconds": SPAN, "rollback_readings": LEAST})  # type: ignore[arg-type]
-        self.pipeline = Pipeline(
-            plant=PLANT,
-            models=loaded.models,
-            settings=settings.processor,
-            history_weeks=13,
-            outputs=Outputs(KAFKA, self.metrics),
-            metrics=self.metrics,
-            clock=lambda: self.now,
-        )
+        self.running = RunningModels(loaded.models, plant=PLANT, metrics=self.metrics)
         self.follower = ModelFollower(
             kafka=KAFKA,
             repository=builder.repository,
-            pipeline=self.pipeline,
+            plant=PLANT,
+            running=self.running,
+            shadows=ShadowReader(
+                repository=builder.repository, plant=PLANT, canary_seconds=SPAN, clock=lambda: self.now
+            ),
             metrics=self.metrics,
             promotions=loaded.promotions,
-            watch_seconds=SPAN,
             retry_seconds=0.0,
         )
         self.rollbacks = Rollbacks(
-            follower=self.follower,
+            running=self.running,
             repository=builder.repository,
             settings=settings,
             metrics=self.metrics,
             clock=lambda: self.now,
         )
-        self.follower._line_up("anomaly", None, AtOnce())  # type: ignore[arg-type]
+        self.follower._update("anomaly", None, AtOnce())  # type: ignore[arg-type]
 
     def hears(self, entry: Promotion) -> None:
         promoted = ModelPromoted(name=entry.name, version=entry.version, promoted_at=entry.at, reason=entry.reason)
-        self.follower._line_up(entry.name, self.follower.prepare(promoted), AtOnce())  # type: ignore[arg-type]
+        self.follower._update(entry.name, self.follower.prepare(promoted), AtOnce())  # type: ignore[arg-type]
 
     def judges(self, version: str, rate: float, former: str, usual: float) -> None:
         calls = tuple(
             Calls(name="anomaly", version=one, judged=LEAST, raised=round(LEAST * share))
             for one, share in ((version, rate), (former, usual))
         )
-        self.follower.tally.take(calls)
-        self.rollbacks.take(calls)
+        self.running.counters.add(calls)
+        self.rollbacks.add(calls)
 
     def ticks(self) -> None:
         self.rollbacks.tick()
-        for watch in self.rollbacks._watches.values():
-            if watch.working is not None:
-                watch.working.join()
+        for canary in self.rollbacks._canaries.values():
+            if canary.working is not None:
+                canary.working.join()
 
     @property
     def roles(self) -> dict[str, str]:
-        return {row["version"]: row["role"] for row in self.follower.tally.summary()["anomaly"]}
+        return {row["version"]: row["role"] for row in self.running.counters.summary()["anomaly"]}
 
     @property
     def taken_back(self) -> float:
@@ -115,7 +110,7 @@ def test_two_workers_take_a_bad_version_back_once(
     entry = a_second(builder)
     for worker in workers:
         worker.hears(entry)
-        assert worker.roles == {FIRST: "former", SECOND: "champion"}
+        assert worker.roles == {FIRST: "previous", SECOND: "champion"}
         worker.judges(SECOND, 0.4, FIRST, 0.01)
     with caplog.at_level(logging.INFO):
         for worker in workers:
@@ -123,18 +118,18 @@ def test_two_workers_take_a_bad_version_back_once(
     (back,) = [entry for entry in builder.repository.history("anomaly") if entry.action == "rolled_back"]
     assert (back.version, back.previous) == (FIRST, SECOND)
     assert back.reason == (
-        f"taken back by a worker: alert rate 40.0% is outside 0.0% to 8.0%, as {FIRST} raises 1.0% on the same "
+        f"rolled back by a worker: alert rate 40.0% is outside 0.0% to 8.0%, as {FIRST} raises 1.0% on the same "
         "100 readings"
     )
     assert [worker.taken_back for worker in workers] == [1, 0]
     lines = [record.getMessage() for record in caplog.records if record.levelno == logging.ERROR]
     assert len(lines) == 1
-    assert lines[0].startswith(f"model anomaly: {SECOND} is taken back, {FIRST} is to run again: alert rate 40.0%")
+    assert lines[0].startswith(f"model anomaly: version {SECOND} is rolled back to {FIRST}: alert rate 40.0%")
     for worker in workers:
         worker.hears(back)
-        assert versions_of(worker.pipeline.models)["anomaly"] == FIRST
+        assert worker.running.versions["anomaly"] == FIRST
         assert worker.roles == {FIRST: "champion"}
-        assert worker.pipeline.models.beside == ()
+        assert worker.running.models.beside == ()
 
 
 def test_a_version_within_its_bounds_stays_and_is_watched_no_longer_than_stated(
@@ -148,7 +143,7 @@ def test_a_version_within_its_bounds_stays_and_is_watched_no_longer_than_stated(
     worker.now += SPAN + 1
     worker.ticks()
     assert worker.roles == {SECOND: "champion"}
-    assert worker.pipeline.models.beside == ()
+    assert worker.running.models.beside == ()
     worker.judges(SECOND, 1.0, FIRST, 0.0)
     worker.ticks()
     assert builder.repository.current("anomaly") == SECOND
@@ -157,7 +152,7 @@ def test_a_version_within_its_bounds_stays_and_is_watched_no_longer_than_stated(
 def test_a_worker_that_starts_while_a_version_is_watched_watches_too(builder: ModelRepositoryBuilder) -> None:
     a_second(builder)
     worker = AWorker(builder)
-    assert worker.roles == {FIRST: "former", SECOND: "champion"}
+    assert worker.roles == {FIRST: "previous", SECOND: "champion"}
     worker.judges(SECOND, 0.4, FIRST, 0.01)
     worker.ticks()
     assert builder.repository.current("anomaly") == FIRST
@@ -184,7 +179,7 @@ def test_a_registry_that_may_not_be_written_is_told_of_and_tried_again(
     log.unlink()
     log.mkdir()  # a file that cannot be read, whoever runs the tests
     worker.ticks()
-    assert "must go and cannot be taken back, alert rate 40.0%" in caplog.text
+    assert "cannot be rolled back: alert rate 40.0%" in caplog.text
     log.rmdir()
     log.write_bytes(content)
     worker.ticks()
@@ -197,7 +192,8 @@ def test_a_registry_that_may_not_be_written_is_told_of_and_tried_again(
 def test_the_first_version_has_none_before_it_to_be_held_against(builder: ModelRepositoryBuilder) -> None:
     worker = AWorker(builder)
     assert worker.roles == {FIRST: "champion"}
-    assert not worker.rollbacks._watches
+    worker.ticks()
+    assert not worker.rollbacks._canaries
 
 
 def test_a_challenger_is_counted_beside_the_champion_until_it_is_stopped(builder: ModelRepositoryBuilder) -> None:
@@ -207,9 +203,9 @@ def test_a_challenger_is_counted_beside_the_champion_until_it_is_stopped(builder
     builder.repository.shadow("anomaly", SECOND, at=datetime.now(UTC), reason="test")
     worker.hears(champion)
     worker.judges(FIRST, 0.01, SECOND, 0.2)
-    assert worker.follower.tally.summary()["anomaly"] == [
-        {"version": FIRST, "role": "champion", "judged": 100, "raised": 1, "alert_rate": 0.01},
-        {"version": SECOND, "role": "challenger", "judged": 100, "raised": 20, "alert_rate": 0.2},
+    assert worker.running.counters.summary()["anomaly"] == [
+        {"version": FIRST, "role": "champion", "scored": 100, "alerting": 1, "alert_rate": 0.01},
+        {"version": SECOND, "role": "challenger", "scored": 100, "alerting": 20, "alert_rate": 0.2},
     ]
     labels = {"name": "anomaly", "version": SECOND, "role": "challenger"}
     assert worker.metrics.registry.get_sample_value("nexova_model_alerting_total", labels) == 20
@@ -231,5 +227,5 @@ def test_a_challenger_that_cannot_run_is_told_of_and_left_out(
     worker.hears(champion)
     assert worker.roles == {FIRST: "champion"}
     assert (
-        f"model anomaly: {SECOND} cannot be scored beside what runs: model anomaly {SECOND} was trained" in caplog.text
+        f"model anomaly: version {SECOND} cannot score as a shadow: model anomaly {SECOND} was trained" in caplog.text
     )

@@ -12,7 +12,13 @@ NAN = float("nan")
 
 
 def issued(
-    accuracy: ForecastAccuracy, origin: int, value: float, *, width: float = 2.0, champion: float | None = None
+    accuracy: ForecastAccuracy,
+    origin: int,
+    value: float,
+    *,
+    width: float = 2.0,
+    champion: float | None = None,
+    median: float = 40.0,
 ) -> None:
     flat = np.full(LONGEST, value)
     accuracy.issue(
@@ -21,6 +27,7 @@ def issued(
         lower=flat - width,
         upper=flat + width,
         champion=flat if champion is None else np.full(LONGEST, champion),
+        median=np.full(LONGEST, median),
     )
 
 
@@ -28,16 +35,16 @@ def test_an_hour_is_compared_with_every_forecast_that_spoke_of_it() -> None:
     accuracy = ForecastAccuracy()
     for origin in (ORIGIN, ORIGIN + 1, ORIGIN + 30):
         issued(accuracy, origin, 10.0)
-    added = accuracy.mature(ORIGIN + 31, 13.0, NAN)
+    added = accuracy.mature(ORIGIN + 31, 13.0)
     assert added[:, COLUMNS.points].tolist() == [1, 2, 0]
     assert added[:, COLUMNS.error] == pytest.approx([3, 6, 0], abs=1e-3)
-    assert accuracy.mature(ORIGIN + 100, 13.0, NAN)[:, COLUMNS.points].tolist() == [0, 0, 1]
+    assert accuracy.mature(ORIGIN + 100, 13.0)[:, COLUMNS.points].tolist() == [0, 0, 1]
 
 
 def test_scores_are_wape_coverage_and_winkler() -> None:
     accuracy = ForecastAccuracy()
     issued(accuracy, ORIGIN, 10.0)
-    total = accuracy.mature(ORIGIN, 11.0, NAN) + accuracy.mature(ORIGIN + 1, 15.0, NAN)
+    total = accuracy.mature(ORIGIN, 11.0) + accuracy.mature(ORIGIN + 1, 15.0)
     score = score_of(total[0])
     assert score.points == 2
     assert score.wape == pytest.approx(6 / 26, abs=1e-3)
@@ -50,17 +57,17 @@ def test_scores_are_wape_coverage_and_winkler() -> None:
 def test_an_hour_that_was_not_measured_judges_nobody_and_is_over() -> None:
     accuracy = ForecastAccuracy()
     issued(accuracy, ORIGIN, 10.0)
-    assert not accuracy.mature(ORIGIN, NAN, 10.0).any()
+    assert not accuracy.mature(ORIGIN, NAN).any()
     assert not accuracy.sums
-    assert accuracy.mature(ORIGIN + 1, 10.0, NAN)[0, COLUMNS.points] == 1
+    assert accuracy.mature(ORIGIN + 1, 10.0)[0, COLUMNS.points] == 1
 
 
 def test_a_forecast_is_forgotten_when_its_last_hour_is_over() -> None:
     accuracy = ForecastAccuracy()
     issued(accuracy, ORIGIN, 10.0)
-    accuracy.mature(ORIGIN + LONGEST - 2, 10.0, NAN)
+    accuracy.mature(ORIGIN + LONGEST - 2, 10.0)
     assert accuracy.origins.tolist() == [ORIGIN]
-    accuracy.mature(ORIGIN + LONGEST - 1, 10.0, NAN)
+    accuracy.mature(ORIGIN + LONGEST - 1, 10.0)
     assert accuracy.origins.tolist() == []
 
 
@@ -68,9 +75,9 @@ def a_course(
     accuracy: ForecastAccuracy, *, days: int, champion: float, actual: float, median: float, first: int = 0
 ) -> None:
     for day in range(first, first + days):
-        issued(accuracy, ORIGIN + 24 * day, actual, champion=champion)
+        issued(accuracy, ORIGIN + 24 * day, actual, champion=champion, median=median)
         for hour in range(24):
-            accuracy.mature(ORIGIN + 24 * day + hour, actual, median)
+            accuracy.mature(ORIGIN + 24 * day + hour, actual)
 
 
 def test_a_champion_that_is_worse_than_the_median_loses_its_place_and_wins_it_back() -> None:
@@ -100,8 +107,8 @@ def test_packed_and_unpacked_it_goes_on_as_before(forecasts: list[tuple[int, flo
         for accuracy in (straight, other):
             issued(accuracy, ORIGIN + origin, value)
     for hour in sorted(set(hours)):
-        first = straight.mature(ORIGIN + hour, 50.0, 40.0)
+        first = straight.mature(ORIGIN + hour, 50.0)
         other = ForecastAccuracy.unpack(other.pack())
-        np.testing.assert_array_equal(first, other.mature(ORIGIN + hour, 50.0, 40.0))
+        np.testing.assert_array_equal(first, other.mature(ORIGIN + hour, 50.0))
     assert straight.decide(days=7) == other.decide(days=7)
     assert straight.scores(days=7) == other.scores(days=7)

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.forecasting.hourly_history import IMPORTED, MEASURED, WEEK, HourlyHistory, energy_of, usual_of
+from core.forecasting.hourly_history import IMPORTED, MEASURED, HourlyHistory, energy_of
 from tests.builders import a_window
 
 FIRST = 490_000
@@ -89,12 +89,3 @@ def test_an_hour_is_its_mean_power_where_enough_of_it_is_covered(completeness: f
     window = a_window(completeness=completeness, energy_kwh=12 * completeness, mean_power_kw=12.0)
     found = energy_of(window)
     assert np.isnan(found) if energy is None else found == energy
-
-
-def test_the_usual_is_the_median_of_four_weeks() -> None:
-    history = HourlyHistory(6 * WEEK)
-    for week, value in enumerate((8.0, 1.0, 2.0, 3.0, 100.0)):
-        history.put(FIRST + week * WEEK, value, MEASURED)
-    assert usual_of(history, FIRST + 5 * WEEK) == 2.5
-    assert usual_of(history, FIRST + WEEK) == 8
-    assert np.isnan(usual_of(history, FIRST + 3))

@@ -22,7 +22,7 @@ def watched(hours: int, *, energy: float = 10.0) -> SeriesTable:
 
 def issue(table: SeriesTable, origin: int, text: bytes = b"forecast", memory: bytes = b"memory") -> None:
     flat = np.full(72, 10.0)
-    table.states[PUMP].accuracy.issue(origin, value=flat, lower=flat - 1, upper=flat + 1, champion=flat)
+    table.states[PUMP].accuracy.issue(origin, value=flat, lower=flat - 1, upper=flat + 1, champion=flat, median=flat)
     table.issue(PUMP, origin, (("topic", PUMP, text),), memory=memory)
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 
 import numpy as np
 import pytest
@@ -46,8 +47,9 @@ def test_what_a_fit_raises_comes_back_in_words() -> None:
 async def test_where_a_process_of_the_lowest_priority_runs_a_core_counts_as_free() -> None:
     process = FitProcess(niceness=19)
     try:
-        await asyncio.to_thread(process._living)
-        assert os.sched_getscheduler(process._process.pid) == os.SCHED_IDLE
+        await process.start()
+        assert process.pid is not None
+        assert os.sched_getscheduler(process.pid) == os.SCHED_IDLE
     finally:
         process.close()
 
@@ -66,10 +68,11 @@ async def test_a_process_has_low_priority_lets_the_loop_run_and_comes_again_afte
         assert len(fitted.value) == 72
         # whoever computed here would have held the loop for nearly all of the time
         assert longest < (loop.time() - begun) / 4
-        pid = process._process.pid
+        pid = process.pid
+        assert pid is not None
         assert os.getpriority(os.PRIO_PROCESS, pid) == min(19, os.getpriority(os.PRIO_PROCESS, 0) + 3)
-        process._process.kill()
-        process._process.join()
+        os.kill(pid, signal.SIGKILL)
+        await asyncio.to_thread(os.waitid, os.P_PID, pid, os.WEXITED | os.WNOWAIT)
         again, _ = await process.fit(a_request(), seconds=60)
         np.testing.assert_array_equal(again.value, fitted.value)
     finally:
@@ -82,7 +85,8 @@ async def test_a_fit_that_takes_too_long_is_ended_and_the_next_one_is_not() -> N
     process = FitProcess(niceness=3)
     try:
         await process.fit(a_request(), seconds=60)
-        pid = process._process.pid
+        pid = process.pid
+        assert pid is not None
         with pytest.raises(FitTooSlow, match="FIT_SECONDS"):
             await process.fit(a_request(weeks=150), seconds=0.001)
         with pytest.raises(ProcessLookupError):

@@ -1,8 +1,6 @@
 """What the owner of partition 0 makes of all machines' hours and forecasts."""
 
 from datetime import UTC, datetime, timedelta
-from types import SimpleNamespace
-from typing import cast
 
 import numpy as np
 import pytest
@@ -10,10 +8,9 @@ from prometheus_client import CollectorRegistry
 
 from core.forecasting.hourly_history import WEEK
 from core.forecasting.messages import IssuedForecast, forecast_message
-from core.forecasting.series_state import SeriesTable
-from core.state.fleet import FleetState
 from processor.forecasting.plant_stage import PlantStage
-from processor.pipeline import Partition, Pipeline, Position
+from processor.partitions import PartitionTable
+from runtime.clock import Clock
 from runtime.metrics import ProcessorMetrics
 from runtime.settings import load_settings
 from schemas.alerts import Alert
@@ -27,34 +24,20 @@ FIRST = int(BEGIN.timestamp()) // 3600
 MACHINES = ("pump-01", "pump-02")
 
 
-class Clock:
-    now = 0.0
-
-    def __call__(self) -> float:
-        return self.now
-
-
 class Stage:
     """A plant stage that is told what it would read."""
 
     def __init__(self) -> None:
-        self.held = Partition(
-            number=0,
-            state=FleetState(PLANT),
-            series=SeriesTable(13 * WEEK),
-            imports=Position(next_offset=0),
-            heard_at=0.0,
-            next_offset=0,
-        )
-        self.clock = Clock()
-        self.pipeline = SimpleNamespace(partitions={0: self.held}, breaches_open=0)
+        self.partitions = PartitionTable(PLANT, history_hours=13 * WEEK)
+        self.held, _ = self.partitions.adopt(0, machines=[], next_offset=0, series=[], next_import=0, at=0.0)
+        self.now = 0.0
         self.metrics = ProcessorMetrics(CollectorRegistry())
         self.stage = PlantStage(
             plant=PLANT,
             settings=load_settings(_env_file=None),
-            pipeline=cast("Pipeline", self.pipeline),
+            partitions=self.partitions,
             metrics=self.metrics,
-            clock=self.clock,
+            clock=Clock(wall=lambda: self.now, monotonic=lambda: self.now),
         )
 
     def hour(self, number: int, *machines: str, energy: float = 10.0) -> None:
@@ -72,7 +55,7 @@ class Stage:
     def look(self, *, later: float = 2.0) -> Forecast | None:
         """The plant's newest forecast, once everything is read and nothing more was heard for a while."""
         self.stage.look(self.held)
-        self.clock.now += later
+        self.now += later
         self.stage._hours = self.stage._total.complete_hours()
         self.stage.look(self.held)
         outbox = self.held.series.states["plant:test"].outbox
@@ -114,7 +97,7 @@ def test_a_machine_that_does_not_speak_is_waited_for_and_then_left_behind() -> N
     stage.hour(0, *MACHINES)
     stage.forecast(1, MACHINES[0])
     assert stage.look() is None
-    stage.clock.now += 600 + 121
+    stage.now += 600 + 121
     forecast = stage.look()
     assert forecast is not None
     assert forecast.members == 1
@@ -164,6 +147,6 @@ def test_a_forecast_above_the_contracted_peak_is_one_alert_until_it_is_below() -
         stage.look()
         outbox = stage.held.series.states["plant:test"].outbox
         alerts = [Alert.model_validate_json(text) for topic, _, text in outbox if topic == ALERTS]
-        said += [(alert.state, alert.alert_id, stage.pipeline.breaches_open) for alert in alerts]
+        said += [(alert.state, alert.alert_id, stage.stage.open_breaches()) for alert in alerts]
     assert [(state, still_open) for state, _, still_open in said] == [("opened", 1), ("updated", 1), ("resolved", 0)]
     assert len({alert_id for _, alert_id, _ in said}) == 1

@@ -1,7 +1,6 @@
 """Which series is forecast when, and what is issued of a fit."""
 
-from types import SimpleNamespace
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,10 +9,8 @@ from prometheus_client import CollectorRegistry
 from core.forecasting.accuracy import COLUMNS
 from core.forecasting.fit import Fitted
 from core.forecasting.hourly_history import MEASURED, WEEK
-from core.forecasting.series_state import SeriesTable
-from core.state.fleet import FleetState
 from processor.forecasting.scheduler import Forecasts
-from processor.pipeline import Partition, Pipeline, Position
+from processor.partitions import PartitionTable
 from runtime.forecasting.settings import ForecastSettings
 from runtime.metrics import ProcessorMetrics
 from schemas.forecasts import Forecast
@@ -35,20 +32,14 @@ class Desk:
     """Forecasts of one partition, without any process."""
 
     def __init__(self, **settings: Any) -> None:
-        self.held = Partition(
-            number=0,
-            state=FleetState(PLANT),
-            series=SeriesTable(13 * WEEK),
-            imports=Position(next_offset=0),
-            heard_at=0.0,
-            next_offset=0,
-        )
+        self.partitions = PartitionTable(PLANT, history_hours=13 * WEEK)
+        self.held, _ = self.partitions.adopt(0, machines=[], next_offset=0, series=[], next_import=0, at=0.0)
         self.clock = Clock()
         self.metrics = ProcessorMetrics(CollectorRegistry())
         self.forecasts = Forecasts(
             plant=PLANT,
             settings=ForecastSettings(**{"spread_seconds": 0.0, **settings}),
-            pipeline=cast("Pipeline", SimpleNamespace(partitions={0: self.held})),
+            partitions=self.partitions,
             metrics=self.metrics,
             clock=self.clock,
         )
@@ -75,7 +66,7 @@ class Desk:
         return {result: count for result, count in found.items() if count}
 
 
-def a_fit(value: float = 12.0, *, model: str = "blend") -> Fitted:
+def a_fit(value: float = 12.0, *, model: str = "blend", median: float = 10.0) -> Fitted:
     flat = np.full(72, value)
     return Fitted(
         value=flat,
@@ -86,6 +77,7 @@ def a_fit(value: float = 12.0, *, model: str = "blend") -> Fitted:
         coverage=0.8,
         compared={"ridge": 0.2, "unknown": float("nan")},
         memory=b"learned",
+        median=np.full(72, median),
     )
 
 

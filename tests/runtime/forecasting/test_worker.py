@@ -46,5 +46,5 @@ def test_the_end_does_not_wait_for_what_is_being_computed(child: ForecastChild) 
     assert not asking.is_alive()
     assert time.monotonic() - begun < PATIENCE / 2
     assert len(errors) == 1
-    with pytest.raises(FailureError, match="the service ends"):
+    with pytest.raises(FailureError, match="the service is ending"):
         child.forecast(dict(SMALL), seconds=PATIENCE)

@@ -1,6 +1,6 @@
 """What a worker knows of a partition, apart from any broker."""
 
-from processor.pipeline import Position
+from processor.partitions import Position
 
 
 def a_partition(next_offset: int) -> Position:

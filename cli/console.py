@@ -10,11 +10,12 @@ from typing import Final
 from rich.console import Console
 from rich.text import Text
 
+from schemas.scores import FLAG_AT
+
 SEVERITY_STYLES: Final = {"critical": "bold red", "warning": "yellow", "info": "cyan"}
 STATE_STYLES: Final = {"opened": "bold", "updated": "", "resolved": "green"}
 BAND_STYLES: Final = {"urgent": "bold red", "plan": "yellow", "watch": "cyan", "none": "green"}
 CONDITION_STYLES: Final = {"running": "dim", "idle": "cyan", "off": "dim", "silent": "bold red", "unknown": "dim"}
-FLAG_AT: Final = 0.5
 CRITICAL_AT: Final = 0.8
 
 

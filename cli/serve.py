@@ -57,7 +57,7 @@ def _run_many(settings: Settings, shared: dict[str, Any]) -> int:
     # the workers read the same environment; only what the command line has changed must be told to them
     os.environ["NEXOVA_API__HOST"], os.environ["NEXOVA_API__PORT"] = settings.api.host, str(settings.api.port)
     with tempfile.TemporaryDirectory(prefix="nexova-metrics-", ignore_cleanup_errors=True) as folder:
-        os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder  # see runtime.metrics_page
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder  # see runtime.metrics.page
         # a worker that starts on a busy machine says nothing for a while, and must not be taken for dead
         config = uvicorn.Config(
             "cli.serve:worker_app",

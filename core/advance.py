@@ -18,14 +18,14 @@ from schemas.machines import MachineStatus
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Elapsed:
+class DueMessages:
     """Messages that are due although no reading called for them."""
 
     alerts: tuple[Alert, ...]
     energy_windows: tuple[EnergyWindow, ...]
 
 
-def elapse(state: FleetState, *, plant: Plant, now: float, idle_seconds: float) -> Elapsed:
+def advance_time(state: FleetState, *, plant: Plant, now: float, idle_seconds: float) -> DueMessages:
     """Lets time pass over a partition that has brought no record for `idle_seconds`; `now` is epoch seconds.
 
     An idle partition's windows close once their hour is over by the clock; event time cannot close them any more.
@@ -42,7 +42,7 @@ def elapse(state: FleetState, *, plant: Plant, now: float, idle_seconds: float) 
     )
     state.dirty.update(state.slots[window.machine_id] for window in windows)
     forget_resolved(state)
-    return Elapsed(alerts=tuple(alerts), energy_windows=tuple(windows))
+    return DueMessages(alerts=tuple(alerts), energy_windows=tuple(windows))
 
 
 def statuses(state: FleetState, slots: list[int], *, plant: Plant) -> list[MachineStatus]:

@@ -3,37 +3,34 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from core.alerting.episodes import SEVERITIES, SUPPRESSIONS, follow
+from core.alerting.episodes import SEVERITIES, follow
 from core.alerting.messages import RULE, AlertWriter
 from core.alerting.silence import SilenceWatch
 from core.alerting.suppression import raised_thresholds, suppression_of
 from core.batch import ReadingBatch
 from core.detection.features import observe, physical
-from core.detection.limits import LEVELS, severity_of
-from core.detection.row_results import RowResults
-from core.detection.scoring import Calls, anomaly_scores, calls_of, risks
-from core.detection.tracking import FAULT_IMPOSSIBLE, FAULT_NONE
+from core.detection.row_results import FAULT_IMPOSSIBLE, FAULT_NONE, RowResults
+from core.detection.scoring import anomaly_scores
 from core.energy import windows as energy
 from core.energy.meter import counter_rules
-from core.maintenance import BANDS, advice_text, advise, reasons_of
+from core.maintenance import BANDS, advice_text, advise, reasons_of, risks
 from core.models import Models
 from core.plant import Plant, Role
-from core.state.episodes import FOLLOWED_KINDS
+from core.plant.limits import LEVELS, limit_severity
+from core.rollout import AlertCounts, count_alerts
+from core.state.episodes import FOLLOWED_KINDS, SUPPRESSIONS
 from core.state.fleet import FleetState
 from core.state.tracks import CONDITIONS, watched_sensors
 from schemas.alerts import Alert, AlertModel
 from schemas.energy import EnergyWindow
 from schemas.recommendations import Recommendation
+from schemas.scores import FLAG_AT
 
 Floats = NDArray[np.float64]
-
-FLAG_AT: Final = 0.5
-"""Score from which a reading is flagged."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,7 +52,8 @@ class Scores:
 class Assessment:
     """What a batch led to. `replayed` readings were known already; `late` ones came after their window's time.
 
-    calls: of each model that runs, and of each beside it. suppressed: openings that did not become an alert, by reason.
+    alert_counts: of each running model and of each shadow. suppressed: openings that did not become an alert,
+    by reason.
     """
 
     state: FleetState
@@ -65,7 +63,7 @@ class Assessment:
     energy_windows: tuple[EnergyWindow, ...]
     replayed: int
     late: int
-    calls: tuple[Calls, ...] = ()
+    alert_counts: tuple[AlertCounts, ...] = ()
     suppressed: Mapping[str, int] = field(default_factory=dict)
 
 
@@ -107,7 +105,7 @@ def assess(batch: ReadingBatch, *, state: FleetState, models: Models, plant: Pla
         replayed=replayed,
         late=late,
         suppressed=suppressed,
-        calls=calls_of(models, rows, anomaly=scores.anomaly, risk=scores.risk),
+        alert_counts=count_alerts(models, rows, anomaly=scores.anomaly, risk=scores.risk),
     )
 
 
@@ -145,7 +143,7 @@ def _alerts(
     written = silence.resolved_by(batch, rows.newest)
     silence.heard(slots, batch.timestamps)
     anomaly = np.nan_to_num(scores.anomaly)
-    limit = severity_of(values, plant)
+    limit = limit_severity(values, plant).max(axis=1, initial=0)
     fault = (rows.fault != FAULT_NONE).any(axis=1)
     running = rows.condition == CONDITIONS.index("running")
     warning, critical = SEVERITIES.index("warning"), SEVERITIES.index("critical")

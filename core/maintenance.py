@@ -4,18 +4,19 @@ from typing import Final, get_args
 
 import numpy as np
 from numba import njit
-from numpy.typing import NDArray
 
+from core.arrays import Floats, Ints
+from core.detection.row_results import RowResults
+from core.models import Models
 from core.plant import Sensor
 from core.state.wear import Wear
 from schemas.recommendations import Band, Reason
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
-
 BANDS: Final[tuple[Band, ...]] = get_args(Band)
 BAND_STARTS: Final = (0.75, 1.75, 2.5)
 """Risk from which `watch`, `plan` and `urgent` begin: within about 7, 3 and 1 days of failure."""
+ADVISE_AT: Final = BAND_STARTS[0]
+"""Risk from which a machine has advice above `none`."""
 _HYSTERESIS: Final = 0.25
 _SMOOTHING: Final = 0.1
 _REPEAT_SECONDS: Final = 24 * 3600.0
@@ -25,6 +26,17 @@ _TEXT: Final[dict[Band, str]] = {
     "plan": "Plan maintenance of {machine} within three days.",
     "urgent": "Stop {machine} for maintenance within a day.",
 }
+
+
+def risks(rows: RowResults, models: Models) -> Floats:
+    """Return the risks in [0, 3], (n,); NaN where a reading gives none."""
+    risk = np.full(len(rows.risky), np.nan)
+    if models.maintenance is not None and rows.risky.any():
+        asked = np.flatnonzero(rows.risky)
+        # rows of one machine side by side: they differ little, which a model may exploit
+        asked = asked[np.argsort(rows.slot[asked], kind="stable")]
+        risk[asked] = models.maintenance.risk(rows.maintenance[asked])
+    return risk
 
 
 def advise(*, slots: Ints, timestamps: Floats, risk: Floats, wear: Wear) -> tuple[Ints, Ints, Floats]:

@@ -3,11 +3,10 @@
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-import numpy as np
-from numpy.typing import NDArray
+from core.arrays import Features, Floats
 
-Floats = NDArray[np.float64]
-Features = NDArray[np.float32]
+__all__ = ["AnomalyModel", "Features", "FlagBy", "Models", "Refusal", "RiskModel"]
+
 FlagBy = Literal["distance", "forest", "both"]
 Refusal = Literal["damaged", "incompatible", "missing", "unavailable"]
 """Why a version does not run: not the published files; made for other sensors or features; not there at all; or its
@@ -48,18 +47,11 @@ class RiskModel(Protocol):
 class Models:
     """The models a worker runs; None where there is none, and the rules go on without it.
 
-    `flag_by` says which score raises the flag: the machine's own distance, the forest, or the higher of both.
-    `beside` are versions that score the same readings and raise nothing; their calls are counted.
+    flag_by: which score decides on the flag: the machine's own distance, the forest, or the higher of both.
+    shadows: versions that score the same readings and raise nothing; what they would raise is counted.
     """
 
     anomaly: AnomalyModel | None = None
     maintenance: RiskModel | None = None
     flag_by: FlagBy = "both"
-    beside: "tuple[Models, ...]" = ()
-
-
-def raising(distance: Floats, forest: Floats, *, flag_by: FlagBy) -> Floats:
-    """The score that raises the flag, (n,), of both scores, (n,) each."""
-    if flag_by == "distance":
-        return distance
-    return forest if flag_by == "forest" else np.maximum(distance, forest)
+    shadows: "tuple[Models, ...]" = ()

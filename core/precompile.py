@@ -1,4 +1,4 @@
-"""A dry run of the rules, so that their compiled form and the models are ready before the first real reading."""
+"""Compilation of the rules ahead of the first reading: a dry run on invented readings."""
 
 from typing import Final
 
@@ -13,10 +13,10 @@ from core.state.fleet import FleetState
 _BEYOND_WARM_UP: Final = 64
 
 
-def rehearse(plant: Plant, models: Models) -> None:
-    """Assesses made-up readings of one machine, and forgets them.
+def precompile(plant: Plant, models: Models) -> None:
+    """Assess invented readings of one machine, and discard the result.
 
-    Where no compiled form is cached this takes some ten seconds; a worker that joined its group before would miss
+    Without a cache of compiled code this takes some ten seconds; a worker that had joined its group before would miss
     its heartbeats meanwhile.
     """
     rows = plant.detection.warm_up_readings + _BEYOND_WARM_UP
@@ -25,5 +25,5 @@ def rehearse(plant: Plant, models: Models) -> None:
     values = random.normal(ranges.mean(axis=1), 0.01 * np.ptp(ranges, axis=1), (rows, len(plant.sensors)))
     first = plant.readings.earliest.timestamp() + plant.detection.settle_seconds
     seconds = first + np.arange(0.0, 60.0 * rows, 60.0)
-    batch = ReadingBatch.from_columns(["rehearsal"] * rows, seconds, values)
+    batch = ReadingBatch.from_columns(["precompile"] * rows, seconds, values)
     assess(batch, state=FleetState(plant), models=models, plant=plant)

@@ -1,15 +1,63 @@
-"""Whether a version that took over may stay: its calls against those of the version before, on the same readings."""
+"""How a new model version is tried: alert counts of each version, and the check of a canary window."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-from core.detection.scoring import Calls
+import numpy as np
+
+from core.arrays import Floats
+from core.detection.row_results import RowResults
+from core.detection.scoring import anomaly_scores
+from core.maintenance import ADVISE_AT, risks
+from core.models import Models
+from schemas.scores import FLAG_AT
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AlertCounts:
+    """Readings of a batch that a version scored, and how many of them it alerts on or, as a shadow, would alert on.
+
+    An anomaly model alerts with a flag, a risk model with a risk in a band above `none`.
+    """
+
+    name: str
+    version: str
+    scored: int
+    alerting: int
+
+
+def count_alerts(models: Models, rows: RowResults, *, anomaly: Floats, risk: Floats) -> tuple[AlertCounts, ...]:
+    """Return the counts of the running models, whose scores these are, and of their shadows on the same readings."""
+    counts = list(_counts(models, rows, anomaly=anomaly, risk=risk))
+    for shadow in models.shadows:
+        counts += _counts(shadow, rows, anomaly=anomaly_scores(rows, shadow), risk=risks(rows, shadow))
+    return tuple(counts)
+
+
+def _counts(models: Models, rows: RowResults, *, anomaly: Floats, risk: Floats) -> Iterator[AlertCounts]:
+    if models.anomaly is not None:
+        yield AlertCounts(
+            name=models.anomaly.name,
+            version=models.anomaly.version,
+            scored=int(rows.scored.sum()),
+            alerting=int((np.nan_to_num(anomaly) >= FLAG_AT).sum()),
+        )
+    if models.maintenance is not None:
+        # no advice is given before a machine's baseline is known
+        advised = rows.risky & rows.warm
+        yield AlertCounts(
+            name=models.maintenance.name,
+            version=models.maintenance.version,
+            scored=int(advised.sum()),
+            alerting=int((risk[advised] >= ADVISE_AT).sum()),
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RateBounds:
-    """How far the alert rate, raised / judged readings, may be from `usual`, that of the version before.
+    """How far a version's alert rate, alerting / scored readings, may be from that of the previous version.
 
-    At most `factor` times as much and `margin` more; at least usual / `factor` less `margin`. The margin is a share
+    At most `factor` times the usual rate plus `margin`, at least usual / `factor` less `margin`. The margin is a share
     of all readings: of very few alerts, three times as many are still few.
     """
 
@@ -17,45 +65,45 @@ class RateBounds:
     margin: float
 
     def around(self, usual: float) -> tuple[float, float]:
-        """Lowest and highest rate that stay within, in [0, 1]."""
+        """Return the lowest and the highest rate within bounds, in [0, 1]."""
         return max(0.0, usual / self.factor - self.margin), min(1.0, usual * self.factor + self.margin)
 
 
 @dataclass(slots=True, kw_only=True)
-class Probation:
-    """The readings that a version and its predecessor both judged since the last look that found enough of them.
+class CanaryCheck:
+    """Comparison of a promoted version with the previous one, on the readings that both scored in the canary window.
 
-    least: readings that a look needs. judged, raised, raised_before: of the present look; raised by the version
-    itself and by the one before.
+    least: readings that a verdict needs. scored, alerting, alerting_before: counts since the last verdict; the last
+    one is that of the previous version.
     """
 
     name: str
     version: str
-    former: str
+    previous: str
     bounds: RateBounds
     least: int
-    judged: int = 0
-    raised: int = 0
-    raised_before: int = 0
+    scored: int = 0
+    alerting: int = 0
+    alerting_before: int = 0
 
-    def take(self, calls: tuple[Calls, ...]) -> None:
-        """Counts a batch, if both versions judged it."""
-        own = {call.version: call for call in calls if call.name == self.name}
-        if self.version in own and self.former in own:
-            self.judged += own[self.version].judged
-            self.raised += own[self.version].raised
-            self.raised_before += own[self.former].raised
+    def add(self, counts: tuple[AlertCounts, ...]) -> None:
+        """Count a batch, if both versions scored it."""
+        own = {count.version: count for count in counts if count.name == self.name}
+        if self.version in own and self.previous in own:
+            self.scored += own[self.version].scored
+            self.alerting += own[self.version].alerting
+            self.alerting_before += own[self.previous].alerting
 
-    def complaint(self) -> str | None:
-        """Why the version must go, or None; with enough readings within bounds, the next look begins."""
-        if self.judged < self.least:
+    def violation(self) -> str | None:
+        """Return why the version must be rolled back, or None; a rate within bounds starts the counts anew."""
+        if self.scored < self.least:
             return None
-        rate, usual = self.raised / self.judged, self.raised_before / self.judged
+        rate, usual = self.alerting / self.scored, self.alerting_before / self.scored
         lowest, highest = self.bounds.around(usual)
         if lowest <= rate <= highest:
-            self.judged = self.raised = self.raised_before = 0
+            self.scored = self.alerting = self.alerting_before = 0
             return None
         return (
-            f"alert rate {rate:.1%} is outside {lowest:.1%} to {highest:.1%}, as {self.former} raises {usual:.1%} "
-            f"on the same {self.judged:,} readings"
+            f"alert rate {rate:.1%} is outside {lowest:.1%} to {highest:.1%}, as {self.previous} raises {usual:.1%} "
+            f"on the same {self.scored:,} readings"
         )

@@ -5,16 +5,18 @@ import gc
 import logging
 import sys
 import tempfile
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any, Final
 
 import faust
 from prometheus_client import generate_latest
 
 from core.detection.features import feature_fingerprint
-from core.detection.scoring import Calls
 from core.forecasting.hourly_history import WEEK
 from core.plant import Plant
-from core.precompile import rehearse
+from core.precompile import precompile
+from core.rollout import AlertCounts
 from processor.alerting.feedback import FeedbackFollower
 from processor.alerting.fleet_stage import FleetStage
 from processor.alerting.policy import PolicyWatch
@@ -181,7 +183,7 @@ class Worker:
         self._signals()
         self._pages()
 
-    def _count_alerts(self, counts: tuple[Calls, ...]) -> None:
+    def _count_alerts(self, counts: tuple[AlertCounts, ...]) -> None:
         self.running.counters.add(counts)
         self.rollbacks.add(counts)
 
@@ -213,35 +215,28 @@ class Worker:
                 lag = self._clock.monotonic() - before - _TICK_SECONDS
                 await self._or_crash(self._tick(max(0.0, lag)))
 
-        @self.app.task  # type: ignore[untyped-decorator]
-        async def forecast() -> None:
+        for name, run, close in (
+            ("forecast", self.forecasts.run, self.forecasts.close),
+            ("forecast_plant", self.plant_stage.run, self.plant_stage.close),
+            ("follow_feedback", self.feedback.run, None),
+            ("follow_fleet", self.fleet_stage.run, None),
+        ):
+            self._beside(name, partial(run, stopped=lambda: self.app.should_stop, ready=self._settled), close)
+        self._beside("follow_policy", partial(self.policy.run, stopped=lambda: self.app.should_stop), None)
+        self._beside("follow_models", self.follower.follow, None)
+
+    def _beside(self, name: str, run: Callable[[], Awaitable[None]], close: Callable[[], None] | None) -> None:
+        """Register a task that runs as long as the worker, which ends with it if it fails."""
+
+        async def beside() -> None:
             try:
-                await self._or_crash(self.forecasts.run(stopped=lambda: self.app.should_stop, ready=self._settled))
+                await self._or_crash(run())
             finally:
-                self.forecasts.close()
+                if close is not None:
+                    close()
 
-        @self.app.task  # type: ignore[untyped-decorator]
-        async def forecast_plant() -> None:
-            try:
-                await self._or_crash(self.plant_stage.run(stopped=lambda: self.app.should_stop, ready=self._settled))
-            finally:
-                self.plant_stage.close()
-
-        @self.app.task  # type: ignore[untyped-decorator]
-        async def follow_models() -> None:
-            await self._or_crash(self.follower.follow())
-
-        @self.app.task  # type: ignore[untyped-decorator]
-        async def follow_feedback() -> None:
-            await self._or_crash(self.feedback.run(stopped=lambda: self.app.should_stop, ready=self._settled))
-
-        @self.app.task  # type: ignore[untyped-decorator]
-        async def follow_policy() -> None:
-            await self._or_crash(self.policy.run(stopped=lambda: self.app.should_stop))
-
-        @self.app.task  # type: ignore[untyped-decorator]
-        async def follow_fleet() -> None:
-            await self._or_crash(self.fleet_stage.run(stopped=lambda: self.app.should_stop, ready=self._settled))
+        beside.__name__ = beside.__qualname__ = name
+        self.app.task(beside)
 
     def _settled(self) -> bool:
         return self._ready and not self.app.rebalancing
@@ -365,7 +360,7 @@ def run(settings: Settings) -> int:
     loaded = load_models(repository, plant=plant, features=feature_fingerprint(plant))
     for problem in loaded.problems:
         LOGGER.warning("%s", problem)
-    rehearse(plant, loaded.models)
+    precompile(plant, loaded.models)
     metrics = ProcessorMetrics(process_registry())
     for name, reason in loaded.refused:
         metrics.model_fallbacks.labels(name=name, reason=reason).inc()

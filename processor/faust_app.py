@@ -13,7 +13,7 @@ _PREFETCH_EVENTS: Final = 4  # an event is a whole fetch: this bounds memory and
 
 
 def make_app(settings: Settings, *, datadir: str) -> faust.App:
-    """A Faust app for these settings; `datadir` is a folder it may write to."""
+    """Return a Faust app for these settings; `datadir` is a folder it may write to."""
     kafka, processor = settings.kafka, settings.processor
     return faust.App(
         kafka.group,

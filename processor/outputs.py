@@ -1,4 +1,4 @@
-"""What the processor sends: through librdkafka, counted, and never lost in silence."""
+"""Output messages: sent through librdkafka and counted; a lost one is an error at the next flush."""
 
 import logging
 from typing import Final
@@ -21,7 +21,7 @@ class OutputFailed(FailureError):
 
 
 class Outputs:
-    """Sends messages and tells, at `flush`, whether all of them arrived."""
+    """Producer of output messages; `flush` raises where one did not arrive."""
 
     def __init__(self, kafka: KafkaSettings, metrics: ProcessorMetrics) -> None:
         # reports on every delivery would cost as much as the sending; those on failures are what we act upon
@@ -30,7 +30,7 @@ class Outputs:
         self._failure: str | None = None
 
     def send(self, topic: str, *, key: str, value: bytes, partition: int) -> None:
-        """Queues a message; waits only when the queue is full."""
+        """Queue a message; wait only when the queue is full."""
         while True:
             try:
                 self._producer.produce(topic, value, key, partition, self._report)
@@ -40,7 +40,7 @@ class Outputs:
             return
 
     def send_all(self, topic: str, messages: list[dict[str, bytes]], *, partition: int) -> None:
-        """Queues messages of "key" and "value", which are given away; the same as `send` for each, at half its cost."""
+        """Queue messages of "key" and "value", which the producer keeps; like `send` for each, at half its cost."""
         self.count(topic, len(messages))
         # one call for all would keep the thread that assesses from the interpreter for as long as it takes
         for start in range(0, len(messages), _IN_ONE_CALL):
@@ -51,15 +51,15 @@ class Outputs:
                 self._producer.poll(_POLL_SECONDS)
 
     def count(self, topic: str, messages: int = 1) -> None:
-        """Counts messages sent; apart from `send`, so that a batch is counted once."""
+        """Count messages sent; apart from `send`, so that a batch is counted once."""
         self._metrics.output_messages.labels(topic=topic).inc(messages)
 
     def poll(self) -> None:
-        """Serves delivery reports; call it now and then."""
+        """Serve delivery reports; to be called now and then."""
         self._producer.poll(0)
 
     def flush(self) -> None:
-        """Waits until all messages arrived.
+        """Wait until all messages arrived.
 
         Raises:
             OutputFailed: one could not be delivered, or the broker did not take them in time.
@@ -77,5 +77,5 @@ class Outputs:
             return
         topic = message.topic() or "an unknown topic"
         self._metrics.output_failures.labels(topic=topic).inc()
-        self._failure = f"a message to {topic} was refused: {error.str()}; check the topic and our rights"
+        self._failure = f"a message to {topic} was refused: {error.str()}; check the topic and the worker's rights"
         LOGGER.error(self._failure)

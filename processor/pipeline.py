@@ -13,12 +13,12 @@ from typing import get_args
 import numpy as np
 from pydantic import ValidationError
 
-from core.advance import elapse, statuses
+from core.advance import advance_time, statuses
 from core.assess import Assessment, assess
 from core.batch import Decoded, decode_records
-from core.detection.scoring import Calls
 from core.energy.windows import HOUR
 from core.plant import Plant
+from core.rollout import AlertCounts
 from core.state.tracks import CONDITIONS
 from processor.forecasting.accuracy_metrics import count_matured
 from processor.partitions import Partition, PartitionTable, SourceRecord
@@ -60,7 +60,7 @@ class Pipeline:
         settings: ProcessorSettings,
         metrics: ProcessorMetrics,
         clock: Callable[[], float],
-        on_alert_counts: Callable[[tuple[Calls, ...]], None],
+        on_alert_counts: Callable[[tuple[AlertCounts, ...]], None],
         open_breaches: Callable[[], int],
     ) -> None:
         self._plant = plant
@@ -106,13 +106,13 @@ class Pipeline:
         self._count(prepared.decoded, assessment)
         self._metrics.batch_duration.observe(prepared.seconds + time.perf_counter() - started)
         self._publisher.poll()
-        self._on_alert_counts(assessment.calls)
+        self._on_alert_counts(assessment.alert_counts)
 
     def tick(self) -> None:
         """Let time pass: silence, windows of idle partitions, machine statuses."""
         now = self._clock()
         for number, held in self._partitions.items():
-            elapsed = elapse(held.state, plant=held.state.plant, now=now, idle_seconds=now - held.heard_at)
+            elapsed = advance_time(held.state, plant=held.state.plant, now=now, idle_seconds=now - held.heard_at)
             for alert in elapsed.alerts:
                 self._publisher.alert(number, alert)
             self._publish_windows(held, elapsed.energy_windows)

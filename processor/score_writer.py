@@ -1,6 +1,6 @@
 """Scores of a batch as JSON, written row by row into one buffer: a fifth of the cost of one object a score.
 
-What is written follows from the contract, `schemas.scores.Score`: its fields in their order, by their types. A
+The output follows from the contract, `schemas.scores.Score`: its fields in their order, by their types. A
 property test holds that each line is a valid Score with the values that were given.
 """
 
@@ -47,10 +47,10 @@ class _Texts(typing.NamedTuple):
 
 
 class ScoreWriter:
-    """Writes scores; `columns` names what `write` wants, each an array with a value for each row."""
+    """Writer of scores; `columns` names the arrays that `write` needs, each with a value for each row."""
 
     def __init__(self, words: Sequence[str]) -> None:
-        """`words`: what the codes of the one field with a closed list of values stand for."""
+        """Derive the layout from the contract. words: the values that codes of the one enumerated field stand for."""
         self._words = _Texts.of([msgspec.json.encode(word) for word in words])
         literals: list[bytes] = []
         kinds: list[int] = []
@@ -70,7 +70,7 @@ class ScoreWriter:
         self._kinds = np.array(kinds, dtype=np.int64)
 
     def write(self, machine_ids: Sequence[str], columns: Mapping[str, NDArray[Any]]) -> list[dict[str, bytes]]:
-        """The "key" and "value" of each row, in order.
+        """Return the "key" and "value" of each row, in order.
 
         columns: by the names in `columns`; machine_id holds indices into `machine_ids`, timestamp epoch seconds,
         numbers may be NaN, which is null on the wire.
@@ -93,7 +93,7 @@ class ScoreWriter:
 
 
 def _kind(name: str, annotation: Any) -> int | None:
-    """How a field is written; None: always the same."""
+    """Return how a field is written; None: always the same."""
     named = {"machine_id": _ID, "timestamp": _TIME, "schema_version": None}
     if name in named:
         return named[name]
@@ -185,7 +185,7 @@ def _number(out: Bytes, at: int, value: float) -> int:
 
 @njit(cache=True, nogil=True)
 def _moment(out: Bytes, at: int, epoch: float) -> int:
-    """RFC 3339 in UTC, to the microsecond.
+    """Write a time as RFC 3339 in UTC, to the microsecond.
 
     Days to dates as in H. Hinnant, "chrono-Compatible Low-Level Date Algorithms": eras of 400 years from 0000-03-01.
     """

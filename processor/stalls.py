@@ -10,13 +10,13 @@ _MOST_PATIENCE: Final = 80.0
 
 @dataclass(slots=True)
 class Stalls:
-    """Notices them, and becomes more patient with each that it named in vain; `clock` gives monotonic seconds."""
+    """Detector of stalled partitions; waits longer after each attempt that did not help. clock: monotonic s."""
 
     clock: Callable[[], float]
     _seen: dict[tuple[str, int], tuple[int, float, float]] = field(default_factory=dict)
 
     def stalled(self, topic: str, positions: Mapping[int, int], lag: Mapping[int, int]) -> list[int]:
-        """Partitions of a topic that have records waiting, and stood at the same position for too long.
+        """Return the partitions of a topic that have records waiting and stood at the same position for too long.
 
         positions: next offset to process. lag: how many records follow it.
         """

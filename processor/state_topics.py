@@ -1,7 +1,7 @@
-"""The topics that hold the state: one a table, named by Faust, made by us before it starts.
+"""The changelog topics of the state: one for each table, named by Faust, created before it starts.
 
-Faust makes them too, but joins its group at once: workers that start together could then share out partitions by
-metadata in which a table is missing, and the next owner of a partition would not find what was saved of it.
+Faust creates them too, but joins its group at once: workers that start together could then assign partitions by
+metadata in which a table is missing, and the next owner of a partition would not find its saved state.
 """
 
 from typing import Final
@@ -18,7 +18,7 @@ _LARGEST_RECORD: Final = 8 * 1_048_576
 
 
 def create_state_topics(kafka: KafkaSettings) -> None:
-    """Creates the changelogs that are missing, and returns once brokers know them.
+    """Create the changelogs that are missing, and return once brokers know them.
 
     Raises:
         FailureError: one exists with another number of partitions.
@@ -33,7 +33,7 @@ def create_state_topics(kafka: KafkaSettings) -> None:
             cleanup="compact",
             retention_hours=None,
             max_message_bytes=_LARGEST_RECORD,
-            description="What the processor remembers.",
+            description="State of the processor.",
         )
         for table in (MACHINES, SERIES)
     ]

@@ -1,6 +1,6 @@
 """The only place that relies on Faust's internals: whole fetches as events, commits from checkpoints.
 
-Faust handles one record at a time and keeps books of acknowledged offsets. Both are replaced for the batch topics:
+Faust handles one record at a time and keeps account of acknowledged offsets. Both are replaced for the batch topics:
 what one fetch brought for a partition becomes one event, and what may be committed is what a checkpoint declared
 safe. Every assumption on Faust 0.15.3 made here has a test of its own in tests/processor/test_transport.py.
 """
@@ -24,7 +24,7 @@ Records = list[SourceRecord]
 
 
 class Fetch:
-    """Looks like one record to Faust, and carries consecutive records of one partition.
+    """Consecutive records of one partition, in the form of one record of Faust's.
 
     `offset` and `timestamp` are the last record's.
     """
@@ -72,14 +72,14 @@ class FetchedRecords:
 
 
 class FetchSchema(faust.Schema[None, FetchedRecords]):
-    """Hands a fetch to the agent as it is; decoding is ours, row by row."""
+    """Schema that passes a fetch to the agent unchanged; decoding is ours, row by row."""
 
     def loads_key(self, app: Any, message: Any, **kwargs: Any) -> None:  # noqa: ARG002  Faust's signature
-        """A fetch has no key."""
+        """Return None: a fetch has no key."""
         return
 
     def loads_value(self, app: Any, message: Any, **kwargs: Any) -> FetchedRecords:  # noqa: ARG002
-        """The records themselves."""
+        """Return the records themselves."""
         value: FetchedRecords = message.value
         return value
 
@@ -97,7 +97,7 @@ class FetchedResults(OrderedDict[TP, Any]):
             self[tp] = result
 
     def __setitem__(self, tp: TP, result: Any) -> None:
-        """Takes a result, or the error that came in its place."""
+        """Keep a result, or the error that came in its place."""
         if tp.topic in self._batch_topics and isinstance(result, FetchResult):
             result._partition_records._consumer_record = _as_parsed  # noqa: SLF001
         super().__setitem__(tp, result)
@@ -108,7 +108,7 @@ def _as_parsed(_: TP, record: SourceRecord) -> SourceRecord:
 
 
 class BatchConsumerThread(driver.AIOKafkaConsumerThread):
-    """Asks the broker not to hold back a fetch for as long as Faust would: that is latency where little is sent."""
+    """Consumer thread with short fetch waits: Faust's own would be latency where little is sent."""
 
     consumer: "BatchConsumer"
 
@@ -118,7 +118,7 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
         return consumer
 
     async def seek_here(self, partition: TP, offset: int) -> None:
-        """Seeks; to be called in this thread."""
+        """Seek; to be called in this thread."""
         self.seek(partition, offset)
 
     async def _fetch_records(self, consumer: Any, *args: Any, **kwargs: Any) -> Any:
@@ -129,7 +129,7 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
 
 
 class ReadOffsets(defaultdict[TP, int | None]):
-    """Faust's book of what was read, with blank pages for batch topics: whether a fetch follows is ours to see.
+    """Faust's record of offsets read, kept empty for batch topics: `processor.partitions` checks what follows.
 
     Faust would drop what it has read before, also when a partition was set back while a fetch waited for its turn.
     """
@@ -139,17 +139,17 @@ class ReadOffsets(defaultdict[TP, int | None]):
         self._batch_topics = batch_topics
 
     def __setitem__(self, tp: TP, offset: int | None) -> None:
-        """Notes an offset, unless it is of a batch topic."""
+        """Record an offset, unless it is of a batch topic."""
         super().__setitem__(tp, None if tp.topic in self._batch_topics else offset)
 
     def update(self, offsets: Mapping[TP, int | None]) -> None:  # type: ignore[override]
-        """Notes several offsets."""
+        """Record several offsets."""
         for tp, offset in offsets.items():
             self[tp] = offset
 
 
 class BatchConsumer(driver.Consumer):
-    """Cuts fetches of the batch topics into events, and commits what checkpoints allow."""
+    """Consumer that cuts fetches of batch topics into events, and commits what checkpoints allow."""
 
     transport: "BatchTransport"
 
@@ -166,7 +166,7 @@ class BatchConsumer(driver.Consumer):
         return BatchConsumerThread(self, loop=self.loop, beacon=self.beacon)
 
     def checkpoint(self, offsets: Mapping[int, int], *, topic: str) -> None:
-        """Declares that all records of `topic` before these offsets, by partition, are done for good."""
+        """Declare that all records of `topic` before these offsets, by partition, are saved."""
         for partition, next_offset in offsets.items():
             tp = TP(topic, partition)
             self._safe[tp] = next_offset
@@ -174,21 +174,21 @@ class BatchConsumer(driver.Consumer):
             self._acked[tp]
 
     def started_at(self, partition: int, *, topic: str) -> int | None:
-        """Offset at which the reading of an assigned partition began; None before it has.
+        """Return the offset at which the reading of an assigned partition began; None before it has.
 
-        An event that comes before is left over from an earlier assignment: its records are fetched again.
+        An event that comes before it has is left over from an earlier assignment: its records are fetched again.
         """
         return self._sought.get(TP(topic, partition))
 
     async def read_again(self, partition: int, offset: int, *, topic: str) -> None:
-        """Goes on reading a partition at `offset`."""
+        """Continue to read a partition at `offset`."""
         tp = TP(topic, partition)
         self._set_back.add(tp)
         await self.seek(tp, offset)
         self._reread[tp] += 1
 
     def lag(self, positions: Mapping[int, int], *, topic: str) -> dict[int, int]:
-        """Records behind the end of each partition of `positions` (next offset to process)."""
+        """Return how many records follow in each partition of `positions` (next offset to process)."""
         lags = {}
         for partition, position in positions.items():
             end = self.highwater(TP(topic, partition))
@@ -197,7 +197,7 @@ class BatchConsumer(driver.Consumer):
         return lags
 
     async def _seek(self, partition: TP, offset: int) -> None:
-        # Faust seeks from this thread, while the one that fetches may be about to note a position of its own
+        # Faust seeks from this thread, while the one that fetches may be about to set a position of its own
         thread = cast("BatchConsumerThread", self._thread)
         await thread.call_thread(thread.seek_here, partition, offset)
 
@@ -215,7 +215,7 @@ class BatchConsumer(driver.Consumer):
         }
 
     async def perform_seek(self) -> None:
-        """Begins to read the assigned partitions where their commits stand, or else where their logs begin."""
+        """Begin to read the assigned partitions at their commits, or else where their logs begin."""
         epoch = self.epoch
         await super().perform_seek()
         assigned = [tp for tp in self.assignment() if tp.topic in self.transport.batch_topics]
@@ -247,7 +247,7 @@ class BatchConsumer(driver.Consumer):
             await super()._add_gap(tp, offset_from, offset_to)
 
     async def on_partitions_revoked(self, revoked: set[TP]) -> None:
-        """Lets the processor make its last checkpoint, then forgets what was safe."""
+        """Let the processor make its last checkpoint, then forget the safe offsets."""
         await self.transport.before_revoke()
         self.epoch += 1
         self._sought = {}
@@ -269,7 +269,7 @@ class BatchTransport(driver.Transport):
 def install_batches(
     app: faust.App, *, topics: Iterable[str], batch_records: int, before_revoke: Callable[[], Awaitable[None]]
 ) -> None:
-    """Makes `app` deliver fetches of `topics` as `FetchedRecords` of at most `batch_records`.
+    """Make `app` deliver fetches of `topics` as `FetchedRecords` of at most `batch_records`.
 
     before_revoke: called before partitions are given up, while their offsets can still be committed.
     """
@@ -291,5 +291,5 @@ def install_batches(
 
 
 def consumer_of(app: faust.App) -> BatchConsumer:
-    """The app's running consumer."""
+    """Return the app's running consumer."""
     return cast("BatchConsumer", app.consumer)

@@ -1,11 +1,14 @@
 """Score: what the models made of one reading."""
 
-from typing import Annotated
+from typing import Annotated, Final
 
 from pydantic import Field
 
 from schemas.machines import Condition
 from schemas.message import MachineId, Message, Share, Timestamp
+
+FLAG_AT: Final = 0.5
+"""Anomaly score from which a reading is flagged."""
 
 Risk = Annotated[float, Field(ge=0, le=3, description="0 above 7 days to failure, 1, 2 and 3 at 7, 3 and 1 days.")]
 

@@ -1,1 +1,1 @@
-"""Trains the models from readings with known outcomes, and publishes them with their passports."""
+"""Trains the models from readings with known outcomes, and publishes them with their manifests."""

@@ -8,7 +8,7 @@ import numpy.typing as npt
 from sklearn.ensemble import IsolationForest
 
 from core.detection.features import FeatureFrame, anomaly_feature_names
-from core.models import raising
+from core.detection.scoring import combine_scores
 from core.plant import Plant
 from runtime.errors import UsageError
 from runtime.models.inference import (
@@ -162,5 +162,5 @@ def anomaly_outcome(model: ForestAnomalyModel, data: Datasets, frame: FeatureFra
     rows = (data.split == 2) & frame.running  # noqa: PLR2004 - the test split
     if data.anomaly is None or not rows.any():
         return None
-    score = raising(frame.distance[rows], model.score(frame.anomaly[rows]), flag_by=model.document.flag_by)
+    score = combine_scores(frame.distance[rows], model.score(frame.anomaly[rows]), flag_by=model.document.flag_by)
     return Outcome(machine=data.batch.machine[rows], truth=data.anomaly[rows].astype(np.float64), answer=score)

@@ -1,4 +1,4 @@
-"""What a training run hands on: a version not yet published, with all that its passport will state."""
+"""What a training run hands on: a version not yet published, with all that its manifest will state."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field

@@ -37,7 +37,7 @@ _HOUR: Final = 3600.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Told:
+class FeedbackHistory:
     """What the processor and people have said, in the order of the topics."""
 
     alerts: Sequence[Alert] = ()
@@ -61,16 +61,16 @@ class CleanHistory:
     excluded: Mapping[Reason, int] = field(default_factory=dict)
 
 
-def clean(batch: ReadingBatch, told: Told, *, plant: Plant, horizon_hours: float) -> CleanHistory:
+def clean(batch: ReadingBatch, statements: FeedbackHistory, *, plant: Plant, horizon_hours: float) -> CleanHistory:
     """Sort a history, leave out what would poison a model, and label the rest by what people said.
 
     horizon_hours: a failure further away than that does not show.
     """
     batch, duplicates = _in_order(batch)
-    unjudged, confirmed = _alerts(batch, told)
+    unjudged, confirmed = _alerts(batch, statements)
     reasons: list[tuple[Reason, Bools]] = [
-        ("between a failure and its repair", _broken(batch, told.feedback)),
-        ("during maintenance", _maintained(batch, told.feedback)),
+        ("between a failure and its repair", _broken(batch, statements.feedback)),
+        ("during maintenance", _maintained(batch, statements.feedback)),
         ("sensor stuck", stuck(batch, plant)),
         ("in an alert that nobody judged", unjudged),
     ]
@@ -79,9 +79,9 @@ def clean(batch: ReadingBatch, told: Told, *, plant: Plant, horizon_hours: float
     for reason, rows in reasons:
         excluded[reason] = int((rows & ~left_out).sum())
         left_out |= rows
-    hours, known = _hours_to_failure(batch, told.feedback, horizon=horizon_hours)
-    judged = any(statement.kind in _JUDGEMENTS for statement in told.feedback)
-    failed = any(statement.kind == "failure" for statement in told.feedback)
+    hours, known = _hours_to_failure(batch, statements.feedback, horizon=horizon_hours)
+    judged = any(statement.kind in _JUDGEMENTS for statement in statements.feedback)
+    failed = any(statement.kind == "failure" for statement in statements.feedback)
     kept = ~left_out
     return CleanHistory(
         batch=batch.take(kept),
@@ -143,10 +143,10 @@ def _in_order(batch: ReadingBatch) -> tuple[ReadingBatch, int]:
     return ordered.take(~again), int(again.sum())
 
 
-def _alerts(batch: ReadingBatch, told: Told) -> tuple[Bools, Bools]:
+def _alerts(batch: ReadingBatch, statements: FeedbackHistory) -> tuple[Bools, Bools]:
     """Rows in alerts that nobody judged, and rows in confirmed ones, (n,) each; confirmed goes before."""
-    latest = {alert.alert_id: alert for alert in told.alerts if alert.kind in _ABOUT_READINGS}
-    judged = {one.alert_id: one for one in told.feedback if one.kind in _JUDGEMENTS and one.alert_id is not None}
+    latest = {alert.alert_id: alert for alert in statements.alerts if alert.kind in _ABOUT_READINGS}
+    judged = {one.alert_id: one for one in statements.feedback if one.kind in _JUDGEMENTS and one.alert_id is not None}
     unjudged, confirmed = np.zeros(len(batch), dtype=bool), np.zeros(len(batch), dtype=bool)
     for alert in latest.values():
         end = np.inf if alert.resolved_at is None else alert.resolved_at.timestamp()

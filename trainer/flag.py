@@ -13,9 +13,10 @@ import numpy as np
 import numpy.typing as npt
 from sklearn.metrics import f1_score
 
-from core.assess import FLAG_AT
 from core.detection.features import FeatureFrame
-from core.models import FlagBy, raising
+from core.detection.scoring import combine_scores
+from core.models import FlagBy
+from schemas.scores import FLAG_AT
 from trainer.calibration import calibration_knots
 from trainer.datasets import Datasets
 
@@ -59,7 +60,7 @@ def choose_flag(
     for rate in np.geomspace(highest_rate, lowest_rate, _RATES).tolist():
         forest = np.interp(raw[judged], *_knots(normal, rate))
         for way in _WAYS:
-            score = raising(frame.distance[judged], forest, flag_by=way)
+            score = combine_scores(frame.distance[judged], forest, flag_by=way)
             f1 = float(f1_score(truth, score >= FLAG_AT, zero_division=0.0))
             # of equal figures the first counts: the allowed rate, and both scores
             if way not in best or f1 > best[way][0]:

@@ -39,7 +39,7 @@ def datasets_from_kafka(
 
 def datasets_of(history: History, *, plant: Plant) -> Datasets:
     """Clean and split a history; raises UsageError when too few readings are left."""
-    cleaned = clean(history.batch, history.told, plant=plant, horizon_hours=risk_anchors()[0][0])
+    cleaned = clean(history.batch, history.statements, plant=plant, horizon_hours=risk_anchors()[0][0])
     excluded: dict[str, int] = {reason: count for reason, count in cleaned.excluded.items() if count}
     if history.too_old:
         excluded["older than the newest that are kept"] = history.too_old

@@ -1,4 +1,4 @@
-"""Whether a new version takes over: champion and challenger sit the same exam. Pure but for reading the champion.
+"""Promotion gate: champion and challenger are evaluated on the same readings. Pure but for reading the champion.
 
 The challenger takes over when it is at least as good in one figure and in no figure worse by more than its bound.
 The bounds are what training the same data with another seed moves; that alone must not decide. A version that is a
@@ -14,16 +14,16 @@ from trainer.measure import Metrics
 Bounds = Mapping[str, float]
 
 
-def judge(
+def gate_verdict(
     challenger: ModelBundle,
     *,
     mine: Metrics,
     bounds: Bounds,
-    exam: Callable[[ModelBundle], Metrics],
+    evaluation: Callable[[ModelBundle], Metrics],
     held_out: Span | None,
     repository: ModelRepository,
 ) -> Verdict:
-    """Compare with the champion of the same name on the held-out readings that `exam` measures a version on.
+    """Compare with the champion of the same name on the held-out readings that `evaluation` measures a version on.
 
     mine: what the challenger reached. bounds: the figures that are judged, each with how much worse it may be.
     held_out: when these readings are from; None where there are none.
@@ -37,7 +37,7 @@ def judge(
         return Verdict(promote=True, reason="the first version", held_out=held_out)
     try:
         champion = repository.load(name, current)
-        theirs = exam(champion)
+        theirs = evaluation(champion)
     except (ModelRefused, UnknownVersion) as error:
         return Verdict(
             promote=True, reason=f"the champion cannot run: {error.message}", champion=current, held_out=held_out

@@ -1,4 +1,4 @@
-"""Held-out readings with faults put into them, for an exam where nobody has labelled any.
+"""Held-out readings with faults put into them, for an evaluation where none is labelled.
 
 Each fault is sized by the machine's own spread, so that no sensor is favoured, and lies within one run of the machine,
 because a stop resets what the models remember. The recipe is the same for champion and challenger, and for every run

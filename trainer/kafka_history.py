@@ -25,7 +25,7 @@ from schemas.feedback import Feedback
 from schemas.message import Message as Record
 from schemas.topics import ALERTS, CATALOGUE, FEEDBACK, READINGS
 from trainer.candidate import Progress
-from trainer.cleaning import Told
+from trainer.cleaning import FeedbackHistory
 
 MOST_READINGS: Final = 2_000_000
 _SLACK: Final = 1.25  # so much more than is kept may be held before the oldest are let go
@@ -42,7 +42,7 @@ class History:
     """What Kafka had. refused: messages and rows that are no readings. too_old: readings let go for newer ones."""
 
     batch: ReadingBatch
-    told: Told
+    statements: FeedbackHistory
     refused: int
     too_old: int
 
@@ -76,13 +76,13 @@ def read_history(
         for messages, share in _to_the_end(consumer, READINGS, begin=begin, kafka=kafka):
             held.take(messages)
             progress("readings from Kafka", share)
-        told = Told(
+        statements = FeedbackHistory(
             alerts=_parsed(consumer, ALERTS, Alert, kafka=kafka),
             feedback=_parsed(consumer, FEEDBACK, Feedback, kafka=kafka),
         )
     finally:
         consumer.close()
-    return held.history(told)
+    return held.history(statements)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -133,7 +133,7 @@ class _Held:
             joined = tuple(column[keep] for column in joined)
         self.pieces = [joined]
 
-    def history(self, told: Told) -> History:
+    def history(self, statements: FeedbackHistory) -> History:
         if self.pieces:
             self._let_go()
             machine, moments, values, place = self.pieces[0]
@@ -143,7 +143,7 @@ class _Held:
         batch = ReadingBatch(
             machine_ids=tuple(self.machines), machine=machine, timestamps=moments, values=values, offsets=place
         )
-        return History(batch=batch, told=told, refused=self.refused, too_old=self.too_old)
+        return History(batch=batch, statements=statements, refused=self.refused, too_old=self.too_old)
 
 
 def _parsed(consumer: Consumer, topic: str, kind: type[Kind], *, kafka: KafkaSettings) -> tuple[Kind, ...]:

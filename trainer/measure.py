@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 from scipy.stats import rankdata
 
-from core.assess import FLAG_AT
+from schemas.scores import FLAG_AT
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]

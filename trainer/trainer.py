@@ -19,7 +19,7 @@ from trainer.cleaning import resting
 from trainer.datasets import SPLITS, Datasets
 from trainer.families import Family, known_families
 from trainer.fanout import Backend, working_on
-from trainer.gate import judge
+from trainer.gate import gate_verdict
 from trainer.injected import FAULTS, with_injected_faults
 from trainer.measure import Intervals, Metrics, Outcome, intervals
 
@@ -121,8 +121,8 @@ def train_models(
     progress("features", 0.0)
     frame = extract(data.batch, plant=plant)
     progress("features", 1.0)
-    room = _Room(data=data, frame=frame, plant=plant, repository=repository, at=at, progress=progress)
-    ready = [room.examined(family, seed=seed) for family in chosen]
+    run = _Run(data=data, frame=frame, plant=plant, repository=repository, at=at, progress=progress)
+    ready = [run.evaluated(family, seed=seed) for family in chosen]
     trained = [_publish(one.bundle, one.verdict, repository=repository) for one in ready]
     sections = {one.family.section: dict(one.metrics) for one in ready}
     ranges = {one.family.section: dict(one.intervals) for one in ready}
@@ -139,7 +139,7 @@ def _chosen(names: Sequence[str] | None, known: Mapping[str, Family]) -> list[Fa
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Exam:
+class _Evaluation:
     """What versions of one family are measured on, champion and challenger alike. injected: faults were put in."""
 
     data: Datasets
@@ -148,8 +148,8 @@ class _Exam:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Examined:
-    """A candidate that has sat its exam, not yet published."""
+class _Evaluated:
+    """An evaluated candidate, not yet published."""
 
     family: Family
     bundle: ModelBundle
@@ -160,7 +160,7 @@ class _Examined:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Room:
+class _Run:
     """What all families of one training run share."""
 
     data: Datasets
@@ -170,55 +170,55 @@ class _Room:
     at: datetime
     progress: Progress
 
-    def examined(self, family: Family, *, seed: int) -> _Examined:
+    def evaluated(self, family: Family, *, seed: int) -> _Evaluated:
         """Train a candidate, measure it as it will run, and hear what the gate says of it."""
         candidate = family.train(self.data, self.frame, plant=self.plant, seed=seed, progress=self.progress)
         step = f"{family.name}, tested"
         self.progress(step, 0.0)
-        exam = self._exam(family, seed=seed)
-        bundle = ModelBundle(manifest=self._passport(candidate, exam), files=candidate.files)
-        outcome = self._outcome(family, bundle, exam)
+        evaluation = self._evaluation(family, seed=seed)
+        bundle = ModelBundle(manifest=self._manifest(candidate, evaluation), files=candidate.files)
+        outcome = self._outcome(family, bundle, evaluation)
         metrics = _figures(family, outcome)
         ranges = {} if outcome is None else intervals(outcome, family.figures)
         self.progress(step, 0.5)
         document = _document({family.section: dict(metrics)}, {family.section: dict(ranges)}, _spans(self.data))
         manifest = bundle.manifest.model_copy(update={"metrics": dict(metrics), "intervals": dict(ranges)})
         bundle = ModelBundle(manifest=manifest, files={**candidate.files, METRICS: document})
-        verdict = self._judged(family, bundle, metrics, exam)
+        verdict = self._verdict(family, bundle, metrics, evaluation)
         self.progress(step, 1.0)
         note = f"{family.name}: measured on test readings with faults put into them, because none is labelled there"
-        notes = (*candidate.notes, note) if exam.injected else candidate.notes
-        return _Examined(family=family, bundle=bundle, metrics=metrics, intervals=ranges, verdict=verdict, notes=notes)
+        notes = (*candidate.notes, note) if evaluation.injected else candidate.notes
+        return _Evaluated(family=family, bundle=bundle, metrics=metrics, intervals=ranges, verdict=verdict, notes=notes)
 
-    def _exam(self, family: Family, *, seed: int) -> _Exam:
-        """The data itself; where nobody labelled an anomaly of its test split, anomaly models sit one with faults."""
+    def _evaluation(self, family: Family, *, seed: int) -> _Evaluation:
+        """Return the data itself or, for an anomaly model without labels in the test split, injected faults."""
         anomaly = self.data.anomaly
         labelled = anomaly is not None and bool((anomaly & (self.data.split == _TEST)).any())
         if family.name != ANOMALY or labelled:
-            return _Exam(data=self.data, frame=self.frame)
-        examined = with_injected_faults(self.data, plant=self.plant, seed=seed)
-        return _Exam(data=examined, frame=extract(examined.batch, plant=self.plant), injected=True)
+            return _Evaluation(data=self.data, frame=self.frame)
+        evaluated = with_injected_faults(self.data, plant=self.plant, seed=seed)
+        return _Evaluation(data=evaluated, frame=extract(evaluated.batch, plant=self.plant), injected=True)
 
-    def _judged(self, family: Family, bundle: ModelBundle, metrics: Metrics, exam: _Exam) -> Verdict:
-        moments = exam.data.batch.timestamps[exam.data.split == _TEST]
-        verdict = judge(
+    def _verdict(self, family: Family, bundle: ModelBundle, metrics: Metrics, evaluation: _Evaluation) -> Verdict:
+        moments = evaluation.data.batch.timestamps[evaluation.data.split == _TEST]
+        verdict = gate_verdict(
             bundle,
             mine=metrics,
             bounds=family.bounds,
-            exam=lambda other: _figures(family, self._outcome(family, other, exam)),
+            evaluation=lambda other: _figures(family, self._outcome(family, other, evaluation)),
             held_out=span_of(moments) if moments.size else None,
             repository=self.repository,
         )
-        if exam.injected and verdict.compared:
+        if evaluation.injected and verdict.compared:
             return verdict.model_copy(update={"reason": f"{verdict.reason} (with faults put into these readings)"})
         return verdict
 
-    def _outcome(self, family: Family, bundle: ModelBundle, exam: _Exam) -> Outcome | None:
+    def _outcome(self, family: Family, bundle: ModelBundle, evaluation: _Evaluation) -> Outcome | None:
         model = family.open(bundle, plant=self.plant, features=feature_fingerprint(self.plant))
-        return family.answer(model, exam.data, exam.frame, plant=self.plant)
+        return family.answer(model, evaluation.data, evaluation.frame, plant=self.plant)
 
-    def _passport(self, candidate: Candidate, exam: _Exam) -> Manifest:
-        measured_on = {"measured_on": [fault.name for fault in FAULTS]} if exam.injected else {}
+    def _manifest(self, candidate: Candidate, evaluation: _Evaluation) -> Manifest:
+        measured_on = {"measured_on": [fault.name for fault in FAULTS]} if evaluation.injected else {}
         return Manifest(
             name=candidate.name,
             version=version_id(self.at),

@@ -16,7 +16,7 @@ from api.shapes import HealthResponse, KafkaHealth, ModelsStatusResponse, ModelS
 from core.adhoc.answers import FALLBACK
 from core.detection.features import feature_fingerprint
 from runtime.errors import NexovaError
-from runtime.metrics_page import metrics_page
+from runtime.metrics.page import metrics_page
 from runtime.models.inference import ANOMALY, MAINTENANCE
 from runtime.models.repository import ModelRepository
 

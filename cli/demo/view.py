@@ -13,7 +13,6 @@ from rich.text import Text
 
 from cli.console import (
     CONDITION_STYLES,
-    FLAG_AT,
     SEVERITY_STYLES,
     STATE_STYLES,
     figure,
@@ -23,6 +22,7 @@ from cli.console import (
 from cli.tail.lines import duration, risk_style, sentence
 from producer.faults import InjectedFault
 from schemas.alerts import Alert
+from schemas.scores import FLAG_AT
 
 _WIDE: Final = 96
 _WIDER: Final = 118

@@ -8,13 +8,15 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from core.adhoc.rows import CRITICAL, FLAG_AT, WARNING, BaselineLevel, History, Judged, Reference, judge, wear_features
+from core.adhoc.rows import BaselineLevel, History, Reference, ScoredRows, score_rows, wear_features
 from core.detection.features import physical
 from core.maintenance import BAND_STARTS, BANDS, advice_text
 from core.models import Models
 from core.plant import Plant
+from core.plant.limits import CRITICAL
 from core.state.tracks import watched_sensors
 from schemas.recommendations import Band
+from schemas.scores import FLAG_AT
 
 Floats = NDArray[np.float64]
 
@@ -73,20 +75,20 @@ def anomaly_answers(
     forest: str,
 ) -> list[list[AnomalyAnswer]]:
     """An answer for each row of each history; `forest` is what an answer calls the trained model."""
-    judged = judge(histories, models=models, references=references, plant=plant)
+    scored = score_rows(histories, models=models, references=references, plant=plant)
     values = np.concatenate([history.values for history in histories])
     watched = watched_sensors(plant)
     place = {index: position for position, index in enumerate(watched)}
     names = plant.sensor_names
-    score = np.round(judged.score, 4).tolist()
-    shares = np.round(judged.contribution, 4).tolist()
-    actual, expected = _plain(values), _plain(np.round(judged.expected, 4))
-    deviation = _plain(np.round(judged.deviation, 2))
-    order = np.argsort(-judged.contribution, axis=1, kind="stable").tolist()
-    by_forest = judged.by_forest.tolist()
+    score = np.round(scored.score, 4).tolist()
+    shares = np.round(scored.contribution, 4).tolist()
+    actual, expected = _plain(values), _plain(np.round(scored.expected, 4))
+    deviation = _plain(np.round(scored.deviation, 2))
+    order = np.argsort(-scored.contribution, axis=1, kind="stable").tolist()
+    by_forest = scored.by_forest.tolist()
     answers = []
     row = 0
-    for history, level in zip(histories, judged.levels, strict=True):
+    for history, level in zip(histories, scored.levels, strict=True):
         own = []
         for _ in range(len(history.values)):
             parts = []
@@ -132,12 +134,12 @@ def risk_answers(
     forest: str,
 ) -> list[list[RiskAnswer]]:
     """Advice after each row of each history; a broken limit counts as much as the forest's estimate."""
-    judged = judge(histories, models=Models(), references=references, plant=plant)
+    scored = score_rows(histories, models=Models(), references=references, plant=plant)
     features, complete = wear_features(histories, plant=plant)
-    by_limits = np.array(_LIMIT_RISK)[judged.limits.max(axis=1)]
+    by_limits = np.array(_LIMIT_RISK)[scored.limits.max(axis=1)]
     answers = []
     begin = 0
-    for history, level in zip(histories, judged.levels, strict=True):
+    for history, level in zip(histories, scored.levels, strict=True):
         part = slice(begin, begin + len(history.values))
         begin = part.stop
         kinds = _possible_types(history, references, plant)
@@ -152,7 +154,7 @@ def risk_answers(
                     band=band,
                     urgent=band == "urgent",
                     recommendation=_advice(history.machine_id, band),
-                    reasons=_reasons(history.values[row], judged, part.start + row, plant),
+                    reasons=_reasons(history.values[row], scored, part.start + row, plant),
                     model=FALLBACK if np.isnan(estimate) else forest,
                     baseline=level,
                 )
@@ -191,17 +193,21 @@ def _risk(models: Models, features: NDArray[np.float32], complete: NDArray[np.bo
     return risk
 
 
-def _reasons(values: Floats, judged: Judged, row: int, plant: Plant) -> tuple[Why, ...]:
+def _reasons(values: Floats, scored: ScoredRows, row: int, plant: Plant) -> tuple[Why, ...]:
     """Broken limits first, then sensors away from what is expected, farthest first; shares of all together 1."""
-    broken = np.flatnonzero(judged.limits[row])
+    impossible = scored.impossible[row]
+    broken = np.flatnonzero(scored.limits[row] | impossible)
     said: list[tuple[str, float, str]] = []
     for index in broken.tolist():
         sensor = plant.sensors[index]
-        grade = {WARNING: "a warning", CRITICAL: "a critical"}[int(judged.limits[row, index])]
-        sentence = f"{sensor.name} is {values[index]:.4g} {sensor.unit}, beyond {grade} limit"
-        said.append((sensor.name, 5.0 * float(judged.limits[row, index]), sentence))
+        if scored.limits[row, index]:
+            beyond = "a critical limit" if scored.limits[row, index] == CRITICAL else "a warning limit"
+        else:
+            beyond = f"the possible {sensor.minimum:g} to {sensor.maximum:g} {sensor.unit}: check the sensor"
+        sentence = f"{sensor.name} is {values[index]:.4g} {sensor.unit}, beyond {beyond}"
+        said.append((sensor.name, 5.0 * float(max(scored.limits[row, index], 1)), sentence))
     watched = watched_sensors(plant)
-    away = np.nan_to_num(judged.deviation[row])
+    away = np.nan_to_num(scored.deviation[row])
     for column in np.argsort(-np.abs(away)).tolist():
         sensor = plant.sensors[watched[column]]
         if abs(away[column]) <= _NOTABLE or watched[column] in broken:
@@ -209,7 +215,7 @@ def _reasons(values: Floats, judged: Judged, row: int, plant: Plant) -> tuple[Wh
         side = "above" if away[column] > 0 else "below"
         sentence = (
             f"{sensor.name} is {values[watched[column]]:.4g} {sensor.unit}, {abs(away[column]):.1f} "
-            f"standard deviations {side} the expected {judged.expected[row, column]:.4g} {sensor.unit}"
+            f"standard deviations {side} the expected {scored.expected[row, column]:.4g} {sensor.unit}"
         )
         said.append((sensor.name, float(abs(away[column])), sentence))
     total = sum(weight for _, weight, _ in said) or 1.0

@@ -16,21 +16,22 @@ from dataclasses import dataclass, field
 from typing import Final, Literal, Self
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy.special import chdtri
 
+from core.arrays import Bools, Features, Floats, Ints
 from core.batch import ReadingBatch
 from core.detection.baseline import fit_baseline
 from core.detection.features import observe, physical
 from core.detection.row_results import RowResults
-from core.models import Models
+from core.detection.scoring import combine_scores
+from core.models import FlagBy, Models
 from core.plant import Plant
+from core.plant.limits import LEVELS, limit_severity
 from core.state.tables import allocate
 from core.state.tracks import CONDITIONS, Tracks, tracks_layout, watched_sensors
 from core.state.traits import MachineTraits, traits_of
+from schemas.scores import FLAG_AT
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 Traits = tuple[float, float, float]
 BaselineLevel = Literal["machine", "history", "type", "plant", "limits"]
 
@@ -38,9 +39,9 @@ LEAST_HISTORY: Final = 60
 """Rows from which on a history is held against itself."""
 WHOLE_PLANT: Final = ""
 """Key of the baseline of all machines, whatever their type."""
-FLAG_AT: Final = 0.5
-WARNING, CRITICAL = 1, 2
-_LEVELS: Final = np.array([0.0, 0.6, 1.0])  # scores of no broken limit, a warning limit, a critical one
+_FAULTY: Final = 1.0  # score of a row with an impossible value: as high as the alert on a faulty sensor
+_FLAG_OTHERS_BY: Final[FlagBy] = "both"
+"""Which score flags rows held against another baseline: a version's own choice was made on machines' own baselines."""
 _RUNNING: Final = CONDITIONS.index("running")
 _ALWAYS_RUNNING: Final = (-np.inf, -np.inf, -1.0)
 _TYPE_NOISE: Final = 1 / 3  # noise of a sensor in scales of its type's baseline, which are wide
@@ -74,23 +75,27 @@ class History:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Judged:
+class ScoredRows:
     """What became of the n rows of all histories, one after the other; D watched sensors.
 
-    levels: one a history. by_forest (n,). score (n,) in [0, 1], high means anomalous, 0 where not scored.
-    scored (n,): false where the machine stands. expected (n, D) in the sensors' units, deviation (n, D) in scales,
-    both NaN where unknown. contribution (n, S): share of each sensor in the score, sum 1, or 0 where nothing stands
-    out. limits (n, S): 0 within limits, 1 beyond a warning limit, 2 beyond a critical or physical one.
+    levels: one a history. by_forest (n,): a trained model took part. anomaly (n,): the score that the stream would
+    give too, NaN where not scored. score (n,) in [0, 1], high means anomalous: of anomaly, broken limits and impossible
+    values the highest, 0 where not scored. scored (n,): false where the machine stands. expected (n, D) in the sensors'
+    units, deviation (n, D) in scales, both NaN where unknown. contribution (n, S): share of each sensor in the score,
+    sum 1, or 0 where nothing stands out. limits (n, S): severity of the broken limit. impossible (n, S): outside the
+    sensor's physical range.
     """
 
     levels: tuple[BaselineLevel, ...]
-    by_forest: NDArray[np.bool_]
+    by_forest: Bools
+    anomaly: Floats
     score: Floats
-    scored: NDArray[np.bool_]
+    scored: Bools
     expected: Floats
     deviation: Floats
     contribution: Floats
     limits: Ints
+    impossible: Bools
 
 
 @dataclass(slots=True)
@@ -131,8 +136,10 @@ class _Pass:
                 tracks.mean[first:end], tracks.scale[first:end] = known.mean, known.scale
                 tracks.noise[first:end] = _TYPE_NOISE
                 continue
+            # a machine that stands now is asked about as if it ran
+            assumed = {"fitted"} if known.condition[0] == _RUNNING else {"fitted", "condition", "running_since"}
             for name, column, one in zip(Tracks._fields, tracks, known, strict=True):
-                if name not in {"condition", "running_since", "fitted"}:
+                if name not in assumed:
                     column[first:end] = one
         slots, times = np.concatenate(self.slots), np.concatenate(self.times)
         batch = ReadingBatch(
@@ -153,10 +160,13 @@ class _Pass:
         )
 
 
-def judge(histories: Sequence[History], *, models: Models, references: Mapping[str, Reference], plant: Plant) -> Judged:
-    """Scores every row of `histories`: the highest of forest, distance of the row, course and limits counts.
+def score_rows(
+    histories: Sequence[History], *, models: Models, references: Mapping[str, Reference], plant: Plant
+) -> ScoredRows:
+    """Return the scores of all rows of `histories`.
 
-    Against the whole plant's baseline, forest and distance must agree: the lower of both counts there.
+    With the machine's own baseline they are those of the stream. With another one, the distance of a row by itself
+    counts as well as that of the averages. With the whole plant's, forest and distance must agree: the lower of both.
     """
     watched = list(watched_sensors(plant))
     values = np.concatenate([history.values for history in histories])
@@ -167,6 +177,7 @@ def judge(histories: Sequence[History], *, models: Models, references: Mapping[s
     forest_limits = np.full(len(values), FLAG_AT)
     anyones = np.zeros(len(values), dtype=np.bool_)
     apart = np.zeros(len(values), dtype=np.bool_)
+    own = np.zeros(len(values), dtype=np.bool_)
     levels = []
     begin = 0
     for history in histories:
@@ -174,7 +185,7 @@ def judge(histories: Sequence[History], *, models: Models, references: Mapping[s
         begin = part.stop
         level, baseline = _baseline_for(history, usable[part], references, plant)
         levels.append(level)
-        anyones[part] = level == "plant"
+        anyones[part], own[part] = level == "plant", level == "machine"
         if baseline is None:
             continue
         inside[part] = True
@@ -182,7 +193,6 @@ def judge(histories: Sequence[History], *, models: Models, references: Mapping[s
             widths[part], apart[part] = baseline.limit, True
             forest_limits[part] = baseline.forest_limit
         planned.add(usable[part], baseline, _traits(history, plant), apart=isinstance(baseline, Reference))
-    limits, by_limits = _limits(values, plant)
     found = _Found.empty(len(values), len(watched))
     if planned.rows:
         found.take(inside, planned.run(), models)
@@ -191,35 +201,49 @@ def judge(histories: Sequence[History], *, models: Models, references: Mapping[s
     limit = chdtri(np.maximum((~missing).sum(axis=1), 1), rate)
     limit = np.where(apart, limit * widths / chdtri(len(watched), rate), limit)
     squared = (found.deviation**2).sum(axis=1)
-    distance = squared / (squared + limit)
+    distance = np.where(own, 0.0, squared / (squared + limit))
     course = np.where(apart, 0.0, np.nan_to_num(found.course))
     usual = np.maximum(distance, course) < FLAG_AT
     _make_fair(found.trees, histories, levels, usual, forest_limits, plant)
-    highest, lowest = np.fmax(np.maximum(distance, course), found.trees), np.fmin(distance, found.trees)
+    combined = np.maximum(distance, course)
+    by_forest = np.isfinite(found.trees)
+    for rows, flag_by in ((by_forest & own, models.flag_by), (by_forest & ~own, _FLAG_OTHERS_BY)):
+        combined[rows] = combine_scores(combined[rows], found.trees[rows], flag_by=flag_by)
     # of a machine that could be any, little is known: what both find odd is odd
-    score = np.where(found.scored, np.where(anyones, lowest, highest), 0.0)
+    combined = np.where(anyones, np.fmin(distance, found.trees), combined)
+    anomaly = np.where(found.scored, np.clip(combined, 0.0, 1.0), np.nan)
     shares = np.zeros_like(values)
-    shares[:, watched] = np.where((course > distance)[:, None], found.contribution, found.deviation**2)
-    # where a limit decides, the sensors that broke it are the reason
-    gravest = limits == limits.max(axis=1, keepdims=True)
-    shares = np.where(((by_limits > 0) & (by_limits >= score))[:, None], gravest, shares)
-    return Judged(
+    shares[:, watched] = np.where((own | (course > distance))[:, None], found.contribution, found.deviation**2)
+    limits = limit_severity(values, plant)
+    impossible = np.isnan(usable) & ~np.isnan(values)
+    by_rule, broken = _by_rules(limits, impossible)
+    shares = np.where(((by_rule > 0) & (by_rule >= np.nan_to_num(anomaly)))[:, None], broken, shares)
+    return ScoredRows(
         levels=tuple(levels),
-        by_forest=np.isfinite(found.trees),
-        score=np.clip(np.maximum(score, by_limits), 0.0, 1.0),
-        scored=found.scored | ~inside | (by_limits > 0),
+        by_forest=by_forest,
+        anomaly=anomaly,
+        score=np.maximum(np.nan_to_num(anomaly), by_rule),
+        scored=found.scored | ~inside | (by_rule > 0),
         expected=np.where(missing, np.nan, found.expected),
         deviation=np.where(missing, np.nan, found.deviation),
         contribution=_normalised(shares),
         limits=limits,
+        impossible=impossible,
     )
+
+
+def _by_rules(limits: Ints, impossible: Bools) -> tuple[Floats, Bools]:
+    """Return the score that the plant file's rules give each row, (n,), and the values that decide it, (n, S)."""
+    severity = limits.max(axis=1)
+    score = np.where(impossible.any(axis=1), _FAULTY, np.array(LEVELS)[severity])
+    return score, impossible | ((limits > 0) & (limits == severity[:, None]))
 
 
 def _make_fair(  # noqa: PLR0917  all of them columns of the same rows
     trees: Floats,
     histories: Sequence[History],
     levels: list[BaselineLevel],
-    usual: NDArray[np.bool_],
+    usual: Bools,
     limits: Floats,
     plant: Plant,
 ) -> None:
@@ -237,10 +261,11 @@ def _make_fair(  # noqa: PLR0917  all of them columns of the same rows
             limits[part] = max(FLAG_AT, float(np.quantile(own, 1 - plant.detection.false_alarm_rate)))
     below = 0.5 * trees / limits
     above = 0.5 + 0.5 * (trees - limits) / np.maximum(1 - limits, 1e-9)
-    trees[:] = np.where(trees <= limits, below, np.minimum(above, 1.0))
+    fair = np.where(trees <= limits, below, np.minimum(above, 1.0))
+    trees[:] = np.where(limits == FLAG_AT, trees, fair)
 
 
-def row_features(values: Floats, reference: Reference, plant: Plant) -> NDArray[np.float32]:
+def row_features(values: Floats, reference: Reference, plant: Plant) -> Features:
     """Anomaly features of rows, (n, S), each for itself, of machines that were calm before: (n, Fa)."""
     planned = _Pass(plant)
     planned.add(physical(values, plant), reference, _ALWAYS_RUNNING, apart=True)
@@ -251,7 +276,7 @@ def row_features(values: Floats, reference: Reference, plant: Plant) -> NDArray[
 class _Found:
     """What the compiled rules and the forest found of each row; NaN or false where they were not asked."""
 
-    scored: NDArray[np.bool_]
+    scored: Bools
     course: Floats
     trees: Floats
     expected: Floats
@@ -270,7 +295,7 @@ class _Found:
             contribution=np.zeros((rows, watched)),
         )
 
-    def take(self, rows: NDArray[np.bool_], results: RowResults, models: Models) -> None:
+    def take(self, rows: Bools, results: RowResults, models: Models) -> None:
         """Takes the results of a pass over `rows`, and asks the forest about those that were scored."""
         self.scored[rows] = results.scored
         self.course[rows], self.expected[rows] = results.distance, results.expected
@@ -318,31 +343,10 @@ def _learned(values: Floats, plant: Plant) -> Tracks:
         least_scale=least,
     )
     table = allocate(Tracks, tracks_layout(plant), 1)
-    # a sensor that said nothing must not be held against a mean of 0
-    table.mean[0] = np.where(spoken, fitted.mean, np.nan)
-    table.scale[0], table.noise[0], table.drift[0] = fitted.scale, fitted.noise, fitted.drift
-    table.precision[0], table.typical[0], table.limit[0] = fitted.precision, fitted.typical, fitted.limit
-    table.fitted[0] = True
+    table.set_baseline(0, fitted)
+    # the rows are scored from the first one on, so their averages start there
+    table.averages[0] = 0.0
     return table
-
-
-def _limits(values: Floats, plant: Plant) -> tuple[Ints, Floats]:
-    """Severity of each value, (n, S), and score of each row, (n,)."""
-    severity = np.zeros(values.shape, dtype=np.int64)
-    for index, sensor in enumerate(plant.sensors):
-        value = values[:, index]
-        for low, high, grade in (
-            (sensor.warning_low, sensor.warning_high, WARNING),
-            (sensor.critical_low, sensor.critical_high, CRITICAL),
-            (sensor.minimum, sensor.maximum, CRITICAL),
-        ):
-            beyond = np.zeros(len(value), dtype=np.bool_)
-            if low is not None:
-                beyond |= value < low
-            if high is not None:
-                beyond |= value > high
-            severity[beyond, index] = np.maximum(severity[beyond, index], grade)
-    return severity, _LEVELS[severity.max(axis=1)]
 
 
 def _normalised(shares: Floats) -> Floats:
@@ -351,7 +355,7 @@ def _normalised(shares: Floats) -> Floats:
     return normalised
 
 
-def wear_features(histories: Sequence[History], *, plant: Plant) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+def wear_features(histories: Sequence[History], *, plant: Plant) -> tuple[Features, Bools]:
     """Maintenance features of all rows, (n, Fm), and where they are complete, (n,).
 
     A machine that the processor knows goes on from its averages of days; of any other the rows are all there is.

@@ -11,7 +11,7 @@ from numba import njit
 
 from core.arrays import Bools, Codes, Floats, Ints
 from core.state.alert_rules import AlertRules
-from core.state.episodes import FOLLOWED_KINDS, Episodes
+from core.state.episodes import FOLLOWED_KINDS, SUPPRESSIONS, Episodes
 
 OPENED: Final = 1
 UPDATED: Final = 2
@@ -19,8 +19,6 @@ RESOLVED: Final = 3
 SEVERITIES: Final = ("info", "warning", "critical")
 _CRITICAL: Final = 2
 
-SUPPRESSIONS: Final = ("none", "maintenance", "shelved", "disabled", "cooldown", "budget")
-"""Why an episode did not open; the place in this list is the code."""
 NOT_SUPPRESSED: Final = 0
 IN_MAINTENANCE: Final = 1
 SHELVED: Final = 2
@@ -121,7 +119,7 @@ def _follow(
     counts = np.empty(n, np.int64)
     peaks = np.empty(n, np.float64)
     shares = np.empty(n, np.float64)
-    held_back = np.zeros(_BUDGET + 1, np.int64)
+    held_back = np.zeros(len(SUPPRESSIONS), np.int64)
     for row in range(n):
         slot = slots[row]
         window = (1 << rules.of_readings[slot, kind]) - 1

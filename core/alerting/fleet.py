@@ -10,9 +10,10 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
 
-from core.alerting.messages import RULE, THRESHOLD, alert_id
+from core.alerting.messages import RULE, alert_id
 from core.plant import FleetPolicy
 from schemas.alerts import Alert, Signal
+from schemas.scores import FLAG_AT
 
 KIND: Final = "fleet"
 MEMBER_KINDS: Final = frozenset({"anomaly", "limit", "silent", "sensor_fault"})
@@ -120,7 +121,7 @@ class FleetWatch:
             opened_at=first,
             updated_at=max(at, first),
             peak_score=max(one.peak_score for one in members),
-            threshold=THRESHOLD,
+            threshold=FLAG_AT,
             readings=sum(one.readings for one in members),
             signals=signals,
             summary=(

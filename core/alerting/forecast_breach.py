@@ -7,9 +7,10 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from core.alerting.messages import THRESHOLD, alert_id
+from core.alerting.messages import alert_id
 from core.forecasting.messages import IssuedForecast
 from schemas.alerts import Alert, AlertModel, Signal
+from schemas.scores import FLAG_AT
 
 KIND: Final = "forecast_breach"
 _NORMAL_90: Final = 1.2815515655446004  # of a normal distribution, a tenth lies above: the upper bound
@@ -53,7 +54,7 @@ def breach_alert(
         opened_at=opened_at,
         updated_at=at,
         peak_score=probability if open_one is None else max(probability, open_one.peak_score),
-        threshold=THRESHOLD,
+        threshold=FLAG_AT,
         readings=0,
         signals=(
             Signal(

@@ -10,17 +10,17 @@ from numpy.typing import NDArray
 
 from core.alerting.episodes import RESOLVED, SEVERITIES, UPDATED, Changes
 from core.batch import ReadingBatch
-from core.detection import tracking
-from core.detection.limits import broken_limits
+from core.detection import row_results
 from core.detection.row_results import RowResults
 from core.plant import Plant, Sensor
+from core.plant.limits import broken_limits
 from core.state.fleet import FleetState
 from core.state.tracks import watched_sensors
 from schemas.alerts import Alert, AlertKind, AlertModel, Signal
+from schemas.scores import FLAG_AT
 
 RULE: Final = AlertModel(name="plant", version="1", level="rule")
 """What raises alerts that need no model."""
-THRESHOLD: Final = 0.5
 MOST_SIGNALS: Final = 8
 _STRIKING: Final = 3.0  # scales; below, it is the combination that is unusual and not one value
 
@@ -75,7 +75,7 @@ class AlertWriter:
                     kind=cast("AlertKind", kind),
                     state="opened",
                     opened_at=at,
-                    threshold=THRESHOLD,
+                    threshold=FLAG_AT,
                     signals=signals,
                     summary=summary,
                     model=model,
@@ -131,9 +131,9 @@ class AlertWriter:
                 )
             )
             match self.rows.fault[row, index]:
-                case tracking.FAULT_MISSING:
+                case row_results.FAULT_MISSING:
                     said = "has stopped reporting"
-                case tracking.FAULT_IMPOSSIBLE:
+                case row_results.FAULT_IMPOSSIBLE:
                     span = f"{sensor.minimum:g} to {sensor.maximum:g} {sensor.unit}"
                     said = f"reports {_figure(raw, sensor)}, outside the possible {span}"
                 case _:

@@ -6,13 +6,14 @@ from datetime import UTC, datetime
 import numpy as np
 from numpy.typing import NDArray
 
-from core.alerting.messages import MOST_SIGNALS, RULE, THRESHOLD, alert_id
+from core.alerting.messages import MOST_SIGNALS, RULE, alert_id
 from core.alerting.suppression import suppressed_at
 from core.batch import ReadingBatch
 from core.plant import Plant
 from core.state.fleet import FleetState
 from core.state.tracks import CONDITIONS
 from schemas.alerts import Alert, Signal
+from schemas.scores import FLAG_AT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +80,7 @@ class SilenceWatch:
                 opened_at=at,
                 updated_at=at,
                 peak_score=1.0,
-                threshold=THRESHOLD,
+                threshold=FLAG_AT,
                 readings=0,
                 signals=tuple(
                     Signal(sensor=name, actual=None, expected=None, deviation=None, contribution=1 / len(names))

@@ -146,15 +146,7 @@ def _fit(tracks: Tracks, slot: int, rows: NDArray[np.float32], plant: Plant) -> 
         false_alarm_rate=policy.false_alarm_rate,
         least_scale=least,
     )
-    tracks.mean[slot] = baseline.mean
-    tracks.scale[slot] = baseline.scale
-    tracks.noise[slot] = baseline.noise
-    tracks.drift[slot] = baseline.drift
-    tracks.precision[slot] = baseline.precision
-    tracks.typical[slot] = baseline.typical
-    tracks.limit[slot] = baseline.limit
-    tracks.averages[slot] = baseline.averages
-    tracks.fitted[slot] = True
+    tracks.set_baseline(slot, baseline)
 
 
 def extract(batch: ReadingBatch, *, plant: Plant) -> FeatureFrame:

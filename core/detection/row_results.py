@@ -1,10 +1,15 @@
 """What the compiled pass finds in each reading of a batch."""
 
-from typing import NamedTuple, Self
+from typing import Final, NamedTuple, Self
 
 import numpy as np
 
 from core.arrays import Bools, Codes, Features, Floats, Ints
+
+FAULT_NONE: Final = 0
+FAULT_MISSING: Final = 1
+FAULT_STUCK: Final = 2
+FAULT_IMPOSSIBLE: Final = 3
 
 
 class RowResults(NamedTuple):

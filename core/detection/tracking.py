@@ -6,7 +6,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from core.detection.row_results import RowResults
+from core.detection.row_results import FAULT_MISSING, FAULT_STUCK, RowResults
 from core.state.tracks import Tracks
 
 Floats = NDArray[np.float64]
@@ -15,10 +15,6 @@ Bools = NDArray[np.bool_]
 Codes = NDArray[np.int8]
 Features = NDArray[np.float32]
 
-FAULT_NONE: Final = 0
-FAULT_MISSING: Final = 1
-FAULT_STUCK: Final = 2
-FAULT_IMPOSSIBLE: Final = 3
 
 _RUNNING: Final = 0
 _IDLE: Final = 1

@@ -16,7 +16,7 @@ class Annotation(msgspec.Struct, kw_only=True):
     """Of one machine. shelved: end of the shelving of a kind of alert, epoch s.
 
     false_alarms: how often people called an alert false whose strongest signal was this sensor; it raises the score
-    at which further ones count. taken: offset of the newest statement that is contained here, by partition of its topic.
+    at which further ones count. taken: offset of the newest statement contained here, by partition of its topic.
     """
 
     shelved: dict[str, float] = {}

@@ -8,6 +8,9 @@ from core.state.tables import Column, Layout
 FOLLOWED_KINDS: Final = ("anomaly", "limit", "sensor_fault")
 """Kinds of alerts that follow readings; each has a column in `Episodes`."""
 
+SUPPRESSIONS: Final = ("none", "maintenance", "shelved", "disabled", "cooldown", "budget")
+"""Why an episode did not open; the place in this list is the code."""
+
 
 class Episodes(NamedTuple):
     """Where the episodes of each machine stand; m machines, one column for each followed kind.

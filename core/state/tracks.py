@@ -1,8 +1,10 @@
 """The table that the compiled pass over a batch reads and writes: what is remembered of each machine."""
 
+from dataclasses import fields
 from typing import Final, NamedTuple
 
 from core.arrays import Bools, Floats, Ints
+from core.detection.baseline import Baseline
 from core.plant import Plant
 from core.state.tables import Column, Layout
 
@@ -11,6 +13,10 @@ SLOW_HOURS: Final = (6.0, 72.0)
 
 CONDITIONS: Final = ("running", "idle", "off", "silent", "unknown")
 """Condition codes, in the order of the numbers that the compiled rules use."""
+
+
+BASELINE_FIELDS: Final = tuple(field.name for field in fields(Baseline))
+"""Columns of `Tracks` that hold a machine's baseline."""
 
 
 class Tracks(NamedTuple):
@@ -50,6 +56,12 @@ class Tracks(NamedTuple):
     recent: Floats
     slow: Floats
     slow_hours: Floats
+
+    def set_baseline(self, slot: int, baseline: Baseline) -> None:
+        """Give the machine in `slot` a learned baseline."""
+        for name in BASELINE_FIELDS:
+            getattr(self, name)[slot] = getattr(baseline, name)
+        self.fitted[slot] = True
 
 
 def watched_sensors(plant: Plant) -> tuple[int, ...]:

@@ -14,6 +14,7 @@ from collections.abc import Callable
 from typing import Final
 
 from pydantic import ValidationError
+from runtime.topic_reader import Record, Start, follow
 
 from core.feedback import LONGEST_SHELVING_SECONDS, take_feedback
 from processor.executor import BatchExecutor
@@ -22,7 +23,6 @@ from processor.publisher import Publisher
 from runtime.errors import NexovaError
 from runtime.metrics import ProcessorMetrics
 from runtime.settings import KafkaSettings
-from runtime.topic_reader import Place, Record, Start, follow
 from schemas.codec import Refusal
 from schemas.feedback import Feedback
 from schemas.topics import FEEDBACK
@@ -105,14 +105,13 @@ class FeedbackFollower:
                 return found
 
     def _decoded(self, record: Record) -> Statement | None:
+        value = record.value or b""
         try:
-            if record.value is None or len(record.value) > _LARGEST_BYTES:
-                raise ValueError(f"a statement has at most {_LARGEST_BYTES} bytes")
-            feedback = Feedback.model_validate_json(record.value)
-        except (ValidationError, ValueError) as error:
+            feedback = Feedback.model_validate_json(value[: _LARGEST_BYTES + 1])
+        except ValidationError as error:
             # all workers read it; the owner of the partition of the same number says so
             if record.partition in self._partitions:
-                refusal = Refusal(reason="not_a_feedback", detail=_first_line(error), payload=record.value or b"")
+                refusal = Refusal(reason="not_a_feedback", detail=_detail(value, error), payload=value)
                 self._publisher.refusal(FEEDBACK, record.partition, record.offset, refusal, at=self._clock())
             return None
         return record.partition, record.offset, feedback
@@ -138,8 +137,9 @@ class FeedbackFollower:
         self._problem = text
 
 
-def _first_line(error: ValueError) -> str:
-    if isinstance(error, ValidationError):
-        first = error.errors(include_url=False)[0]
-        return f"{'.'.join(map(str, first['loc'])) or 'value'}: {first['msg']}; send what docs/messages.md describes"
-    return f"{error}; send what docs/messages.md describes"
+def _detail(value: bytes, error: ValidationError) -> str:
+    if len(value) > _LARGEST_BYTES:
+        return f"the message has {len(value)} bytes, a statement at most {_LARGEST_BYTES}; shorten its comment"
+    first = error.errors(include_url=False)[0]
+    place = ".".join(str(part) for part in first["loc"]) or "value"
+    return f"{place}: {first['msg']}; send what docs/messages.md describes"

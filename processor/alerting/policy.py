@@ -1,4 +1,4 @@
-"""The alert policy of the plant file, taken up while the worker runs: a bad file is refused, the last good one holds."""
+"""The alert policy of the plant file, reloaded while the worker runs; of a bad file the last good one holds."""
 
 import asyncio
 import logging

@@ -1,4 +1,4 @@
-"""How matured forecasts and energy counters did, as Prometheus hears it."""
+"""Metrics of matured forecasts and of energy counters."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,7 +9,7 @@ from schemas.energy import CounterSteps
 
 
 def count_matured(metrics: ProcessorMetrics, added: NDArray[np.float64] | None) -> None:
-    """Counts what matured, sums by day of the horizon, or nothing."""
+    """Count what matured, sums by day of the horizon; None: nothing did."""
     if added is None:
         return
     for day, row in enumerate(added.tolist(), start=1):
@@ -24,7 +24,7 @@ def count_matured(metrics: ProcessorMetrics, added: NDArray[np.float64] | None) 
 
 
 def count_steps(metrics: ProcessorMetrics, steps: CounterSteps) -> None:
-    """Counts what the energy counter of an hour did beside rising."""
+    """Count resets, rollovers and unknown steps of an hour's energy counter."""
     for kind, number in (("reset", steps.resets), ("rollover", steps.rollovers), ("unknown", steps.unknown)):
         if number:
             metrics.meter_steps.labels(kind=kind).inc(number)

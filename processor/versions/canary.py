@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
-from core.detection.scoring import Calls
-from core.rollout import Probation, RateBounds
+from core.rollout import AlertCounts, CanaryCheck, RateBounds
 from processor.versions.running import RunningModels
 from processor.versions.shadow import ShadowSet
 from runtime.errors import NexovaError
@@ -31,7 +30,7 @@ class _Canary:
     """A promotion in its canary window. ends_at, not_before: epoch s; no rollback is tried before the latter."""
 
     promotion: Promotion
-    probation: Probation
+    check: CanaryCheck
     ends_at: float
     not_before: float = 0.0
     working: threading.Thread | None = None
@@ -60,11 +59,11 @@ class Rollbacks:
         self._clock = clock
         self._canaries: dict[str, _Canary] = {}
 
-    def add(self, counts: tuple[Calls, ...]) -> None:
+    def add(self, counts: tuple[AlertCounts, ...]) -> None:
         """Add the counts of a batch."""
         self._follow()
         for canary in self._canaries.values():
-            canary.probation.take(counts)
+            canary.check.add(counts)
 
     def tick(self) -> None:
         """Close canary windows that are over, and roll back versions whose alert rate leaves its bounds."""
@@ -79,7 +78,7 @@ class Rollbacks:
                 )
                 self._running.use_shadows(name, self._running.shadow_sets[name].without_previous())
                 del self._canaries[name]
-            elif now >= canary.not_before and (violation := canary.probation.complaint()) is not None:
+            elif now >= canary.not_before and (violation := canary.check.violation()) is not None:
                 canary.not_before = now + _AGAIN_SECONDS
                 # a daemon: a worker that crashes must not wait for a bucket
                 canary.working = threading.Thread(
@@ -99,10 +98,10 @@ class Rollbacks:
     def _canary(self, name: str, shadow_set: ShadowSet, promotion: Promotion) -> _Canary:
         return _Canary(
             promotion=promotion,
-            probation=Probation(
+            check=CanaryCheck(
                 name=name,
                 version=promotion.version,
-                former=shadow_set.shadows["previous"].version,
+                previous=shadow_set.shadows["previous"].version,
                 bounds=RateBounds(factor=self._settings.rollback_factor, margin=self._settings.rollback_margin),
                 least=self._settings.rollback_readings,
             ),

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from core.detection.scoring import Calls
+from core.rollout import AlertCounts
 from runtime.metrics import ModelRole, ProcessorMetrics
 
 
@@ -35,17 +35,17 @@ class VersionCounters:
                 counter.labels(*key)
         self._roles = dict(roles)
 
-    def add(self, counts: Iterable[Calls]) -> None:
+    def add(self, counts: Iterable[AlertCounts]) -> None:
         """Add the counts of a batch. A version that is no longer in use has no series any more and is left out."""
         for count in counts:
             role = self._roles.get((count.name, count.version))
             if role is None:
                 continue
             key = (count.name, count.version, role)
-            self._counts[key].scored += count.judged
-            self._counts[key].alerting += count.raised
-            self._metrics.model_scored.labels(*key).inc(count.judged)
-            self._metrics.model_alerting.labels(*key).inc(count.raised)
+            self._counts[key].scored += count.scored
+            self._counts[key].alerting += count.alerting
+            self._metrics.model_scored.labels(*key).inc(count.scored)
+            self._metrics.model_alerting.labels(*key).inc(count.alerting)
 
     def summary(self) -> dict[str, list[dict[str, Any]]]:
         """Return, by model name, each version in use with its role, counts, and alert rate (null before a reading)."""

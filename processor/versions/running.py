@@ -68,7 +68,7 @@ class RunningModels:
             shadows=shadows, canary=wanted.canary if promoted and "previous" in shadows else None
         )
         every = [model for one in self._shadow_sets.values() for model in one.shadows.values()]
-        self._models = replace(self._models, beside=tuple(with_model(Models(), model) for model in every))
+        self._models = replace(self._models, shadows=tuple(with_model(Models(), model) for model in every))
         self._show()
         for role in get_args(ShadowRole):
             then, now = before.shadows.get(role), shadows.get(role)

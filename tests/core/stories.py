@@ -12,7 +12,7 @@ from typing import Final
 
 from hypothesis import strategies as st
 
-from core.advance import elapse
+from core.advance import advance_time
 from core.batch import ReadingBatch
 from core.models import Models
 from core.plant import Plant
@@ -62,7 +62,7 @@ def published_after(story: Story, *, plant: Plant) -> PublishedOutputs:
             publish(outputs, again.windows)
             position = place
         if event == "wait":
-            passed = elapse(state, plant=plant, now=START + 1e8, idle_seconds=1e6)
+            passed = advance_time(state, plant=plant, now=START + 1e8, idle_seconds=1e6)
             publish(outputs, {window.key: window for window in passed.energy_windows})
     last = PublishedOutputs()
     close_all(last, state)

@@ -10,7 +10,7 @@ import numpy as np
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from core.advance import elapse
+from core.advance import advance_time
 from core.assess import Assessment, Scores, assess
 from core.batch import ReadingBatch
 from core.models import Features, Models
@@ -201,7 +201,7 @@ def run_batches(
 def close_all(outputs: PublishedOutputs, state: FleetState) -> None:
     """Lets enough time pass for all windows to close."""
     far = max(state.watermark, START) + 1e6
-    outputs.publish(elapse(state, plant=state.plant, now=far, idle_seconds=1e6).energy_windows)
+    outputs.publish(advance_time(state, plant=state.plant, now=far, idle_seconds=1e6).energy_windows)
 
 
 def remembered(state: FleetState) -> dict[str, Any]:

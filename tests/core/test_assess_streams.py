@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.advance import elapse
+from core.advance import advance_time
 from core.assess import assess
 from core.batch import ReadingBatch
 from tests.builders import START, a_batch, a_plant, a_reading, normal_rows
@@ -41,7 +41,7 @@ def test_time_that_passes_between_batches_changes_no_score_and_no_alert_on_readi
         pieces.alerts += more.alerts
         pieces.publish(more.windows.values())
         # the clock of a machine's readings may be years behind ours
-        pieces.publish(elapse(other, plant=PLANT, now=START + 1e8, idle_seconds=1e6).energy_windows)
+        pieces.publish(advance_time(other, plant=PLANT, now=START + 1e8, idle_seconds=1e6).energy_windows)
     assert pieces.scores == whole.scores
     assert [alert for alert in pieces.alerts if alert.kind != "silent"] == whole.alerts
     close_all(whole, state)

@@ -25,7 +25,7 @@ REPLACED = {
     "calls": "AlertCounts",
     "judged": "ScoredRows",
     "tally": "VersionCounters or RunStatistics",
-    "elapse": "advance_time",
+    "advance_time": "advance_time",
     "rehearse": "precompile",
     "rehearsal": "precompile",
     "ledger": "SeriesState",

@@ -45,9 +45,7 @@ class Plant:
         publish(self.broker, messages)
 
     def say(self, kind: FeedbackKind, alert: Alert, **changes: Any) -> None:
-        statement = Feedback(
-            machine_id=alert.machine_id, kind=kind, at=self.at, alert_id=alert.alert_id, **changes
-        )
+        statement = Feedback(machine_id=alert.machine_id, kind=kind, at=self.at, alert_id=alert.alert_id, **changes)
         publish(self.broker, [(alert.machine_id, statement.encode())], topic=FEEDBACK)
 
     def alerts(self, machine_id: str, kind: str = "limit") -> list[Alert]:

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core.advance import elapse
+from core.advance import advance_time
 from core.assess import assess
 from core.batch import ReadingBatch
 from core.models import Models
@@ -62,7 +62,7 @@ def offline() -> tuple[list[Alert], dict[str, EnergyWindow]]:
         alerts += [alert for _, alert in assessment.alerts]
         for window in assessment.energy_windows:
             windows[window.key] = window
-        last = elapse(state, plant=PLANT, now=times[-1] + 7200, idle_seconds=3600).energy_windows
+        last = advance_time(state, plant=PLANT, now=times[-1] + 7200, idle_seconds=3600).energy_windows
         windows |= {window.key: window for window in last}
     return alerts, windows
 

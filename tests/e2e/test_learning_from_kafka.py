@@ -22,8 +22,8 @@ from schemas.models import ModelPromoted
 from schemas.topics import ALERTS, FEEDBACK, MODELS, READINGS
 from tests.brokers import Broker, running_tansu
 from tests.e2e.workers import publish, read_all
+from tests.trainer.test_cleaning import an_alert
 from tests.trainer.test_from_kafka import as_messages
-from tests.trainer.test_hygiene import an_alert
 from trainer.cleaning import MAINTENANCE_HOURS
 
 HALF_HOUR = timedelta(minutes=30)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry
 
-from core.detection.scoring import Calls
+from core.rollout import AlertCounts
 from processor.versions.canary import Rollbacks
 from processor.versions.follower import ModelFollower
 from processor.versions.running import RunningModels
@@ -66,7 +66,7 @@ class AWorker:
 
     def judges(self, version: str, rate: float, former: str, usual: float) -> None:
         calls = tuple(
-            Calls(name="anomaly", version=one, judged=LEAST, raised=round(LEAST * share))
+            AlertCounts(name="anomaly", version=one, scored=LEAST, alerting=round(LEAST * share))
             for one, share in ((version, rate), (former, usual))
         )
         self.running.counters.add(calls)
@@ -129,7 +129,7 @@ def test_two_workers_take_a_bad_version_back_once(
         worker.hears(back)
         assert worker.running.versions["anomaly"] == FIRST
         assert worker.roles == {FIRST: "champion"}
-        assert worker.running.models.beside == ()
+        assert worker.running.models.shadows == ()
 
 
 def test_a_version_within_its_bounds_stays_and_is_watched_no_longer_than_stated(
@@ -143,7 +143,7 @@ def test_a_version_within_its_bounds_stays_and_is_watched_no_longer_than_stated(
     worker.now += SPAN + 1
     worker.ticks()
     assert worker.roles == {SECOND: "champion"}
-    assert worker.running.models.beside == ()
+    assert worker.running.models.shadows == ()
     worker.judges(SECOND, 1.0, FIRST, 0.0)
     worker.ticks()
     assert builder.repository.current("anomaly") == SECOND

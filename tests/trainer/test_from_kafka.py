@@ -20,7 +20,7 @@ from runtime.models.repository import ModelRepository
 from runtime.plants import shipped_plants
 from schemas.topics import ALERTS, FEEDBACK, READINGS
 from tests.brokers import Broker, running_apache_kafka, running_tansu
-from tests.trainer.test_hygiene import an_alert, feedback
+from tests.trainer.test_cleaning import an_alert, feedback
 from trainer.candidate import no_progress
 from trainer.from_kafka import datasets_from_kafka, learnable
 from trainer.kafka_history import read_history

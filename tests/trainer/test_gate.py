@@ -7,7 +7,7 @@ import pytest
 
 from runtime.models.manifest import Compared, Manifest, Span, Verdict
 from runtime.models.repository import ModelBundle, ModelIncompatible, ModelRepository
-from trainer.gate import decide, judge
+from trainer.gate import decide, gate_verdict
 
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
 EARLIER = Span(start=datetime(2026, 1, 1, tzinfo=UTC), end=datetime(2026, 1, 31, tzinfo=UTC))
@@ -61,15 +61,15 @@ def test_a_challenger_takes_over_when_it_is_at_least_as_good_within_bounds(
 
 
 def judged(repository: ModelRepository, *, old: float | None, new: float | None) -> Verdict:
-    def exam(bundle: ModelBundle) -> dict[str, float | None]:
+    def evaluation(bundle: ModelBundle) -> dict[str, float | None]:
         assert bundle.manifest.version == OLD
         return {"auc": old, "precision": 1.0}
 
-    return judge(
+    return gate_verdict(
         CHALLENGER,
         mine={"auc": new, "precision": 0.1},
         bounds=BOUNDS,
-        exam=exam,
+        evaluation=evaluation,
         held_out=HELD_OUT,
         repository=repository,
     )
@@ -104,10 +104,12 @@ def test_without_a_champion_the_challenger_runs(tmp_path: Path) -> None:
 
 
 def test_a_champion_for_other_features_gives_way(repository: ModelRepository) -> None:
-    def exam(_bundle: ModelBundle) -> dict[str, float | None]:
+    def evaluation(_bundle: ModelBundle) -> dict[str, float | None]:
         raise ModelIncompatible("it reads other features; train again")
 
-    verdict = judge(CHALLENGER, mine={"auc": 0.5}, bounds=BOUNDS, exam=exam, held_out=HELD_OUT, repository=repository)
+    verdict = gate_verdict(
+        CHALLENGER, mine={"auc": 0.5}, bounds=BOUNDS, evaluation=evaluation, held_out=HELD_OUT, repository=repository
+    )
     assert verdict.promote
     assert verdict.reason == "the champion cannot run: it reads other features; train again"
 

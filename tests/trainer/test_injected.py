@@ -22,16 +22,16 @@ def values_of(data: Datasets) -> NDArray[np.float64]:
 
 
 def test_only_labelled_test_readings_of_running_machines_are_changed(data: Datasets, plant: Plant) -> None:
-    examined = with_injected_faults(data, plant=plant, seed=1)
-    assert examined.anomaly is not None
-    before, after = values_of(data), values_of(examined)
+    evaluated = with_injected_faults(data, plant=plant, seed=1)
+    assert evaluated.anomaly is not None
+    before, after = values_of(data), values_of(evaluated)
     changed = ~((before == after) | (np.isnan(before) & np.isnan(after))).all(axis=1)
-    assert not (changed & ~examined.anomaly).any()
-    assert changed.sum() > 0.9 * examined.anomaly.sum(), "a missing value stays missing"
+    assert not (changed & ~evaluated.anomaly).any()
+    assert changed.sum() > 0.9 * evaluated.anomaly.sum(), "a missing value stays missing"
     off, idle = resting(data.batch, plant)
     running = (data.split == 2) & ~off & ~idle
-    assert not (examined.anomaly & ~running).any()
-    assert examined.anomaly.sum() == pytest.approx(SHARE * running.sum(), rel=0.4)
+    assert not (evaluated.anomaly & ~running).any()
+    assert evaluated.anomaly.sum() == pytest.approx(SHARE * running.sum(), rel=0.4)
 
 
 def test_a_fault_moves_what_it_changes_by_more_than_the_plant_file_calls_no_anomaly(
@@ -49,11 +49,11 @@ def test_a_fault_moves_what_it_changes_by_more_than_the_plant_file_calls_no_anom
 
 def test_a_fault_lies_within_one_settled_run_of_a_machine_and_ends_in_hours(data: Datasets, plant: Plant) -> None:
     """Readings are half an hour apart, so that twenty of them would last ten hours, over night for most."""
-    examined = with_injected_faults(data, plant=plant, seed=1)
-    assert examined.anomaly is not None
+    evaluated = with_injected_faults(data, plant=plant, seed=1)
+    assert evaluated.anomaly is not None
     batch = data.batch
     off, idle = resting(batch, plant)
-    rows = np.flatnonzero(examined.anomaly)
+    rows = np.flatnonzero(evaluated.anomaly)
     begins = np.append(True, np.diff(rows) > 1)
     longest = LONGEST_HOURS * 3600 + 1
     for episode in np.split(rows, np.flatnonzero(begins)[1:]):

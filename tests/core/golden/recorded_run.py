@@ -10,8 +10,7 @@ from typing import Final
 
 import numpy as np
 
-from core.advance import elapse as advance_time
-from core.advance import statuses
+from core.advance import advance_time, statuses
 from core.arrays import Features, Floats
 from core.assess import Scores, assess
 from core.batch import ReadingBatch
@@ -76,7 +75,7 @@ def recorded_run() -> Iterator[tuple[str, Message]]:
     metered = default.model_copy(update={"sensors": (*default.sensors, _METER)})
     skab = _learning_after(load_plant("skab"), 90)
     trained = Models(anomaly=SurpriseModel(), maintenance=HeatModel())
-    by_forest = Models(anomaly=SurpriseModel(), flag_by="forest", beside=(trained,))
+    by_forest = Models(anomaly=SurpriseModel(), flag_by="forest", shadows=(trained,))
     machines = ("press-01", "pump-02", "compressor-03")
     yield from _messages(
         "default, trained", _Case(plant=default, models=trained, machines=machines, minutes=780, seed=1)

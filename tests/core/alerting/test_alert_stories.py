@@ -6,7 +6,7 @@ from itertools import pairwise
 import pytest
 from hypothesis import given, settings
 
-from core.advance import elapse
+from core.advance import advance_time
 from core.batch import ReadingBatch
 from core.models import Models
 from schemas.alerts import Alert
@@ -72,7 +72,7 @@ def story(outputs: PublishedOutputs) -> dict[str, list[Alert]]:
 @settings(max_examples=40)
 def test_every_alert_is_complete_and_every_episode_is_a_story(stream: ReadingBatch) -> None:
     outputs, state = run_batches([stream])
-    outputs.alerts += elapse(state, plant=PLANT, now=state.watermark, idle_seconds=1e4).alerts
+    outputs.alerts += advance_time(state, plant=PLANT, now=state.watermark, idle_seconds=1e4).alerts
     for alert in outputs.alerts:
         assert alert.summary.startswith(f"{alert.machine_id}")
         assert alert.summary.endswith(".")

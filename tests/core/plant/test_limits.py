@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.detection.limits import LEVELS, broken_limits, severity_of
+from core.plant.limits import LEVELS, broken_limits, limit_severity
 from tests.builders import a_plant, a_sensor
 
 PLANT = a_plant(
@@ -23,7 +23,7 @@ values = st.sampled_from((-21.0, -20.0, -10.5, -10.0, 0.0, 5.0, 5.1, 10.0, 10.1,
     [(0, 0), (10, 0), (10.1, 1), (20, 1), (20.1, 2), (-10, 0), (-10.1, 1), (-20, 1), (-20.1, 2), (float("nan"), 0)],
 )
 def test_a_limit_is_broken_by_what_lies_beyond_it(value: float, severity: int) -> None:
-    assert severity_of(np.array([[value, 0.0, 1e9]]), PLANT).tolist() == [severity]
+    assert limit_severity(np.array([[value, 0.0, 1e9]]), PLANT).tolist() == [[severity, 0, 0]]
 
 
 def test_the_gravest_limit_of_a_sensor_is_named_and_the_gravest_sensor_first() -> None:
@@ -37,7 +37,7 @@ def test_the_gravest_limit_of_a_sensor_is_named_and_the_gravest_sensor_first() -
 @given(st.tuples(values, values, values))
 def test_what_is_named_is_what_was_counted(row: tuple[float, ...]) -> None:
     named = broken_limits(np.array(row), PLANT)
-    [severity] = severity_of(np.array([row]), PLANT).tolist()
+    severity = limit_severity(np.array([row]), PLANT).max()
     assert max((item.severity for item in named), default=0) == severity
     assert all(not np.isnan(item.actual) for item in named)
 

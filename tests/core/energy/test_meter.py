@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from core.advance import elapse
+from core.advance import advance_time
 from core.energy.meter import counter_rules
 from core.models import Models
 from core.plant import EnergyCounter, Plant
@@ -232,7 +232,7 @@ class TestPublishing:
     def test_the_energy_of_a_silence_of_days_is_told_when_the_machine_is_back(self) -> None:
         _, state = self.run_batches(*rising(5, 60, every=15))
         outputs = PublishedOutputs()
-        outputs.publish(elapse(state, plant=self.plant, now=START + 9e5, idle_seconds=1e6).energy_windows)
+        outputs.publish(advance_time(state, plant=self.plant, now=START + 9e5, idle_seconds=1e6).energy_windows)
         state = restored([record for _, record in state.changed_shards()], plant=self.plant)
         _, state = self.run_batches(at(5 * 1440, 400), at(5 * 1440 + 30, 401), state=state, first_offset=20)
         last = PublishedOutputs()

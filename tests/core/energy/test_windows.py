@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from core.advance import elapse
+from core.advance import advance_time
 from core.energy import windows as energy
 from core.models import Models
 from core.plant import Plant
@@ -236,16 +236,16 @@ class TestPublishing:
 
     def test_a_partition_without_readings_closes_its_hours_by_the_clock(self) -> None:
         _, state = self.run_batches(*steady(0, HOUR))
-        assert not elapse(state, plant=PLANT, now=START + HOUR + 400, idle_seconds=299).energy_windows
-        assert not elapse(state, plant=PLANT, now=START + HOUR + 119, idle_seconds=300).energy_windows
-        [window] = elapse(state, plant=PLANT, now=START + HOUR + 120, idle_seconds=300).energy_windows
+        assert not advance_time(state, plant=PLANT, now=START + HOUR + 400, idle_seconds=299).energy_windows
+        assert not advance_time(state, plant=PLANT, now=START + HOUR + 119, idle_seconds=300).energy_windows
+        [window] = advance_time(state, plant=PLANT, now=START + HOUR + 120, idle_seconds=300).energy_windows
         assert window.completeness == 1
-        assert not elapse(state, plant=PLANT, now=START + 2 * HOUR, idle_seconds=4000).energy_windows
+        assert not advance_time(state, plant=PLANT, now=START + 2 * HOUR, idle_seconds=4000).energy_windows
 
     def test_an_hour_closed_by_the_clock_goes_on_when_the_readings_do(self) -> None:
         """Recorded readings are replayed with a pause: their time is years behind the clock."""
         _, state = self.run_batches(*steady(0, 1800))
-        [first] = elapse(state, plant=PLANT, now=START + 1e8, idle_seconds=600).energy_windows
+        [first] = advance_time(state, plant=PLANT, now=START + 1e8, idle_seconds=600).energy_windows
         outputs, _ = self.run_batches(*steady(1800, 2 * HOUR), state=state, first_offset=100)
         second = outputs.windows[first.key]
         assert (second.revision, second.readings, second.completeness) == (1, 60, 1)

@@ -6,11 +6,12 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from core.assess import FLAG_AT, Assessment, assess
+from core.assess import Assessment, assess
 from core.batch import ReadingBatch
 from core.models import Models
 from core.plant import Plant
 from core.state.fleet import FleetState
+from schemas.scores import FLAG_AT
 from tests.builders import START, a_batch, a_plant, a_reading, a_sensor, normal_rows, the_usual_sensors
 
 Floats = NDArray[np.float64]

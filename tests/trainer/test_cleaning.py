@@ -10,7 +10,7 @@ from hypothesis import given, settings
 
 from core.batch import ReadingBatch
 from core.detection.features import observe, physical
-from core.detection.tracking import FAULT_STUCK
+from core.detection.row_results import FAULT_STUCK
 from core.state.tables import allocate
 from core.state.tracks import Tracks, tracks_layout
 from core.state.traits import MachineTraits, traits_of
@@ -18,7 +18,7 @@ from schemas.alerts import Alert, AlertKind, AlertModel
 from schemas.feedback import Feedback, FeedbackKind
 from tests.builders import PUMP, START, a_batch, a_plant, a_reading, normal_rows
 from tests.core.streams import PLANT, streams
-from trainer.cleaning import CleanHistory, Told, clean, resting, stuck
+from trainer.cleaning import CleanHistory, FeedbackHistory, clean, resting, stuck
 
 OTHER = "pump-02"
 HORIZON = 216.0
@@ -64,7 +64,7 @@ def cleaned(
     *statements: Feedback, alerts: tuple[Alert, ...] = (), minutes: int = 20, every: float = 60.0
 ) -> CleanHistory:
     batch = a_batch(*normal_rows(minutes, every=every), plant=TEST_PLANT)
-    return clean(batch, Told(alerts=alerts, feedback=statements), plant=TEST_PLANT, horizon_hours=HORIZON)
+    return clean(batch, FeedbackHistory(alerts=alerts, feedback=statements), plant=TEST_PLANT, horizon_hours=HORIZON)
 
 
 def minutes_of(history: CleanHistory) -> list[int]:
@@ -212,7 +212,7 @@ def test_every_reading_is_kept_or_left_out_for_one_reason(stream: ReadingBatch) 
     end = float(stream.timestamps.max() - START) / 60
     alerts = (an_alert(end / 4, end / 2), an_alert(end / 3, kind="limit", machine_id="pump-02"))
     statements = (feedback("failure", end / 2), feedback("maintenance_done", end * 0.6))
-    history = clean(stream, Told(alerts=alerts, feedback=statements), plant=PLANT, horizon_hours=HORIZON)
+    history = clean(stream, FeedbackHistory(alerts=alerts, feedback=statements), plant=PLANT, horizon_hours=HORIZON)
     assert len(history.batch) + sum(history.excluded.values()) + history.duplicates == len(stream)
     kept = history.batch
     assert (np.diff(kept.machine) >= 0).all()

@@ -7,8 +7,7 @@ import pytest
 
 from core.batch import ReadingBatch
 from core.detection.features import observe, physical
-from core.detection.row_results import RowResults
-from core.detection.tracking import FAULT_IMPOSSIBLE, FAULT_MISSING, FAULT_NONE, FAULT_STUCK
+from core.detection.row_results import FAULT_IMPOSSIBLE, FAULT_MISSING, FAULT_NONE, FAULT_STUCK, RowResults
 from core.models import Models
 from core.plant import Plant
 from core.state.tables import allocate

@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from core.advance import elapse, statuses
+from core.advance import advance_time, statuses
 from core.models import Models
 from core.state.fleet import FleetState
 from tests.builders import PUMP, START, ARow, a_batch, a_plant, a_reading, normal_rows
@@ -63,7 +63,7 @@ def test_the_condition_is_reported(drawing: str, condition: str) -> None:
 def test_open_alerts_are_counted_and_silence_is_a_condition() -> None:
     state = after(*drawn_rows(".HHHHH"))
     assert statuses(state, [0], plant=PLANT)[0].alerts_open == 1
-    elapse(state, plant=PLANT, now=START + 1000, idle_seconds=400)
+    advance_time(state, plant=PLANT, now=START + 1000, idle_seconds=400)
     [status] = statuses(state, [0], plant=PLANT)
     assert (status.alerts_open, status.condition) == (2, "silent")
     run_batches([a_batch(*drawn_rows(12 * ".", first=360), plant=PLANT, first_offset=10)], plant=PLANT, state=state)
@@ -76,28 +76,28 @@ def test_a_resolved_alert_is_forgotten_once_nothing_can_continue_it() -> None:
     assert state.alerts[PUMP, "limit"].state == "resolved"
     for minute in (15, 16):
         run_batches([a_batch(a_reading(at=60 * minute), plant=PLANT, first_offset=minute)], plant=PLANT, state=state)
-        elapse(state, plant=PLANT, now=START, idle_seconds=0)
+        advance_time(state, plant=PLANT, now=START, idle_seconds=0)
         assert (PUMP, "limit") in state.alerts
     run_batches([a_batch(a_reading(at=60 * 17), plant=PLANT, first_offset=17)], plant=PLANT, state=state)
-    elapse(state, plant=PLANT, now=START, idle_seconds=0)
+    advance_time(state, plant=PLANT, now=START, idle_seconds=0)
     assert not state.alerts
 
 
 def test_an_open_alert_is_never_forgotten() -> None:
     state = after(*drawn_rows(".HHHH"), a_reading("pump-02", at=1e6))
-    elapse(state, plant=PLANT, now=START + 2e6, idle_seconds=0)
+    advance_time(state, plant=PLANT, now=START + 2e6, idle_seconds=0)
     assert state.alerts[PUMP, "limit"].state == "opened"
 
 
 def test_what_time_changed_is_saved() -> None:
     state = after(*drawn_rows("...."))
     dict(state.changed_shards())
-    assert not elapse(state, plant=PLANT, now=START + 60, idle_seconds=10).alerts
+    assert not advance_time(state, plant=PLANT, now=START + 60, idle_seconds=10).alerts
     assert not state.dirty
-    elapsed = elapse(state, plant=PLANT, now=START + 7200, idle_seconds=7000)
+    elapsed = advance_time(state, plant=PLANT, now=START + 7200, idle_seconds=7000)
     assert len(elapsed.alerts) == len(elapsed.energy_windows) == 1
     [(_, record)] = state.changed_shards()
     state = restored([record], plant=PLANT)
-    again = elapse(state, plant=PLANT, now=START + 7200, idle_seconds=7000)
+    again = advance_time(state, plant=PLANT, now=START + 7200, idle_seconds=7000)
     assert not again.alerts
     assert not again.energy_windows

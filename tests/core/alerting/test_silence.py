@@ -7,7 +7,7 @@ silent after 300 s     pump-01  . . . .                       .
 
 from datetime import UTC, datetime
 
-from core.advance import elapse
+from core.advance import advance_time
 from core.alerting.messages import alert_id
 from core.models import Models
 from core.state.fleet import FleetState
@@ -34,7 +34,7 @@ def minutes(machine_id: str, first: int, last: int, **values: float) -> list[ARo
 
 
 def noticed(state: FleetState, *, idle: float = 0.0) -> tuple[Alert, ...]:
-    return elapse(state, plant=PLANT, now=state.watermark + idle, idle_seconds=idle).alerts
+    return advance_time(state, plant=PLANT, now=state.watermark + idle, idle_seconds=idle).alerts
 
 
 def test_a_machine_that_falls_silent_beside_others_opens_one_alert() -> None:

@@ -4,13 +4,13 @@ from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from core.plant import Plant, Sensor
+from core.arrays import Floats, Ints
+from core.plant.plant import Plant
+from core.plant.sensors import Sensor
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
-
+WARNING: Final = 1
+CRITICAL: Final = 2
 LEVELS: Final = (0.0, 0.6, 1.0)
 """How bad no broken limit, a warning limit and a critical limit are, in [0, 1]; indices are severities."""
 
@@ -24,20 +24,21 @@ class BrokenLimit(NamedTuple):
     actual: float
 
 
-def severity_of(values: Floats, plant: Plant) -> Ints:
-    """The gravest limit that each of `values`, (n, S) with NaN where missing, breaks: 0 none, 1 warning, 2 critical.
+def limit_severity(values: Floats, plant: Plant) -> Ints:
+    """Return the severity of the gravest limit that each value, (n, S), breaks: 0 none, 1 warning, 2 critical.
 
-    A missing value breaks none.
+    A missing value, NaN, breaks none.
     """
-    severity = np.zeros(len(values), dtype=np.int64)
+    severity = np.zeros(values.shape, dtype=np.int64, order="F")
     for index, sensor in enumerate(plant.sensors):
+        of_sensor = severity[:, index]
         for grade, bound, sign in _limits_of(sensor):
-            np.maximum(severity, grade * (sign * values[:, index] > sign * bound), out=severity)
+            np.maximum(of_sensor, grade * (sign * values[:, index] > sign * bound), out=of_sensor)
     return severity
 
 
 def broken_limits(values: Floats, plant: Plant) -> list[BrokenLimit]:
-    """The gravest limit that each sensor breaks with its value of one reading, (S,); the gravest of all first."""
+    """Return the gravest limit that each sensor breaks with its value of one reading, (S,); the gravest first."""
     broken = []
     for index, sensor in enumerate(plant.sensors):
         actual = float(values[index])
@@ -49,12 +50,12 @@ def broken_limits(values: Floats, plant: Plant) -> list[BrokenLimit]:
 
 
 def _limits_of(sensor: Sensor) -> Iterator[tuple[int, float, int]]:
-    """Severity, limit, and the sign of the direction in which the limit is broken."""
+    """Yield severity, limit, and the sign of the direction in which the limit is broken."""
     for grade, bound, sign in (
-        (1, sensor.warning_low, -1),
-        (1, sensor.warning_high, 1),
-        (2, sensor.critical_low, -1),
-        (2, sensor.critical_high, 1),
+        (WARNING, sensor.warning_low, -1),
+        (WARNING, sensor.warning_high, 1),
+        (CRITICAL, sensor.critical_low, -1),
+        (CRITICAL, sensor.critical_high, 1),
     ):
         if bound is not None:
             yield grade, bound, sign

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from core.adhoc.answers import FALLBACK, anomaly_answers, risk_answers
-from core.adhoc.rows import LEAST_HISTORY, WHOLE_PLANT, History, Reference, judge
+from core.adhoc.rows import LEAST_HISTORY, WHOLE_PLANT, History, Reference, score_rows
 from core.models import Models
 from tests.builders import a_plant
 
@@ -20,7 +20,7 @@ def a_history(*rows: list[float], machine_id: str | None = None) -> History:
 
 
 def judged(*histories: History, references: dict[str, Reference] | None = None) -> Any:
-    return judge(histories, models=Models(), references=KNOWN if references is None else references, plant=PLANT)
+    return score_rows(histories, models=Models(), references=KNOWN if references is None else references, plant=PLANT)
 
 
 def test_the_narrowest_baseline_that_is_known_is_taken() -> None:

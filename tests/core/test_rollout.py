@@ -4,22 +4,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.detection.scoring import Calls
-from core.rollout import Probation, RateBounds
+from core.rollout import AlertCounts, CanaryCheck, RateBounds
 
 BOUNDS = RateBounds(factor=3.0, margin=0.05)
 rates = st.floats(0, 1)
 
 
-def a_probation(least: int = 100) -> Probation:
-    return Probation(name="anomaly", version="new", former="old", bounds=BOUNDS, least=least)
+def a_check(least: int = 100) -> CanaryCheck:
+    return CanaryCheck(name="anomaly", version="new", previous="old", bounds=BOUNDS, least=least)
 
 
-def calls(judged: int, new: int, old: int) -> tuple[Calls, ...]:
+def counts(scored: int, new: int, old: int) -> tuple[AlertCounts, ...]:
     return (
-        Calls(name="anomaly", version="new", judged=judged, raised=new),
-        Calls(name="maintenance", version="new", judged=judged, raised=judged),
-        Calls(name="anomaly", version="old", judged=judged, raised=old),
+        AlertCounts(name="anomaly", version="new", scored=scored, alerting=new),
+        AlertCounts(name="maintenance", version="new", scored=scored, alerting=scored),
+        AlertCounts(name="anomaly", version="old", scored=scored, alerting=old),
     )
 
 
@@ -39,9 +38,9 @@ def calls(judged: int, new: int, old: int) -> tuple[Calls, ...]:
 def test_the_bounds_are_three_times_the_rate_of_the_version_before_and_a_margin(
     *, new: int, old: int, stays: bool
 ) -> None:
-    probation = a_probation()
-    probation.take(calls(100, new, old))
-    assert (probation.complaint() is None) == stays
+    check = a_check()
+    check.add(counts(100, new, old))
+    assert (check.violation() is None) == stays
 
 
 @given(rates)
@@ -51,25 +50,25 @@ def test_a_version_that_calls_as_often_as_the_one_before_is_always_within_bounds
 
 
 def test_few_readings_say_nothing() -> None:
-    probation = a_probation()
-    probation.take(calls(99, 99, 0))
-    assert probation.complaint() is None
-    probation.take(calls(1, 1, 0))
-    assert probation.complaint() == (
+    check = a_check()
+    check.add(counts(99, 99, 0))
+    assert check.violation() is None
+    check.add(counts(1, 1, 0))
+    assert check.violation() == (
         "alert rate 100.0% is outside 0.0% to 5.0%, as old raises 0.0% on the same 100 readings"
     )
 
 
 def test_a_good_beginning_does_not_hide_what_comes_later() -> None:
-    probation = a_probation()
+    check = a_check()
     for _ in range(50):
-        probation.take(calls(100, 1, 1))
-        assert probation.complaint() is None
-    probation.take(calls(100, 30, 1))
-    assert probation.complaint() is not None
+        check.add(counts(100, 1, 1))
+        assert check.violation() is None
+    check.add(counts(100, 30, 1))
+    assert check.violation() is not None
 
 
 def test_readings_that_only_one_of_them_judged_do_not_count() -> None:
-    probation = a_probation()
-    probation.take(calls(100, 100, 0)[:2])
-    assert probation.judged == 0
+    check = a_check()
+    check.add(counts(100, 100, 0)[:2])
+    assert check.scored == 0

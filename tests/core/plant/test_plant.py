@@ -6,7 +6,7 @@ import pytest
 
 from core.plant import Plant, PlantError, parse_plant
 
-PLANTS = Path(__file__).resolve().parents[2] / "plants"
+PLANTS = Path(__file__).resolve().parents[3] / "plants"
 
 MINIMAL = """
 name = "tiny"

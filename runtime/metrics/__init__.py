@@ -1,0 +1,17 @@
+"""Prometheus metrics: the catalogue's parts, one file a process, and the page that Prometheus reads."""
+
+from runtime.metrics.api import ApiMetrics
+from runtime.metrics.catalogue import Label, Metric, MetricSet, process_registry
+from runtime.metrics.processor import ModelRole, ProcessorMetrics
+from runtime.metrics.producer import ProducerMetrics
+
+__all__ = [
+    "ApiMetrics",
+    "Label",
+    "Metric",
+    "MetricSet",
+    "ModelRole",
+    "ProcessorMetrics",
+    "ProducerMetrics",
+    "process_registry",
+]

@@ -6,6 +6,7 @@
     └── FailureError            the world's; exit code 1
         ├── BrokerUnavailable   no broker answered; trying again can help
         ├── BrokerRefused       a broker answered and said no (credentials, rights, limits)
+        ├── TopicMissing        a topic does not exist at the broker
         ├── ChildEnded          a process that we started did not come up, or ended by itself
         │   └── PortTaken       somebody else listens where the process should
         └── ToolMissing         a program of the machine that is needed is not there
@@ -14,6 +15,7 @@ Every message is one line that names the value, the rule and the remedy. The com
 and ends with `exit_code`.
 """
 
+from collections.abc import Sequence
 from typing import ClassVar
 
 
@@ -50,6 +52,15 @@ class BrokerUnavailable(FailureError):
 
 class BrokerRefused(FailureError):
     """A broker answered and refused: credentials, rights, or a limit of its own."""
+
+
+class TopicMissing(FailureError):
+    """A topic does not exist at the broker."""
+
+    def __init__(self, topics: Sequence[str], servers: str) -> None:
+        does = "does" if len(topics) == 1 else "do"
+        super().__init__(f"{', '.join(topics)} {does} not exist at {servers}; run `nexova topics create`")
+        self.topics = tuple(topics)
 
 
 class ChildEnded(FailureError):

@@ -65,9 +65,9 @@ def unavailable(reason: str) -> NoReturn:
 
 
 @contextmanager
-def running_tansu() -> Iterator[Broker]:
-    """A Tansu of one's own, up in a blink."""
-    with embedded_broker() as broker:
+def running_tansu(*, port: int | None = None) -> Iterator[Broker]:
+    """A Tansu of one's own, up in a blink; on a free port, where none is given."""
+    with embedded_broker(port) as broker:
         yield _ours("tansu", broker)
 
 

@@ -3,38 +3,32 @@
 Readings are kept as columns, and only the newest of them: memory is bounded however long the topic is.
 """
 
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Final, Self, TypeVar
+from typing import Any, Final, TypeVar
 
 import numpy as np
 import numpy.typing as npt
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 from pydantic import ValidationError
 
 from core.batch import ReadingBatch, decode_records
 from core.plant import Plant
-from runtime.errors import BrokerUnavailable, FailureError
-from runtime.kafka import consumer_config, list_topics
+from runtime.errors import FailureError
+from runtime.kafka import list_topics
 from runtime.settings import KafkaSettings
+from runtime.topic_reader import Record, Start, read_to_end
 from schemas.alerts import Alert
 from schemas.codec import ReadingDecoder
 from schemas.feedback import Feedback
-from schemas.message import Message as Record
+from schemas.message import Message
 from schemas.topics import ALERTS, CATALOGUE, FEEDBACK, READINGS
 from trainer.candidate import Progress
 from trainer.cleaning import FeedbackHistory
 
 MOST_READINGS: Final = 2_000_000
 _SLACK: Final = 1.25  # so much more than is kept may be held before the oldest are let go
-_AT_ONCE: Final = 4096
-_POLL_SECONDS: Final = 0.5
-_ANSWER_SECONDS: Final = 10.0
-_AT_END: Final = KafkaError._PARTITION_EOF  # noqa: SLF001 - public in all but name
-_PATIENCE_SECONDS: Final = 30.0
-Kind = TypeVar("Kind", bound=Record)
+Kind = TypeVar("Kind", bound=Message)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,17 +65,10 @@ def read_history(
     held = _Held(plant=plant, since=-np.inf if since is None else since.timestamp(), most=most, clock=clock)
     # a device may be ahead of the clock that stamps its records
     begin = None if since is None else since.timestamp() - plant.readings.latest_ahead_seconds
-    consumer = Consumer(consumer_config(kafka) | {"enable.partition.eof": True})
-    try:
-        for messages, share in _to_the_end(consumer, READINGS, begin=begin, kafka=kafka):
-            held.take(messages)
-            progress("readings from Kafka", share)
-        statements = FeedbackHistory(
-            alerts=_parsed(consumer, ALERTS, Alert, kafka=kafka),
-            feedback=_parsed(consumer, FEEDBACK, Feedback, kafka=kafka),
-        )
-    finally:
-        consumer.close()
+    for records, share in read_to_end(kafka, READINGS, start=Start(since=begin)):
+        held.take(records)
+        progress("readings from Kafka", share)
+    statements = FeedbackHistory(alerts=_parsed(kafka, ALERTS, Alert), feedback=_parsed(kafka, FEEDBACK, Feedback))
     return held.history(statements)
 
 
@@ -103,14 +90,14 @@ class _Held:
     def __post_init__(self) -> None:
         self._decoder = ReadingDecoder(self.plant.sensor_names)
 
-    def take(self, messages: list[Message]) -> None:
+    def take(self, records: list[Record]) -> None:
         decoded = decode_records(
-            [message.offset() or 0 for message in messages],
-            [message.value() for message in messages],
+            [record.offset for record in records],
+            [record.value for record in records],
             decoder=self._decoder,
             plant=self.plant,
             now=self.clock(),
-            max_message_bytes=max((len(message.value() or b"") for message in messages), default=0),
+            max_message_bytes=max((len(record.value or b"") for record in records), default=0),
         )
         self.refused += len(decoded.refused)
         batch = decoded.batch.take(decoded.batch.timestamps >= self.since)
@@ -146,99 +133,15 @@ class _Held:
         return History(batch=batch, statements=statements, refused=self.refused, too_old=self.too_old)
 
 
-def _parsed(consumer: Consumer, topic: str, kind: type[Kind], *, kafka: KafkaSettings) -> tuple[Kind, ...]:
+def _parsed(kafka: KafkaSettings, topic: str, kind: type[Kind]) -> tuple[Kind, ...]:
     """All messages of a topic that are of its kind; what is none was nothing that anybody could act upon."""
     found = []
-    for messages, _ in _to_the_end(consumer, topic, begin=None, kafka=kafka):
-        for message in messages:
-            value = message.value()
-            if value is None:
+    for records, _ in read_to_end(kafka, topic):
+        for record in records:
+            if record.value is None:
                 continue
             try:
-                found.append(kind.model_validate_json(value))
+                found.append(kind.model_validate_json(record.value))
             except ValidationError:
                 continue
     return tuple(found)
-
-
-def _to_the_end(
-    consumer: Consumer, topic: str, *, begin: float | None, kafka: KafkaSettings
-) -> Iterator[tuple[list[Message], float]]:
-    """The records of a topic up to its ends of now, and the share of it that is read.
-
-    begin: epoch s; records stamped before are not looked at. The embedded broker states ends that leave out most of a
-    last batch: what was stamped before now and comes at once after the end is taken too.
-    """
-    try:
-        reach = _Reach.of(consumer, topic, begin=begin)
-    except KafkaException as raised:
-        raise _silent(kafka, topic, raised.args[0]) from None
-    consumer.assign([TopicPartition(topic, number, offset) for number, offset in reach.first.items()])
-    heard = time.monotonic()
-    while reach.first:
-        opening = consumer.poll(_POLL_SECONDS)
-        messages = [] if opening is None else [opening, *consumer.consume(_AT_ONCE - 1, 0)]
-        failures = [error for message in messages if (error := message.error()) is not None]
-        for failure in failures:
-            if failure.code() != _AT_END and not failure.retriable():
-                raise _silent(kafka, topic, failure)
-        usable = [message for message in messages if reach.take(message)]
-        if usable:
-            heard = time.monotonic()
-            yield usable, reach.share
-        elif reach.whole:
-            break
-        elif time.monotonic() - heard > _PATIENCE_SECONDS:
-            raise _silent(kafka, topic, None)
-    consumer.unassign()
-
-
-@dataclass(slots=True, kw_only=True)
-class _Reach:
-    """How far each partition is to be read, and is: offsets. begun: epoch s, when its end was looked at."""
-
-    first: dict[int, int]
-    end: dict[int, int]
-    position: dict[int, int]
-    begun: float
-
-    @classmethod
-    def of(cls, consumer: Consumer, topic: str, *, begin: float | None) -> Self:
-        begun = time.time()
-        numbers = consumer.list_topics(topic, timeout=_ANSWER_SECONDS).topics[topic].partitions
-        places = [TopicPartition(topic, number) for number in numbers]
-        bounds = {place.partition: consumer.get_watermark_offsets(place, timeout=_ANSWER_SECONDS) for place in places}
-        first = {number: low for number, (low, high) in bounds.items() if high > low}
-        if begin is not None and first:
-            asked = [TopicPartition(topic, number, int(begin * 1000)) for number in first]
-            for found in consumer.offsets_for_times(asked, timeout=_ANSWER_SECONDS):
-                if found.error is None and found.offset > first[found.partition]:
-                    first[found.partition] = found.offset
-        end = {number: bounds[number][1] for number in first}
-        return cls(first=first, end=end, position=dict(first), begun=begun)
-
-    def take(self, message: Message) -> bool:
-        """Whether this is a record that was there when reading began."""
-        number = message.partition() or 0
-        error = message.error()
-        if error is not None:
-            if error.code() == _AT_END:
-                self.position[number] = max(self.position[number], self.end[number])
-            return False
-        offset = message.offset() or 0
-        self.position[number] = offset + 1
-        return offset < self.end[number] or message.timestamp()[1] <= self.begun * 1000
-
-    @property
-    def whole(self) -> bool:
-        return all(self.position[number] >= end for number, end in self.end.items())
-
-    @property
-    def share(self) -> float:
-        read = sum(min(self.position[number], end) - self.first[number] for number, end in self.end.items())
-        return read / max(1, sum(end - self.first[number] for number, end in self.end.items()))
-
-
-def _silent(kafka: KafkaSettings, topic: str, error: KafkaError | None) -> BrokerUnavailable:
-    why = "nothing came any more" if error is None else error.str()
-    return BrokerUnavailable(f"{topic} could not be read to its end from {kafka.bootstrap_servers} ({why}); try again")

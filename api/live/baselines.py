@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import msgspec
 
-from api.live.records import Record
+from api.live.records import ViewRecord
 from core.plant import Plant
 from core.state.fleet import FleetState, shard_of
 from core.state.tracks import Tracks
@@ -30,7 +30,7 @@ class Baselines:
     def __len__(self) -> int:
         return len(self._records)
 
-    def take(self, records: Sequence[Record]) -> None:
+    def take(self, records: Sequence[ViewRecord]) -> None:
         """Takes in records of the changelog."""
         for record in records:
             shard = record.identity.partition("/")[2]

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from api.live.positions import LETTERS, decode, encode, encode_topic
-from api.live.records import KINDS, Record
+from api.live.records import KINDS, ViewRecord
 from api.live.view import View
 from runtime.metrics import ApiMetrics
 from schemas.topics import ALERTS, FEEDBACK, FORECASTS, MACHINES, RECOMMENDATIONS
@@ -43,12 +43,12 @@ class Subscriber:
     first: bytes
     until: str
     seen: dict[str, dict[int, int]] = field(default_factory=dict)
-    backlog: list[Record] = field(default_factory=list)
+    backlog: list[ViewRecord] = field(default_factory=list)
     waiting: deque[bytes] = field(default_factory=deque)
     news: asyncio.Event = field(default_factory=asyncio.Event)
     lost: bool = False
 
-    def wants(self, record: Record) -> bool:
+    def wants(self, record: ViewRecord) -> bool:
         """Whether the client is to get this record."""
         return record.topic in self.topics and self.machine_id in {None, record.machine_id}
 
@@ -87,7 +87,7 @@ class Hub:
         self._next: dict[str, dict[int, int]] = {topic: {} for topic in LETTERS}
         self._parts: dict[str, str] = {topic: encode_topic(topic, {}) for topic in LETTERS}
         # a status replaces the one before, every few seconds: those of now are all that a returning client needs
-        self._log: dict[str, deque[Record]] = {t: deque(maxlen=0 if t == MACHINES else _LOG) for t in LETTERS}
+        self._log: dict[str, deque[ViewRecord]] = {t: deque(maxlen=0 if t == MACHINES else _LOG) for t in LETTERS}
         self._complete_from: dict[str, dict[int, int]] = {topic: {} for topic in LETTERS}
         self._subscribers: set[Subscriber] = set()
         self.closed = False
@@ -105,7 +105,7 @@ class Hub:
         """Whether the record at that place has been taken in."""
         return self._next[topic].get(partition, 0) > offset
 
-    def publish(self, record: Record) -> None:
+    def publish(self, record: ViewRecord) -> None:
         """Notes a record that the view has taken in, and tells those who want to hear of it."""
         topic, partition = record.topic, record.partition
         log = self._log[topic]
@@ -167,9 +167,9 @@ class Hub:
                     raise PositionAhead("the position lies ahead of what there is: the topics were made anew")
         return seen
 
-    def _missed(self, subscriber: Subscriber) -> list[Record]:
+    def _missed(self, subscriber: Subscriber) -> list[ViewRecord]:
         """All that came after what the client has seen."""
-        missed: list[Record] = []
+        missed: list[ViewRecord] = []
         for topic in subscriber.topics:
             since, logged = subscriber.seen[topic], self._complete_from[topic]
             older = (
@@ -193,7 +193,7 @@ class Hub:
             subscriber.news.set()
 
 
-def _in_order(records: list[Record]) -> list[Record]:
+def _in_order(records: list[ViewRecord]) -> list[ViewRecord]:
     """By time, but within a partition by offset whatever the times say: positions must not run ahead."""
     latest: dict[tuple[str, int], float] = {}
     keyed = []
@@ -205,7 +205,7 @@ def _in_order(records: list[Record]) -> list[Record]:
     return [one[-1] for one in keyed]
 
 
-def _frame(record: Record, position: str) -> bytes:
+def _frame(record: ViewRecord, position: str) -> bytes:
     """One event as it goes over the wire."""
     name = KINDS[record.topic].event
     data = b"null" if record.value is None else record.value
@@ -264,7 +264,7 @@ async def _within(event: asyncio.Event, seconds: float) -> bool:
     return True
 
 
-def _missed_frames(subscriber: Subscriber, records: list[Record]) -> Iterator[bytes]:
+def _missed_frames(subscriber: Subscriber, records: list[ViewRecord]) -> Iterator[bytes]:
     """Frames of missed records; each id is a position from which nothing is missed, should the line break there."""
     for record in records:
         subscriber.seen[record.topic][record.partition] = record.offset + 1

@@ -1,69 +1,59 @@
-"""Reads the output topics into the live view: three readers in threads, one view in the event loop's thread.
+"""The live view's readers: three threads that read topics, one view that the event loop's thread owns.
 
     changes    alerts, recommendations, machines, energy, forecasts, feedback: the view is complete once these are
     rings      readings and scores, only the newest, at a tenth of a core at most; what is too much is skipped
     baselines  the processor's state, from its table's changelog, for scores against a machine's own baseline
 
-A thread hands over what one fetch brought and waits until it was taken in, so that memory stays bounded.
+A thread hands over what one fetch brought and waits until it was applied, so that memory stays bounded.
 """
 
 import asyncio
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from typing import Final
-
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from api.live.baselines import Baselines
 from api.live.events import Hub
-from api.live.records import KINDS, Record, read_record
+from api.live.records import KINDS, ViewRecord, read_record
 from api.live.view import View
-from runtime.errors import NexovaError
-from runtime.kafka import consumer_config
+from runtime import topic_reader
+from runtime.errors import NexovaError, TopicMissing
 from runtime.metrics import ApiMetrics
 from runtime.settings import Settings
+from runtime.topic_reader import BEGINNING, Start, follow
 from schemas.topics import ALERTS, ENERGY, FEEDBACK, FORECASTS, MACHINES, MODELS, READINGS, RECOMMENDATIONS, SCORES
 
 LOGGER: Final = logging.getLogger("nexova.api.live")
 CHANGES: Final = (ALERTS, RECOMMENDATIONS, FEEDBACK, FORECASTS, ENERGY, MACHINES, MODELS)
-_AT_ONCE: Final = 500
-_POLL_SECONDS: Final = 0.1
-_QUIET_SECONDS: Final = 0.5
-_LOOK_SECONDS: Final = 3.0
-_ANSWER_SECONDS: Final = 3.0
-_AGAIN_SECONDS: Final = 1.0
 _MOST_BEHIND: Final = 20_000
+_NEWEST: Final = 2_000
 _PAUSE_SECONDS: Final = 0.005
 _REST: Final = 9.0  # seconds of rest for each second of work
-_EOF: Final = KafkaError._PARTITION_EOF  # noqa: SLF001  public in all but name
-_DOWN: Final = KafkaError._ALL_BROKERS_DOWN  # noqa: SLF001
-_MISSING: Final = frozenset({KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC})  # noqa: SLF001
 
-Apply = Callable[[list[Record]], None]
+Apply = Callable[[list[ViewRecord]], None]
 
 
-@dataclass(slots=True)
-class Follow:
-    """How a reader reads. newest: begin so many records before the end of each partition; None: at the beginning.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Source:
+    """What a thread of the live view reads. newest: skip to so many records where it falls far behind.
 
-    hours: begin with what was written in so many hours, for topics named here. gentle: rest after work, and skip.
+    gentle: rest after work, and fetch little ahead. optional: a missing topic is no problem.
     """
 
     name: str
-    topics: tuple[str, ...]
+    topics: Mapping[str, Start]
     newest: int | None = None
-    hours: dict[str, float] = field(default_factory=dict)
     gentle: bool = False
     optional: bool = False
 
 
-class Reader(threading.Thread):
-    """Follows topics until it is stopped; whatever happens to the brokers, it tries again.
+class ViewReader(threading.Thread):
+    """Follows topics until it is stopped, over every failure of the brokers.
 
-    hand_over: takes records, in the order of each partition, and returns when they are taken in.
+    hand_over: takes records, in the order of each partition, and returns when they are applied.
     changed: called when `up`, `complete` or `problem` changes. unreadable: called for each record that breaks its
     contract.
     """
@@ -71,173 +61,69 @@ class Reader(threading.Thread):
     def __init__(
         self,
         settings: Settings,
-        follow: Follow,
+        source: Source,
         *,
         hand_over: Apply,
         changed: Callable[[], None],
         unreadable: Callable[[], None],
     ) -> None:
-        super().__init__(name=f"live-{follow.name}", daemon=True)
+        super().__init__(name=f"live-{source.name}", daemon=True)
         self.up = False
         self.complete = False
         self.problem: str | None = "the brokers have not answered yet"
         self._settings = settings
-        self._follow = follow
+        self._source = source
         self._hand_over = hand_over
         self._changed = changed
         self._unreadable = unreadable
         self._ended = threading.Event()
-        self._next: dict[tuple[str, int], int] = {}
-        self._begun: set[tuple[str, int]] = set()
 
     def stop(self) -> None:
-        """Asks the thread to end."""
+        """Ask the thread to end."""
         self._ended.set()
 
     def run(self) -> None:
-        """The thread's work."""
-        while not self._ended.is_set():
-            try:
-                self._read()
-            except (KafkaException, NexovaError) as error:
-                text = error.message if isinstance(error, NexovaError) else str(error.args[0].str())
-                servers = self._settings.kafka.bootstrap_servers
-                self._note(up=False, problem=f"Kafka does not answer at {servers} ({text})")
-            except RuntimeError:
-                if not self._ended.is_set():
-                    raise  # else: the event loop ended while something was handed over
-            self._ended.wait(_AGAIN_SECONDS)
-
-    def _read(self) -> None:
-        consumer = Consumer(
-            consumer_config(self._settings.kafka)
-            | {
-                "error_cb": self._hear,
-                # who may skip need not have much at hand: the broker has better things to do than to send it
-                "queued.max.messages.kbytes": 2_048 if self._follow.gentle else 16_384,
-                "fetch.message.max.bytes": 262_144 if self._follow.gentle else 1_048_576,
-                "fetch.wait.max.ms": 100,
-                "topic.metadata.refresh.interval.ms": 30_000,
-            }
-        )
+        """Read, hand over and rest until stopped."""
         try:
-            partitions = self._partitions(consumer)
-            if partitions is None:
-                return
-            ends = self._assign(consumer, partitions)
-            self._note(up=True, problem=None)
-            self._loop(consumer, ends)
-        finally:
-            consumer.close()
+            self._follow()
+        except RuntimeError:
+            if not self._ended.is_set():
+                raise  # else: the event loop ended while something was handed over
 
-    def _partitions(self, consumer: Consumer) -> list[TopicPartition] | None:
-        """All partitions of all topics; None, and a problem noted, where a topic does not exist."""
-        known = consumer.list_topics(timeout=_ANSWER_SECONDS).topics
-        missing = [name for name in self._follow.topics if name not in known or not known[name].partitions]
-        if missing:
-            words = f"{', '.join(missing)} does not exist at the brokers; run `nexova topics create`"
-            self._note(up=True, problem=None if self._follow.optional else words)
-            return None
-        return [TopicPartition(name, number) for name in self._follow.topics for number in known[name].partitions]
-
-    def _assign(self, consumer: Consumer, partitions: list[TopicPartition]) -> dict[tuple[str, int], int]:
-        """Begins to read; the end that each partition has now."""
-        ends, starts = {}, []
-        for one in partitions:
-            place = (one.topic, one.partition)
-            low, high = consumer.get_watermark_offsets(one, timeout=_ANSWER_SECONDS)
-            start = low if self._follow.newest is None else max(low, high - self._follow.newest)
-            # after a break, go on where we were; a broker that was made anew has less than that
-            start = self._next[place] if low <= self._next.get(place, -1) <= high else start
-            ends[place] = high
-            starts.append(TopicPartition(one.topic, one.partition, start))
-        for one in self._since(consumer, starts):
-            self._next[one.topic, one.partition] = one.offset
-        consumer.assign([TopicPartition(topic, number, self._next[topic, number]) for topic, number in ends])
-        return ends
-
-    def _since(self, consumer: Consumer, starts: list[TopicPartition]) -> list[TopicPartition]:
-        """The starts, later where a topic counts from a time on only."""
-        now = time.time()
-        asked = [
-            TopicPartition(one.topic, one.partition, int((now - self._follow.hours[one.topic] * 3600) * 1000))
-            for one in starts
-            if one.topic in self._follow.hours and (one.topic, one.partition) not in self._begun
-        ]
-        self._begun |= {(one.topic, one.partition) for one in asked}
-        found = consumer.offsets_for_times(asked, timeout=_ANSWER_SECONDS) if asked else []
-        later = {(one.topic, one.partition): one.offset for one in found if one.error is None and one.offset > 0}
-        return [
-            TopicPartition(one.topic, one.partition, max(one.offset, later.get((one.topic, one.partition), 0)))
-            for one in starts
-        ]
-
-    def _loop(self, consumer: Consumer, ends: dict[tuple[str, int], int]) -> None:
-        waiting = {place for place, end in ends.items() if self._next[place] < end}
-        looked = quiet_since = time.monotonic()
-        while not self._ended.is_set():
+    def _follow(self) -> None:
+        source = self._source
+        for reader, found in follow(
+            self._settings.kafka,
+            source.topics,
+            stopped=self._ended.is_set,
+            on_state=self._note,
+            wait=self._ended.wait,
+            buffer_kib=2_048 if source.gentle else 16_384,
+        ):
             begun = time.monotonic()
-            # `consume` alone would wait for as many as it may bring, so the first one is waited for
-            first = consumer.poll(_POLL_SECONDS)
-            messages = [] if first is None else [first, *consumer.consume(_AT_ONCE - 1, 0)]
-            taken = time.monotonic()
-            records = [record for message in messages if (record := self._read_one(message)) is not None]
+            records = [record for one in found if (record := self._decoded(one)) is not None]
             if records:
                 self._hand_over(records)
-                quiet_since = time.monotonic()
-            waiting -= {place for place in waiting if self._next[place] >= ends[place]}
-            # the embedded broker reports an end that leaves out most of the last batch, which one fetch brings whole
-            if not self.complete and not waiting and (not messages or begun - quiet_since > _QUIET_SECONDS):
+            if reader.caught_up and not self.complete:
                 self.complete = True
                 self._changed()
-            if time.monotonic() - looked > _LOOK_SECONDS:
-                self._look(consumer)
-                looked = time.monotonic()
+            if source.newest is not None:
+                reader.skip(behind=_MOST_BEHIND, newest=source.newest)
             if records:
                 # what comes in the next moment is handed over at once
-                self._ended.wait(max(_PAUSE_SECONDS, _REST * (time.monotonic() - taken) * self._follow.gentle))
+                self._ended.wait(max(_PAUSE_SECONDS, _REST * (time.monotonic() - begun) * source.gentle))
 
-    def _look(self, consumer: Consumer) -> None:
-        """Sees whether the brokers answer, and leaves out what there is too much of."""
-        consumer.list_topics(self._follow.topics[0], timeout=_ANSWER_SECONDS)
-        self._note(up=True, problem=None)
-        if self._follow.newest is None:
-            return
-        for (topic, number), position in list(self._next.items()):
-            _, high = consumer.get_watermark_offsets(TopicPartition(topic, number), cached=True)
-            if high - position > _MOST_BEHIND:
-                self._next[topic, number] = high - self._follow.newest
-                consumer.seek(TopicPartition(topic, number, high - self._follow.newest))
-
-    def _read_one(self, message: Message) -> Record | None:
-        error = message.error()
-        if error is not None:
-            if error.code() in _MISSING:
-                raise KafkaException(error)
-            if error.code() not in {_EOF, _DOWN}:
-                LOGGER.debug("%s: %s", message.topic(), error.str())
-            return None
-        # the client's types allow None, the client never gives it
-        topic, partition, offset = message.topic() or "", message.partition() or 0, message.offset() or 0
-        self._next[topic, partition] = offset + 1
-        record = read_record(
-            topic,
-            partition=partition,
-            offset=offset,
-            at=message.timestamp()[1] / 1000.0,
-            key=message.key(),
-            value=message.value(),
-        )
+    def _decoded(self, found: topic_reader.Record) -> ViewRecord | None:
+        record = read_record(found)
         if record is None:
             self._unreadable()
-            LOGGER.warning("%s/%d at %d breaks its contract; left out", topic, partition, offset)
+            LOGGER.warning("%s/%d at %d breaks its contract; left out", found.topic, found.partition, found.offset)
         return record
 
-    def _hear(self, error: KafkaError) -> None:
-        if error.code() == _DOWN:
-            self._note(up=False, problem=f"Kafka does not answer at {self._settings.kafka.bootstrap_servers}")
-
-    def _note(self, *, up: bool, problem: str | None) -> None:
+    def _note(self, failure: NexovaError | None) -> None:
+        missing = isinstance(failure, TopicMissing)
+        up = failure is None or missing
+        problem = None if failure is None or (missing and self._source.optional) else failure.message
         if (up, problem) == (self.up, self.problem):
             return
         if up != self.up:
@@ -265,27 +151,21 @@ class Live:
         self._awaited: dict[asyncio.Event, tuple[str, int, int]] = {}
         unreadable = metrics.view_unreadable.inc
         changelog = f"{settings.kafka.group}-machines-changelog"
-        self._changes = Reader(
-            settings,
-            Follow("changes", CHANGES, hours={ENERGY: settings.api.recent_hours + 1.0}),
-            hand_over=self._handing(self._take_changes),
-            changed=self._tell,
-            unreadable=unreadable,
-        )
+        starts = dict.fromkeys(CHANGES, BEGINNING)
+        starts[ENERGY] = Start(since=time.time() - 3600.0 * (settings.api.recent_hours + 1.0))
+        newest = dict.fromkeys((READINGS, SCORES), Start(newest=_NEWEST))
+
+        def reader(source: Source, take: Callable[[Sequence[ViewRecord]], None]) -> ViewReader:
+            return ViewReader(
+                settings, source, hand_over=self._handing(take), changed=self._tell, unreadable=unreadable
+            )
+
+        self._changes = reader(Source(name="changes", topics=starts), self._take_changes)
         self._others = (
-            Reader(
-                settings,
-                Follow("rings", (READINGS, SCORES), newest=2_000, gentle=True),
-                hand_over=self._handing(self._take_rings),
-                changed=self._tell,
-                unreadable=unreadable,
-            ),
-            Reader(
-                settings,
-                Follow("baselines", (changelog,), gentle=True, optional=True),
-                hand_over=self._handing(self.baselines.take),
-                changed=self._tell,
-                unreadable=unreadable,
+            reader(Source(name="rings", topics=newest, newest=_NEWEST, gentle=True), self._take_rings),
+            reader(
+                Source(name="baselines", topics={changelog: BEGINNING}, gentle=True, optional=True),
+                self.baselines.take,
             ),
         )
 
@@ -329,10 +209,10 @@ class Live:
             del self._awaited[reached]
         return True
 
-    def _handing(self, take: Callable[[Sequence[Record]], None]) -> Apply:
+    def _handing(self, take: Callable[[Sequence[ViewRecord]], None]) -> Apply:
         """A function for a reader's thread that has records taken in by the loop's, and waits for that."""
 
-        def hand_over(records: list[Record]) -> None:
+        def hand_over(records: list[ViewRecord]) -> None:
             done = threading.Event()
 
             def taking() -> None:
@@ -351,7 +231,7 @@ class Live:
 
         return hand_over
 
-    def _take_changes(self, records: Sequence[Record]) -> None:
+    def _take_changes(self, records: Sequence[ViewRecord]) -> None:
         for record in records:
             self.view.apply(record)
             if KINDS[record.topic].event is not None:
@@ -363,12 +243,12 @@ class Live:
             if self.hub.reached(*place):
                 reached.set()
 
-    def _take_rings(self, records: Sequence[Record]) -> None:
+    def _take_rings(self, records: Sequence[ViewRecord]) -> None:
         for record in records:
             self.view.apply(record)
         self._count(records)
 
-    def _count(self, records: Sequence[Record]) -> None:
+    def _count(self, records: Sequence[ViewRecord]) -> None:
         counts: dict[str, int] = {}
         for record in records:
             counts[record.topic] = counts.get(record.topic, 0) + 1

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 from pydantic import BaseModel, ValidationError
 
+from runtime.topic_reader import Record
 from schemas.alerts import Alert
 from schemas.energy import EnergyWindow
 from schemas.feedback import Feedback
@@ -17,10 +18,11 @@ from schemas.topics import ALERTS, ENERGY, FEEDBACK, FORECASTS, MACHINES, MODELS
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Record:
-    """One Kafka record. at: when it was written, epoch seconds. message: its contract, None for rings and deletions.
+class ViewRecord:
+    """A record of the live view. at: when it was written, epoch seconds.
 
-    identity: the key under which a newer record replaces it. machine_id: whose it is, where it has one.
+    message: decoded, None for rings and deletions. identity: the key under which a newer record replaces it.
+    machine_id: the machine that it belongs to, where there is one.
     """
 
     topic: str
@@ -63,34 +65,25 @@ MOST_RING_BYTES: Final = 65_536
 """A larger message is left out of the rings: so many machines times so many readings must stay in memory."""
 
 
-def read_record(
-    topic: str, *, partition: int, offset: int, at: float, key: bytes | None, value: bytes | None
-) -> Record | None:
-    """The record as the view takes it; None where it breaks its contract."""
-    name = (key or b"").decode("utf-8", "replace")
-    kind = KINDS.get(topic)
-    if kind is None or kind.message is None or value is None:
-        machine_id = name if topic in RINGS else None
-        return Record(
-            topic=topic,
-            partition=partition,
-            offset=offset,
-            at=at,
-            identity=name,
-            machine_id=machine_id,
-            value=value,
-        )
-    try:
-        message = kind.message.model_validate_json(value)
-    except ValidationError:
-        return None
-    return Record(
-        topic=topic,
-        partition=partition,
-        offset=offset,
-        at=at,
-        identity=kind.identity(message),
-        machine_id=kind.machine(message),
-        value=value,
+def read_record(found: Record) -> ViewRecord | None:
+    """Return the record as the view keeps it; None where it breaks its contract."""
+    identity, machine_id, message = (found.key or b"").decode("utf-8", "replace"), None, None
+    kind = KINDS.get(found.topic)
+    if found.topic in RINGS:
+        machine_id = identity
+    elif kind is not None and kind.message is not None and found.value is not None:
+        try:
+            message = kind.message.model_validate_json(found.value)
+        except ValidationError:
+            return None
+        identity, machine_id = kind.identity(message), kind.machine(message)
+    return ViewRecord(
+        topic=found.topic,
+        partition=found.partition,
+        offset=found.offset,
+        at=found.written_at,
+        identity=identity,
+        machine_id=machine_id,
+        value=found.value,
         message=message,
     )

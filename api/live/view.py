@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
-from api.live.records import MOST_RING_BYTES, RINGS, Record
+from api.live.records import MOST_RING_BYTES, RINGS, ViewRecord
 from runtime.settings import ApiSettings
 from schemas.topics import ALERTS, ENERGY, FEEDBACK, FORECASTS, MACHINES, READINGS, RECOMMENDATIONS
 
@@ -51,15 +51,15 @@ class View:
     """Newest record of each thing, by identity. What exceeds the settings' bounds goes, oldest first."""
 
     settings: ApiSettings
-    machines: OrderedDict[str, Record] = field(default_factory=OrderedDict)
-    alerts: dict[str, Record] = field(default_factory=dict)
-    feedback: dict[str, deque[Record]] = field(default_factory=dict)
-    recommendations: OrderedDict[str, Record] = field(default_factory=OrderedDict)
-    forecasts: OrderedDict[str, Record] = field(default_factory=OrderedDict)
-    energy: OrderedDict[str, OrderedDict[str, Record]] = field(default_factory=OrderedDict)
+    machines: OrderedDict[str, ViewRecord] = field(default_factory=OrderedDict)
+    alerts: dict[str, ViewRecord] = field(default_factory=dict)
+    feedback: dict[str, deque[ViewRecord]] = field(default_factory=dict)
+    recommendations: OrderedDict[str, ViewRecord] = field(default_factory=OrderedDict)
+    forecasts: OrderedDict[str, ViewRecord] = field(default_factory=OrderedDict)
+    energy: OrderedDict[str, OrderedDict[str, ViewRecord]] = field(default_factory=OrderedDict)
     rings: OrderedDict[str, Rings] = field(default_factory=OrderedDict)
 
-    def apply(self, record: Record) -> None:
+    def apply(self, record: ViewRecord) -> None:
         """Takes in one record; of one thing, they come in order."""
         if record.topic in RINGS:
             self._ring(record)
@@ -77,7 +77,7 @@ class View:
             }[record.topic]
             _keep(table, record.identity, record, most)
 
-    def _alert(self, record: Record) -> None:
+    def _alert(self, record: ViewRecord) -> None:
         if record.message is None:
             self.alerts.pop(record.identity, None)
             self.feedback.pop(record.identity, None)
@@ -92,7 +92,7 @@ class View:
                 del self.alerts[one.identity]
                 self.feedback.pop(one.identity, None)
 
-    def _feedback(self, record: Record) -> None:
+    def _feedback(self, record: ViewRecord) -> None:
         alert_id = None if record.message is None else record.message.alert_id
         if alert_id is None:
             return
@@ -102,7 +102,7 @@ class View:
             for unknown in [one for one in self.feedback if one not in self.alerts][: self.settings.most_alerts]:
                 del self.feedback[unknown]
 
-    def _energy(self, record: Record) -> None:
+    def _energy(self, record: ViewRecord) -> None:
         machine_id, _, start = record.identity.rpartition("@")
         hours = self.energy.get(machine_id)
         if record.message is None:
@@ -116,7 +116,7 @@ class View:
         if len(hours) > self.settings.recent_hours:
             del hours[min(hours)]  # RFC 3339 in UTC sorts as time does
 
-    def _ring(self, record: Record) -> None:
+    def _ring(self, record: ViewRecord) -> None:
         value, machine_id = record.value, record.machine_id
         if not value or not machine_id or len(value) > MOST_RING_BYTES:
             return
@@ -129,7 +129,7 @@ class View:
 
     def find_alerts(
         self, wanted: AlertFilter, *, after: tuple[float, str] | None, limit: int
-    ) -> tuple[list[Record], int]:
+    ) -> tuple[list[ViewRecord], int]:
         """The alerts that are meant, newest opening first, from `after` on; and how many there are in all."""
         found = [
             (-record.message.opened_at.timestamp(), record.identity, record)
@@ -140,7 +140,7 @@ class View:
         begin = 0 if after is None else sum(one[:2] <= after for one in found)
         return [record for *_, record in found[begin : begin + limit]], len(found)
 
-    def items(self, topic: str) -> Iterator[Record]:
+    def items(self, topic: str) -> Iterator[ViewRecord]:
         """Every record of a topic that the view has."""
         if topic == ENERGY:
             for hours in self.energy.values():
@@ -171,7 +171,7 @@ class View:
 
 def _keep(table: OrderedDict[str, Any], key: str, value: Any, most: int) -> None:
     """Puts a value last, or takes the key away with a deletion; the longest untouched goes where there are too many."""
-    if isinstance(value, Record) and value.message is None:
+    if isinstance(value, ViewRecord) and value.message is None:
         table.pop(key, None)
         return
     table[key] = value

@@ -9,7 +9,7 @@ import msgspec
 from fastapi import APIRouter, Depends, Path, Query
 from starlette.responses import Response
 
-from api.live.records import Record
+from api.live.records import ViewRecord
 from api.live.view import AlertFilter
 from api.live_shapes import (
     AlertsPage,
@@ -66,14 +66,14 @@ def router(services: Services) -> APIRouter:  # noqa: C901, PLR0915  a table of 
                 headers={"Retry-After": "1"},
             )
 
-    def machine(machine_id: str) -> Record:
+    def machine(machine_id: str) -> ViewRecord:
         there()
         found = live.view.machines.get(machine_id)
         if found is None:
             raise unknown("machine", machine_id, "GET /machines lists those that are known")
         return found
 
-    def answered(record: Record) -> dict[str, Any]:
+    def answered(record: ViewRecord) -> dict[str, Any]:
         said = live.view.feedback.get(record.identity, ())
         document: dict[str, Any] = _decode(record.value or b"{}")
         return document | {"feedback": [_raw(one) for one in said]}
@@ -136,7 +136,7 @@ def router(services: Services) -> APIRouter:  # noqa: C901, PLR0915  a table of 
     async def energy(machine_id: MachineName, limit: Newest = 168) -> Response:
         """The newest hourly energy windows, each in its newest revision."""
         machine(machine_id)
-        hours: Mapping[str, Record] = live.view.energy.get(machine_id, {})
+        hours: Mapping[str, ViewRecord] = live.view.energy.get(machine_id, {})
         found = [_raw(hours[start]) for start in sorted(hours)]
         return _json({"machine_id": machine_id, "windows": found[-limit:]})
 
@@ -223,11 +223,11 @@ def unknown(what: str, name: str, remedy: str) -> Problem:
     return Problem(404, f"unknown-{what}", f"{what} {name[:128]!r} is not known; {remedy}")
 
 
-def _raw(record: Record) -> msgspec.Raw:
+def _raw(record: ViewRecord) -> msgspec.Raw:
     return msgspec.Raw(record.value or b"null")
 
 
-def _by_risk(record: Record) -> tuple[float, str]:
+def _by_risk(record: ViewRecord) -> tuple[float, str]:
     return -record.message.risk_level, record.identity
 
 

@@ -7,11 +7,10 @@ from typing import Annotated, Final, Literal
 import typer
 
 from cli.console import on_a_terminal
-from cli.demo.parts import Options
+from cli.demo.processes import Options, Stopped, stopping
 from cli.demo.report import Report, summary
 from cli.demo.run import run_demo
 from cli.demo.show import PlainShow, Show, TerminalShow
-from cli.demo.stop import Stopped, stopping
 from runtime.errors import FailureError, UsageError
 from runtime.logging import configure_logging
 from runtime.settings import load_settings

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from cli.demo.tally import Tally
+from cli.demo.statistics import RunStatistics
 from cli.demo.truth import FaultOutcome, false_alerts, outcomes, percentile, seconds_to_first_alert
 from producer.faults import InjectedFault
 
@@ -85,7 +85,7 @@ class Report(BaseModel):
 
 
 def make_report(
-    tally: Tally,
+    statistics: RunStatistics,
     *,
     faults: Sequence[InjectedFault],
     cut_faults: Sequence[InjectedFault] = (),
@@ -103,37 +103,37 @@ def make_report(
 
     cut_faults: those that its end cut short; they explain alerts, and are not counted as injected.
     """
-    found = outcomes(faults, tally.openings, grace=grace)
-    wrong = false_alerts([*faults, *cut_faults], tally.openings, live=live, grace=grace)
+    found = outcomes(faults, statistics.openings, grace=grace)
+    wrong = false_alerts([*faults, *cut_faults], statistics.openings, live=live, grace=grace)
     lasted = live[1] - live[0]
-    first_alert = seconds_to_first_alert([*faults, *cut_faults], tally.openings, grace=grace)
+    first_alert = seconds_to_first_alert([*faults, *cut_faults], statistics.openings, grace=grace)
     return Report(
         broker=broker,
         seed=seed,
-        machines=len(tally.machines),
+        machines=len(statistics.machines),
         duration_seconds=round(lasted, 1),
         start_up_seconds=round(start_up_seconds, 1),
         readings_produced=produced,
-        readings_scored=tally.readings_scored,
+        readings_scored=statistics.readings_scored,
         backfill_readings=backfill,
-        live_readings=tally.live_readings,
-        readings_per_second=round(tally.live_readings / lasted, 1) if lasted > 0 else 0.0,
+        live_readings=statistics.live_readings,
+        readings_per_second=round(statistics.live_readings / lasted, 1) if lasted > 0 else 0.0,
         backfill_readings_per_second=None if backfill_rate is None else round(backfill_rate),
-        dead_letters=tally.dead_letters,
+        dead_letters=statistics.dead_letters,
         bad_messages_sent=bad_messages,
-        alerts_opened=len(tally.alerts),
-        alerts_resolved=tally.alerts_resolved,
-        alerts_without_machine_or_signal=tally.unnamed_alerts,
-        live_alerts_opened=sum(live[0] <= one.at <= live[1] + grace for one in tally.openings),
-        recommendations=tally.recommendations,
-        energy_windows=len(tally.energy_windows),
-        latency_p50_ms=_milliseconds(percentile(tally.latencies, 0.50)),
-        latency_p99_ms=_milliseconds(percentile(tally.latencies, 0.99)),
+        alerts_opened=len(statistics.alerts),
+        alerts_resolved=statistics.alerts_resolved,
+        alerts_without_machine_or_signal=statistics.unnamed_alerts,
+        live_alerts_opened=sum(live[0] <= one.at <= live[1] + grace for one in statistics.openings),
+        recommendations=statistics.recommendations,
+        energy_windows=len(statistics.energy_windows),
+        latency_p50_ms=_milliseconds(percentile(statistics.latencies, 0.50)),
+        latency_p99_ms=_milliseconds(percentile(statistics.latencies, 0.99)),
         seconds_to_first_alert=None if first_alert is None else round(first_alert, 2),
         injected_faults=len(found),
         injected_faults_alerted=sum(one.opening is not None for one in found),
         injected_faults_with_alert_of_their_own=sum(one.seconds_to_alert is not None for one in found),
-        alerts_open_when_live_began=sum(one.at < live[0] <= one.until for one in tally.openings),
+        alerts_open_when_live_began=sum(one.at < live[0] <= one.until for one in statistics.openings),
         false_alerts=len(wrong),
         grace_seconds=grace,
         faults=tuple(map(_fault, found)),
@@ -143,7 +143,7 @@ def make_report(
                 kind=one.kind,
                 at=datetime.fromtimestamp(one.at, UTC),
                 alert_id=one.alert_id,
-                summary=tally.alerts[one.alert_id].summary,
+                summary=statistics.alerts[one.alert_id].summary,
             )
             for one in wrong
         ),

@@ -9,16 +9,29 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from cli.demo.api import Api, port_for, start_api, wait_for_api
-from cli.demo.children import base_environment, health, processor_environment, python_module
-from cli.demo.follow import Follower, Meter, following
-from cli.demo.parts import BROKERS, END_SECONDS, READY_SECONDS, Options, Run, Work
+from cli.demo.processes import (
+    BROKERS,
+    END_SECONDS,
+    READY_SECONDS,
+    Api,
+    Options,
+    Run,
+    Stops,
+    Work,
+    base_environment,
+    health,
+    hush,
+    port_for,
+    processor_environment,
+    python_module,
+    start_api,
+    wait_for_api,
+)
 from cli.demo.report import Report, make_report
 from cli.demo.show import Show
 from cli.demo.simulation import Simulation
-from cli.demo.snapshot import snapshot
-from cli.demo.stop import Stops, hush
-from cli.demo.tally import Tally
+from cli.demo.statistics import TOPICS, Meter, RunStatistics, take_all, take_records
+from cli.demo.view import snapshot
 from core.plant import Plant
 from runtime.apache_kafka import apache_kafka
 from runtime.children import Child, free_port
@@ -27,6 +40,7 @@ from runtime.errors import ChildEnded, FailureError, NexovaError
 from runtime.kafka import create_topics
 from runtime.plants import load_plant
 from runtime.settings import KafkaSettings, Settings
+from runtime.topic_reader import BEGINNING, TopicReader
 
 WORK_SECONDS: Final = 600.0
 BACKLOG_SECONDS: Final = 180.0
@@ -43,8 +57,8 @@ class Parts:
     processor: Child
     api: Api
     simulation: Simulation
-    follower: Follower
-    tally: Tally
+    reader: TopicReader
+    statistics: RunStatistics
 
     def turn(self) -> None:
         """Take in what has been published.
@@ -53,7 +67,7 @@ class Parts:
             ChildEnded: the broker, the processor or the API does not run any more.
             NexovaError: the simulator cannot go on.
         """
-        self.follower.poll(_POLL_SECONDS)
+        take_records(self.reader, self.statistics, _POLL_SECONDS)
         self.broker.check()
         self.processor.check()
         self.api.work.child.check()
@@ -66,10 +80,10 @@ class Parts:
             FailureError: some did not in time.
         """
         deadline = time.monotonic() + timeout_seconds
-        while self.tally.accounted < self.simulation.delivered:
+        while self.statistics.accounted < self.simulation.delivered:
             self.turn()
             if time.monotonic() > deadline:
-                missing = self.simulation.delivered - self.tally.accounted
+                missing = self.simulation.delivered - self.statistics.accounted
                 raise FailureError(
                     f"{missing:,} of {self.simulation.delivered:,} readings were neither scored nor dead-lettered "
                     f"within {timeout_seconds:g} s after the last was produced; look for the reason in processor.log"
@@ -100,21 +114,21 @@ def run_demo(options: Options, settings: Settings, *, show: Show, stops: Stops) 
         _await_works(run, works)
         api = start_api(run, environment, kafka, port=port_for(settings))
         processor = _start_processor(run, environment, kafka)
-        tally = Tally(power=_power_sensor(plant))
+        statistics = RunStatistics(power=_power_sensor(plant))
         parts = Parts(
             broker=broker,
             processor=processor,
             api=api,
             simulation=simulation,
-            follower=children.enter_context(following(kafka, tally)),
-            tally=tally,
+            reader=children.enter_context(TopicReader(kafka, dict.fromkeys(TOPICS, BEGINNING))),
+            statistics=statistics,
         )
         backfill_rate = _work_off_history(run, parts)
         wait_for_api(run, api)
         start_up_seconds = time.monotonic() - run.begun_at
         _live(run, parts, stops)
         return make_report(
-            tally,
+            statistics,
             faults=simulation.faults,
             cut_faults=simulation.cut_faults,
             live=(simulation.live_from, simulation.live_until),
@@ -197,41 +211,45 @@ def _work_off_history(run: Run, parts: Parts) -> float | None:
     with run.step("history worked off") as step:
         parts.wait_until_accounted(timeout_seconds=BACKLOG_SECONDS)
         _settle(parts)  # alerts of the history are not to be told as news
-        rate = parts.tally.scoring_rate()
+        rate = parts.statistics.scoring_rate()
         step.note = "" if rate is None else f"{rate:,.0f} readings/s"
     return rate
 
 
 def _live(run: Run, parts: Parts, stops: Stops) -> None:
     """The live phase, and what is left to do when no more readings come."""
-    simulation, tally = parts.simulation, parts.tally
+    simulation, statistics = parts.simulation, parts.statistics
     simulation.start(run.options.duration)
-    tally.live_from = simulation.live_from
+    statistics.live_from = simulation.live_from
     meter = Meter()
-    told = len(tally.changes)
+    told = len(statistics.changes)
     stops.expected = run.options.duration is None
     with run.show.live():
         while not stops.asked and not simulation.over():
             parts.turn()
-            meter.note(tally.readings_scored)
-            told = _tell_changes(run, tally, told)
-            run.show.update(lambda: snapshot(run.options.title, simulation, tally, meter, address=parts.api.address))
+            meter.note(statistics.readings_scored)
+            told = _tell_changes(run, statistics, told)
+            run.show.update(
+                lambda: snapshot(run.options.title, simulation, statistics, meter, address=parts.api.address)
+            )
         stops.expected = False
         simulation.stop()
         run.show.update(
-            lambda: snapshot(run.options.title, simulation, tally, meter, address=parts.api.address, finishing=True),
+            lambda: snapshot(
+                run.options.title, simulation, statistics, meter, address=parts.api.address, finishing=True
+            ),
             at_once=True,
         )
         parts.wait_until_accounted(timeout_seconds=DRAIN_SECONDS)
         _settle(parts)
-        _tell_changes(run, tally, told)
+        _tell_changes(run, statistics, told)
         _end(parts.processor)
 
 
-def _tell_changes(run: Run, tally: Tally, told: int) -> int:
-    for alert in tally.changes[told:]:
+def _tell_changes(run: Run, statistics: RunStatistics, told: int) -> int:
+    for alert in statistics.changes[told:]:
         run.show.alert(alert)
-    return len(tally.changes)
+    return len(statistics.changes)
 
 
 def _settle(parts: Parts) -> None:
@@ -239,7 +257,7 @@ def _settle(parts: Parts) -> None:
     deadline = time.monotonic() + _SETTLE_SECONDS
     while time.monotonic() < deadline:
         parts.turn()
-    parts.follower.to_the_end(timeout_seconds=DRAIN_SECONDS)
+    take_all(parts.reader, parts.statistics, timeout_seconds=DRAIN_SECONDS)
 
 
 def _end(processor: Child) -> None:

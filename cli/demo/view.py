@@ -1,8 +1,9 @@
-"""The demo's live view: from a snapshot of what is known to something Rich can draw, from 80 columns on.
+"""The demo's live view: what is known, and how Rich draws it in 80 columns or more.
 
-Calm by intent: grey for what is as it should be, colour only for what a person should look at.
+Grey stands for what is as it should be; colour only for what a person should look at.
 """
 
+import time
 from dataclasses import dataclass
 from datetime import datetime, tzinfo
 from typing import Final
@@ -19,6 +20,9 @@ from cli.console import (
     printable,
     score_style,
 )
+from cli.demo.simulation import Simulation
+from cli.demo.statistics import MachineNow, Meter, RunStatistics
+from cli.demo.truth import outcomes, percentile
 from cli.tail.lines import duration, risk_style, sentence
 from producer.faults import InjectedFault
 from schemas.alerts import Alert
@@ -268,3 +272,75 @@ def _row(pairs: list[tuple[str, str]]) -> Text:
 def _minutes(seconds: float) -> str:
     whole = max(0, round(seconds))
     return f"{whole // 60}:{whole % 60:02d}" if whole < 7200 else duration(seconds)  # noqa: PLR2004
+
+
+_LATELY: Final = 200
+_ALERTS: Final = 60
+
+
+def snapshot(
+    title: str,
+    simulation: Simulation,
+    statistics: RunStatistics,
+    meter: Meter,
+    *,
+    address: str,
+    finishing: bool = False,
+) -> Snapshot:
+    """What is known now. address: of the page that shows it in a browser."""
+    now = time.time()
+    faults = tuple(fault for fault in simulation.faults if fault.start <= now)
+    found = outcomes(faults, statistics.openings, grace=simulation.grace_seconds)
+    latencies = statistics.latencies[-_LATELY:]
+    open_alerts = statistics.open_alerts()
+    return Snapshot(
+        title=title,
+        address=address,
+        seconds_live=max(0.0, now - simulation.live_from),
+        seconds_left=None if simulation.ends_at is None else max(0.0, simulation.ends_at - now),
+        finishing=finishing,
+        machines=tuple(
+            _machine_row(machine_id, statistics.machines.get(machine_id, MachineNow()), statistics, faults, now)
+            for machine_id in simulation.machine_ids
+        ),
+        recent=_recent(statistics, simulation.live_from),
+        produced=simulation.delivered,
+        scored=statistics.readings_scored,
+        dead_letters=statistics.dead_letters,
+        per_second=meter.rate(),
+        latency_p50_ms=_milliseconds(percentile(latencies, 0.50)),
+        latency_p99_ms=_milliseconds(percentile(latencies, 0.99)),
+        alerts_open=len(open_alerts),
+        faults_begun=len(found),
+        faults_alerted=sum(one.opening is not None for one in found),
+    )
+
+
+def _recent(statistics: RunStatistics, live_from: float) -> tuple[Alert, ...]:
+    """Alerts that the live phase has seen, newest first; those that were over before are history."""
+    seen = [
+        alert
+        for alert in statistics.alerts.values()
+        if alert.state != "resolved" or alert.updated_at.timestamp() >= live_from
+    ]
+    return tuple(sorted(seen, key=lambda alert: alert.opened_at, reverse=True)[:_ALERTS])
+
+
+def _machine_row(
+    machine_id: str, known: MachineNow, statistics: RunStatistics, faults: tuple[InjectedFault, ...], now: float
+) -> MachineRow:
+    return MachineRow(
+        machine_id=machine_id,
+        condition=known.condition,
+        warm_up=known.warm_up,
+        score=known.score,
+        trend=tuple(known.trend),
+        risk=known.risk,
+        power=known.power,
+        fault=next((fault for fault in faults if fault.machine_id == machine_id and fault.end > now), None),
+        alerts=tuple(statistics.open_alerts(machine_id)),
+    )
+
+
+def _milliseconds(seconds: float | None) -> float | None:
+    return None if seconds is None else seconds * 1000.0

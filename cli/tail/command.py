@@ -12,11 +12,12 @@ from pydantic import ValidationError
 
 from cli import console
 from cli.errors import reader_left, say
-from cli.follow import Record, read_topic
 from cli.tail.lines import KINDS, Kind
+from cli.tail.merge import read_in_order
 from runtime.kafka import wait_for_broker
 from runtime.logging import configure_logging
 from runtime.settings import load_settings
+from runtime.topic_reader import Record
 
 What = Literal["alerts", "recommendations", "energy", "scores", "dead-letters"]
 Shown = tuple[Record, Any]
@@ -74,7 +75,7 @@ def tail(
     if zone is not None and not as_json:
         ending = "; Ctrl-C ends" if goes_on else ""
         say(f"{reader.kind.topic.name}, times in {console.zone_name(zone)}{ending}")
-    found = read_topic(settings.kafka, reader.kind.topic, decode=reader, from_start=from_start, follow=goes_on)
+    found = read_in_order(settings.kafka, reader.kind.topic.name, decode=reader, from_start=from_start, follow=goes_on)
     try:
         for record, message in islice(found, limit):
             show(record, message)

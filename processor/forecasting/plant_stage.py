@@ -15,7 +15,6 @@ from typing import Final
 
 import msgspec
 import numpy as np
-from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from core.alerting.forecast_breach import breach_alert
 from core.forecasting.accuracy import COLUMNS
@@ -28,9 +27,10 @@ from core.plant import Plant
 from processor.forecasting.accuracy_metrics import count_matured
 from processor.partitions import Partition, PartitionTable
 from runtime.clock import Clock
-from runtime.kafka import consumer_config
+from runtime.errors import NexovaError
 from runtime.metrics import ProcessorMetrics
 from runtime.settings import Settings
+from runtime.topic_reader import Start, TopicReader
 from schemas.alerts import Alert, AlertModel
 from schemas.energy import EnergyWindow
 from schemas.forecasts import is_plant_series, plant_series
@@ -87,11 +87,10 @@ class PlantStage:
         self._since: tuple[int, float] = (-1, 0.0)
         self._grown: tuple[int, float] = (0, 0.0)
         self._held: Partition | None = None
-        self._consumer: Consumer | None = None
+        self._reader: TopicReader | None = None
         self._reading = threading.Lock()
         self._hours: list[tuple[int, float]] = []
         self._fresh = False
-        self._unread: dict[tuple[str, int], int] = {}
         self._begun = 0.0
 
     async def run(self, *, stopped: Callable[[], bool], ready: Callable[[], bool]) -> None:
@@ -104,12 +103,12 @@ class PlantStage:
                 await asyncio.sleep(_REST_SECONDS)
                 continue
             try:
-                if held is not self._held or self._consumer is None:
+                if held is not self._held or self._reader is None:
                     await self._begin(held)
                 quiet = await asyncio.to_thread(self._read)
-            except KafkaException as error:
-                LOGGER.warning("the machines of the plant cannot be followed now: %s", error.args[0].str())
-                self._consumer = None
+            except NexovaError as error:
+                LOGGER.warning("the machines of the plant cannot be followed now: %s", error.message)
+                self.close()
                 await asyncio.sleep(_AGAIN_SECONDS)
                 continue
             if quiet and self._partitions.owns(held):
@@ -118,9 +117,9 @@ class PlantStage:
     def close(self) -> None:
         """Ends the reader."""
         with self._reading:
-            if self._consumer is not None:
-                self._consumer.close()
-                self._consumer = None
+            if self._reader is not None:
+                self._reader.close()
+                self._reader = None
 
     def open_breaches(self) -> int:
         """Return the number of open alerts on the plant's contracted peak; 0 where another worker owns the plant."""
@@ -132,49 +131,32 @@ class PlantStage:
     async def _begin(self, held: Partition) -> None:
         self.close()
         self._held, self._total, self._hours = held, Total(), []
-        self._consumer = await asyncio.to_thread(self._opened)
+        self._begun = self._clock.monotonic()
+        self._reader = await asyncio.to_thread(self._opened)
 
-    def _opened(self) -> Consumer:
+    def _opened(self) -> TopicReader:
         """A reader of both topics, from about a day ago on."""
-        consumer = Consumer(consumer_config(self._settings.kafka))
-        since = int((self._clock.wall() - _BACK_HOURS * 3600) * 1000)
-        known = consumer.list_topics(timeout=10.0).topics
-        places = [TopicPartition(topic, n, since) for topic in (ENERGY, FORECASTS) for n in known[topic].partitions]
-        # the ends first: what arrives between the two questions is read, not passed over
-        ends = [consumer.get_watermark_offsets(place, timeout=10.0)[1] for place in places]
-        found = consumer.offsets_for_times(places, timeout=10.0)
-        self._unread, self._begun = {}, self._clock.monotonic()
-        for one, end in zip(found, ends, strict=True):
-            if one.error is not None:
-                raise KafkaException(one.error)
-            if one.offset < 0:
-                one.offset = end  # nothing that new: whatever comes
-            elif one.offset < end:
-                self._unread[one.topic, one.partition] = end
-        consumer.assign(found)
-        return consumer
+        start = Start(since=self._clock.wall() - _BACK_HOURS * 3600)
+        return TopicReader(self._settings.kafka, {ENERGY: start, FORECASTS: start})
 
     def _read(self) -> bool:
         """Takes what is there; whether all is read. In a thread: nothing else touches the total meanwhile."""
         with self._reading:
-            messages = [] if self._consumer is None else self._consumer.consume(_AT_ONCE, _POLL_SECONDS)
-        if not messages and self._fresh:
+            if self._reader is None:
+                return False
+            records = self._reader.read(_POLL_SECONDS, most=_AT_ONCE)
+            caught_up = self._reader.caught_up
+        if not records and self._fresh:
             self._hours, self._fresh = self._total.complete_hours(), False
-        for message in messages:
+        for record in records:
             self._fresh = True
-            error = message.error()
-            if error is not None:
-                LOGGER.warning("the machines of the plant: %s", error.str())
-                continue
-            place = (message.topic() or "", message.partition() or 0)
-            if (message.offset() or 0) + 1 >= self._unread.get(place, 0):
-                self._unread.pop(place, None)
             try:
-                self._take(place[0], message.value() or b"")
+                self._take(record.topic, record.value or b"")
             except (ValueError, msgspec.MsgspecError) as error:
-                LOGGER.warning("%s/%d at %s breaks its contract; left out: %s", *place, message.offset(), error)
-        # half of the machines must not be taken for the whole plant; but the end may be a record that is gone
-        return not messages and (not self._unread or self._clock.monotonic() - self._begun > _CATCH_UP_SECONDS)
+                place = (record.topic, record.partition, record.offset)
+                LOGGER.warning("%s/%d at %d breaks its contract; left out: %s", *place, error)
+        # half of the machines must not be taken for the whole plant
+        return not records and (caught_up or self._clock.monotonic() - self._begun > _CATCH_UP_SECONDS)
 
     def _take(self, topic: str, value: bytes) -> None:
         if topic == ENERGY:

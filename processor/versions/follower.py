@@ -12,24 +12,23 @@ import threading
 from collections.abc import Mapping
 from typing import Final
 
-from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, Message, TopicPartition
 from pydantic import ValidationError
 
 from core.detection.features import feature_fingerprint
 from core.plant import Plant
 from processor.versions.running import RunningModels
 from processor.versions.shadow import ShadowReader, ShadowSet
-from runtime.kafka import consumer_config
+from runtime.errors import NexovaError
 from runtime.metrics import ProcessorMetrics
 from runtime.models.inference import SERVED, ForestModel, open_model
 from runtime.models.manifest import Promotion, identity
 from runtime.models.repository import ModelRefused, ModelRepository, RepositoryUnavailable, UnknownVersion
 from runtime.settings import KafkaSettings
+from runtime.topic_reader import BEGINNING, Record, follow
 from schemas.models import ModelPromoted
 from schemas.topics import MODELS
 
 LOGGER: Final = logging.getLogger("nexova.processor.models")
-_POLL_SECONDS: Final = 0.2
 _TRIES: Final = 5
 _RETRY_SECONDS: Final = 1.0
 
@@ -63,6 +62,7 @@ class ModelFollower:
         self._settled = {name: entry.identity for name, entry in promotions.items()}
         self._retry_seconds = retry_seconds
         self._stopped = threading.Event()
+        self._problem: str | None = None
 
     async def follow(self) -> None:
         """Follow until cancelled; raise what made following impossible."""
@@ -76,27 +76,30 @@ class ModelFollower:
             self._stopped.set()
 
     def _run(self, loop: asyncio.AbstractEventLoop, ended: "asyncio.Future[None]") -> None:
-        consumer = Consumer(consumer_config(self._kafka))
         try:
             for name in SERVED:
                 self._update(name, None, loop)
-            consumer.assign([TopicPartition(MODELS, 0, OFFSET_BEGINNING)])
-            while not self._stopped.is_set():
-                message = consumer.poll(_POLL_SECONDS)
-                if message is not None:
-                    self._take(message, loop)
+            topics = {MODELS: BEGINNING}
+            for _, records in follow(
+                self._kafka, topics, stopped=self._stopped.is_set, on_state=self._note, wait=self._stopped.wait
+            ):
+                for record in records:
+                    self._take(record, loop)
         except Exception as error:  # noqa: BLE001  the worker must end with it, whatever it is
             if not self._stopped.is_set():
                 loop.call_soon_threadsafe(ended.set_exception, error)
-        finally:
-            consumer.close()
 
-    def _take(self, message: Message, loop: asyncio.AbstractEventLoop) -> None:
-        error = message.error()
-        if error is not None:
-            _complain(error)
-            return
-        promoted = _read(message)
+    def _note(self, problem: NexovaError | None) -> None:
+        """Say once when promotions cannot be heard of, and once when they can again."""
+        text = None if problem is None else problem.message
+        if text != self._problem and text is not None:
+            LOGGER.warning("promotions of models are not received: %s", text)
+        elif text != self._problem:
+            LOGGER.info("promotions of models are received again")
+        self._problem = text
+
+    def _take(self, record: Record, loop: asyncio.AbstractEventLoop) -> None:
+        promoted = _read(record)
         if promoted is None or promoted.name not in SERVED:
             return
         try:
@@ -164,27 +167,19 @@ class ModelFollower:
         LOGGER.error("model %s: %s was promoted and is refused, %s: %s", name, version, kept, error.message)
 
 
-def _read(message: Message) -> ModelPromoted | None:
-    value = message.value()
-    if value is None:
+def _read(record: Record) -> ModelPromoted | None:
+    if record.value is None:
         return None  # a name that was deleted
     try:
-        return ModelPromoted.model_validate_json(value)
+        return ModelPromoted.model_validate_json(record.value)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         where = ".".join(map(str, first["loc"])) or "the message"
         LOGGER.warning(
             "%s offset %s is no promotion: %s: %s; it is passed over: announce with nexova models promote",
             MODELS,
-            message.offset(),
+            record.offset,
             where,
             first["msg"],
         )
         return None
-
-
-def _complain(error: KafkaError) -> None:
-    if error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART:
-        LOGGER.warning("%s does not exist, so promotions are not heard of; run `nexova topics create`", MODELS)
-    else:
-        LOGGER.warning("%s cannot be read for now: %s", MODELS, error.str())

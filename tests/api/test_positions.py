@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from api.live.events import Hub, stream
 from api.live.positions import LETTERS, decode, encode
-from api.live.records import Record, read_record
+from api.live.records import ViewRecord, read_record
 from api.live.view import View
 from runtime.metrics import ApiMetrics, process_registry
 from runtime.settings import ApiSettings
@@ -42,7 +42,7 @@ def test_eight_partitions_of_four_topics_need_few_characters() -> None:
     assert len(encode(position)) < 200
 
 
-def a_record(number: int, *, partition: int = 0, offset: int, topic: str = ALERTS) -> Record:
+def a_record(number: int, *, partition: int = 0, offset: int, topic: str = ALERTS) -> ViewRecord:
     message = an_alert(number) if topic == ALERTS else a_status(f"press-{number:02}")
     key = message.alert_id if topic == ALERTS else message.machine_id  # type: ignore[union-attr]
     record = read_record(
@@ -57,7 +57,7 @@ def a_hub() -> tuple[View, Hub]:
     return view, Hub(view, ApiMetrics(process_registry()))
 
 
-def take(view: View, hub: Hub, record: Record) -> None:
+def take(view: View, hub: Hub, record: ViewRecord) -> None:
     view.apply(record)
     hub.publish(record)
 
@@ -72,7 +72,7 @@ def test_wherever_the_line_breaks_every_change_comes_exactly_once(
 ) -> None:
     """placed: partition and alert of each change. The client has seen some, and its backlog breaks off once more."""
     view, hub = a_hub()
-    taken: list[Record] = []
+    taken: list[ViewRecord] = []
     seen = min(seen, len(placed))
     ends = dict.fromkeys(range(3), 0)
     position = hub.position([ALERTS])

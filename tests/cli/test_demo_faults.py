@@ -9,7 +9,7 @@ import pytest
 
 from cli.demo.command import DAYS
 from cli.demo.simulation import FAULT_EVERY_SECONDS, LIVE_INTERVAL_SECONDS
-from cli.demo.tally import Tally
+from cli.demo.statistics import RunStatistics
 from cli.demo.truth import false_alerts, outcomes
 from core.assess import assess
 from core.batch import ReadingBatch
@@ -30,11 +30,11 @@ AT_ONCE = 64
 
 @dataclass
 class Rules:
-    """The processor without Kafka: readings in, alerts into a tally."""
+    """The processor without Kafka: readings in, alerts into a statistics."""
 
     plant: Plant
     models: Models
-    tally: Tally = field(default_factory=Tally)
+    statistics: RunStatistics = field(default_factory=RunStatistics)
     state: FleetState = field(init=False)
     read: int = 0
 
@@ -47,7 +47,7 @@ class Rules:
         self.read += len(readings)
         for _, alert in assess(batch, state=self.state, models=self.models, plant=self.plant).alerts:
             at = alert.updated_at.timestamp()
-            self.tally.take(ALERTS, key=b"", value=alert.encode(), written_at=at)
+            self.statistics.take(ALERTS, key=b"", value=alert.encode(), written_at=at)
 
 
 @pytest.mark.parametrize(
@@ -77,10 +77,10 @@ def test_the_demo_finds_its_faults_at_any_hour_of_the_week(now: str, trained_mod
         rules.take(simulator.at(instants[first : first + AT_ONCE], faults))
 
     grace = plant.alerts.resolve_after_readings * LIVE_INTERVAL_SECONDS
-    found = outcomes(faults, rules.tally.openings, grace=grace)
+    found = outcomes(faults, rules.statistics.openings, grace=grace)
     assert len(found) >= 8
     missed = [one.fault for one in found if one.opening is None]
     assert len(missed) <= 0.2 * len(found), missed
     live = (instants[0], instants[-1])
-    wrong = false_alerts(faults, rules.tally.openings, live=live, grace=grace)
+    wrong = false_alerts(faults, rules.statistics.openings, live=live, grace=grace)
     assert len(wrong) <= 1, wrong

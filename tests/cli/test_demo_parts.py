@@ -7,10 +7,16 @@ from pathlib import Path
 
 import pytest
 
-from cli.demo.api import port_for
-from cli.demo.children import api_environment, base_environment, health, processor_environment
-from cli.demo.follow import Meter
-from cli.demo.stop import Stopped, stopping
+from cli.demo.processes import (
+    Stopped,
+    api_environment,
+    base_environment,
+    health,
+    port_for,
+    processor_environment,
+    stopping,
+)
+from cli.demo.statistics import Meter
 from runtime.children import free_port
 from runtime.settings import KafkaSettings, load_settings
 

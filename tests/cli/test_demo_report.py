@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from cli.demo.report import Report, make_report, summary
-from cli.demo.tally import Tally
+from cli.demo.statistics import RunStatistics
 from producer.faults import InjectedFault
 from schemas.alerts import Alert, AlertModel, Signal
 from schemas.machines import MachineStatus
@@ -46,17 +46,17 @@ def alert(state: str, seconds: float, *, machine: str = "press-01", opened: floa
     )
 
 
-def a_tally(*messages: tuple[str, Score | Alert, float], live_from: float | None = None) -> Tally:
-    """A tally of messages (topic, message, seconds at which Kafka got it)."""
-    tally = Tally(live_from=None if live_from is None else at(live_from).timestamp())
+def some_statistics(*messages: tuple[str, Score | Alert, float], live_from: float | None = None) -> RunStatistics:
+    """A statistics of messages (topic, message, seconds at which Kafka got it)."""
+    statistics = RunStatistics(live_from=None if live_from is None else at(live_from).timestamp())
     for topic, message, seconds in messages:
-        tally.take(topic, key=b"key", value=message.encode(), written_at=at(seconds).timestamp())
-    return tally
+        statistics.take(topic, key=b"key", value=message.encode(), written_at=at(seconds).timestamp())
+    return statistics
 
 
-def a_report(tally: Tally, *faults: InjectedFault, produced: int = 0) -> Report:
+def a_report(statistics: RunStatistics, *faults: InjectedFault, produced: int = 0) -> Report:
     return make_report(
-        tally,
+        statistics,
         faults=faults,
         live=(at(5).timestamp(), at(65).timestamp()),
         grace=5.0,
@@ -85,15 +85,15 @@ def test_the_report_has_all_figures_that_are_asked_for() -> None:
 
 
 def test_an_alert_that_begins_again_is_one_alert_with_two_openings() -> None:
-    tally = a_tally(
+    statistics = some_statistics(
         (ALERTS, alert("opened", 12), 12.1),
         (ALERTS, alert("updated", 14), 14.1),
         (ALERTS, alert("resolved", 30), 30.1),
         (ALERTS, alert("updated", 40), 40.1),
     )
-    spans = [(one.at - START.timestamp(), one.until - START.timestamp(), one.again) for one in tally.openings]
+    spans = [(one.at - START.timestamp(), one.until - START.timestamp(), one.again) for one in statistics.openings]
     assert spans == [(12, 30, False), (40, float("inf"), True)]
-    report = a_report(tally, a_fault(10, 20))
+    report = a_report(statistics, a_fault(10, 20))
     assert (report.alerts_opened, report.alerts_resolved, report.live_alerts_opened) == (1, 0, 2)
     # the second opening has no fault that explains it
     assert (report.injected_faults_alerted, report.false_alerts) == (1, 1)
@@ -101,20 +101,20 @@ def test_an_alert_that_begins_again_is_one_alert_with_two_openings() -> None:
 
 
 def test_latency_counts_live_readings_only() -> None:
-    tally = a_tally(
+    statistics = some_statistics(
         (SCORES, Score(machine_id="press-01", timestamp=at(1)), 100),
         (SCORES, Score(machine_id="press-01", timestamp=at(6)), 6.05),
         (SCORES, Score(machine_id="press-01", timestamp=at(7)), 7.2),
         live_from=5,
     )
-    report = a_report(tally, produced=3)
+    report = a_report(statistics, produced=3)
     assert (report.readings_scored, report.live_readings) == (3, 2)
     assert report.latency_p50_ms == pytest.approx(50, abs=1)
     assert report.latency_p99_ms == pytest.approx(200, abs=1)
 
 
 def test_a_machine_shows_its_last_score_and_its_warm_up() -> None:
-    tally = Tally(power="power")
+    statistics = RunStatistics(power="power")
     score = Score(machine_id="press-01", timestamp=at(1), anomaly_score=0.8, risk=1.5, condition="idle")
     status = MachineStatus(
         machine_id="press-01",
@@ -125,17 +125,17 @@ def test_a_machine_shows_its_last_score_and_its_warm_up() -> None:
         values={"power": 71.0},
         readings=3,
     )
-    tally.take(SCORES, key=b"", value=score.encode(), written_at=1)
-    tally.take(MACHINES, key=b"", value=status.encode(), written_at=1)
-    now = tally.machines["press-01"]
+    statistics.take(SCORES, key=b"", value=score.encode(), written_at=1)
+    statistics.take(MACHINES, key=b"", value=status.encode(), written_at=1)
+    now = statistics.machines["press-01"]
     assert (now.score, now.risk, now.condition, now.warm_up, now.power) == (0.8, 1.5, "idle", 0.5, 71.0)
     assert list(now.trend) == [0.8]
 
 
 def test_a_fault_that_the_end_cut_short_is_not_counted_and_its_alert_is_not_false() -> None:
-    tally = a_tally((ALERTS, alert("opened", 62), 62.1))
+    statistics = some_statistics((ALERTS, alert("opened", 62), 62.1))
     report = make_report(
-        tally,
+        statistics,
         faults=[],
         cut_faults=[a_fault(60, 75)],
         live=(at(5).timestamp(), at(65).timestamp()),
@@ -153,21 +153,21 @@ def test_a_fault_that_the_end_cut_short_is_not_counted_and_its_alert_is_not_fals
 
 
 def test_revisions_of_a_window_are_one_window_and_dead_letters_are_accounted_for() -> None:
-    tally = Tally()
+    statistics = RunStatistics()
     for _ in range(2):
-        tally.take(ENERGY, key=b"press-01@12", value=b"{}", written_at=1)
-    tally.take(DEAD_LETTERS, key=b"", value=b"{}", written_at=1)
-    assert (len(tally.energy_windows), tally.dead_letters, tally.accounted) == (1, 1, 1)
+        statistics.take(ENERGY, key=b"press-01@12", value=b"{}", written_at=1)
+    statistics.take(DEAD_LETTERS, key=b"", value=b"{}", written_at=1)
+    assert (len(statistics.energy_windows), statistics.dead_letters, statistics.accounted) == (1, 1, 1)
 
 
 def test_an_alert_without_signals_is_told() -> None:
-    tally = a_tally((ALERTS, alert("opened", 12).model_copy(update={"signals": ()}), 12))
-    assert a_report(tally).alerts_without_machine_or_signal == 1
+    statistics = some_statistics((ALERTS, alert("opened", 12).model_copy(update={"signals": ()}), 12))
+    assert a_report(statistics).alerts_without_machine_or_signal == 1
 
 
 def test_the_summary_names_what_was_missed_and_what_was_false() -> None:
-    tally = a_tally((ALERTS, alert("opened", 40, opened=40), 40.1))
-    words = dict(summary(a_report(tally, a_fault(10, 20), produced=7)))
+    statistics = some_statistics((ALERTS, alert("opened", 40, opened=40), 40.1))
+    words = dict(summary(a_report(statistics, a_fault(10, 20), produced=7)))
     assert words["faults"] == "0 of 1 alerted, 1 false alert"
     assert words["missed"] == "drift of vibration at press-01, 10 s long"
     assert "press-01: vibration is odd." in words["false"]

@@ -16,7 +16,7 @@ import pytest
 from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient
 
-from cli.follow import Merger
+from cli.tail.merge import Merger
 from runtime.kafka import client_config, create_topics, producer_config
 from schemas.alerts import Alert, AlertModel, Signal
 from schemas.dead_letters import DeadLetter, Source

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from confluent_kafka import Consumer, TopicPartition
 
 from cli.history import messages_of, send
 from core.forecasting.engine import HourlySeries
 from core.forecasting.hourly_history import WEEK
 from core.forecasting.series_state import SeriesTable
-from runtime.kafka import consumer_config, create_topics
+from runtime.kafka import create_topics
 from runtime.plants import load_plant, shipped_plants
+from runtime.topic_reader import BEGINNING, TopicReader
 from schemas.alerts import Alert
 from schemas.energy import EnergyWindow
 from schemas.forecasts import Forecast
@@ -72,21 +72,17 @@ class Issued:
 
     def __init__(self, broker: Broker) -> None:
         self.contents: dict[tuple[str, datetime], set[bytes]] = {}
-        self._consumer = Consumer(consumer_config(broker.kafka))
-        partitions = range(broker.kafka.partitions)
-        self._consumer.assign([TopicPartition(FORECASTS, partition, 0) for partition in partitions])
+        self._reader = TopicReader(broker.kafka, {FORECASTS: BEGINNING})
 
     def look(self) -> "Issued":
-        for message in self._consumer.consume(10_000, timeout=0.2):
-            value = message.value()
-            assert message.error() is None, message.error()
-            assert value is not None
-            forecast = Forecast.model_validate_json(value)
-            self.contents.setdefault((forecast.series_id, forecast.issued_at), set()).add(value)
+        for record in self._reader.read():
+            assert record.value is not None
+            forecast = Forecast.model_validate_json(record.value)
+            self.contents.setdefault((forecast.series_id, forecast.issued_at), set()).add(record.value)
         return self
 
     def close(self) -> None:
-        self._consumer.close()
+        self._reader.close()
 
 
 def origin(hour: int) -> datetime:

@@ -27,6 +27,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from runtime.children import free_port
 from runtime.kafka import consumer_config, producer_config
 from runtime.settings import KafkaSettings
+from runtime.topic_reader import read_to_end
 from schemas.topics import READINGS
 from tests.brokers import Broker
 
@@ -178,29 +179,8 @@ def publish(broker: Broker, messages: Iterable[tuple[str, bytes | None]], *, top
 
 def read_all(broker: Broker, topic: str) -> list[tuple[bytes | None, bytes | None]]:
     """All (key, value) records of a topic, partition by partition in order of offsets."""
-    consumer = Consumer(consumer_config(broker.kafka))
-    try:
-        numbers = consumer.list_topics(topic, timeout=10).topics[topic].partitions
-        bounds = {n: consumer.get_watermark_offsets(TopicPartition(topic, n), timeout=10) for n in numbers}
-        consumer.assign([TopicPartition(topic, number, low) for number, (low, _) in bounds.items()])
-        records: dict[int, list[tuple[bytes | None, bytes | None]]] = {number: [] for number in sorted(numbers)}
-        missing = {number: high for number, (low, high) in bounds.items() if low < high}
-        # the embedded broker reports an end that leaves out most of the last batch: read on until it is quiet
-        quiet = broker.kind == "apache"
-        deadline = time.monotonic() + 60
-        while missing or not quiet:
-            assert time.monotonic() < deadline, f"{topic} could not be read to its end: {missing}"
-            messages = consumer.consume(10_000, timeout=0.5)
-            quiet = broker.kind == "apache" or not messages
-            for message in messages:
-                assert message.error() is None, message.error()
-                number = message.partition() or 0
-                records[number].append((message.key(), message.value()))
-                if (message.offset() or 0) + 1 >= missing.get(number, 0):
-                    missing.pop(number, None)
-        return [record for number in records for record in records[number]]
-    finally:
-        consumer.close()
+    found = [record for records, _ in read_to_end(broker.kafka, topic) for record in records]
+    return [(record.key, record.value) for record in sorted(found, key=lambda one: (one.partition, one.offset))]
 
 
 def committed(group: Consumer, kafka: KafkaSettings) -> dict[int, int]:

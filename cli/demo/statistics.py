@@ -1,5 +1,6 @@
-"""What a demo run has seen, counted message by message; what it means against the truth is in `cli.demo.truth`."""
+"""Statistics of a demo run, counted message by message; `cli.demo.truth` compares them with the injected faults."""
 
+import time
 from array import array
 from collections import deque
 from collections.abc import Callable
@@ -9,6 +10,8 @@ from typing import Any, Final
 import msgspec
 
 from cli.demo.truth import Opening
+from runtime.errors import BrokerUnavailable
+from runtime.topic_reader import TopicReader
 from schemas.alerts import Alert, Severity
 from schemas.codec import derive_struct
 from schemas.machines import MachineStatus
@@ -34,7 +37,7 @@ class MachineNow:
 
 
 @dataclass(slots=True)
-class Tally:
+class RunStatistics:
     """Counts messages as they come. `live_from`: when the live phase began, epoch seconds; None before.
 
     power: the sensor whose value is the machine's power, if the plant has one. changes: alerts as they were when
@@ -160,3 +163,49 @@ class Tally:
         if machine_id not in self.machines:
             self.machines[machine_id] = MachineNow()
         return self.machines[machine_id]
+
+
+def take_records(reader: TopicReader, statistics: RunStatistics, seconds: float) -> int:
+    """Count the records that have come, waiting at most `seconds` for the first; return how many there were."""
+    records = reader.read(seconds)
+    for record in records:
+        if record.value is not None:
+            statistics.take(record.topic, key=record.key or b"", value=record.value, written_at=record.written_at)
+    return len(records)
+
+
+def take_all(reader: TopicReader, statistics: RunStatistics, *, timeout_seconds: float) -> None:
+    """Count all records that are there now.
+
+    Raises:
+        BrokerUnavailable: the broker did not give all of them in time.
+    """
+    deadline = time.monotonic() + timeout_seconds
+    reader.mark_end()
+    while not reader.caught_up:
+        take_records(reader, statistics, 0.1)
+        if time.monotonic() > deadline:
+            raise BrokerUnavailable(f"the demo could not read all results within {timeout_seconds:g} s")
+
+
+@dataclass(slots=True)
+class Meter:
+    """A count's growth a second, over the last few seconds."""
+
+    window_seconds: float = 5.0
+    clock: Callable[[], float] = time.monotonic
+    _points: deque[tuple[float, int]] = field(default_factory=deque)
+
+    def note(self, count: int) -> None:
+        """Takes the count as it is now; to be called often."""
+        now = self.clock()
+        self._points.append((now, count))
+        while now - self._points[0][0] > self.window_seconds:
+            self._points.popleft()
+
+    def rate(self) -> float:
+        """How much the count grew a second."""
+        if len(self._points) < 2:  # noqa: PLR2004  growth is between two points
+            return 0.0
+        (first, before), (last, after) = self._points[0], self._points[-1]
+        return (after - before) / (last - first) if last > first else 0.0

@@ -44,6 +44,7 @@ ENV PATH=/opt/nexova/bin:$PATH \
 USER 10001:10001
 WORKDIR /home/nexova
 EXPOSE 6066
-# No HEALTHCHECK here: only some of the processes serve /healthz. docker-compose.yml has it where it belongs.
+# The first start compiles the rules. A job that serves no port is healthy as long as it runs.
+HEALTHCHECK --interval=15s --timeout=6s --start-period=180s --retries=4 CMD ["python", "-m", "runtime.health_probe"]
 ENTRYPOINT ["nexova"]
 CMD ["--help"]

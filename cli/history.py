@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Final
 from zoneinfo import ZoneInfo
@@ -10,12 +11,14 @@ import numpy as np
 import typer
 from confluent_kafka import KafkaError, Message, Producer
 
+from cli.table_options import DecimalOption, EncodingOption, SeparatorOption
 from core.forecasting.engine import HourlySeries
 from runtime.errors import BrokerUnavailable, FailureError
 from runtime.forecasting.series_csv import read_hours
 from runtime.kafka import list_topics, producer_config, wait_for_broker
 from runtime.plants import load_plant
 from runtime.settings import KafkaSettings, load_settings
+from runtime.tables.recognise import TextForm
 from schemas.history import EnergyHistory
 from schemas.topics import HISTORY
 
@@ -33,12 +36,16 @@ def _root() -> None:
 @app.command("import")
 def import_(
     series: Annotated[
-        Path, typer.Argument(help="CSV with the columns timestamp,value: the energy of each hour in kWh.")
+        Path, typer.Argument(help="CSV or Parquet file with a column of times and one of the energy of each hour, kWh.")
     ],
     machine: Annotated[str, typer.Option("--machine", help="Machine id of the series.")],
     plant_file: Annotated[
         Path | None, typer.Option("--plant", help="Plant file; default: NEXOVA_PLANT_FILE, else the shipped default.")
     ] = None,
+    column: Annotated[str | None, typer.Option(help="Column of values, where several columns are numeric.")] = None,
+    separator: SeparatorOption = None,
+    decimal: DecimalOption = None,
+    encoding: EncodingOption = None,
 ) -> None:
     """Send the past hourly energy of a machine. Measured hours are never replaced; a repeated import changes nothing.
 
@@ -46,7 +53,14 @@ def import_(
     """
     settings = load_settings()
     plant = load_plant(plant_file or settings.plant_file)
-    hours = read_hours(series, ZoneInfo(plant.timezone))
+    hours = read_hours(
+        series,
+        ZoneInfo(plant.csv.timezone or plant.timezone),
+        column=column,
+        form=TextForm(encoding=encoding, separator=separator, decimal=decimal),
+        latest=datetime.now(UTC),
+        note=partial(typer.echo, err=True),
+    )
     wait_for_broker(settings.kafka, max_retries=settings.max_retries)
     for topic in list_topics(settings.kafka):
         if topic.name == HISTORY and topic.problem:

@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Final
@@ -101,7 +102,7 @@ def simulate(
 
 @app.command()
 def replay(
-    files: Annotated[list[Path], typer.Argument(help="Files of readings, with the plant's sensors as columns.")],
+    files: Annotated[list[Path], typer.Argument(help="CSV or Parquet files with the plant's sensors as columns.")],
     plant_file: PlantOption = None,
     speed: SpeedOption = MAX_SPEED,
 ) -> None:
@@ -111,7 +112,9 @@ def replay(
     stop = threading.Event()
     pace = _pace(speed, stop)
     # all files are read before the first message goes out: a mistake in the last one is no half replay
-    parts = [read_readings_csv(path, plant)[0] for path in files]
+    latest = datetime.now(UTC) + timedelta(seconds=plant.readings.latest_ahead_seconds)
+    note = partial(typer.echo, err=True)
+    parts = [read_readings_csv(path, plant, latest=latest, note=note)[0] for path in files]
     publisher = _connected(settings)
     with _until_stopped(stop) as stopped, _progress(publisher):
         for part in parts if speed == MAX_SPEED else [merged(parts)]:

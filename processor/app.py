@@ -134,6 +134,7 @@ class Worker:
             publisher=self.publisher,
             executor=self.executor,
             checkpoints=self.checkpoints,
+            metrics=metrics,
             clock=clock,
             ready=lambda: self._ready,
             on_failure=self._failed,
@@ -270,7 +271,7 @@ class Worker:
             self.metrics.consumer_lag.labels(partition=str(partition)).set(records)
         self.metrics.event_loop_lag.set(loop_lag_seconds)
         self.health.observe(
-            records_done=self.executor.records_done,
+            records_done=self.executor.records_done + self.fetches.offsets_skipped,
             lag=lag,
             recovering=not self._ready,
             loop_lag_seconds=loop_lag_seconds,
@@ -325,6 +326,13 @@ class Worker:
         async def metrics(view: Any, _: Any) -> Any:
             return view.bytes(generate_latest(self.metrics.registry), content_type="text/plain; version=0.0.4")
 
+        @self.app.page("/ready")
+        async def ready(view: Any, _: Any) -> Any:
+            settled = self._settled()
+            return view.json({"ready": settled}, status=200 if settled else 503)
+
+        # /health is the name that probes of Kubernetes use for every process of ours
+        @self.app.page("/health")
         @self.app.page("/healthz")
         async def healthz(view: Any, _: Any) -> Any:
             failed = self.health.failures()

@@ -32,10 +32,11 @@ def make_app(settings: Settings, *, datadir: str) -> faust.App:
         consumer_max_fetch_size=_FETCH_BYTES,
         producer_max_request_size=kafka.max_message_bytes,
         broker_commit_interval=min(1.0, processor.checkpoint_seconds),
-        broker_session_timeout=6.0,
+        broker_session_timeout=kafka.session_seconds,
         broker_heartbeat_interval=1.0,
         broker_rebalance_timeout=6.0,
-        broker_request_timeout=30.0,
+        broker_request_timeout=max(30.0, kafka.session_seconds + 5.0),  # Faust refuses a session that is longer
+        consumer_group_instance_id=kafka.group_instance_id,
         web_bind=processor.web_host,
         web_host=processor.web_host,
         web_port=processor.web_port,

@@ -82,6 +82,18 @@ class KafkaSettings(BaseModel):
     group: str = Field(
         "nexova-processor", min_length=1, max_length=200, description="Consumer group of the processors."
     )
+    group_instance_id: OptionalText = Field(
+        None,
+        description="Name of this processor that outlives its restarts, such as its pod's: it gets its partitions back "
+        "without a rebalance if it returns within the session; empty: a member like any other.",
+    )
+    session_seconds: float = Field(
+        6.0,
+        ge=6,
+        le=300,
+        description="Seconds without a heartbeat after which the brokers give a processor's partitions to others; "
+        "longer than a restart where there is a group_instance_id.",
+    )
     client_id: str = Field(
         "nexova", min_length=1, max_length=200, description="Client id shown in the brokers' logs and metrics."
     )

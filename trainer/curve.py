@@ -1,4 +1,4 @@
-"""Prophet, fitted to one machine's hours and taken apart into arrays: nothing of it has to be there to forecast."""
+"""Prophet fitted to one machine's hours and reduced to arrays, so that forecasts need no Prophet."""
 
 import logging
 import warnings
@@ -31,11 +31,11 @@ def fit_curve(series: HourlySeries, *, seed: int) -> CurveDocument:
 
 
 def _fitted(series: HourlySeries, *, seed: int) -> CurveDocument:
-    logging.getLogger("prophet").setLevel(logging.CRITICAL)  # it misses plotly, which we do not
-    from prophet import Prophet  # noqa: PLC0415  loads Stan, which nobody else needs
+    logging.getLogger("prophet").setLevel(logging.CRITICAL)  # it warns about plotly, which is not needed
+    from prophet import Prophet  # noqa: PLC0415  loads Stan, which is slow
 
     stan = logging.getLogger("cmdstanpy")
-    stan.addHandler(logging.NullHandler())  # one without a handler is given one that tells of every fit
+    stan.addHandler(logging.NullHandler())  # without a handler it installs one that logs every fit
     stan.setLevel(logging.WARNING)
 
     steps = series.first_hour + np.arange(len(series.values))

@@ -5,9 +5,9 @@ A table has the columns machine_id, timestamp, one per sensor of the plant, and 
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final, NamedTuple, Self
+from typing import Final, NamedTuple, Self
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +16,10 @@ import pandas as pd
 from core.batch import ReadingBatch
 from core.plant import Plant
 from runtime.errors import UsageError
+from runtime.tables.columns import near_misses
+from runtime.tables.readings import readings_of
+from runtime.tables.recognise import TextForm
+from runtime.tables.table import Table, read_table
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
@@ -41,10 +45,10 @@ class Datasets:
     """A history of n readings, by machine and then time, with what is known of the truth.
 
     split: 0 train, 1 val, 2 test, (n,). anomaly: (n,). hours_to_failure: (n,), infinite where no failure is
-    known to follow; None where that truth is not in the data at all. notes: what is odd about the data, in
-    sentences. duplicates: rows left out because their machine and time were there already. outcome_known: (n,),
-    false where it will only show whether a failure follows; None where it is known of all rows. excluded: rows left
-    out before, by reason.
+    known to follow; None where that truth is not in the data at all. notes: how files were read and what is odd about
+    the data, in sentences. duplicates: rows left out because their machine and time were there already.
+    outcome_known: (n,), false where it will only show whether a failure follows; None where it is known of all rows.
+    excluded: rows left out before, by reason.
     """
 
     batch: ReadingBatch
@@ -61,13 +65,15 @@ class Datasets:
         """Read `train_data`, `val_data` and `test_data` (.parquet or .csv) from a folder.
 
         Raises:
-            UsageError: a file is missing, empty or unreadable, a column is missing, or a value is no number.
+            UsageError: a file is missing, empty or unreadable, a column is missing, or too many rows are unusable.
         """
         if not folder.is_dir():
             raise UsageError(f"data folder {folder}: is not there; nexova data generate --out {folder} makes one")
         paths = {split: _find(folder, f"{split}_data") for split in SPLITS}
-        frames = {split: _checked(_read(path), plant=plant, source=str(path)) for split, path in paths.items()}
-        return cls.of_splits(frames, plant=plant)
+        form = TextForm(encoding=plant.csv.encoding, decimal=plant.csv.decimal)
+        checked = {split: _checked(read_table(path, form), plant=plant) for split, path in paths.items()}
+        found = cls.of_splits({split: frame for split, (frame, _) in checked.items()}, plant=plant)
+        return replace(found, notes=(*(note for _, note in checked.values()), *found.notes))
 
     @classmethod
     def of_frame(cls, frame: pd.DataFrame, *, plant: Plant, ratio: Ratio = DEFAULT_RATIO, source: str = "data") -> Self:
@@ -76,7 +82,8 @@ class Datasets:
         Raises:
             UsageError: as `read`.
         """
-        checked = _checked(frame, plant=plant, source=source)
+        rows = frame.set_axis(pd.RangeIndex(1, len(frame) + 1))
+        checked, _ = _checked(Table(path=Path(source), frame=rows, form=None), plant=plant)
         part = split_in_time(checked["timestamp"].to_numpy(), ratio)
         return cls.of_splits({name: checked[part == i] for i, name in enumerate(SPLITS)}, plant=plant)
 
@@ -126,67 +133,23 @@ def _find(folder: Path, stem: str) -> Path:
     )
 
 
-def _read(path: Path) -> pd.DataFrame:
-    try:
-        if path.suffix == ".parquet":
-            return pd.read_parquet(path)
-        return pd.read_csv(path, engine="pyarrow")
-    # the parsers raise errors of many kinds for files that are not what their names say
-    except Exception as error:
-        detail = "".join(each if each.isprintable() else "?" for each in " ".join(str(error).split()))[:120]
-        raise UsageError(f"{path}: cannot be read: {detail}; give a CSV with a header, or a Parquet file") from error
-
-
-def _checked(frame: pd.DataFrame, *, plant: Plant, source: str) -> pd.DataFrame:
-    """Return the columns we use: machine ids as text, epoch seconds, floats."""
-    needed = ["machine_id", "timestamp", *plant.sensor_names]
-    missing = [column for column in needed if column not in frame]
+def _checked(table: Table, *, plant: Plant) -> tuple[pd.DataFrame, str]:
+    """Return the columns we use (machine ids as text, epoch seconds, floats), and how they were read."""
+    missing = [column for column in ("machine_id", "timestamp", *plant.sensor_names) if column not in table.columns]
     if missing:
+        near = near_misses(table.columns, plant.sensor_names)
+        looks = "".join(f"; {column!r} looks like {sensor}" for column, sensor in near.items())
         raise UsageError(
-            f"{source}: has no column {', '.join(missing)}; it has {', '.join(map(str, frame.columns)) or 'none'}: "
+            f"{table.path}: has no column {', '.join(missing)}; it has {', '.join(table.columns)}{looks}: "
             "name the columns as the plant file does"
         )
-    if frame.empty:
-        raise UsageError(f"{source}: has a header and no rows; nexova data generate writes some")
-    if frame["machine_id"].isna().any():
-        rows = int(frame["machine_id"].isna().sum())
-        raise UsageError(f"{source}: machine_id is empty in {rows} rows; a reading belongs to a machine: fill it in")
-    truth = [column for column in (ANOMALY_COLUMN, FAILURE_COLUMN) if column in frame]
-    columns: dict[str, Any] = {
-        "machine_id": frame["machine_id"].astype(str),
-        "timestamp": _epoch_seconds(frame["timestamp"], plant=plant, source=source),
-    }
-    for column in (*plant.sensor_names, *truth):
-        columns[column] = _numbers(frame[column], source=source)
-    if ANOMALY_COLUMN in columns and not np.isin(columns[ANOMALY_COLUMN], (0, 1)).all():
-        raise UsageError(f"{source}: {ANOMALY_COLUMN} must be 0 or 1 in every row; label the rows that are neither")
-    return pd.DataFrame(columns)
-
-
-def _epoch_seconds(column: "pd.Series[Any]", *, plant: Plant, source: str) -> Floats:
-    try:
-        moments = pd.to_datetime(column, format=None if column.dtype.kind == "M" else "ISO8601")
-        if moments.dt.tz is None:
-            moments = moments.dt.tz_localize(plant.csv.timezone)
-    except (ValueError, TypeError, AttributeError) as error:
-        detail = " ".join(str(error).split())[:120]
-        raise UsageError(f"{source}: timestamp: {detail}; write them in ISO 8601 with one zone") from error
-    if moments.isna().any():
-        raise UsageError(f"{source}: timestamp: {int(moments.isna().sum())} rows have none; remove those rows")
-    nanoseconds = moments.dt.tz_convert("UTC").dt.as_unit("ns").astype("int64")
-    return np.asarray(nanoseconds, dtype=np.float64) / 1e9
-
-
-def _numbers(column: "pd.Series[Any]", *, source: str) -> Floats:
-    numbers = pd.to_numeric(column, errors="coerce").astype("float64")
-    bad = numbers.isna() & column.notna()
-    if bad.any():
-        row = int(np.flatnonzero(bad.to_numpy())[0])
-        raise UsageError(
-            f"{source}: {column.name} = {column.iloc[row]!r} in row {row + 1} is no number ({int(bad.sum())} such); "
-            "correct it, or leave the cell empty"
-        )
-    return np.asarray(numbers, dtype=np.float64)
+    found = readings_of(table, plant, truth=(ANOMALY_COLUMN, FAILURE_COLUMN))
+    truth = dict(found.truth)
+    if ANOMALY_COLUMN in truth and not np.isin(truth[ANOMALY_COLUMN], (0, 1)).all():
+        raise UsageError(f"{table.path}: {ANOMALY_COLUMN} must be 0 or 1 in every row; label the rows that are neither")
+    sensors = {name: found.values[:, index] for index, name in enumerate(plant.sensor_names)}  # noqa: PD011  an array
+    frame = pd.DataFrame({"machine_id": found.machine_ids, "timestamp": found.timestamps} | sensors | truth)
+    return frame, f"{table.path}: {'; '.join(found.notes)}"
 
 
 def oddities(values: Floats, plant: Plant) -> tuple[str, ...]:

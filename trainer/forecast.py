@@ -57,18 +57,18 @@ class HourlyPower:
     begins: tuple[int, int, int]
 
     def series(self, machine: int) -> HourlySeries:
-        """One machine's hours."""
+        """Return one machine's hours."""
         return HourlySeries(first_hour=self.first_hour, values=self.kilowatts[machine])
 
     def midnights(self, split: int) -> Ints:
-        """The origins of a split: each midnight whose day lies within it, hours since the epoch."""
+        """Return the origins of a split: each midnight whose day lies within it, hours since the epoch."""
         end = self.begins[split + 1] if split + 1 < len(self.begins) else self.first_hour + self.kilowatts.shape[1]
         first = -(-self.begins[split] // DAY) * DAY
         return np.arange(first, end - HORIZON + 1, DAY)
 
 
 def hourly_power(data: Datasets, plant: Plant) -> HourlyPower | None:
-    """The hourly means of all machines; None where no sensor is known to measure power, or it never spoke."""
+    """Return the hourly means of all machines; None where no sensor measures power, or it has no values."""
     power = plant.index_of_role("power")
     if power is None or not len(data.batch):
         return None
@@ -176,7 +176,7 @@ def train_forecast(data: Datasets, frame: FeatureFrame, *, plant: Plant, seed: i
 
 
 def can_be_forecast(data: Datasets, plant: Plant) -> bool:
-    """Whether any machine has enough hours with power in the training split."""
+    """Return whether any machine has enough hours with power in the training split."""
     power = hourly_power(data, plant)
     return power is not None and any(
         _training_hours(power, machine) >= FEWEST_HOURS for machine in range(len(power.machine_ids))
@@ -210,7 +210,7 @@ def _fit_machine(task: _Task) -> MachineForecast:
 
 
 def _median_week(series: HourlySeries) -> Floats:
-    """The median of each hour of the week, (168,); one never heard has that of all."""
+    """Return the median of each hour of the week, (168,); one without values has the median of all."""
     place = hour_of_week(series.first_hour + np.arange(len(series.values)))
     medians = pd.Series(series.values).groupby(place).median().reindex(range(WEEK))
     return np.asarray(medians.fillna(float(np.nanmedian(series.values))), dtype=np.float64)
@@ -225,7 +225,7 @@ class _Evaluation:
 
 
 def forecast_outcome(model: MachineForecasts, data: Datasets, frame: FeatureFrame, *, plant: Plant) -> Outcome | None:
-    """Rolling forecasts of the next 24 h from every midnight of the test split, with all that was known by then.
+    """Return rolling forecasts of the next 24 h from every midnight of the test split, with all that was known by then.
 
     One case an hour and machine: truth and answer are its mean power in kW. Hours count for relative errors where the
     machine worked: their mean is above what it draws when idle. An error against a standing machine's standby power

@@ -17,12 +17,14 @@ from cli.backtest.detect import detect
 from cli.backtest.report import as_document, print_report, write_forecasts
 from cli.backtest.run import ALL_MODELS, SLOW, Plan, run
 from cli.errors import say
+from cli.table_options import DecimalOption, EncodingOption, SeparatorOption
 from core.forecasting.engine.backtest import LEAST_HISTORY, daily_origins
 from core.forecasting.names import CANDIDATES
 from runtime.errors import UsageError
 from runtime.forecasting.calendars import AUTO
 from runtime.forecasting.candidates import candidates_of
 from runtime.forecasting.series_file import read_series
+from runtime.tables.recognise import TextForm
 
 app = typer.Typer(no_args_is_help=True, help="Measure detection or forecasts on past data.")
 
@@ -45,7 +47,7 @@ app.command()(detect)
 @app.command()
 def forecast(
     series: Annotated[
-        Path, typer.Argument(help="CSV file with a column of times and a column of values, hourly or finer.")
+        Path, typer.Argument(help="CSV or Parquet file with a column of times and one of values, hourly or finer.")
     ],
     *,
     column: Annotated[str | None, typer.Option(help="Column of values, where several columns are numeric.")] = None,
@@ -72,6 +74,9 @@ def forecast(
         float | None,
         typer.Option(help="Lower limit of the values; default: 0 if no value before the first origin is negative."),
     ] = None,
+    separator: SeparatorOption = None,
+    decimal: DecimalOption = None,
+    encoding: EncodingOption = None,
     out: Annotated[Path | None, typer.Option(help="Write every forecast to this CSV file.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
@@ -79,7 +84,8 @@ def forecast(
     names = _names(models)
     if out is not None and not out.resolve().parent.is_dir():
         raise UsageError(f"--out {out}: its folder is not there; make it, or name another")
-    found = read_series(series, column=column, aggregate=aggregate.value)
+    form = TextForm(encoding=encoding, separator=separator, decimal=decimal)
+    found = read_series(series, column=column, aggregate=aggregate.value, form=form)
     hours = _whole_hours(step)
     chosen = daily_origins(found.series, horizon=horizon, count=origins, step=hours)
     if not len(chosen):

@@ -14,7 +14,7 @@ _THURSDAY_HOURS: Final = 72  # hour 0 of the epoch was a Thursday's; weeks begin
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Curve:
-    """What Prophet learned of a series, in the series' unit, as plain arrays.
+    """The parameters of a fitted Prophet, in the series' unit, as plain arrays.
 
     level: at `start`, hours since the epoch; slope: per hour after it. week: (168,) from Monday 0 h on. year: (366,)
     from 1 January on.
@@ -27,14 +27,14 @@ class Curve:
     year: Floats
 
     def at(self, hours: Ints) -> Floats:
-        """The curve at these hours since the epoch, any shape."""
+        """Return the curve at these hours since the epoch, any shape."""
         days = (hours // DAY).astype("datetime64[D]")
         day_of_year = (days - days.astype("datetime64[Y]")).astype(np.int64)
         trend = self.level + self.slope * (hours - self.start)
         return np.asarray(trend + self.week[hour_of_week(hours)] + self.year[day_of_year], dtype=np.float64)
 
     def predict(self, series: HourlySeries, horizon: int) -> Floats:
-        """The `horizon` hours after a series, moved by how far the last week was from the curve."""
+        """Return the `horizon` hours after a series, moved by how far the last week was from the curve."""
         steps = series.end + np.arange(horizon)
         recent = series.end - 1 - np.arange(WEEK)
         off = series.at(recent) - self.at(recent)
@@ -43,5 +43,5 @@ class Curve:
 
 
 def hour_of_week(hours: Ints) -> NDArray[np.int64]:
-    """0 (Monday 0 h) to 167 of hours since the epoch, any shape."""
+    """Return 0 (Monday 0 h) to 167 of hours since the epoch, any shape."""
     return (hours + _THURSDAY_HOURS) % WEEK

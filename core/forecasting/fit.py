@@ -1,7 +1,7 @@
-"""A forecast of a machine's hours of UTC, made on the wall clock of its plant.
+"""Forecasts of a machine's hours of UTC, made on the wall clock of its plant.
 
-Shifts follow the wall clock, so the forecaster sees it: where clocks go back an hour that is there twice is their mean,
-and where they go forward one is missing. The answer comes back in hours of UTC.
+Shifts follow the wall clock, so the forecaster sees it: an hour that the clock shows twice is the mean of both, and an
+hour that it skips is missing. The answer is in hours of UTC.
 """
 
 from dataclasses import dataclass, replace
@@ -27,10 +27,10 @@ _MONDAY: Final = 72  # the epoch was a Thursday
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FitRequest:
-    """What a fit needs. values: (n,) kWh from `first_hour` on, hours of UTC since the epoch, NaN where missing.
+    """Input of a fit. values: (n,) kWh from `first_hour` on, hours of UTC since the epoch, NaN where missing.
 
     zone: of the plant. region: whose holidays count, as in the plant file, or None. memory: as packed, empty at first.
-    cold_start: (168,) from Monday 0 h, or None. candidates: names of the candidates that may answer.
+    cold_start: (168,) from Monday 0 h, or None. candidates: names of the candidate forecasters that may answer.
     """
 
     first_hour: int
@@ -65,9 +65,9 @@ class Fitted:
 def fit(
     request: FitRequest, *, holidays: frozenset[int] = frozenset(), candidates: tuple[CandidateForecaster, ...] = ()
 ) -> Fitted:
-    """The forecast that a request asks for: the same for the same request. holidays: days since the epoch.
+    """Return the forecast of a request, always the same for the same request. holidays: days since the epoch.
 
-    candidates: those that the request names.
+    candidates: those named by the request.
     """
     series, steps = _on_the_wall_clock(request)
     calendar = Calendar(holidays=holidays)
@@ -105,7 +105,7 @@ def _on_the_wall_clock(request: FitRequest) -> tuple[HourlySeries, Ints]:
 
 
 def on_the_wall_clock(values: Floats, wall: Ints) -> HourlySeries:
-    """A series, (n,), by the hours that the wall clock showed, (n,)."""
+    """Return a series, (n,), by the hours that the wall clock showed, (n,)."""
     places = wall - wall[0]
     known = ~np.isnan(values)
     count = np.bincount(places[known], minlength=int(places[-1]) + 1)
@@ -115,9 +115,9 @@ def on_the_wall_clock(values: Floats, wall: Ints) -> HourlySeries:
 
 
 def usual_week(series: list[HourlySeries]) -> Floats | None:
-    """The usual course of a week, (168,) from Monday 0 h, of several series on one wall clock; None: unknown.
+    """Return the usual course of a week, (168,) from Monday 0 h, of several series on one wall clock; None: unknown.
 
-    An hour of the week that nobody knows is filled with the median of its hour of the day, or else of all.
+    Unknown hours of the week are filled with the median of its hour of the day, or else of all.
     """
     rows = []
     for one in series:

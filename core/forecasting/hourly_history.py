@@ -1,7 +1,7 @@
-"""The hours of one machine as far back as they are kept: what the forecaster reads, five bytes an hour.
+"""Hourly history of one machine: input of the forecaster, five bytes an hour.
 
-Hours may come in any order and again and again: the same ones lead to the same history. What was measured goes before
-what was imported, whichever comes first.
+Hours may arrive in any order and repeatedly: the same hours lead to the same history. Measured hours take precedence
+over imported ones.
 """
 
 from collections.abc import Mapping
@@ -20,7 +20,7 @@ MISSING: Final = 0
 IMPORTED: Final = 1
 MEASURED: Final = 2
 LEAST_COMPLETENESS: Final = 0.5
-"""An hour that is covered by less says too little: it stays missing."""
+"""Least covered share of an hour; below, the hour stays missing."""
 WEEK: Final = 168
 
 
@@ -28,7 +28,7 @@ WEEK: Final = 168
 class HourlyHistory:
     """Hourly energy in kWh, NaN where missing. values, sources: (n,), from `first_hour`, hours since the epoch, UTC.
 
-    capacity: most hours that are kept, counted back from the newest.
+    capacity: hours kept, counted back from the newest.
     """
 
     capacity: int
@@ -42,12 +42,12 @@ class HourlyHistory:
         return self.first_hour + len(self.values)
 
     def at(self, hour: int) -> float:
-        """The energy of an hour, kWh; NaN where it is not known."""
+        """Return the energy of an hour, kWh; NaN where it is not known."""
         place = hour - self.first_hour
         return float(self.values[place]) if 0 <= place < len(self.values) else float("nan")
 
     def put(self, hour: int, energy_kwh: float, source: int) -> bool:
-        """Takes an hour in; returns whether that changed anything. NaN moves time on and says nothing of the hour."""
+        """Set an hour and return whether that changed anything; NaN advances the end and leaves the hour missing."""
         moved = self._reach(hour)
         place = hour - self.first_hour
         if place < 0 or np.isnan(energy_kwh) or source < self.sources[place]:
@@ -58,7 +58,7 @@ class HourlyHistory:
         return moved or changed
 
     def _reach(self, hour: int) -> bool:
-        """Makes room for an hour where the capacity allows it; returns whether the newest hour is another one now."""
+        """Make room for an hour where the capacity allows it; returns whether the newest hour is another one now."""
         if not len(self.values):
             self.first_hour = hour
         ahead = hour + 1 - self.end
@@ -77,12 +77,12 @@ class HourlyHistory:
         return ahead > 0
 
     def pack(self) -> dict[str, Any]:
-        """Plain values for the changelog."""
+        """Return plain values for the changelog."""
         return {"first_hour": self.first_hour, "values": self.values.tobytes(), "sources": self.sources.tobytes()}
 
     @classmethod
     def unpack(cls, packed: Mapping[str, Any], *, capacity: int) -> "HourlyHistory":
-        """The inverse of `pack`; a smaller capacity than that of before drops the oldest hours."""
+        """Return the inverse of `pack`; a smaller capacity than that of before drops the oldest hours."""
         values = np.frombuffer(packed["values"], np.float32)[-capacity:].copy()
         sources = np.frombuffer(packed["sources"], np.uint8)[-capacity:].copy()
         dropped = len(packed["sources"]) - len(sources)
@@ -90,7 +90,7 @@ class HourlyHistory:
 
 
 def energy_of(window: EnergyWindow) -> float:
-    """What a window says of its whole hour, kWh: its mean power, where enough of the hour is covered; else NaN."""
+    """Return the energy of a window's whole hour, kWh: its mean power; NaN where too little of it is covered."""
     if window.mean_power_kw is None or window.completeness < LEAST_COMPLETENESS:
         return float("nan")
     return window.mean_power_kw

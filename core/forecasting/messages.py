@@ -51,7 +51,7 @@ def forecast_message(
     backtest: Backtest | None = None,
     members: int | None = None,
 ) -> Forecast:
-    """The message of a issued. trained: first hour, and the hour after the last, that it was learned from."""
+    """Return the message of a issued. trained: first hour, and the hour after the last, that it was learned from."""
     value, lower, upper = (np.round(one, _DIGITS) for one in (issued.value, issued.lower, issued.upper))
     tariff = plant.energy.tariff
     return Forecast(

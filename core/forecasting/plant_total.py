@@ -1,4 +1,4 @@
-"""The plant as the sum of its machines: hours that are complete, and forecasts with intervals that fit the sum.
+"""The plant as the sum of its machines: complete hours, and forecasts with intervals of the sum.
 
 The hours of a sum are those in which every machine is known; the interval of a sum lies between that of independent
 machines (the root of the sum of squares) and that of machines that err together (the sum). Where between is learned:
@@ -34,19 +34,19 @@ class Total:
     hours: dict[int, dict[str, float]] = field(default_factory=dict)
 
     def take_hour(self, machine_id: str, hour: int, energy_kwh: float) -> None:
-        """Takes one hour of a machine in; a later revision replaces an earlier one."""
+        """Set one hour of a machine; a later revision replaces an earlier one."""
         self.hours.setdefault(hour, {})[machine_id] = energy_kwh
         for old in [one for one in self.hours if one < max(self.hours) - _KEPT_HOURS]:
             del self.hours[old]
 
     def take_forecast(self, machine_id: str, course: IssuedForecast) -> None:
-        """Takes a machine's forecast in, if it is newer than the known one."""
+        """Set a machine's forecast if it is newer than the known one."""
         known = self.forecasts.get(machine_id)
         if known is None or course.origin >= known.origin:
             self.forecasts[machine_id] = course
 
     def complete_hours(self) -> list[tuple[int, float]]:
-        """(hour, kWh) in order, up to the first hour that a member may still bring; NaN where one did not."""
+        """Return (hour, kWh) in order, to the first hour that a machine may still complete; NaN where one did not."""
         found = []
         newest = max(self.hours, default=-1)
         seen: dict[str, int] = {}
@@ -63,17 +63,17 @@ class Total:
         return found
 
     def origin(self) -> int | None:
-        """The newest hour that a machine has a forecast for; None without one."""
+        """Return the newest hour that a machine has a forecast for; None without one."""
         return max((course.origin for course in self.forecasts.values()), default=None)
 
     def members(self) -> list[IssuedForecast]:
-        """Forecasts that count for the newest origin, in order of their machines."""
+        """Return forecasts that count for the newest origin, in order of their machines."""
         origin = self.origin() or 0
         recent = [one for _, one in sorted(self.forecasts.items()) if one.origin >= origin - _BEHIND_HOURS]
         return [one for one in recent if one.origin + len(one.value) > origin]
 
     def all_there(self) -> bool:
-        """Whether every machine that was heard of lately has a forecast of the newest origin."""
+        """Return whether every recently measured machine has a forecast of the newest origin."""
         origin = self.origin()
         if origin is None:
             return False
@@ -81,12 +81,12 @@ class Total:
         return self.heard(origin) <= spoken and all(course.origin == origin for course in self.members())
 
     def heard(self, origin: int) -> set[str]:
-        """Machines of which an hour came that is not long before `origin`."""
+        """Return the machines with an hour measured shortly before `origin`."""
         return {one for hour in range(origin - _BEHIND_HOURS, origin) for one in self.hours.get(hour, {})}
 
 
 def summed(members: list[IssuedForecast], *, together: float) -> IssuedForecast:
-    """The sum of forecasts over the hours that all of them speak of; together: 0 errors are independent, 1 the same."""
+    """Return the sum of forecasts over their common hours; together: 0 for independent errors, 1 for equal ones."""
     origin = max(course.origin for course in members)
     end = min(course.origin + len(course.value) for course in members)
     cut = [
@@ -108,12 +108,12 @@ def summed(members: list[IssuedForecast], *, together: float) -> IssuedForecast:
 
 
 def _width(widths: Floats, together: float) -> Floats:
-    """Half an interval of a sum of m members, (m, h)."""
+    """Return half an interval of a sum of m members, (m, h)."""
     apart = np.sqrt((widths**2).sum(axis=0))
     return np.asarray(apart + together * (widths.sum(axis=0) - apart))
 
 
 def learned(together: float, *, points: float, covered: float) -> float:
-    """`together` after an hour that so many forecasts spoke of, and so many of them covered."""
+    """Return `together` after an hour that so many forecasts spoke of, and so many of them covered."""
     missed = 1 - covered / points
     return float(np.clip(together + _GAIN * (missed - _MISS_SHARE), 0.0, _MOST_TOGETHER))

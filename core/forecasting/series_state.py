@@ -1,7 +1,7 @@
-"""What a partition's owner knows of its machines beside their fast state: hours, forecasts, and how these did.
+"""State of the hourly series of one partition: hours, open forecasts, and their accuracy.
 
-This is the second of two rhythms. It changes when an hour closes or a forecast is issued, a few times an hour, and is
-kept in records of its own, so that the checkpoints of every second stay small.
+It changes a few times an hour, when an hour closes or a forecast is issued, and is saved in records of its own, so that
+the checkpoints of every second stay small.
 """
 
 from collections.abc import Iterable, Iterator
@@ -31,8 +31,8 @@ _HOUR: Final = 3600
 class SeriesState:
     """One series. issued: origin of the newest forecast, hours since the epoch, -1 before the first.
 
-    outbox: what is published with that forecast. saved_with: number of the save that held it first.
-    memory: what the forecaster remembers, opaque here.
+    outbox: messages published with that forecast. saved_with: number of the first save that held it.
+    memory: of the forecaster, opaque here.
     """
 
     history: HourlyHistory
@@ -43,7 +43,7 @@ class SeriesState:
     memory: bytes = b""
 
     def record(self, hour: int, energy_kwh: float, source: int) -> tuple[bool, Floats | None]:
-        """Takes an hour in: whether anything changed, and the sums that matured with it."""
+        """Record an hour; return whether anything changed, and the sums that matured with it."""
         changed = self.history.put(hour, energy_kwh, source)
         if source != MEASURED or hour < self.accuracy.reached:
             return changed, None
@@ -52,9 +52,9 @@ class SeriesState:
 
 @dataclass(slots=True)
 class SeriesTable:
-    """The states of one partition. Whoever changes one tells; `changed_records` gives what is to be saved.
+    """The series of one partition; `changed_records` gives what is to be saved.
 
-    capacity: hours of history. waiting: machines whose newest hour has come since the last forecast.
+    capacity: hours of history. waiting: machines with a new hour since the last forecast.
     saves: number of the newest save that held forecasts.
     """
 
@@ -67,18 +67,18 @@ class SeriesTable:
     _unsent: set[str] = field(default_factory=set)
 
     def of(self, series_id: str) -> SeriesState:
-        """The state of a series; a new one where it is not known."""
+        """Return the state of a series; a new one for an unknown series."""
         if series_id not in self.states:
             self.states[series_id] = SeriesState(HourlyHistory(self.capacity))
         return self.states[series_id]
 
     def record_window(self, window: EnergyWindow, *, at: float) -> Floats | None:
-        """Takes a closed window in; returns the sums that matured. at: when, in seconds of any clock."""
+        """Record a closed window; return the sums that matured. at: seconds of any clock."""
         hour = int(window.start.timestamp()) // _HOUR
         return self.record_measured(window.machine_id, hour, energy_of(window), at=at)
 
     def record_measured(self, series_id: str, hour: int, energy_kwh: float, *, at: float) -> Floats | None:
-        """Takes one measured hour of a series in, NaN where too little was measured; returns what matured."""
+        """Record one measured hour, NaN where too little was measured; return the sums that matured."""
         state = self.of(series_id)
         changed, matured = state.record(hour, energy_kwh, MEASURED)
         if changed:
@@ -87,9 +87,9 @@ class SeriesTable:
         return matured
 
     def record_imported(self, series_id: str, hour: int, energy_kwh: float, *, at: float) -> bool:
-        """Takes an imported hour in; returns whether it changed anything."""
+        """Record an imported hour; return whether it changed anything."""
         state = self.of(series_id)
-        # an import says what was, not what is: it does not move time on where a machine is measured
+        # an import is of the past: it does not advance time where a machine is measured
         if state.history.end <= hour and state.accuracy.reached:
             return False
         changed, _ = state.record(hour, energy_kwh, IMPORTED)
@@ -105,7 +105,7 @@ class SeriesTable:
             self.waiting.setdefault(series_id, at)
 
     def issue(self, series_id: str, origin: int, outbox: tuple[Outgoing, ...], *, memory: bytes) -> None:
-        """Keeps the messages of a forecast, to be published once saved; its hours are in the accuracy already."""
+        """Keep the messages of a forecast, to be published once saved; its hours are in `accuracy` already."""
         state = self.states[series_id]
         state.issued, state.outbox, state.saved_with = origin, outbox, -1
         self._changed.add(series_id)
@@ -115,12 +115,12 @@ class SeriesTable:
             self._remembered.add(series_id)
 
     def remember(self, series_id: str, memory: bytes) -> None:
-        """Keeps what a forecaster learned between two forecasts."""
+        """Keep the memory of a forecaster between two forecasts."""
         self.states[series_id].memory = memory
         self._remembered.add(series_id)
 
     def changed_records(self) -> Iterator[tuple[str, bytes]]:
-        """(kind/series, record) of all that changed; afterwards nothing has."""
+        """Return (kind/series, record) of all that changed; afterwards nothing has."""
         changed, remembered = self._changed, self._remembered
         self._changed, self._remembered = set(), set()
         fresh = {series_id for series_id in self._unsent if self.states[series_id].saved_with < 0}
@@ -145,13 +145,13 @@ class SeriesTable:
             yield f"{HOURS}/{series_id}", msgspec.msgpack.encode(document)
 
     def unsent(self) -> list[Outgoing]:
-        """Messages of forecasts that are saved and were not given out yet; afterwards they are."""
+        """Return the messages of saved forecasts that were not returned before."""
         due = [message for series_id in sorted(self._unsent) for message in self.states[series_id].outbox]
         self._unsent = set()
         return due
 
     def restore(self, records: Iterable[bytes], *, at: float) -> list[Outgoing]:
-        """Takes over what was saved; returns the messages that may not have been published, to be published again.
+        """Restore saved records; return the messages that may not have been published, to be published again.
 
         Only those of the newest save can be missing: before a save, all messages of the one before are acknowledged.
         """

@@ -1,7 +1,7 @@
 """Policies of a plant file: detection, energy, believed timestamps, recorded files."""
 
 from datetime import UTC, datetime
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import AwareDatetime, Field, model_validator
 
@@ -83,11 +83,18 @@ class ReadingPolicy(PlantModel):
 
 
 class CsvFormat(PlantModel):
-    """How recorded CSV files of this plant look, for replay and back-test."""
+    """Form of recorded files of this plant, for replay, training and back-tests."""
 
-    delimiter: str = Field(default=",", min_length=1, max_length=1, description="character between cells")
+    delimiter: str | None = Field(
+        default=None, min_length=1, max_length=1, description="character between cells; none: recognised"
+    )
+    decimal: Literal[",", "."] | None = Field(default=None, description="decimal sign; none: recognised")
+    encoding: str | None = Field(default=None, min_length=1, description="encoding of the text; none: recognised")
     timestamp_column: str = Field(default="timestamp", min_length=1, description="column of the reading's time")
-    timezone: TimezoneName = Field(default="UTC", description="zone of times that carry none")
+    time_column: str | None = Field(
+        default=None, min_length=1, description="column of the time of day, where timestamp_column has the date alone"
+    )
+    timezone: TimezoneName | None = Field(default=None, description="zone of times without one; none: the plant's")
     machine_id_column: str | None = Field(
         default=None,
         min_length=1,

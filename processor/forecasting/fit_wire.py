@@ -1,4 +1,4 @@
-"""Requests and answers of the processes that fit, as bytes for the pipe between."""
+"""Requests and answers of fits as bytes, for the pipe to the child process."""
 
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -19,7 +19,7 @@ class FitFailed(FailureError):
 
 
 def packed(request: FitRequest) -> bytes:
-    """A request as bytes for the pipe."""
+    """Return a request as bytes for the pipe."""
     document = {name: getattr(request, name) for name in FitRequest.__slots__}
     document["values"] = request.values.astype(np.float64).tobytes()
     document["cold_start"] = None if request.cold_start is None else request.cold_start.tobytes()
@@ -27,7 +27,7 @@ def packed(request: FitRequest) -> bytes:
 
 
 def answer(message: bytes) -> bytes:
-    """The answer to a packed request; what raised comes back in words."""
+    """Return the packed answer to a packed request; an exception becomes its text."""
     document: dict[str, Any] = msgspec.msgpack.decode(message)
     document["values"] = np.frombuffer(document["values"], np.float64)
     if document["cold_start"] is not None:
@@ -54,7 +54,7 @@ def region_holidays(request: FitRequest) -> frozenset[int]:
 
 
 def unpacked(reply: bytes) -> Fitted:
-    """The inverse of `answer`.
+    """Return the inverse of `answer`.
 
     Raises:
         FitFailed: the fit raised.

@@ -1,8 +1,7 @@
-"""The second stage: the plant's forecast as the sum of its machines', made by the owner of partition 0.
+"""Forecast of the plant: the sum of its machines' forecasts, made by the owner of partition 0.
 
-A worker sees only its own machines, so the plant is seen through the topics: a reader of its own follows hours and
-forecasts of all machines. What is made of them is kept in the series table of partition 0, and is saved before it is
-published like any other forecast.
+A worker has only its own machines, so a reader follows the hours and forecasts of all machines from the topics. The
+plant's series is kept in the series table of partition 0, and saved before it is published like any other forecast.
 """
 
 import asyncio
@@ -38,7 +37,7 @@ from schemas.topics import ALERTS, ENERGY, FORECASTS
 
 LOGGER: Final = logging.getLogger("nexova.processor.plant")
 OWNER: Final = 0
-"""The partition whose owner speaks for the plant."""
+"""The partition whose owner forecasts the plant."""
 _POLL_SECONDS: Final = 0.5
 _AT_ONCE: Final = 500
 _REST_SECONDS: Final = 0.5
@@ -57,7 +56,7 @@ class _Point(msgspec.Struct):
 
 
 class _Forecast(msgspec.Struct):
-    """What a sum needs of a forecast; the whole message has more."""
+    """The fields of a forecast message that a sum needs."""
 
     series_id: str
     issued_at: datetime
@@ -94,7 +93,7 @@ class PlantStage:
         self._begun = 0.0
 
     async def run(self, *, stopped: Callable[[], bool], ready: Callable[[], bool]) -> None:
-        """Follows and forecasts until `stopped`; rests while not `ready` or while others own the plant."""
+        """Follow and forecasts until `stopped`; rests while not `ready` or while others own the plant."""
         if not self._settings.forecasts.enabled:
             return
         while not stopped():
@@ -115,7 +114,7 @@ class PlantStage:
                 self.look(held)
 
     def close(self) -> None:
-        """Ends the reader."""
+        """End the reader."""
         with self._reading:
             if self._reader is not None:
                 self._reader.close()
@@ -135,12 +134,12 @@ class PlantStage:
         self._reader = await asyncio.to_thread(self._opened)
 
     def _opened(self) -> TopicReader:
-        """A reader of both topics, from about a day ago on."""
+        """Return a reader of both topics, from about a day ago on."""
         start = Start(since=self._clock.wall() - _BACK_HOURS * 3600)
         return TopicReader(self._settings.kafka, {ENERGY: start, FORECASTS: start})
 
     def _read(self) -> bool:
-        """Takes what is there; whether all is read. In a thread: nothing else touches the total meanwhile."""
+        """Read what is available; return whether all is read. Runs in a thread while nothing else uses the total."""
         with self._reading:
             if self._reader is None:
                 return False
@@ -177,7 +176,7 @@ class PlantStage:
         self._total.take_forecast(document.series_id, course)
 
     def look(self, held: Partition) -> None:
-        """Brings the plant's series up to date, and makes its forecast where one is due."""
+        """Bring the plant's series up to date, and makes its forecast where one is due."""
         state = held.series.of(self._series)
         # a memory of another shape is learned anew: every next owner of the plant would stumble over it
         known = len(state.memory) == _TOGETHER.size
@@ -197,7 +196,7 @@ class PlantStage:
             self._issue(held, state, together)
 
     def _due(self, origin: int) -> bool:
-        """Whether all machines have spoken of an origin, or were waited for long enough."""
+        """Return whether all machines have a forecast of an origin, or the wait for them is over."""
         now, heard = self._clock.monotonic(), len(self._total.heard(origin))
         if self._since[0] != origin:
             self._since = (origin, now)
@@ -235,7 +234,7 @@ class PlantStage:
         held.series.issue(self._series, course.origin, tuple(outbox), memory=_TOGETHER.pack(together))
 
     def _breach(self, state: SeriesState, course: IssuedForecast) -> Alert | None:
-        """What is to be said of the plant's contracted peak; the newest alert stands in the last outbox."""
+        """Return the alert about the plant's contracted peak; the newest one is in the last outbox."""
         limit = self._plant.energy.peak_limit
         if limit is None:
             return None

@@ -1,4 +1,4 @@
-"""Forecasts of the machines whose partitions this worker has: when, from what, and what becomes of the answer.
+"""Scheduler of the forecasts of the machines whose partitions this worker has.
 
 An answer goes into the state of its series, with the next checkpoint into the changelog, and only then onto the topic:
 a published forecast is saved, so that no other one is made for the same hour.
@@ -39,7 +39,7 @@ _YOUNG_HOURS: Final = 2 * WEEK
 
 
 class Forecasts:
-    """Takes due series one after another through the processes that fit. `clock` gives seconds, as the pipeline's.
+    """Scheduler of due series over the fit processes; clock: seconds, as the pipeline's.
 
     Raises:
         UsageError: a candidate that the settings name is not installed.
@@ -71,13 +71,13 @@ class Forecasts:
             self.bounds = (0.0, float("inf") if counter is None else counter.maximum_power)
 
     async def run(self, *, stopped: Callable[[], bool], ready: Callable[[], bool]) -> None:
-        """Forecasts what is due until `stopped`; rests while not `ready`."""
+        """Forecast what is due until `stopped`; rests while not `ready`."""
         if not self._settings.enabled:
             return
         await asyncio.gather(*(self._worker(stopped, ready) for _ in range(self._settings.processes)))
 
     def close(self) -> None:
-        """Ends the processes, in the middle of a fit where there is one."""
+        """End the processes, in the middle of a fit where there is one."""
         for process in self._processes:
             process.close()
 
@@ -97,7 +97,7 @@ class Forecasts:
                 self._under_way.discard((held.number, series_id))
 
     def _next(self) -> tuple[Partition, str] | None:
-        """A series whose time has come, the longest waiting first."""
+        """Return a due series, the longest waiting first."""
         now = self._clock()
         found: tuple[float, Partition, str] | None = None
         waiting = 0
@@ -118,7 +118,7 @@ class Forecasts:
         return held, series_id
 
     def stagger(self, series_id: str) -> float:
-        """Seconds that a series waits after the end of an hour: its own, and the same everywhere."""
+        """Return the seconds that a series waits after the end of an hour: a hash of its id."""
         return crc32(series_id.encode()) / 2**32 * self._settings.spread_seconds
 
     async def _forecast(self, held: Partition, series_id: str, process: FitProcess) -> None:
@@ -138,7 +138,7 @@ class Forecasts:
         if not self._partitions.owns(held):
             return  # given up meanwhile: its owner forecasts it
         if state.history.end != origin:
-            # an hour closed while we were at it; the forecast of a past hour helps nobody
+            # an hour closed while we were at it; the forecast of a past hour is of no use
             held.series.waiting.setdefault(series_id, self._clock())
             return
         if fitted is None:
@@ -146,7 +146,7 @@ class Forecasts:
         self.issue(held, series_id, state, fitted)
 
     def request(self, held: Partition, series_id: str, state: SeriesState) -> FitRequest:
-        """What the fit of a series needs, as it is now."""
+        """Return the input of a fit of a series as it is now."""
         history = state.history
         known = int((~np.isnan(history.values)).sum())
         return FitRequest(
@@ -162,7 +162,7 @@ class Forecasts:
         )
 
     def _usual_week_of_the_type(self, held: Partition, series_id: str) -> Floats | None:
-        """The usual week of older machines of the same type in the same partition; None where there are none."""
+        """Return the usual week of older machines of the same type in the same partition; None where there are none."""
         kind = self._plant.type_of(series_id)
         if kind is None:
             return None

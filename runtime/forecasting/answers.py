@@ -1,4 +1,4 @@
-"""Forecasts of a series that somebody sends: which model answers, and what it needs to know of the series' rhythm."""
+"""Forecasts of series that callers send: the choice of the model, and the seasons of the series' step."""
 
 import logging
 from collections.abc import Sequence
@@ -56,7 +56,7 @@ def forecast(
     model: ForecastModel = "auto",
     start: datetime | None = None,
 ) -> ForecastAnswer:
-    """The next `periods` steps of `values`, None where one is missing; never below zero if no value was.
+    """Return the next `periods` steps of `values`, None where one is missing; never below zero if no value was.
 
     start: time of the first value; without it only the phase within a season is known, not the calendar. `auto` takes
     the seasonal median, or for hourly series of eight weeks or more the blend of `core.forecasting.engine` where it did
@@ -93,10 +93,10 @@ def forecast(
 
 
 def parse_frequency(frequency: str) -> Any:
-    """The pandas offset of a frequency such as `h`, `15min`, `D`, `W`, `MS`; names of before pandas 3 are taken too.
+    """Return the pandas offset of a frequency such as `h`, `15min`, `D`, `W`, `MS`, or of its name before pandas 3.
 
     Raises:
-        UsageError: it is none, or does not lead forward.
+        UsageError: it is no frequency, or does not lead forward.
     """
     for name in (frequency, _FORMER.get(frequency)):
         try:
@@ -112,7 +112,7 @@ def parse_frequency(frequency: str) -> Any:
 
 
 def seasons_of(offset: Any) -> tuple[int, ...]:
-    """Lengths of the seasons that a series with this step may have, in steps."""
+    """Return lengths of the seasons that a series with this step may have, in steps."""
     try:
         step = pd.Timedelta(offset)
     except ValueError:

@@ -25,7 +25,7 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 @cache
 def holidays_of(country: str, first_year: int, last_year: int) -> frozenset[int]:
-    """Day numbers since the epoch of a country's public holidays; country: ISO 3166 code, with `-` and a subdivision.
+    """Return day numbers since the epoch of public holidays; country: ISO 3166 code, optionally `-` and a subdivision.
 
     Raises:
         UsageError: no such country is known.
@@ -55,7 +55,7 @@ class HolidayChoice:
         self(HourlySeries.nothing())  # a code that is none is refused at once
 
     def __call__(self, series: HourlySeries) -> Calendar:
-        """The calendar to forecast this series with."""
+        """Return the calendar to forecast this series with."""
         if self._chosen_at is None or series.end - self._chosen_at >= _AGAIN_HOURS:
             self._chosen_at = series.end
             this_year = (_EPOCH + timedelta(hours=series.end)).year

@@ -1,4 +1,4 @@
-"""The candidates of the blend that the extra `forecasters` brings, by name."""
+"""Candidate forecasters of the extra `forecasters`, by name."""
 
 from collections.abc import Iterable, Mapping
 from importlib.util import find_spec
@@ -13,7 +13,7 @@ _ALL: Final[Mapping[str, LightGbm | Mstl]] = {one.name: one for one in (LightGbm
 
 
 def candidates_of(names: Iterable[str], *, asked_by: str) -> tuple[CandidateForecaster, ...]:
-    """The candidates of these names; asked_by: the setting or option that names them.
+    """Return the candidates of these names; asked_by: the setting or option that names them.
 
     Raises:
         UsageError: there is none of that name, or its library is not installed.

@@ -1,4 +1,4 @@
-"""LightGBM as a candidate of the blend: trees on what the linear members look at, for all steps at once."""
+"""LightGBM as a candidate: trees on the inputs of the linear members, for all steps at once."""
 
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final
@@ -33,13 +33,13 @@ _LEAST_DAYS: Final = 14
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trees:
-    """What LightGBM made of a series: how each hour leaves its usual course."""
+    """A fitted LightGBM of the deviations from the profile."""
 
     booster: Any
     calendar: Calendar
 
     def predict(self, series: HourlySeries, steps: int) -> Floats:
-        """The hours after a series, (steps,)."""
+        """Return the hours after a series, (steps,)."""
         origins = np.array([series.end])
         outlook = Past.of(lately(series, _LOOKED_BACK), self.calendar).outlook(origins, steps)
         found: Floats = outlook.profile[0] + self.booster.predict(_inputs(outlook, origins))
@@ -54,12 +54,12 @@ class LightGbm:
     module: ClassVar[str] = "lightgbm"
 
     def fit(self, series: HourlySeries, *, calendar: Calendar, steps: int) -> Trees:
-        """Trees on up to a year of daily origins.
+        """Return trees on up to a year of daily origins.
 
         Raises:
             CannotFitError: less than six weeks, or nothing known.
         """
-        import lightgbm  # noqa: PLC0415  an extra, and only whoever asks for it waits for it
+        import lightgbm  # noqa: PLC0415  an extra that is slow to load
 
         series = series.since(series.end - DAY * _MOST_DAYS - _BEFORE - steps)
         newest = series.end - steps
@@ -77,7 +77,7 @@ class LightGbm:
 
 
 def _inputs(outlook: Outlook, origins: Ints) -> NDArray[np.float32]:
-    """One row a step and origin, (s * o, f + 2): what the linear members see, how far ahead, and the hour."""
+    """Return one row a step and origin, (s * o, f + 2): what the linear members see, how far ahead, and the hour."""
     steps, count, _ = outlook.inputs.shape
     ahead = np.repeat(np.arange(steps), count)
     hour = (np.tile(origins, steps) + ahead) % DAY

@@ -1,4 +1,4 @@
-"""MSTL as a candidate of the blend: daily and weekly seasons taken out by loess, an autoregression for the rest."""
+"""MSTL as a candidate: daily and weekly seasons taken out by loess, an autoregression for the rest."""
 
 from dataclasses import dataclass
 from typing import ClassVar, Final
@@ -18,10 +18,10 @@ _MOST_LAGS: Final = 26
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Seasons:
-    """What MSTL made of a series.
+    """A fitted MSTL.
 
     week: (168,) seasons by hour of the epoch modulo a week. coefficients: of the constant, then of the last hours,
-    newest first. low, high: what the rest was seen to be.
+    newest first. low, high: range of the remainder.
     """
 
     calendar: Calendar
@@ -31,7 +31,7 @@ class Seasons:
     high: float
 
     def predict(self, series: HourlySeries, steps: int) -> Floats:
-        """The hours after a series, (steps,)."""
+        """Return the hours after a series, (steps,)."""
         lags = len(self.coefficients) - 1
         recent = lately(series, _MOST_HOURS)
         filled = Past.of(recent, self.calendar).filled
@@ -52,7 +52,7 @@ class Mstl:
     module: ClassVar[str] = "statsmodels"
 
     def fit(self, series: HourlySeries, *, calendar: Calendar, steps: int) -> Seasons:
-        """Seasons of the newest thirteen weeks; the order of the autoregression by its information criterion.
+        """Return seasons of the newest thirteen weeks; the order of the autoregression by its information criterion.
 
         Raises:
             CannotFitError: less than four weeks, or always the same.

@@ -1,4 +1,4 @@
-"""Prophet as one of the models that may answer for an hourly series. It brings Stan, and is loaded when it is asked."""
+"""Prophet for hourly series; it needs Stan and is loaded on the first use."""
 
 import logging
 from datetime import UTC, datetime, timedelta
@@ -22,7 +22,7 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 def forecast_by_prophet(
     series: HourlySeries, *, horizon: int, calendar: Calendar, bounds: tuple[float, float] = (0.0, inf)
 ) -> Answer:
-    """Prophet's answer, clipped to what is possible.
+    """Return Prophet's answer, clipped to what is possible.
 
     Raises:
         ValueError: fewer than ten known values.
@@ -46,9 +46,9 @@ def forecast_by_prophet(
 
 
 def fitted_prophet(frame: pd.DataFrame, *, holidays: pd.DataFrame | None = None) -> Any:
-    """Prophet after learning from `ds` and `y`, always with the same seed."""
-    logging.getLogger("prophet.plot").setLevel(logging.CRITICAL)  # it misses plotly, which draws nothing here
-    from prophet import Prophet  # noqa: PLC0415  loads Stan, which nobody else needs
+    """Return Prophet after learning from `ds` and `y`, always with the same seed."""
+    logging.getLogger("prophet.plot").setLevel(logging.CRITICAL)  # it warns about plotly, which is not needed
+    from prophet import Prophet  # noqa: PLC0415  loads Stan, which is slow
 
     # it would set its own level and write to stderr, but not where somebody has taken care of it
     stan = logging.getLogger("cmdstanpy")

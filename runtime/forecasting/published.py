@@ -31,7 +31,7 @@ class CurveDocument(BaseModel):
     year: Annotated[tuple[float, ...], Field(min_length=366, max_length=366, description="kW from 1 January")]
 
     def curve(self) -> Curve:
-        """The curve as the rules take it."""
+        """Return the curve as the rules take it."""
         return Curve(
             start=self.start, level=self.level, slope=self.slope, week=np.array(self.week), year=np.array(self.year)
         )
@@ -70,9 +70,9 @@ class MachineForecasts:
     def predict(
         self, machine_id: str, series: HourlySeries, *, horizon: int, memory: Memory | None = None
     ) -> tuple[Answer, Memory | None]:
-        """The `horizon` hours after a machine's hourly mean power, on the plant's clock.
+        """Return the `horizon` hours after a machine's hourly mean power, on the plant's clock.
 
-        memory: what the last call handed back, so that the blend need not learn anew. Raises KeyError for a machine
+        memory: what the last call handed back, so that the blend is not fitted anew. Raises KeyError for a machine
         that the version does not know.
         """
         known = self.document.machines[machine_id]
@@ -97,7 +97,7 @@ def forecast_by(
     spread: float,
     memory: Memory | None,
 ) -> tuple[Answer, Memory | None]:
-    """One candidate's forecast after a series; power is never below 0."""
+    """Return one candidate's forecast after a series; power is never below 0."""
     if candidate == BLEND:
         answer, memory = forecast_next(series, horizon=horizon, calendar=Calendar(), memory=memory, cold_start=week)
         return answer, memory

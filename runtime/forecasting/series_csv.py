@@ -1,91 +1,73 @@
-"""Hourly series from CSV files: `timestamp,value`, one row an hour."""
+"""Past energy of a machine from a file: one row for each hour, as instants."""
 
-import warnings
+from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Final, NoReturn
 from zoneinfo import ZoneInfo
 
 import numpy as np
-import pandas as pd
 
 from core.forecasting.engine import HourlySeries
 from runtime.errors import UsageError
+from runtime.tables.columns import SetAside, epoch_seconds, known_decimal, numbers
+from runtime.tables.recognise import TextForm
+from runtime.tables.series import series_times, value_column
+from runtime.tables.table import Table, read_table
 
-_COLUMNS: Final = ("timestamp", "value")
-_ZONE: Final = r"(?:[Zz]|[+-]\d{2}:?\d{2})$"
-_HOUR: Final = pd.Timedelta(hours=1)
+_HOUR: Final = 3600
 _MOST_HOURS: Final = 1_000_000
 
 
-def read_hours(path: Path, zone: ZoneInfo) -> HourlySeries:
-    """The series of a file as hours of UTC, NaN where one is missing; `zone` is meant where a time carries none.
+def _ignore(_: str) -> None:
+    pass
 
-    Of an hour that local time has twice, the first row is the one of summer time.
+
+def read_hours(
+    path: Path,
+    zone: ZoneInfo,
+    *,
+    column: str | None = None,
+    form: TextForm | None = None,
+    latest: datetime | None = None,
+    note: Callable[[str], None] = _ignore,
+) -> HourlySeries:
+    """Return the series of a file as hours of UTC, NaN where one is missing.
+
+    zone: of times that carry none; of an hour that local time has twice, the first row is the one of summer time.
+    column: of the values; None: `value`, or the only one with numbers. latest: later rows are implausible. note: called
+    with one sentence on how the file was read.
 
     Raises:
-        UsageError: the file is missing or empty, or a row is not a whole hour, not a number, or there twice.
+        UsageError: the file is missing or empty, too many rows are unusable, or an hour is there twice or not whole.
     """
-    frame = _table(path)
-    moments = _moments(path, frame["timestamp"], zone)
-    text = frame["value"].str.strip()
-    values = pd.to_numeric(text.where(text != ""), errors="coerce")
-    wrong = values.isna() & ~text.str.lower().isin(["", "nan", "null", "na"]) | np.isinf(values)
-    if wrong.any():
-        line = _first(wrong)
-        _refuse(path, line, f"{frame['value'].loc[line]!r} is no finite number", "mend it or leave it empty")
-    off = moments != moments.dt.floor("h")
-    if off.any():
-        line = _first(off)
-        _refuse(path, line, f"{frame['timestamp'].loc[line]} is no whole hour", "give one value an hour")
-    twice = moments.duplicated()
-    if twice.any():
-        line = _first(twice)
-        _refuse(path, line, f"{frame['timestamp'].loc[line]} is there twice", "keep one of them")
-    hours = ((moments - pd.Timestamp(0, tz="UTC")) // _HOUR).to_numpy(np.int64)
+    table = read_table(path, form)
+    aside = SetAside(table)
+    times, _ = series_times(table, SetAside(table))
+    name = value_column(table, times, column)
+    table = known_decimal(table, [name])
+    aside = SetAside(table)
+    found = epoch_seconds(table, times, aside, zone=zone, latest=latest)
+    values = numbers(table, name, aside)
+    rows = np.flatnonzero(aside.kept())
+    hours, rest = np.divmod(found.seconds[rows], _HOUR)
+    if rest.any():
+        _refuse(table, int(rows[rest.argmax()]), times, "is no whole hour", "give one value an hour")
+    order = np.argsort(hours, kind="stable")
+    twice = np.flatnonzero(np.diff(hours[order]) == 0)
+    if len(twice):
+        _refuse(table, int(rows[order[twice + 1]].min()), times, "is there twice", "keep one of them")
     first, count = int(hours.min()), int(hours.max() - hours.min()) + 1
     if count > _MOST_HOURS:
-        _refuse(path, 2, f"{count:,} hours between first and last row", "correct the wrong time")
+        _refuse(table, 0, times, f"is one of {count:,} hours between first and last row", "correct the wrong time")
     series = np.full(count, np.nan)
-    series[hours - first] = values.to_numpy(np.float64)
+    series[(hours - first).astype(np.int64)] = values[rows]
+    form_note = [] if table.form is None else [table.form.sentence()]
+    notes = [*form_note, f"columns used: {', '.join((*times, name))}", f"zone {zone.key}", *aside.sentences()]
+    note(f"{path}: {len(rows):,} rows; {'; '.join(notes)}")
     return HourlySeries(first_hour=first, values=series)
 
 
-def _table(path: Path) -> pd.DataFrame:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("error", pd.errors.ParserWarning)
-            frame = pd.read_csv(path, dtype=str, keep_default_na=False, index_col=False)
-    except FileNotFoundError:
-        raise UsageError(f"{path}: there is no such file; check the path") from None
-    except (OSError, UnicodeDecodeError, pd.errors.ParserError, pd.errors.EmptyDataError, pd.errors.ParserWarning) as e:
-        raise UsageError(f"{path}: cannot be read as CSV ({' '.join(str(e).split())}); save it as UTF-8 text") from None
-    for column in _COLUMNS:
-        if column not in frame.columns:
-            raise UsageError(f"{path}: there is no column {column!r}; a series has the columns timestamp,value")
-    if frame.empty:
-        raise UsageError(f"{path}: it has no rows; choose a file with a series")
-    frame.index = pd.RangeIndex(2, len(frame) + 2)
-    return frame.fillna("")
-
-
-def _moments(path: Path, text: "pd.Series[str]", zone: ZoneInfo) -> "pd.Series[pd.Timestamp]":
-    zoned = text.str.contains(_ZONE)
-    moments = pd.Series(pd.NaT, index=text.index, dtype="datetime64[us, UTC]")
-    moments[zoned] = pd.to_datetime(text[zoned], errors="coerce", format="ISO8601", utc=True)
-    naive = pd.to_datetime(text[~zoned], errors="coerce", format="ISO8601")
-    local = naive.dt.tz_localize(zone, ambiguous=(~naive.duplicated()).to_numpy(), nonexistent="shift_forward")
-    moments[~zoned] = local.dt.tz_convert("UTC")
-    wrong = moments.isna()
-    if wrong.any():
-        line = _first(wrong)
-        _refuse(path, line, f"{text.loc[line]!r} is no time", "write it as 2026-03-01T12:00:00Z")
-    return moments
-
-
-def _first(wrong: "pd.Series[bool]") -> int:
-    """The line of the first row that is wrong."""
-    return int(wrong.index[int(wrong.to_numpy().argmax())])
-
-
-def _refuse(path: Path, line: int, rule: str, remedy: str) -> NoReturn:
-    raise UsageError(f"{path}, line {line}: {rule}; {remedy}")
+def _refuse(table: Table, row: int, times: tuple[str, ...], rule: str, remedy: str) -> NoReturn:
+    shown = " ".join(str(table.frame[column].iloc[row]) for column in times)
+    raise UsageError(f"{table.place(row)}: {shown} {rule}; {remedy}")

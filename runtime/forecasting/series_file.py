@@ -1,29 +1,32 @@
-"""An hourly series from a CSV file of any usual shape: a column of times, a column of values."""
+"""An hourly series from a file of any usual shape: a column of times, a column of values."""
 
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Literal
+from zoneinfo import ZoneInfo
 
 import numpy as np
 import pandas as pd
 
 from core.forecasting.engine import HourlySeries
-from core.forecasting.engine.series import IMPOSSIBLE
 from runtime.errors import UsageError
+from runtime.tables.columns import SetAside, known_decimal, numbers, set_far_aside
+from runtime.tables.recognise import TextForm
+from runtime.tables.series import series_times, value_column
+from runtime.tables.table import read_table
+from runtime.tables.times import instants
 
-_ZONE: Final = re.compile(r"\s*(?:Z|UTC|[+-]\d{2}:?\d{2})$")
-_LEAST_PARSED: Final = 0.9
 _MOST_YEARS: Final = 100
-_SEPARATORS: Final = ",;\t|"
 _HOUR: Final = pd.Timedelta(hours=1)
+_CODES: Final = frozenset({-999.0, -9999.0, 9999.0, 99999.0, -99999.0, 32767.0, 65535.0})
+_CODE_FACTOR: Final = 5.0  # over all other values, before such a number is taken for a code
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeriesFile:
     """A series on the clock that its file is written in, and what was done to make it hourly.
 
-    column: where the values stood. notes: one sentence for each thing that a reader of results should know.
+    column: of the values. notes: one sentence for each thing that a reader of results should know.
     """
 
     series: HourlySeries
@@ -31,22 +34,38 @@ class SeriesFile:
     notes: tuple[str, ...]
 
 
-def read_series(path: Path, *, column: str | None = None, aggregate: Literal["mean", "sum"] = "mean") -> SeriesFile:
-    """The series of a CSV file: the first column that holds times, and `column` or the only other one with numbers.
+def read_series(
+    path: Path,
+    *,
+    column: str | None = None,
+    aggregate: Literal["mean", "sum"] = "mean",
+    form: TextForm | None = None,
+) -> SeriesFile:
+    """Return the series of a file: its column of times, and `column` or the only other one with numbers.
 
-    The clock is taken as it stands: an offset from UTC is cut off, an hour that comes twice becomes one, one that does
+    Local times are used as written: an offset from UTC is cut off, an hour that comes twice becomes one, one that does
     not come is missing. Several values within an hour become their mean, or their sum.
 
     Raises:
-        UsageError: no such file, no times, no or several columns of numbers, values less often than hourly.
+        UsageError: no such file, no times, no or several columns of numbers, too many unusable rows, values less often
+            than hourly.
     """
-    frame = _table(path)
-    times_name, times = _times(path, frame)
-    name = _value_column(path, frame, times_name, column)
-    values = pd.to_numeric(frame[name], errors="coerce").astype(float)
-    values = values.where(values.abs() < IMPOSSIBLE)
-    rows = pd.DataFrame({"hour": times.dt.floor("h"), "time": times, "value": values}).dropna(subset=["time"])
-    steps: Any = rows["time"].sort_values().diff().dropna()
+    table = read_table(path, form)
+    aside = SetAside(table)
+    times, written = series_times(table, aside)
+    name = value_column(table, times, column)
+    table = known_decimal(table, [name])
+    aside.table = table
+    values = numbers(table, name, aside)
+    codes = _codes(values)
+    aside.add(
+        codes, [f"{value:g} stands for a missing value" for value in values[codes].tolist()], remedy="leave it empty"
+    )
+    set_far_aside(instants(written, zone=ZoneInfo("UTC")).seconds, written, aside)
+    kept = aside.kept()
+    wall = written.wall.reset_index(drop=True)[kept]
+    steps: Any = wall.sort_values().diff().dropna()
+    rows = pd.DataFrame({"hour": wall.dt.floor("h"), "time": wall, "value": values[kept]})
     rows = rows.dropna(subset=["value"]).sort_values("time")
     if rows.empty:
         raise UsageError(f"{path}: column {name} holds no numbers; name another with --column")
@@ -56,72 +75,28 @@ def read_series(path: Path, *, column: str | None = None, aggregate: Literal["me
         raise UsageError(f"{path}: its values are {steps.median()} apart; an hourly series, or a finer one, is needed")
     first, last = (int(edge.timestamp()) // 3600 for edge in (hourly.index[0], hourly.index[-1]))
     if last - first > _MOST_YEARS * 366 * 24:
-        raise UsageError(f"{path}: its times reach from {hourly.index[0]} to {hourly.index[-1]}; mend what is wrong")
+        raise UsageError(f"{path}: its times reach from {hourly.index[0]} to {hourly.index[-1]}; correct them")
     filled = np.full(last - first + 1, np.nan)
     filled[(hourly.index.to_numpy().astype("datetime64[h]").astype(np.int64)) - first] = hourly.to_numpy(dtype=float)
-    notes = _notes(frame, rows, filled, aggregate)
-    return SeriesFile(series=HourlySeries(first_hour=first, values=filled), column=str(name), notes=notes)
+    form_note = [] if table.form is None or table.form.sentence() == _PLAIN else [table.form.sentence()]
+    notes = (*form_note, *aside.sentences(), *_notes(rows, filled, aggregate))
+    return SeriesFile(series=HourlySeries(first_hour=first, values=filled), column=name, notes=notes)
 
 
-def _table(path: Path) -> pd.DataFrame:
-    if not path.is_file():
-        raise UsageError(f"{path}: is no file; name a CSV file with a column of times and one of values")
-    try:
-        with path.open(encoding="utf-8-sig", errors="replace") as file:
-            heads = file.readline()
-        separator = max(_SEPARATORS, key=heads.count)
-        frame = pd.read_csv(path, dtype=str, sep=separator, skipinitialspace=True, encoding_errors="replace")
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, ValueError) as error:
-        raise UsageError(f"{path}: is no CSV table ({' '.join(str(error).split())[:120]})") from None
-    if frame.empty:
-        raise UsageError(f"{path}: has no rows; a line of names and a line for each hour are needed")
-    return frame
+_PLAIN: Final = TextForm(encoding="utf-8", separator=",", decimal=".").sentence()
 
 
-def _times(path: Path, frame: pd.DataFrame) -> tuple[str, Any]:
-    for name in frame.columns:
-        if pd.to_numeric(frame[name], errors="coerce").notna().mean() > 1 - _LEAST_PARSED:
-            continue
-        found = _parsed(frame[name].str.strip().str.replace(_ZONE, "", regex=True))
-        if found is not None:
-            return name, found
-    raise UsageError(f"{path}: none of its columns ({_listed(frame.columns)}) holds times such as 2026-03-01 12:00:00")
+def _codes(values: Any) -> Any:
+    """Return which values are codes for a missing one: 9999 and the like, far outside of all others."""
+    code = np.isin(values, list(_CODES))
+    others = np.abs(values[~code & np.isfinite(values)])
+    if not code.any() or not len(others):
+        return np.zeros(len(values), dtype=np.bool_)
+    return code & (np.abs(values) > _CODE_FACTOR * others.max())
 
 
-def _parsed(texts: Any) -> Any:
-    """Times of texts, read so that most of them can be, and so that they follow each other most evenly."""
-    best, least = None, (1.0, 1.0)
-    for form, day_first in (("ISO8601", False), ("mixed", False), ("mixed", True)):
-        found = pd.to_datetime(texts, errors="coerce", format=form, dayfirst=day_first)
-        missing = float(found.isna().mean())
-        steps = found.dropna().diff().dropna()
-        uneven = 1 - float((steps == steps.median()).mean()) if len(steps) else 1.0
-        if missing <= 1 - _LEAST_PARSED and (missing, uneven) < least:
-            best, least = found, (missing, uneven)
-        if least == (0.0, 0.0) or (form == "ISO8601" and missing == 0):
-            break
-    return best
-
-
-def _value_column(path: Path, frame: pd.DataFrame, times: str, column: str | None) -> str:
-    others = [name for name in frame.columns if name != times]
-    if column is not None:
-        if column in others:
-            return column
-        raise UsageError(f"--column {column}: {path} has {_listed(others) or 'no column beside its times'}")
-    numbers = [name for name in others if pd.to_numeric(frame[name], errors="coerce").notna().any()]
-    if len(numbers) == 1:
-        return numbers[0]
-    if not numbers:
-        raise UsageError(f"{path}: no column beside {times} holds numbers")
-    raise UsageError(f"{path}: several columns hold numbers ({_listed(numbers)}); say which with --column")
-
-
-def _notes(frame: pd.DataFrame, rows: pd.DataFrame, filled: Any, aggregate: str) -> tuple[str, ...]:
+def _notes(rows: Any, filled: Any, aggregate: str) -> tuple[str, ...]:
     notes = []
-    unusable = len(frame) - len(rows)
-    if unusable:
-        notes.append(f"{unusable:,} rows without a time or a number were left out")
     more = len(rows) - int((~np.isnan(filled)).sum())
     if more:
         notes.append(f"{more:,} rows share an hour with another; the {aggregate} of an hour counts")
@@ -129,8 +104,3 @@ def _notes(frame: pd.DataFrame, rows: pd.DataFrame, filled: Any, aggregate: str)
     if missing:
         notes.append(f"{missing:,} of {len(filled):,} hours are missing")
     return tuple(notes)
-
-
-def _listed(names: Any) -> str:
-    listed = [str(name)[:40] for name in names]
-    return ", ".join(listed[:12]) + (", …" if len(listed) > 12 else "")  # noqa: PLR2004

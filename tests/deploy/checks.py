@@ -1,8 +1,10 @@
 """The outside programs that check what we deploy, and where everything stands."""
 
 import os
+import re
 import shutil
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 from typing import NoReturn
 
@@ -22,7 +24,8 @@ def go_program(package: str, version: str) -> Path:
     """A Go program, built once and kept in the user's cache."""
     cache = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache"))
     folder = cache / "nexova" / "go" / package.replace("/", "_") / version
-    program = folder / package.rsplit("/", 1)[-1]
+    # a package that ends in its major version is named by what stands before it
+    program = folder / re.sub(r"/v\d+$", "", package).rsplit("/", 1)[-1]
     if not program.exists():
         if shutil.which("go") is None:
             missing("Go", f"install it to check with {package}")
@@ -46,10 +49,18 @@ def debian_program(name: str) -> Path:
     return Path(program)
 
 
-def run(*command: str | Path, given: str | None = None) -> subprocess.CompletedProcess[str]:
+def run(
+    *command: str | Path, given: str | None = None, environment: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
     """Run a check; its output goes into the message of a failing assertion."""
     return subprocess.run(
-        [str(part) for part in command], input=given, capture_output=True, text=True, check=False, timeout=60
+        [str(part) for part in command],
+        input=given,
+        env=os.environ | dict(environment or {}),
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
     )
 
 

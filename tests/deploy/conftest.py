@@ -20,7 +20,7 @@ def compose_loader() -> Path:
 @pytest.fixture(scope="session")
 def stack(compose_loader: Path) -> dict[str, Any]:
     """docker-compose.yml as Docker Compose itself reads it."""
-    loaded = run(compose_loader, "-format", "json", COMPOSE)
+    loaded = run(compose_loader, "-format", "json", COMPOSE, environment={"COMPOSE_PROFILES": "*"})
     assert loaded.returncode == 0, loaded.stderr
     document: dict[str, Any] = json.loads(loaded.stdout)
     return document
@@ -29,3 +29,8 @@ def stack(compose_loader: Path) -> dict[str, Any]:
 @pytest.fixture(scope="session")
 def actionlint() -> Path:
     return go_program("github.com/rhysd/actionlint/cmd/actionlint", "v1.7.12")
+
+
+@pytest.fixture(scope="session")
+def kustomize() -> Path:
+    return go_program("sigs.k8s.io/kustomize/kustomize/v5", "v5.7.1")

@@ -18,7 +18,7 @@ def data(table: pd.DataFrame, plant: Plant) -> Datasets:
 
 def values_of(data: Datasets) -> NDArray[np.float64]:
     batch = data.batch
-    return batch.values  # noqa: PD011  no pandas
+    return batch.values
 
 
 def test_only_labelled_test_readings_of_running_machines_are_changed(data: Datasets, plant: Plant) -> None:

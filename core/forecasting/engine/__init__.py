@@ -1,4 +1,4 @@
-"""Forecasts of hourly series: members, a blend weighed by how they did, and intervals that hold what they promise."""
+"""Forecasts of hourly series: members, a blend weighted by their errors, and calibrated intervals."""
 
 from core.forecasting.engine.answering import forecast_next
 from core.forecasting.engine.memory import Memory

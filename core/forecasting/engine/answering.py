@@ -1,4 +1,4 @@
-"""One forecast: from a series and what it remembers to an answer and what it is to remember."""
+"""One forecast: from a series and its memory to an answer and the next memory."""
 
 from dataclasses import replace
 from math import inf
@@ -7,7 +7,7 @@ from typing import Final, Literal
 import numpy as np
 
 from core.forecasting.engine.cold import cold_answer
-from core.forecasting.engine.evidence import blank, issued, matured, rehearsed
+from core.forecasting.engine.evidence import blank, issued, matured, simulated
 from core.forecasting.engine.intervals import bounds_of
 from core.forecasting.engine.members import MOST_DAYS, Pasts, fitted, said
 from core.forecasting.engine.memory import Memory
@@ -38,7 +38,7 @@ def forecast_next(
     cold_start: Floats | None = None,
     refit: bool | None = None,
 ) -> tuple[Answer, Memory]:
-    """The `horizon` hours after a series, and the memory to hand over with the next call.
+    """Return the `horizon` hours after a series, and the memory to hand over with the next call.
 
     bounds: what is physically possible. cold_start: (168,) usual course of a week from Monday 0 h, such as the machine
     type's; it answers while the series is too short. refit: None fits anew when the fit is a week old, True and False
@@ -63,7 +63,7 @@ def forecast_next(
 
 
 def stage_of(series: HourlySeries) -> Stage:
-    """Who can answer: nobody who learns (under two weeks), the baselines (under eight, or with gaps), or all."""
+    """Return which members can answer: none (under two weeks), the baselines (under eight, or with gaps), or all."""
     heard = ~np.isnan(series.values)
     span = len(heard) - int(heard.argmax()) if heard.any() else 0
     if span < _BASELINE_HOURS or heard.sum() < _BASELINE_HOURS * _LEAST_KNOWN:
@@ -79,10 +79,10 @@ def _learned(memory: Memory, pasts: Pasts, *, stage: Stage, refit: bool | None) 
     due = first or end - (memory.fitted_at or 0) >= REFIT_HOURS if refit is None else refit
     if stage == "linear" and due:
         if first or not memory.matured_at:
-            memory = rehearsed(memory, pasts, known_until=_known_until(pasts.series), linear=True)
+            memory = simulated(memory, pasts, known_until=_known_until(pasts.series), linear=True)
         return replace(memory, fitted_at=end, coefficients=fitted(pasts, memory.steps, origin=end))
     if not memory.matured_at:
-        memory = rehearsed(memory, pasts, known_until=_known_until(pasts.series), linear=False)
+        memory = simulated(memory, pasts, known_until=_known_until(pasts.series), linear=False)
     return memory
 
 
@@ -126,7 +126,7 @@ def _answered(memory: Memory, pasts: Pasts, bounds: tuple[float, float]) -> tupl
 
 
 def _members(memory: Memory, pasts: Pasts, *, linear: bool) -> Floats:
-    """What each member says of the next steps, (m, s).
+    """Return the forecast of each member for the next steps, (m, s).
 
     The fit knows origins at one hour of the day. At others, the linear members go on with what they said at the last
     such hour, and carry what they missed since then into the next hours.
@@ -147,7 +147,7 @@ def _members(memory: Memory, pasts: Pasts, *, linear: bool) -> Floats:
 
 
 def _record(memory: Memory) -> tuple[float | None, float | None, dict[str, float]]:
-    """WAPE and coverage of the answers, and WAPE of each member, over the origins that are complete."""
+    """Return WAPE and coverage of the answers, and WAPE of each member, over the origins that are complete."""
     if not memory.matured_at:
         return None, None, {}
     level = float(known_mean(memory.levels.astype(np.float64), axis=None))
@@ -161,7 +161,7 @@ def _record(memory: Memory) -> tuple[float | None, float | None, dict[str, float
 
 
 def usable(series: HourlySeries) -> HourlySeries:
-    """Not more than the newest years, without what nothing can measure."""
+    """Return the newest 1,100 days, with impossible values as missing."""
     series = series.since(series.end - MOST_DAYS * DAY)
     values = np.where(np.abs(series.values) < IMPOSSIBLE, series.values, np.nan)
     return HourlySeries(first_hour=series.first_hour, values=values)

@@ -1,4 +1,4 @@
-"""What would have been forecast: a series replayed origin by origin, each seeing only what was known at it."""
+"""Back-tests: a series replayed origin by origin, each forecast from the hours before its origin."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ Choose = Callable[[HourlySeries], Calendar]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BacktestForecasts:
-    """What one model said: (o, h) each, NaN where it said nothing."""
+    """Forecasts of one model, (o, h) each, NaN where it gave none."""
 
     value: Floats
     lower: Floats
@@ -29,7 +29,7 @@ class BacktestForecasts:
 
 
 def daily_origins(series: HourlySeries, *, horizon: int, count: int, step: int) -> Ints:
-    """The last `count` origins, `step` hours apart, whose horizon ends within the series; fewer where it is short."""
+    """Return the last `count` origins, `step` hours apart, whose horizon ends within the series."""
     newest = series.end - horizon
     room = newest - (series.first_hour + LEAST_HISTORY)
     found = min(count, room // step + 1) if room >= 0 else 0
@@ -39,7 +39,7 @@ def daily_origins(series: HourlySeries, *, horizon: int, count: int, step: int) 
 def replayed(
     series: HourlySeries, *, origins: Ints, horizon: int, choose: Choose, bounds: tuple[float, float]
 ) -> Iterator[Answer]:
-    """The system's own answers at these origins, oldest first, with one memory that goes along."""
+    """Yield the answers of the blend at these origins, oldest first, each with the memory of the one before."""
     memory = None
     for origin in origins.tolist():
         known = series.until(origin)
@@ -50,7 +50,7 @@ def replayed(
 def with_intervals(
     value: Floats, actual: Floats, *, origins: Ints, calendar: Calendar, bounds: tuple[float, float]
 ) -> BacktestForecasts:
-    """Values (o, h) of a model that has no intervals of its own, with those that its complete origins give it."""
+    """Return forecasts (o, h) of a model without intervals, with intervals from its errors at complete origins."""
     horizon = value.shape[1]
     hours = origins[:, None] + np.arange(horizon)
     free = is_free(hours, calendar)
@@ -81,6 +81,6 @@ def with_intervals(
 
 
 def naive(series: HourlySeries, *, origins: Ints, horizon: int, season: int) -> Floats:
-    """The same hour a season before, the newest that is known at each origin: (o, h)."""
+    """Return the same hour a season before, the newest that is known at each origin: (o, h)."""
     targets = origins[:, None] + np.arange(horizon)
     return series.at(targets - season * (1 + np.arange(horizon) // season))

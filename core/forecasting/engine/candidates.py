@@ -1,7 +1,7 @@
-"""Forecasters beside the blend: fitted now, judged at the same past origins, and asked only where they did better.
+"""Candidate forecasters: compared with the blend at the same past origins, and used where their error is smaller.
 
-A candidate learns from what was known before the first of these origins, says what it would have said at each, and is
-held against the blend's own errors there. Its bounds are its own errors there.
+A candidate is fitted on the hours before the first of these origins and forecasts at each of them; its errors there are
+compared with the blend's, and give its bounds.
 """
 
 from dataclasses import dataclass, replace
@@ -15,38 +15,38 @@ from core.forecasting.engine.series import DAY, LEVEL, Answer, Calendar, Floats,
 from core.forecasting.engine.weights import known_mean
 
 JUDGED: Final = 14
-"""Newest complete origins, one a day, at which a candidate is held against the blend."""
+"""Newest complete origins, one a day, at which a candidate is compared with the blend."""
 _LEAST_JUDGED: Final = 7
 
 
 class CannotFitError(ValueError):
-    """A series from which a candidate cannot learn."""
+    """A series that a candidate cannot be fitted to."""
 
 
 class FittedForecaster(Protocol):
-    """What a candidate made of a series."""
+    """A candidate after its fit."""
 
     def predict(self, series: HourlySeries, steps: int) -> Floats:
-        """The hours after a series, which goes on from what was fitted, (steps,)."""
+        """Return the hours after a series that continues the fitted one, (steps,)."""
 
 
 class CandidateForecaster(Protocol):
-    """A forecaster that learns."""
+    """A forecaster that can be fitted to a series."""
 
     @property
     def name(self) -> str:
-        """What an answer's `model` calls it."""
+        """Its name in `model` of an answer."""
 
     def fit(self, series: HourlySeries, *, calendar: Calendar, steps: int) -> FittedForecaster:
-        """Learns to look so many steps ahead.
+        """Fit to forecast so many steps ahead.
 
         Raises:
-            CannotFitError: the series is too short or says nothing.
+            CannotFitError: the series is too short or has no known hours.
         """
 
 
 def lately(series: HourlySeries, hours: int) -> HourlySeries:
-    """The newest hours of a series, or all of it where nothing is known of them."""
+    """Return the newest hours of a series, or all of it where none of them is known."""
     newest = series.since(series.end - hours)
     return series if np.isnan(newest.values).all() else newest
 
@@ -68,7 +68,7 @@ def best_of(
     bounds: tuple[float, float],
     candidates: tuple[CandidateForecaster, ...],
 ) -> Answer:
-    """The answer of the blend, or that of a candidate with a smaller error at the newest origins that are complete.
+    """Return the answer of the blend, or of a candidate with a smaller error at the newest complete origins.
 
     Until the blend has fitted and seven origins are complete nobody challenges it.
     """
@@ -105,10 +105,10 @@ def forecast_by(
     calendar: Calendar,
     bounds: tuple[float, float],
 ) -> Answer:
-    """A candidate's own answer, whoever would do better.
+    """Return a candidate's own answer, without a comparison.
 
     Raises:
-        CannotFitError: the series is too short or says nothing.
+        CannotFitError: the series is too short or has no known hours.
     """
     series = usable(series)
     steps = -(-horizon // DAY) * DAY
@@ -152,7 +152,7 @@ def _answered(
 
 
 def _bounds(residuals: Floats) -> tuple[Floats, Floats]:
-    """What is to be added to a value for either bound, (s,) each: at most 0 below, at least 0 above.
+    """Return the distances of both bounds from the value, (s,) each: at most 0 below, at least 0 above.
 
     For each day of the horizon quantiles of its residuals, or of all where it has none. Of few errors the next one lies
     beyond the outermost more often than their quantiles say, and where the hours of a day err together there are hardly
@@ -169,7 +169,7 @@ def _bounds(residuals: Floats) -> tuple[Floats, Floats]:
 
 
 def _share_beyond(residuals: Floats) -> float:
-    """The quantile for a bound that (1 - LEVEL) / 2 of what comes is to lie beyond; residuals (o, h)."""
+    """Return the quantile level of a bound for small samples; residuals: (o, h)."""
     means = residuals[~np.isnan(residuals).all(axis=1)]
     whole, of_days = float(np.nanvar(residuals)), float(np.nanvar(np.nanmean(means, axis=1)))
     count = len(means) * (whole / of_days if of_days else float(DAY))

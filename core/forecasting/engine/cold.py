@@ -1,4 +1,4 @@
-"""Answers while a series is too short to be judged: the type's profile, the median of its days, its level."""
+"""Answers for a series of less than two weeks: the profile of its type, the median of its days, or its level."""
 
 from typing import Final
 
@@ -12,7 +12,7 @@ _MONDAY: Final = 4 * DAY  # 1970-01-05
 
 
 def cold_answer(series: HourlySeries, horizon: int, profile: Floats | None) -> Answer:
-    """The course of a series of less than two weeks; see `forecast_next` for the profile."""
+    """Return the answer for a series of less than two weeks; profile: as `cold_start` of `forecast_next`."""
     targets = series.end + np.arange(horizon)
     heard = ~np.isnan(series.values)
     known, hours = series.values[heard], series.first_hour + np.flatnonzero(heard)

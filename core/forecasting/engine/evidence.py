@@ -1,4 +1,4 @@
-"""How forecasts turned out: those that were issued, and, before there are any, those that would have been."""
+"""Evidence: the errors of issued forecasts, and, before there are any, of simulated past ones."""
 
 from dataclasses import replace
 from typing import Any, Final
@@ -12,19 +12,19 @@ from core.forecasting.engine.series import DAY, LEVEL, WEEK, Floats, HourlySerie
 from core.forecasting.engine.weights import blended, by_day, horizon_days, weights_of
 
 _LEAST_BEFORE: Final = WEEK
-"""Of history before an origin that is rehearsed with the baselines alone, hours."""
+"""Hours of history before a simulated origin of the baselines."""
 _LEAST_TO_FIT: Final = 8 * WEEK
 _SHARE: Final = 3
-"""At most one in so many of the days that could be learned from is rehearsed instead."""
+"""At most one in so many of the days is simulated; the others are fitted on."""
 
 
 def blank(steps: int) -> Memory:
-    """The memory of a series that nobody has forecast yet."""
+    """Return the memory of a series without forecasts."""
     return Memory(steps=steps, alpha=np.full(horizon_days(steps), 1 - LEVEL, np.float32))
 
 
 def issued(memory: Memory, origin: int, *, members: Floats, blend: Floats, answer: Floats) -> Memory:
-    """The memory with a forecast that is to be judged when its time has come; one a day is enough.
+    """Return the memory with a forecast to be scored once its hours are known; one a day is kept.
 
     members: (m, s), blend: (s,), answer: (3, s) value, lower and upper.
     """
@@ -42,7 +42,7 @@ def issued(memory: Memory, origin: int, *, members: Floats, blend: Floats, answe
 
 
 def matured(memory: Memory, series: HourlySeries) -> Memory:
-    """The memory after all that was issued and is over has been held against what came."""
+    """Return the memory after all complete forecasts have been scored."""
     done = sum(origin + memory.steps <= series.end for origin in memory.issued_at)
     if not done:
         return memory
@@ -63,10 +63,10 @@ def matured(memory: Memory, series: HourlySeries) -> Memory:
     )
 
 
-def rehearsed(memory: Memory, pasts: Pasts, *, known_until: int, linear: bool) -> Memory:
-    """The memory with the evidence of forecasts that would have been issued, one a day, in the place of what it had.
+def simulated(memory: Memory, pasts: Pasts, *, known_until: int, linear: bool) -> Memory:
+    """Return the memory with evidence from simulated past forecasts, one a day, in place of its own.
 
-    known_until: the first hour after the last value. linear: whether the linear members take part, fitted on what came
+    known_until: the first hour after the last value. linear: whether the linear members take part, fitted on the hours
     before the first of these forecasts.
     """
     series, steps = pasts.series, memory.steps
@@ -86,12 +86,12 @@ def rehearsed(memory: Memory, pasts: Pasts, *, known_until: int, linear: bool) -
     weights = weights_of(by_day(np.abs(members - actual[:, None])))
     blend = blended(members, weights)
     rows = np.concatenate([members, blend[:, None]], axis=1)
-    nobody_looked = np.full((count, horizon_days(steps)), np.nan)
-    return _judged(fresh, origins, actual, rows=rows, value=blend, hits=nobody_looked)
+    no_hits = np.full((count, horizon_days(steps)), np.nan)
+    return _judged(fresh, origins, actual, rows=rows, value=blend, hits=no_hits)
 
 
 def _judged(memory: Memory, origins: Ints, actual: Floats, *, rows: Floats, value: Floats, hits: Floats) -> Memory:
-    """The memory with more evidence: rows (k, m + 1, s) of members and blend, value (k, s) that was answered."""
+    """Return the memory with more evidence: rows (k, m + 1, s) of members and blend, issued value (k, s)."""
     errors = by_day(np.abs(rows - actual[:, None]))
     found = {"errors": errors, "levels": by_day(np.abs(actual)), "hits": hits, "residuals": actual - value}
     more: dict[str, Any] = {"matured_at": (*memory.matured_at, *origins.tolist())[-KEPT:]}

@@ -1,4 +1,4 @@
-"""What the linear members look at: how the last hours and days left their usual course, and what day it will be.
+"""Inputs of the linear members: deviations of the last hours and days from their profile, and the calendar.
 
 All of it is relative to the profile, the mean of the last days of the same type at the same hour, and is known at the
 origin; nothing looks further.
@@ -30,12 +30,12 @@ _YEAR_HOURS: Final = 365.25 * DAY
 _LAST_HOURS: Final = (1, 3, 6, 12)
 _LAST_DAYS: Final = (1, 2, 3, 7)
 _RAW: Final = 8
-"""How many inputs, at the end, are in the series' own unit and not relative to the profile."""
+"""Number of inputs, at the end, that are levels in the series' unit and not deviations."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outlook:
-    """What is known at o origins of the next s steps.
+    """Features at o origins for the next s steps.
 
     inputs: (s, o, f), the last `raw` of them are levels; profile, median, fading, long_median: (o, s), the usual
     course; last_day: (o, s) the newest value of the same hour.
@@ -52,7 +52,7 @@ class Outlook:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Past:
-    """A series prepared for looking back from any hour of it.
+    """A series with the tables that features are read from.
 
     filled: (n,) the values with their profile where they are missing. deviations: (n,) values minus the profile of the
     day before, 0 where missing. sums: running sums of both, (n + 1,) each. level: stands in where no profile is known.
@@ -68,7 +68,7 @@ class Past:
 
     @classmethod
     def of(cls, series: HourlySeries, calendar: Calendar) -> "Past":
-        """The past of a series with at least one known value."""
+        """Return the tables of a series with at least one known value."""
         days = Days.of(series, calendar)
         level = float(np.nanmedian(series.values))
         hours = series.first_hour + np.arange(len(series.values))
@@ -87,7 +87,7 @@ class Past:
         )
 
     def outlook(self, origins: Ints, steps: int, *, with_inputs: bool = True) -> Outlook:
-        """What is known at these origins, (o,)."""
+        """Return the features at these origins, (o,)."""
         start = origins[:, None]
         targets = start + np.arange(steps)
         longer = self.days.recent(targets, start, LONG)
@@ -113,7 +113,7 @@ class Past:
     def _columns(
         self, start: Ints, targets: Ints, profile: Floats, median: Floats, long_median: Floats
     ) -> list[Floats]:
-        """One array (o, s) or (o, 1) an input."""
+        """Return one array (o, s) or (o, 1) per input."""
         same_hour = _same_hour(targets, start)
         last_week = targets - WEEK * (1 + (targets - start) // WEEK)
         lags = [self._deviation(same_hour - DAY * (back - 1)) for back in _LAST_DAYS]
@@ -165,12 +165,12 @@ class Past:
         return self._value(start - 1 - np.arange(DAY))
 
     def _mean(self, sums: Floats, first: Ints, end: Ints) -> Floats:
-        """Mean over [first, end), as far as the series reaches back."""
+        """Return mean over [first, end), as far as the series reaches back."""
         low = np.clip(first - self.first_hour, 0, len(sums) - 2)
         high = np.clip(end - self.first_hour, low + 1, len(sums) - 1)
         return (sums[high] - sums[low]) / (high - low)
 
 
 def _same_hour(targets: Ints, start: Ints) -> Ints:
-    """The newest hours that are known at the origin and a whole number of days before the targets."""
+    """Return the newest hours that are known at the origin and a whole number of days before the targets."""
     return targets - DAY * (1 + (targets - start) // DAY)

@@ -1,4 +1,4 @@
-"""Intervals from the errors that were made: conformal, wider where the hour of the day has always been harder.
+"""Conformal intervals from past errors, scaled by the usual error of the hour of the day.
 
 Residuals are divided by their usual size at that hour of a working or a free day; what is left is pooled for each day
 of the horizon, and its quantiles, multiplied again, make the bounds. Newer origins count more (half-life 28 days), and
@@ -30,7 +30,7 @@ def bounds_of(
     past_free: NDArray[np.bool_],
     alpha: Floats,
 ) -> tuple[Floats, Floats]:
-    """Lower and upper bounds (s,) of a forecast, from residuals (k, s), oldest origin first, NaN where unknown.
+    """Return lower and upper bounds (s,) of a forecast, from residuals (k, s), oldest origin first, NaN where unknown.
 
     targets, past: the hours of the forecast (s,) and of the residuals (k, s); free, past_free: whether they lie on a
     weekend or holiday. alpha: (d,) the share to be missed.
@@ -51,19 +51,19 @@ def bounds_of(
 
 
 def adapted(alpha: Floats, hits: Floats) -> Floats:
-    """The share to be missed, after an origin of which the share `hits` (d,) lay between the bounds."""
+    """Return the share to be missed after an origin with the share `hits` (d,) between the bounds."""
     step = _RATE * ((1 - LEVEL) - (1 - hits))
     return np.asarray(np.clip(alpha + np.nan_to_num(step), *_ALPHA))
 
 
 def hits_of(actual: Floats, lower: Floats, upper: Floats) -> Floats:
-    """Share of each horizon day between the bounds, (..., s) to (..., d)."""
+    """Return share of each horizon day between the bounds, (..., s) to (..., d)."""
     inside = (actual >= lower) & (actual <= upper)
     return by_day(np.where(np.isnan(actual), np.nan, inside))
 
 
 def _usual_sizes(residuals: Floats, hours: Ints, free: NDArray[np.bool_]) -> Floats:
-    """Mean absolute residual of each hour of the day, on working and on free days: (2, 24), never zero."""
+    """Return mean absolute residual of each hour of the day, on working and on free days: (2, 24), never zero."""
     sizes = np.full((2, DAY), np.nan)
     heard = ~np.isnan(residuals)
     for kind in (0, 1):

@@ -17,7 +17,7 @@ _TINY: Final = np.float32(1e-6)
 def ridge(
     inputs: Singles, targets: Floats, *, penalty: float, absolute: bool = False, columns: int | None = None
 ) -> Singles:
-    """Coefficients (s, f + 1), the constant last, of regressions of targets (s, o), NaN where unknown, on (s, o, f).
+    """Return coefficients (s, f + 1), constant last, of regressions of targets (s, o), NaN: unknown, on (s, o, f).
 
     penalty: of the squared coefficients of standardised inputs and targets. absolute: least absolute instead of least
     squared residuals, by reweighting. columns: only the first so many inputs are used, the others get 0.
@@ -52,7 +52,7 @@ def ridge(
 
 
 def applied(coefficients: Singles, inputs: Singles) -> Floats:
-    """What regressions (s, f + 1) say of inputs (s, o, f): (o, s)."""
+    """Return the predictions (o, s) of regressions (s, f + 1) for inputs (s, o, f)."""
     said = np.matmul(inputs.astype(np.float64), coefficients[:, :-1, None].astype(np.float64))[:, :, 0]
     return np.asarray((said + coefficients[:, -1:]).T, np.float64)
 

@@ -1,4 +1,4 @@
-"""Who may answer: four baselines that need no fit, and four linear members."""
+"""Members of the blend: four baselines that need no fit, and four linear members."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -25,7 +25,7 @@ _FLOOR: Final = 0.01
 class Pasts:
     """A series in its unit, and its logarithm where most of it is above zero.
 
-    plausible: what no member may leave, half as far beyond what was ever seen.
+    plausible: bounds of every member, half the range of the series beyond its extremes.
     """
 
     series: HourlySeries
@@ -36,7 +36,7 @@ class Pasts:
 
     @classmethod
     def of(cls, series: HourlySeries, calendar: Calendar) -> "Pasts":
-        """What all members look back at, of a series with at least one known value."""
+        """Return the tables of all members, of a series with at least one known value."""
         low, high = float(np.nanmin(series.values)), float(np.nanmax(series.values))
         aside = (high - low) / 2
         return cls(
@@ -49,7 +49,7 @@ class Pasts:
 
 
 def fitted(pasts: Pasts, steps: int, *, origin: int) -> Singles:
-    """Coefficients (4, s, f + 1) of the linear members from what was known before `origin`; NaN for who cannot."""
+    """Return coefficients (4, s, f + 1) of the linear members from hours before `origin`; NaN: no logarithm."""
     first = pasts.series.first_hour + _WARM_UP
     count = max(0, (origin - 1 - first) // DAY + 1)
     origins = (origin - DAY * np.arange(1, count + 1))[::-1]
@@ -74,7 +74,7 @@ def fitted(pasts: Pasts, steps: int, *, origin: int) -> Singles:
 
 
 def said(pasts: Pasts, coefficients: Singles, origins: Ints, steps: int) -> Floats:
-    """What each member says at these origins: (o, m, s), NaN for who cannot."""
+    """Return the forecasts of each member at these origins, (o, m, s), NaN where it has none."""
     outlook = pasts.plain.outlook(origins, steps)
     found = np.full((len(origins), len(MEMBERS), steps), np.nan)
     for place, course in enumerate((outlook.median, outlook.long_median, outlook.fading, outlook.last_day)):

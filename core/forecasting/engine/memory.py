@@ -1,4 +1,4 @@
-"""What a series remembers between forecasts, and its compact form for a changelog."""
+"""Memory of a series between forecasts, and its compact form for a changelog."""
 
 from dataclasses import dataclass, field, fields
 from typing import Any, Final
@@ -18,12 +18,12 @@ def _empty(*shape: int) -> Singles:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Memory:
-    """Everything that a later forecast of the same series builds on; m members, s steps, d horizon days.
+    """State between forecasts of one series; m members, s steps, d horizon days.
 
     steps: longest horizon that it knows. fitted_at: origin of the fit, hours since the epoch, None without one;
     coefficients: (fitted members, s, inputs + 1).
     issued_at: (i,) origins of forecasts that are not complete yet, one a day at most; issued: (i, m + 1, s), the last
-    row is the blend; answers: (i, 3, s) what was said: value, lower, upper.
+    row is the blend; answers: (i, 3, s) issued value, lower, upper.
     matured_at: (k,) origins that are complete, oldest first; errors: (k, m + 1, d) mean absolute error, the last row
     that of the blend, levels: (k, d)
     mean absolute value, NaN where nothing was known; hits: (k, d) share between the bounds; residuals: (k, s) actual
@@ -44,7 +44,7 @@ class Memory:
     alpha: Singles = field(default_factory=lambda: _empty(0))
 
     def pack(self) -> bytes:
-        """MessagePack of about 100 kB for 72 steps."""
+        """Return MessagePack of about 100 kB for 72 steps."""
         document: dict[str, Any] = {"format": _FORMAT}
         for name in (one.name for one in fields(self)):
             value = getattr(self, name)
@@ -56,7 +56,7 @@ class Memory:
 
     @classmethod
     def unpack(cls, record: bytes) -> "Memory | None":
-        """What was packed; None if it is of another format, which means that the series learns anew."""
+        """Return the packed memory; None if its format is another, so that the series is fitted anew."""
         document = msgspec.msgpack.decode(record)
         if document.pop("format", None) != _FORMAT:
             return None

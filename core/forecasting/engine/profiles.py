@@ -1,4 +1,4 @@
-"""The usual day: what the last days of the same type did at the same hour. Holidays count as Sundays."""
+"""Profiles: the same hour of the last days of the same type. Holidays count as Sundays."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -21,17 +21,17 @@ _FADING: Final = 0.6  # weight of a day against that of the next of its type
 
 
 def is_holiday(days: Ints, calendar: Calendar) -> NDArray[np.bool_]:
-    """Whether each day number since the epoch is a holiday; any shape."""
+    """Return whether each day number since the epoch is a holiday; any shape."""
     return np.isin(days, np.fromiter(calendar.holidays, np.int64, len(calendar.holidays)))
 
 
 def day_types(days: Ints, calendar: Calendar) -> Ints:
-    """0 (Monday) to 6 (Sunday and holidays) of each day number since the epoch; any shape."""
+    """Return 0 (Monday) to 6 (Sunday and holidays) of each day number since the epoch; any shape."""
     return np.where(is_holiday(days, calendar), _SUNDAY, (days + _EPOCH_WEEKDAY) % _TYPES)
 
 
 def is_free(hours: Ints, calendar: Calendar) -> NDArray[np.bool_]:
-    """Whether hours since the epoch lie on a weekend or holiday; any shape."""
+    """Return whether hours since the epoch lie on a weekend or holiday; any shape."""
     return day_types(hours // DAY, calendar) >= _SATURDAY
 
 
@@ -52,7 +52,7 @@ class Days:
 
     @classmethod
     def of(cls, series: HourlySeries, calendar: Calendar) -> "Days":
-        """The table of a series; hours beyond its ends are unknown."""
+        """Return the table of a series; hours beyond its ends are unknown."""
         first_day = series.first_hour // DAY
         before = series.first_hour - first_day * DAY
         rows = max(1, -(-(before + len(series.values)) // DAY))
@@ -73,7 +73,7 @@ class Days:
         return cls(first_day=first_day, values=values, known=known, counts=counts, calendar=calendar)
 
     def recent(self, targets: Ints, origins: Ints, count: int = RECENT) -> Floats:
-        """The last values of the same hour and day type before an origin, newest first, NaN where there are fewer.
+        """Return the newest values of the same hour and day type before an origin, newest first, NaN: fewer.
 
         targets: the hours to be forecast, (...); origins: the first unknown hour of each, of a shape that fits; count:
         how many, c. Gives (..., c). Where nothing of the type is known, days of any type stand in.
@@ -92,17 +92,17 @@ class Days:
 
 
 def typed_mean(recent: Floats) -> Floats:
-    """Mean over the last axis of what is known; NaN where nothing is."""
+    """Return mean over the last axis of what is known; NaN where nothing is."""
     return _weighted(recent, np.ones(recent.shape[-1]))
 
 
 def fading_mean(recent: Floats) -> Floats:
-    """Mean over the last axis, in which each day counts 0.6 times as much as the one after it."""
+    """Return mean over the last axis, in which each day counts 0.6 times as much as the one after it."""
     return _weighted(recent, np.power(_FADING, np.arange(recent.shape[-1], dtype=np.float64)))
 
 
 def typed_median(recent: Floats) -> Floats:
-    """Median over the last axis of what is known; NaN where nothing is."""
+    """Return median over the last axis of what is known; NaN where nothing is."""
     ordered = np.sort(recent, axis=-1)  # NaN last
     count = (~np.isnan(recent)).sum(axis=-1)
     low = np.maximum((count - 1) // 2, 0)[..., None]

@@ -1,4 +1,4 @@
-"""Whose holidays a series keeps, told from the series itself: on them, its working days are Sundays."""
+"""Recognition of a series' holiday calendar: on its holidays, working days look like Sundays."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -19,7 +19,7 @@ _LEAST_GAIN: Final = 0.45
 
 
 def recognised(series: HourlySeries, candidates: Mapping[str, frozenset[int]]) -> str | None:
-    """The candidate whose holidays, day numbers since the epoch, explain the series best; None where none does.
+    """Return the candidate whose holidays, day numbers since the epoch, explain the series best; None where none does.
 
     Only holidays on working days count. They must take away at least 45 % of the error that these days have when they
     are forecast as what the calendar calls them.
@@ -38,7 +38,7 @@ def recognised(series: HourlySeries, candidates: Mapping[str, frozenset[int]]) -
 
 
 def _gains(series: HourlySeries) -> tuple[int, Floats, Floats]:
-    """Of each day, from the first on: how much less a Sunday errs on it, and how much its weekday does; NaN: no say."""
+    """Return the first day; for each day how much less a Sunday errs on it, NaN: unknown; and its weekday's error."""
     first_day = -(-series.first_hour // DAY)
     whole = series.since(first_day * DAY)
     rows = len(whole.values) // DAY

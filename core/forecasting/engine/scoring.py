@@ -1,4 +1,4 @@
-"""How good forecasts were: of their values, and of their intervals."""
+"""Scores of forecasts and of their intervals."""
 
 from dataclasses import dataclass
 
@@ -13,7 +13,7 @@ class Scores:
 
     wape: sum of absolute errors by sum of absolute values. mape: mean share of the value, without hours of zero.
     rmse: in the series' unit; cv_rmse: by the mean value. coverage: share between the bounds, meant to be 0.8. width:
-    mean of upper minus lower. winkler: width plus 10 times what lies outside (Winkler 1972). None: not to be had.
+    mean of upper minus lower. winkler: width plus 10 times what lies outside (Winkler 1972). None: unavailable.
     """
 
     hours: int
@@ -27,7 +27,7 @@ class Scores:
 
 
 def scored(actual: Floats, value: Floats, lower: Floats, upper: Floats) -> Scores:
-    """The scores of forecasts, NaN where there was none; all of one shape."""
+    """Return the scores of forecasts, NaN: missing; all of one shape."""
     known = ~np.isnan(actual) & ~np.isnan(value)
     y, errors = actual[known], (value - actual)[known]
     size, level = float(np.abs(y).mean()) if len(y) else 0.0, float(np.abs(y.mean())) if len(y) else 0.0

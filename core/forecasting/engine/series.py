@@ -1,4 +1,4 @@
-"""What a forecaster is given and what it answers, in plain arrays."""
+"""Input and output of forecasters, in plain arrays."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ Ints = NDArray[np.int64]
 DAY: Final = 24
 WEEK: Final = 168
 IMPOSSIBLE: Final = 1e30
-"""From here on a value, of either sign, is no measurement but a mistake, and counts as missing."""
+"""Absolute values from here on count as missing."""
 LEVEL: Final = 0.8
 """Share of what comes that lies between the bounds of an answer."""
 
@@ -31,7 +31,7 @@ class HourlySeries:
 
     @classmethod
     def nothing(cls) -> "HourlySeries":
-        """A series that has not begun."""
+        """Return a series that has not begun."""
         return cls(first_hour=0, values=np.array([], dtype=np.float64))
 
     @property
@@ -40,16 +40,16 @@ class HourlySeries:
         return self.first_hour + len(self.values)
 
     def until(self, hour: int) -> "HourlySeries":
-        """The series as it was known at the beginning of `hour`."""
+        """Return the series as it was known at the beginning of `hour`."""
         return HourlySeries(first_hour=self.first_hour, values=self.values[: max(0, hour - self.first_hour)])
 
     def since(self, hour: int) -> "HourlySeries":
-        """The series without what was before `hour`."""
+        """Return the series without what was before `hour`."""
         skipped = min(max(0, hour - self.first_hour), len(self.values))
         return HourlySeries(first_hour=self.first_hour + skipped, values=self.values[skipped:])
 
     def at(self, hours: Ints) -> Floats:
-        """The values at these hours, NaN where none is known; any shape."""
+        """Return the values at these hours, NaN where none is known; any shape."""
         places = hours - self.first_hour
         inside = (places >= 0) & (places < len(self.values))
         found = np.full(hours.shape, np.nan)
@@ -68,8 +68,8 @@ class Calendar:
 class Answer:
     """The next h hours of a series in its unit: (h,) each, lower <= value <= upper.
 
-    model: who made it. wape and coverage: how the system's own answers did, over all hours of the origins that are
-    complete, None before there is one. compared: the same WAPE of each member. members: what each of them says, (h,).
+    model: its name. wape and coverage: how the system's own answers did, over all hours of the origins that are
+    complete, None before there is one. compared: the same WAPE of each member. members: the forecast of each, (h,).
     """
 
     value: Floats

@@ -1,4 +1,4 @@
-"""How much each member counts: by its error on the origins that are complete, for each day of the horizon."""
+"""Weights of members by their errors at complete origins, for each day of the horizon."""
 
 from typing import Final
 
@@ -8,18 +8,18 @@ from core.forecasting.engine.series import DAY, Floats
 from core.forecasting.names import BLEND
 
 TAKEOVER: Final = 28
-"""After how many complete origins with a larger error than the seasonal median's it answers in the blend's place."""
+"""Complete origins over which the blend and the seasonal median are compared."""
 _POWER: Final = 16
 _ALONE: Final = 0.95
 
 
 def horizon_days(steps: int) -> int:
-    """How many days a horizon touches."""
+    """Return how many days a horizon touches."""
     return -(-steps // DAY)
 
 
 def by_day(values: Floats) -> Floats:
-    """Means over each day of the horizon of what is known: (..., s) to (..., d), NaN where nothing is."""
+    """Return means over each day of the horizon of what is known: (..., s) to (..., d), NaN where nothing is."""
     steps = values.shape[-1]
     padded = np.full((*values.shape[:-1], horizon_days(steps) * DAY), np.nan)
     padded[..., :steps] = values
@@ -27,14 +27,14 @@ def by_day(values: Floats) -> Floats:
 
 
 def known_mean(values: Floats, *, axis: int | None) -> Floats:
-    """Mean of what is known along an axis, NaN where nothing is."""
+    """Return mean of what is known along an axis, NaN where nothing is."""
     heard = ~np.isnan(values)
     count = heard.sum(axis=axis)
     return np.asarray(np.where(count > 0, np.where(heard, values, 0.0).sum(axis=axis) / np.maximum(count, 1), np.nan))
 
 
 def weights_of(errors: Floats) -> Floats:
-    """Weights (m, d) of members by their mean absolute errors (k, m, d), oldest origin first; each day sums to 1."""
+    """Return weights (m, d) of members by their mean absolute errors (k, m, d); each day sums to 1."""
     mean = known_mean(errors, axis=0)
     heard = ~np.isnan(mean)
     best = np.where(heard, mean, np.inf).min(axis=0)
@@ -46,7 +46,7 @@ def weights_of(errors: Floats) -> Floats:
 
 
 def blended(said: Floats, weights: Floats) -> Floats:
-    """The weighed mean (..., s) of what members say (..., m, s), over those that say something."""
+    """Return the weighted mean (..., s) of members' forecasts (..., m, s), over those that are finite."""
     spread = np.repeat(weights, DAY, axis=1)[:, : said.shape[-1]]
     heard = np.where(np.isfinite(said), spread, 0.0)
     total = heard.sum(axis=-2)
@@ -55,12 +55,12 @@ def blended(said: Floats, weights: Floats) -> Floats:
 
 
 def taken_over(errors: Floats) -> Floats:
-    """Days (d,) on which the last row of errors (k, m + 1, d), the blend, did worse than the first, the median."""
+    """Return whether, on each day (d,), the blend (last row of errors (k, m + 1, d)) erred more than the median."""
     mean = known_mean(errors[-TAKEOVER:], axis=0)
     return np.asarray(mean[-1] > mean[0])
 
 
 def name_of(weights: Floats, names: tuple[str, ...]) -> str:
-    """The member that decides alone on all days, or `blend`."""
+    """Return the member that has nearly all weight on all days, or `blend`."""
     leader = int(weights.sum(axis=1).argmax())
     return names[leader] if weights[leader].min() >= _ALONE else BLEND

@@ -1,0 +1,93 @@
+"""Strimzi's `KafkaTopic` and `KafkaUser` resources, from the catalogue of topics and the rights of processes.
+
+`python -m deploy.kubernetes.strimzi write` rewrites the two files; a test compares them.
+"""
+
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+from runtime.kafka import partitions_of, topic_config
+from runtime.rights import RIGHTS, Rights
+from runtime.settings import KafkaSettings
+from schemas.topics import CATALOGUE, Topic
+
+FOLDER: Final = Path(__file__).parent / "components" / "strimzi"
+CLUSTER: Final = {"strimzi.io/cluster": "nexova"}
+KAFKA: Final = KafkaSettings(replication_factor=3)
+_API: Final = "kafka.strimzi.io/v1"
+_HEAD: Final = (
+    "# Made by `python -m deploy.kubernetes.strimzi write`; edit schemas/topics.py or runtime/rights.py instead.\n"
+)
+
+
+def render() -> dict[Path, str]:
+    """Return each file and what it is to hold."""
+    return {
+        FOLDER / "topics.yaml": _document(_topic(topic) for topic in CATALOGUE),
+        FOLDER / "users.yaml": _document(_user(name, rights) for name, rights in RIGHTS.items()),
+    }
+
+
+def _topic(topic: Topic) -> dict[str, Any]:
+    return {
+        "apiVersion": _API,
+        "kind": "KafkaTopic",
+        "metadata": {"name": topic.name, "labels": CLUSTER},
+        "spec": {
+            "partitions": partitions_of(KAFKA, topic),
+            "replicas": KAFKA.replication_factor,
+            "config": topic_config(KAFKA, topic),
+        },
+    }
+
+
+def _user(name: str, rights: Rights) -> dict[str, Any]:
+    operations: dict[str, list[str]] = {}
+    for topic in rights.reads:
+        operations.setdefault(topic, []).append("Read")
+    for topic in rights.writes:
+        operations.setdefault(topic, []).append("Write")
+    acls = [_acl("topic", topic, "literal", ["Describe", *verbs]) for topic, verbs in sorted(operations.items())]
+    if rights.state != "none":
+        verbs = {"own": ["Create", "Describe", "DescribeConfigs", "Read", "Write"], "read": ["Describe", "Read"]}
+        acls.append(_acl("topic", f"{KAFKA.group}-", "prefix", verbs[rights.state]))
+    acls += [_acl("group", group.format(group=KAFKA.group), "prefix", ["Describe", "Read"]) for group in rights.groups]
+    return {
+        "apiVersion": _API,
+        "kind": "KafkaUser",
+        "metadata": {"name": f"nexova-{name}", "labels": CLUSTER},
+        "spec": {
+            "authentication": {"type": "scram-sha-512"},
+            "authorization": {"type": "simple", "acls": acls},
+        },
+    }
+
+
+def _acl(kind: str, name: str, pattern: str, operations: list[str]) -> dict[str, Any]:
+    return {"resource": {"type": kind, "name": name, "patternType": pattern}, "operations": operations, "host": "*"}
+
+
+def _document(resources: Iterable[dict[str, Any]]) -> str:
+    return _HEAD + yaml.safe_dump_all(resources, sort_keys=False, explicit_start=True, width=120)
+
+
+def main(arguments: list[str]) -> int:
+    """Write the files, or with `check` say whether they are what they should be."""
+    if arguments not in (["write"], ["check"]):
+        sys.stderr.write("usage: python -m deploy.kubernetes.strimzi write | check\n")
+        return 2
+    stale = [path for path, text in render().items() if not path.is_file() or path.read_text(encoding="utf-8") != text]
+    for path in stale:
+        if arguments == ["write"]:
+            path.write_text(render()[path], encoding="utf-8")
+        else:
+            sys.stderr.write(f"{path} is not what the catalogue says; run python -m deploy.kubernetes.strimzi write\n")
+    return int(arguments == ["check"] and bool(stale))
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

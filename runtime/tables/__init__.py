@@ -1,0 +1,1 @@
+"""Tables of measurements in files: one reader for replay, history import, training and back-tests."""

@@ -14,7 +14,6 @@ from collections.abc import Callable
 from typing import Final
 
 from pydantic import ValidationError
-from runtime.topic_reader import Record, Start, follow
 
 from core.feedback import LONGEST_SHELVING_SECONDS, take_feedback
 from processor.executor import BatchExecutor
@@ -23,6 +22,7 @@ from processor.publisher import Publisher
 from runtime.errors import NexovaError
 from runtime.metrics import ProcessorMetrics
 from runtime.settings import KafkaSettings
+from runtime.topic_reader import Record, Start, follow
 from schemas.codec import Refusal
 from schemas.feedback import Feedback
 from schemas.topics import FEEDBACK

@@ -10,7 +10,6 @@ from collections.abc import Callable
 from typing import Final
 
 from pydantic import ValidationError
-from runtime.topic_reader import Record, Start, TopicReader
 
 from core.alerting.fleet import FleetWatch
 from core.plant import Plant
@@ -18,6 +17,7 @@ from processor.partitions import Partition, PartitionTable
 from processor.publisher import Publisher
 from runtime.errors import NexovaError
 from runtime.settings import KafkaSettings
+from runtime.topic_reader import Record, Start, TopicReader
 from schemas.alerts import Alert
 from schemas.topics import ALERTS, MACHINES
 

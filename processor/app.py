@@ -1,9 +1,7 @@
 """The processor's composition root: `create_worker` reads like a table of contents."""
 
 import asyncio
-import gc
 import logging
-import sys
 import tempfile
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -40,7 +38,6 @@ from processor.versions.shadow import ShadowReader
 from runtime.clock import SYSTEM_CLOCK, Clock
 from runtime.errors import FailureError
 from runtime.kafka import list_topics, wait_for_broker
-from runtime.logging import configure_logging
 from runtime.metrics import ProcessorMetrics, process_registry
 from runtime.models.inference import LoadedModels, load_models
 from runtime.models.repository import ModelRepository
@@ -50,8 +47,6 @@ from schemas.topics import HISTORY, READINGS
 
 LOGGER: Final = logging.getLogger("nexova.processor")
 _TICK_SECONDS: Final = 1.0
-_COLLECT_AFTER_OBJECTS: Final = 100_000
-_SWITCH_SECONDS: Final = 0.0005
 
 
 class Worker:
@@ -351,13 +346,14 @@ class StalledError(RuntimeError):
     """The worker stood still for longer than it may."""
 
 
-def run(settings: Settings) -> int:
-    """Run a worker until SIGTERM or SIGINT; return 0 after a clean stop and 1 after a failure.
+def create_worker(settings: Settings) -> Worker:
+    """Return a worker that is ready to run: topics checked, models loaded, rules compiled.
 
     Raises:
         BrokerUnavailable: no broker answered.
+        FailureError: a topic has another number of partitions than it must have.
+        UsageError: the plant file cannot be used.
     """
-    configure_logging(settings)
     wait_for_broker(settings.kafka, max_retries=settings.max_retries, on_retry=_say_retry)
     for topic in list_topics(settings.kafka):
         if topic.name in {READINGS, HISTORY} and topic.problem:
@@ -372,30 +368,7 @@ def run(settings: Settings) -> int:
     metrics = ProcessorMetrics(process_registry())
     for name, reason in loaded.refused:
         metrics.model_fallbacks.labels(name=name, reason=reason).inc()
-    worker = Worker(settings, plant=plant, repository=repository, loaded=loaded, metrics=metrics, clock=SYSTEM_CLOCK)
-    _collect_seldom()
-    # the thread that assesses needs the interpreter often and briefly: with 5 ms it waits more than it works
-    sys.setswitchinterval(_SWITCH_SECONDS)
-    runner = faust.Worker(
-        worker.app, override_logging=False, redirect_stdouts=False, loglevel=settings.log_level, quiet=True
-    )
-    try:
-        runner.execute_from_commandline()
-    except SystemExit as stopped:
-        return int(bool(stopped.code))
-    finally:
-        worker.executor.close()
-    return 0
-
-
-def _collect_seldom() -> None:
-    """Exempt long-lived objects from garbage collection: each fetch makes thousands of objects, none in a cycle.
-
-    With Python's own thresholds it looked through the whole heap so often that it took a sixth of the time.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(_COLLECT_AFTER_OBJECTS)
+    return Worker(settings, plant=plant, repository=repository, loaded=loaded, metrics=metrics, clock=SYSTEM_CLOCK)
 
 
 def _say_retry(number: int, reason: str) -> None:

@@ -34,6 +34,7 @@ def run(settings: Settings) -> int:
         return int(bool(stopped.code))
     finally:
         worker.executor.close()
+        worker.writers.close()
     return 0
 
 

@@ -129,8 +129,7 @@ def test_shelving_outlives_a_restart() -> None:
     until = datetime.fromtimestamp(START + machine.at, UTC) + timedelta(hours=1)
     machine.answer("snoozed", opened, until=until)
     restored = FleetState(machine.plant)
-    for _, record in machine.state.changed_shards():
-        restored.restore(record)
+    restored.restore(machine.state.records_of(sorted(machine.state.dirty)))
     machine.state = restored
     assert [alert.state for alert in machine.run("...hhhh")] == ["resolved"]
 

@@ -4,7 +4,7 @@ from typing import Annotated, Final
 
 from pydantic import Field, field_validator
 
-from schemas.message import Finite, MachineId, Message, Timestamp
+from schemas.message import MachineId, Message, Quantity, Timestamp
 
 MOST_HOURS: Final = 8_760
 
@@ -15,7 +15,7 @@ class EnergyHistory(Message):
     machine_id: MachineId
     start: Annotated[Timestamp, Field(description="Beginning of the first hour, a whole hour of UTC.")]
     energy_kwh: Annotated[
-        tuple[Finite | None, ...],
+        tuple[Annotated[Quantity, Field(allow_inf_nan=False)] | None, ...],
         Field(min_length=1, max_length=MOST_HOURS, description="Energy of each hour; null where it is not known."),
     ]
 

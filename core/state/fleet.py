@@ -121,7 +121,7 @@ class FleetState:
                 "scores": self.scores[rows].tobytes(),
                 "warm_ups": {self.ids[s]: self.warm_ups[s].tobytes() for s in slots if s in self.warm_ups},
                 "windows": packed_windows(self.windows, members),
-                "alerts": [alert.encode() for (machine, _), alert in self.alerts.items() if machine in members],
+                "alerts": [alert.encode_exact() for (machine, _), alert in self.alerts.items() if machine in members],
             }
         )
 

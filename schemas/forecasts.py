@@ -43,7 +43,9 @@ class TrackRecord(Part):
     points: Annotated[int, Field(ge=0, description="Forecast hours that were measured since.")]
     wape: Quantity | None
     coverage: Annotated[Share | None, Field(description="Share of them within the interval.")]
-    interval_score: Annotated[Quantity | None, Field(description="Mean Winkler score, in the series' unit; low is good.")]
+    interval_score: Annotated[
+        Quantity | None, Field(description="Mean Winkler score, in the series' unit; low is good.")
+    ]
 
 
 class Cost(Part):

@@ -1,8 +1,6 @@
 """Recommendation: what to do about a machine's wear, and how soon."""
 
-from typing import Annotated, Literal
-
-from pydantic import Field
+from typing import Literal
 
 from schemas.alerts import AlertModel
 from schemas.message import Amount, MachineId, Message, Part, Risk, Share, Timestamp

@@ -191,7 +191,7 @@ class FleetState:
 
     def _alerts_of(self, machine_id: str) -> list[bytes]:
         found = (self.alerts.get((machine_id, kind)) for kind in _KINDS)
-        return [alert.encode() for alert in found if alert is not None]
+        return [alert.encode_exact() for alert in found if alert is not None]
 
     def _save_hours(self, slot: int, out: list[Record]) -> list[Any]:
         """Write the settled hours where they have changed; return the others, packed."""

@@ -1,6 +1,8 @@
 """What the model repository says of training, for Prometheus: the trainer is a job that is gone when it is scraped."""
 
+import asyncio
 import logging
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Final
 
@@ -9,6 +11,18 @@ from runtime.metrics import ProcessorMetrics
 from runtime.models.repository import ModelRepository
 
 LOGGER: Final = logging.getLogger("nexova.processor.models")
+_EVERY_SECONDS: Final = 60
+
+
+async def watch_training(
+    repository: ModelRepository, metrics: ProcessorMetrics, *, stopped: Callable[[], bool]
+) -> None:
+    """Observe the repository every minute until `stopped()` holds, in a thread: a bucket may take its time."""
+    while not stopped():
+        await asyncio.to_thread(observe_training, repository, metrics)
+        for _ in range(_EVERY_SECONDS):
+            if not stopped():
+                await asyncio.sleep(1)
 
 
 def observe_training(repository: ModelRepository, metrics: ProcessorMetrics) -> None:

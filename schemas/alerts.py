@@ -49,3 +49,6 @@ class Alert(Message):
     model: AlertModel
     confidence: Share
     warm_up: bool = False
+    members: Annotated[
+        tuple[str, ...], Field(description="Of a fleet alert: the ids of the alerts that it groups.")
+    ] = ()

@@ -5,6 +5,7 @@ import gc
 import logging
 import sys
 import tempfile
+from functools import partial
 from typing import Any, Final
 
 import faust
@@ -16,14 +17,15 @@ from core.plant import Plant
 from core.precompile import precompile
 from core.rollout import AlertCounts
 from processor.adoption import Adoption
-from processor.changelog import create_changelogs
+from processor.changelog import create_changelogs, read_changelog
 from processor.checkpoint import Checkpoints
+from processor.deadline import end_within
 from processor.executor import BatchExecutor
 from processor.faust_app import make_app
-from processor.fenced_producer import Fenced
+from processor.fenced_producer import Fenced, FencedProducer
 from processor.forecasting.plant_stage import PlantStage
 from processor.forecasting.scheduler import Forecasts
-from processor.health import CHECKS, Health
+from processor.health import CHECKS, Health, StalledError
 from processor.ingest import FetchHandler
 from processor.outputs import Outputs
 from processor.partitions import PartitionTable
@@ -74,10 +76,15 @@ class Worker:
         self.app = make_app(settings, datadir=self._folder.name)
         self.outputs = Outputs(settings.kafka, metrics)
         self.partitions = PartitionTable(plant, history_hours=settings.forecasts.history_weeks * WEEK)
+        self._stopping = False
         self.writers = Writers(
-            settings.kafka,
+            lambda partition: FencedProducer(
+                settings.kafka,
+                partition,
+                patience=settings.processor.exit_after_stall_seconds,
+                stopped=lambda: self._stopping,
+            ),
             metrics,
-            patience=settings.processor.exit_after_stall_seconds,
             on_lost=self._lost,
             on_failure=self._failed,
         )
@@ -138,7 +145,7 @@ class Worker:
             clock=clock.monotonic,
         )
         self.adoption = Adoption(
-            kafka=settings.kafka,
+            read=partial(read_changelog, settings.kafka),
             partitions=self.partitions,
             writers=self.writers,
             publisher=self.publisher,
@@ -163,9 +170,8 @@ class Worker:
             dead_letters_per_second=settings.processor.dead_letter_limit_per_second,
             clock=clock.monotonic,
         )
-        # no check has failed before the first look at them
         metrics.healthy.set(1)
-        for check in CHECKS:
+        for check in CHECKS:  # none has failed before the first look at them
             metrics.health_checks_failed.labels(check=check).set(0)
         install_batches(
             self.app,
@@ -297,7 +303,9 @@ class Worker:
 
         @self.app.on_before_shutdown.connect(weak=False)
         async def stopping(_: faust.App, **__: Any) -> None:
+            end_within()
             await self._last_checkpoint()
+            self._stopping = True
             await self.writers.drop()
 
     def _forget_gauges(self, partition: int) -> None:
@@ -309,10 +317,9 @@ class Worker:
         """A last checkpoint, so that the next owner repeats little; without it everything stays right as well."""
         if not self._ready:
             return
+        seconds = self.app.conf.broker_session_timeout / 2
         try:
-            await asyncio.wait_for(
-                self.checkpoints.make(complete=True), timeout=self.app.conf.broker_session_timeout / 2
-            )
+            await asyncio.wait_for(self.checkpoints.make(complete=True), timeout=seconds)
         except Exception:  # noqa: BLE001  partitions are given up whatever happens
             LOGGER.warning("no checkpoint before partitions were revoked; their next owner repeats some readings")
 
@@ -340,10 +347,6 @@ class Worker:
                 "models": self.running.counters.summary(),
             }
             return view.json(body, status=503 if failed else 200)
-
-
-class StalledError(RuntimeError):
-    """The worker stood still for longer than it may."""
 
 
 def run(settings: Settings) -> int:

@@ -8,7 +8,7 @@ docs/decisions/0110-one-owner-writes.md.
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 from confluent_kafka import KafkaError, KafkaException, Producer
 
@@ -17,7 +17,7 @@ from runtime.kafka import producer_config
 from runtime.settings import KafkaSettings
 
 _TRANSACTION_SECONDS: Final = 60.0
-_TRY_SECONDS: Final = 5.0
+_TRY_SECONDS: Final = 2.0
 _PAUSE_SECONDS: Final = 0.2
 _LINGER_MS: Final = 1  # what goes together is handed over together
 _FENCED: Final = frozenset(
@@ -37,6 +37,19 @@ class Outgoing(NamedTuple):
     topic: str
     key: bytes
     value: bytes | None
+
+
+class OwnersProducer(Protocol):
+    """What writes the messages of one partition; see `FencedProducer`."""
+
+    def acquire(self) -> None:
+        """Become the only one that can write."""
+
+    def write(self, messages: Sequence[Outgoing]) -> None:
+        """Write messages, all or none."""
+
+    def close(self) -> None:
+        """Let go of the broker."""
 
 
 class Fenced(FailureError):

@@ -1,7 +1,7 @@
 """Owners that come and go, sleep and crash: whatever happens, the log says in the end what an undisturbed run says.
 
-The real adoption, checkpoints, writers and rules, on a log in memory that refuses earlier owners as Kafka does. A worker
-may be paused at any write, be replaced meanwhile, wake up and go on as if nothing had happened.
+The real adoption, checkpoints, writers and rules, on a log in memory that refuses earlier owners as Kafka does. Workers
+are paused at any write, replaced meanwhile, wake up and go on as if nothing had happened.
 """
 
 import asyncio

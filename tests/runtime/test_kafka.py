@@ -214,9 +214,8 @@ class TestWithPasswords:
         create_topics(with_password(address, "right"), wanted)
         (state,) = list_topics(with_password(address, "right", user="guest"), wanted)
         assert (state.denied, state.partitions) == (True, 0)
-        assert (
-            state.problem == f"our user may not describe {topic.name}; grant it the rights listed in docs/operations.md"
-        )
+        assert state.problem is not None
+        assert state.problem.startswith(f"our user may not describe {topic.name}; grant it")
         (state,) = create_topics(with_password(address, "right", user="guest"), wanted)
         assert (state.denied, state.created) == (True, False)
 

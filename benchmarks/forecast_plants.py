@@ -62,9 +62,7 @@ def main() -> None:
     print("planned: without and with the plan; idling: seasonal median and selection")
     for one in figures:
         before, after = 100 * float(one["before"]), 100 * float(one["after"])
-        print(
-            f"  {one['plant']:<12}{100 * float(one['before']):>8.1f} %{100 * float(one['after']):>8.1f} %{change:>8.1f} %"
-        )
+        print(f"  {one['plant']:<12}{before:>8.1f} %{after:>8.1f} %{100 * (after / before - 1):>8.1f} %")
 
 
 if __name__ == "__main__":

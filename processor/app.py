@@ -24,7 +24,7 @@ from processor.checkpoint import Checkpoints
 from processor.deadline import end_within
 from processor.executor import BatchExecutor
 from processor.faust_app import make_app
-from processor.fenced_producer import Fenced, FencedProducer
+from processor.fenced_producer import Fenced, producers_of
 from processor.forecasting.plant_stage import PlantStage
 from processor.forecasting.scheduler import Forecasts
 from processor.health import CHECKS, Health, StalledError
@@ -81,12 +81,7 @@ class Worker:
         self.partitions = PartitionTable(plant, history_hours=settings.forecasts.history_weeks * WEEK)
         self._stopping = False
         self.writers = Writers(
-            lambda partition: FencedProducer(
-                settings.kafka,
-                partition,
-                patience=settings.processor.exit_after_stall_seconds,
-                stopped=lambda: self._stopping,
-            ),
+            producers_of(settings, stopped=lambda: self._stopping),
             metrics,
             on_lost=self._lost,
             on_failure=self._failed,

@@ -14,7 +14,7 @@ from confluent_kafka import KafkaError, KafkaException, Producer
 
 from runtime.errors import FailureError
 from runtime.kafka import producer_config
-from runtime.settings import KafkaSettings
+from runtime.settings import KafkaSettings, Settings
 
 _TRANSACTION_SECONDS: Final = 60.0
 _TRY_SECONDS: Final = 2.0
@@ -154,6 +154,12 @@ class FencedProducer:
             f"partition {self._partition} could not be written ({reason.str()}); check the broker, the topics and our "
             "rights on them and on the transactional ids"
         )
+
+
+def producers_of(settings: Settings, *, stopped: Callable[[], bool]) -> Callable[[int], FencedProducer]:
+    """Return what makes the producer of a partition; it waits for a broker for as long as the worker may stand still."""
+    patience = settings.processor.exit_after_stall_seconds
+    return lambda partition: FencedProducer(settings.kafka, partition, patience=patience, stopped=stopped)
 
 
 def transactional_id(kafka: KafkaSettings, partition: int) -> str:

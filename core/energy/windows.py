@@ -201,7 +201,7 @@ def _link(windows: Windows, newest_of: Mapping[str, float], rules: CounterRules,
         if machine_id in newest_of:
             own[machine_id].append(window)
     for machine_id, group in own.items():
-        known = join([window.counter for window in group if window.counter is not None])
+        known = join([window.counter for window in group if window.counter is not None], rules)
         for hour in hours_between(known, rules):
             # one that is past its revisions may have been published and dropped
             open_still = (hour + 1) * HOUR + grace_seconds + REVISION_SECONDS >= newest_of[machine_id]

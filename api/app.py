@@ -11,7 +11,7 @@ import numpy as np
 from fastapi import FastAPI
 
 from api import docs, page, problems
-from api.request_guard import Gate
+from api.request_guard import RequestGuard
 from api.routes import changes, live, stateless, status
 from api.services import Services, make_services
 from core.adhoc.rows import LEAST_HISTORY, History
@@ -53,7 +53,7 @@ def create_app(settings: Settings | None = None, *, plant: Plant | None = None) 
     app.state.services = services
     app.state.promoted = promoted
     problems.install(app)
-    app.add_middleware(Gate, settings=settings.api, metrics=metrics)
+    app.add_middleware(RequestGuard, settings=settings.api, metrics=metrics)
     app.include_router(stateless.router(services))
     app.include_router(live.router(services))
     app.include_router(changes.router(services))

@@ -13,7 +13,7 @@ from api.live.view import AlertFilter
 from api.routes.status import health_of
 from api.security import Caller
 from api.services import Services
-from api.shapes import HealthResponse
+from schemas.answers import HealthResponse
 
 _MOST_ALERTS = 20
 _REFRESH_SECONDS = 15
@@ -21,8 +21,8 @@ _LOOKS = {"ok": "good", "up": "good", "complete": "good", "degraded": "warning",
 _LOOKS |= {"fallback": "warning", "still being read": "warning"}
 _NAMES = {"anomaly": "Anomaly", "recommendations": "Advice", "forecast": "Forecast"}
 _LINKS = (
-    ("/docs", "try the API"),
-    ("/redoc", "read about the API"),
+    ("/docs", "API console"),
+    ("/redoc", "API reference"),
     ("/health", "health"),
     ("/models/status", "models"),
     ("/machines", "machines"),

@@ -19,7 +19,7 @@ _STREAM: Final = "/events"
 _CLASSES: Final = ("", "1xx", "2xx", "3xx", "4xx", "5xx")
 
 
-class Gate:
+class RequestGuard:
     """ASGI middleware. Refuses before anything is read; nothing that it does waits."""
 
     def __init__(self, app: ASGIApp, *, settings: ApiSettings, metrics: ApiMetrics) -> None:

@@ -129,6 +129,7 @@ class Worker:
             publisher=self.publisher,
             executor=self.executor,
             checkpoints=self.checkpoints,
+            metrics=metrics,
             clock=clock,
             ready=lambda: self._ready,
             on_failure=self._failed,
@@ -236,7 +237,7 @@ class Worker:
             self.metrics.consumer_lag.labels(partition=str(partition)).set(records)
         self.metrics.event_loop_lag.set(loop_lag_seconds)
         self.health.observe(
-            records_done=self.executor.records_done,
+            records_done=self.executor.records_done + self.fetches.offsets_skipped,
             lag=lag,
             recovering=not self._ready,
             loop_lag_seconds=loop_lag_seconds,

@@ -36,15 +36,15 @@ class BatchExecutor:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="assess")
         self._publishing: deque[asyncio.Task[None]] = deque(maxlen=_AT_ONCE)
 
-    async def process(self, held: Partition, records: Sequence[SourceRecord]) -> None:
-        """Process consecutive records; returns when the messages of all batches but the one before are queued."""
+    async def process(self, held: Partition, records: Sequence[SourceRecord], *, next_offset: int) -> None:
+        """Process the records before `next_offset`; return when all batches but the one before are published."""
         prepared = self._pipeline.prepare(records)
         async with self._turn:
             if len(self._publishing) == _AT_ONCE:
                 await _over(self._publishing[0])
             if self.failure is not None or not self._partitions.owns(held):
                 return  # given up meanwhile; the partition's next owner reads these records again
-            held.next_offset = max(held.next_offset, records[-1].offset + 1)
+            held.advance(next_offset)
             held.heard_at = prepared.at
             loop = asyncio.get_running_loop()
             assessing = loop.run_in_executor(self._thread, self._pipeline.assess, held, prepared)

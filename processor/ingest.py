@@ -9,12 +9,13 @@ import faust
 
 from processor.checkpoint import Checkpoints
 from processor.executor import BatchExecutor
-from processor.partitions import Partition, PartitionTable
+from processor.partitions import Partition, PartitionTable, Position
 from processor.pipeline import Pipeline
 from processor.publisher import Publisher
 from processor.stalls import Stalls
 from processor.transport import FetchedRecords, consumer_of
 from runtime.clock import Clock
+from runtime.metrics import ProcessorMetrics
 from schemas.topics import HISTORY, READINGS
 
 LOGGER: Final = logging.getLogger("nexova.processor")
@@ -24,7 +25,8 @@ _SEEK_SECONDS: Final = 0.01
 class FetchHandler:
     """Passes on the fetches that Faust delivers.
 
-    ready: whether partitions are assigned and their tables recovered.
+    ready: whether partitions are assigned and their tables recovered. offsets_skipped: offsets passed over because they
+    have no record (markers and aborted records of transactions).
     """
 
     def __init__(
@@ -36,6 +38,7 @@ class FetchHandler:
         publisher: Publisher,
         executor: BatchExecutor,
         checkpoints: Checkpoints,
+        metrics: ProcessorMetrics,
         clock: Clock,
         ready: Callable[[], bool],
         on_failure: Callable[[BaseException], None],
@@ -49,6 +52,8 @@ class FetchHandler:
         self._ready = ready
         self._on_failure = on_failure
         self._clock = clock
+        self.offsets_skipped = 0
+        self._metrics = metrics
         self._stalls = Stalls(clock=clock.monotonic)
 
     async def consume(self, stream: Any, topic: str) -> None:
@@ -90,7 +95,8 @@ class FetchHandler:
             for partition in self._stalls.stalled(topic, positions, lag):
                 words = "%s/%d: no progress at offset %d although %d records follow; fetching them again"
                 LOGGER.warning(words, topic, partition, positions[partition], lag[partition])
-                await consumer.read_again(partition, positions[partition], topic=topic)
+                held = self._partitions[partition]
+                await self._fetch_again(topic, partition, held if topic == READINGS else held.imports)
 
     async def _process(self, topic: str, partition: int, fetched: FetchedRecords) -> None:
         held = await self._held(partition)
@@ -101,16 +107,35 @@ class FetchHandler:
         if held is None:
             return  # left over from before a rebalance; the records are fetched again
         position = held if topic == READINGS else held.imports
-        match position.place_of(fetched.records[0].offset, reread=fetched.reread):
+        span = fetched.span
+        match position.place_of(span.first, reread=fetched.reread):
+            case "follows" if not span.records:
+                self.offsets_skipped += max(0, span.next_offset - position.next_offset)
+                position.advance(span.next_offset)
             case "follows" if topic == READINGS:
-                await self._executor.process(held, fetched.records)
+                await self._executor.process(held, span.records, next_offset=span.next_offset)
             case "follows":
-                await self._pipeline.import_history(held, fetched.records)
+                await self._pipeline.import_history(held, span.records, next_offset=span.next_offset)
             case "ahead":
                 LOGGER.info("%s/%d: fetching again from offset %d", topic, partition, position.next_offset)
-                await consumer_of(self._app).read_again(partition, position.next_offset, topic=topic)
+                await self._fetch_again(topic, partition, position)
             case "outdated":
                 pass  # asked for before the partition was set back: it comes again
+
+    async def _fetch_again(self, topic: str, partition: int, position: Position) -> None:
+        """Continue at a position, or where the log begins if the records at the position are deleted."""
+        consumer = consumer_of(self._app)
+        start = await consumer.log_start(partition, topic=topic)
+        if start > position.next_offset > 0:
+            lost = start - position.next_offset
+            self._metrics.records_lost.labels(topic=topic).inc(lost)
+            LOGGER.error(
+                "%s/%d: %d records from offset %d were deleted before they were processed; continuing at %d. "
+                "Raise the topic's retention.ms above the longest time without a worker",
+                *(topic, partition, lost, position.next_offset, start),
+            )
+        position.advance(start)
+        await consumer.read_again(partition, position.next_offset, topic=topic)
 
     async def _held(self, partition: int) -> Partition | None:
         """Return a partition that is ours, adopted where it is not yet; None before its reading has begun."""

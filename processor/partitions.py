@@ -2,13 +2,11 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Final, Literal, Protocol
+from typing import Literal, Protocol
 
 from core.forecasting.series_state import Outgoing, SeriesTable
 from core.plant import Plant
 from core.state.fleet import FleetState
-
-_REREADS_BEFORE_BELIEF: Final = 2
 
 
 class SourceRecord(Protocol):
@@ -24,31 +22,30 @@ class Position:
     """How far one partition of a topic was processed.
 
     next_offset: offset of the first record that is not yet processed.
-    gap: first offset of a fetch that did not follow, how often the partition had been set back before that fetch, and
-    how often this very gap was found; it is being read again.
+    set_back: how often the partition had been set back before the fetch that did not follow; None: it followed.
     """
 
     next_offset: int
-    gap: tuple[int, int, int] | None = None
+    set_back: int | None = None
 
     def place_of(self, first: int, *, reread: int) -> Literal["follows", "ahead", "outdated"]:
-        """Return where a fetch that begins at offset `first` stands; "ahead": read again from `next_offset`.
+        """Return where a fetch that was asked for at offset `first` stands; "ahead": fetch from `next_offset` first.
 
         A fetch from before a rebalance may arrive after it, ahead of records that were not saved; were it processed,
-        these would be taken for replayed ones. An offset that is missing for good (a transaction's marker) leads to
-        the same gap when it has been read again, twice since Faust may seek in between, and is then believed.
+        these would be taken for replayed ones. Offsets without a record inside a fetch are no gap: the log is not
+        dense where producers use transactions.
         """
         if first <= self.next_offset:
-            self.gap = None
+            self.set_back = None
             return "follows"
-        if self.gap is not None and reread <= self.gap[1]:
+        if self.set_back is not None and reread <= self.set_back:
             return "outdated"
-        found = 1 if self.gap is None or self.gap[0] != first else self.gap[2] + 1
-        if found > _REREADS_BEFORE_BELIEF:
-            self.gap = None
-            return "follows"
-        self.gap = (first, reread, found)
+        self.set_back = reread
         return "ahead"
+
+    def advance(self, next_offset: int) -> None:
+        """Count all records before `next_offset` as processed."""
+        self.next_offset = max(self.next_offset, next_offset)
 
 
 @dataclass(slots=True, kw_only=True)

@@ -126,7 +126,7 @@ class Pipeline:
                 self._metrics.watermark_delay.labels(partition=str(number)).set(delay)
         self._count_machines()
 
-    async def import_history(self, held: Partition, records: Sequence[SourceRecord]) -> None:
+    async def import_history(self, held: Partition, records: Sequence[SourceRecord], *, next_offset: int) -> None:
         """Add imported hours to their series; what cannot be used becomes a dead letter. Yields between records."""
         now = self._clock()
         for record in records:
@@ -141,7 +141,7 @@ class Pipeline:
             for hour, energy_kwh in enumerate(history.energy_kwh, start=first):
                 if energy_kwh is not None and held.series.record_imported(history.machine_id, hour, energy_kwh, at=now):
                     self._metrics.history_hours.inc()
-        held.imports.next_offset = max(held.imports.next_offset, records[-1].offset + 1)
+        held.imports.advance(next_offset)
 
     def _publish_windows(self, held: Partition, windows: tuple[EnergyWindow, ...]) -> None:
         now = self._clock()

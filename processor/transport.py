@@ -7,6 +7,8 @@ safe. Every assumption on Faust 0.15.3 made here has a test of its own in tests/
 
 from collections import Counter, OrderedDict, defaultdict
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import partial
 from typing import Any, ClassVar, Final, cast
 
 import faust
@@ -23,11 +25,24 @@ FETCH_WAIT_MS: Final = 100
 Records = list[SourceRecord]
 
 
-class Fetch:
-    """Consecutive records of one partition, in the form of one record of Faust's.
+@dataclass(frozen=True, slots=True)
+class Span:
+    """All records of a partition with offsets from `first` to before `next_offset`; offsets may have no record."""
 
-    `offset` and `timestamp` are the last record's.
-    """
+    records: Records
+    first: int
+    next_offset: int
+
+    def cut(self, size: int) -> "list[Span]":
+        """Return the same in spans of at most `size` records; one without a record stays."""
+        starts = range(0, max(1, len(self.records)), size)
+        pieces = [self.records[start : start + size] for start in starts]
+        ends = [*(piece[-1].offset + 1 for piece in pieces[:-1]), self.next_offset]
+        return [Span(*piece) for piece in zip(pieces, [self.first, *ends], ends, strict=False)]
+
+
+class Fetch:
+    """A span of one partition, in the form of one record of Faust's at its last offset."""
 
     __slots__ = (
         "checksum",
@@ -43,16 +58,15 @@ class Fetch:
         "value",
     )
 
-    def __init__(self, tp: TP, records: Records, *, reread: int) -> None:
-        last = records[-1]
+    def __init__(self, tp: TP, span: Span, *, reread: int) -> None:
         self.topic = tp.topic
         self.partition = tp.partition
-        self.offset = last.offset
-        self.timestamp = last.timestamp
+        self.offset = span.next_offset - 1
+        self.timestamp = span.records[-1].timestamp if span.records else None
         self.timestamp_type = 0
         self.headers: tuple[Any, ...] = ()
         self.key = None
-        self.value = FetchedRecords(records, reread=reread)
+        self.value = FetchedRecords(span, reread=reread)
         self.checksum = None
         self.serialized_key_size = 0
         self.serialized_value_size = 0
@@ -61,13 +75,13 @@ class Fetch:
 class FetchedRecords:
     """The value of a `Fetch`: opaque to Faust's codecs.
 
-    reread: how often its partition had been set back by `read_again` when these records were asked for.
+    reread: how often its partition had been set back by `read_again` when the span was asked for.
     """
 
-    __slots__ = ("records", "reread")
+    __slots__ = ("reread", "span")
 
-    def __init__(self, records: Records, *, reread: int) -> None:
-        self.records = records
+    def __init__(self, span: Span, *, reread: int) -> None:
+        self.span = span
         self.reread = reread
 
 
@@ -85,9 +99,10 @@ class FetchSchema(faust.Schema[None, FetchedRecords]):
 
 
 class FetchedResults(OrderedDict[TP, Any]):
-    """What the fetcher holds ready, by partition; records of batch topics stay as the parser made them.
+    """What the fetcher holds ready, by partition; of batch topics, records stay as parsed and come in one `Span`.
 
-    aiokafka would copy each into an object of eleven fields, which takes longer than the parsing.
+    aiokafka would copy each record into an object of eleven fields, which takes longer than the parsing, and would
+    not report which offsets a fetch covers where they have no record: transaction markers, aborted records.
     """
 
     def __init__(self, results: Mapping[TP, Any], batch_topics: frozenset[str]) -> None:
@@ -100,7 +115,16 @@ class FetchedResults(OrderedDict[TP, Any]):
         """Keep a result, or the error that came in its place."""
         if tp.topic in self._batch_topics and isinstance(result, FetchResult):
             result._partition_records._consumer_record = _as_parsed  # noqa: SLF001
+            result.getall = partial(_all_in_one_span, result)
         super().__setitem__(tp, result)
+
+
+def _all_in_one_span(result: FetchResult, max_records: int | None = None) -> list[Span]:
+    unpacked = result._partition_records  # noqa: SLF001
+    first = unpacked.next_fetch_offset
+    records = FetchResult.getall(result, max_records)
+    # nothing is covered where the fetch is outdated, because its partition was revoked, paused or set back
+    return [Span(records, first, unpacked.next_fetch_offset)] if unpacked.next_fetch_offset > first else []
 
 
 def _as_parsed(_: TP, record: SourceRecord) -> SourceRecord:
@@ -108,13 +132,15 @@ def _as_parsed(_: TP, record: SourceRecord) -> SourceRecord:
 
 
 class BatchConsumerThread(driver.AIOKafkaConsumerThread):
-    """Consumer thread with short fetch waits: Faust's own would be latency where little is sent."""
+    """Consumer thread that reads committed records, with short waits: Faust's are latency where little is sent."""
 
     consumer: "BatchConsumer"
 
     def _create_worker_consumer(self, transport: Any) -> Any:
         consumer = super()._create_worker_consumer(transport)
         consumer._fetch_max_wait_ms = FETCH_WAIT_MS  # noqa: SLF001  Faust passes 1500 and has no setting for it
+        # Faust has this setting for transactions of its own only
+        consumer._isolation_level = "read_committed"  # noqa: SLF001
         return consumer
 
     async def seek_here(self, partition: TP, offset: int) -> None:
@@ -191,10 +217,23 @@ class BatchConsumer(driver.Consumer):
         """Return how many records follow in each partition of `positions` (next offset to process)."""
         lags = {}
         for partition, position in positions.items():
-            end = self.highwater(TP(topic, partition))
+            end = self._readable_end(TP(topic, partition))
             if end is not None:
                 lags[partition] = max(0, end - position)
         return lags
+
+    async def log_start(self, partition: int, *, topic: str) -> int:
+        """Return the offset at which the log of a partition begins: older records were deleted."""
+        tp = TP(topic, partition)
+        starts = await self.earliest_offsets(tp)
+        return int(starts[tp])
+
+    def _readable_end(self, tp: TP) -> int | None:
+        """Return the end of what is committed; None before the first fetch. Records of open transactions follow it."""
+        consumer = cast("BatchConsumerThread", self._thread)._ensure_consumer()  # noqa: SLF001
+        highwater: int | None = consumer.highwater(tp)
+        stable: int | None = consumer.last_stable_offset(tp)
+        return highwater if stable is None or stable < 0 else stable
 
     async def _seek(self, partition: TP, offset: int) -> None:
         # Faust seeks from this thread, while the one that fetches may be about to set a position of its own
@@ -207,8 +246,8 @@ class BatchConsumer(driver.Consumer):
         size = self.transport.batch_records
         return {
             tp: (
-                [Fetch(tp, records[i : i + size], reread=reread[tp]) for i in range(0, len(records), size)]
-                if records and tp.topic in self.transport.batch_topics
+                [Fetch(tp, part, reread=reread[tp]) for span in records for part in span.cut(size)]
+                if tp.topic in self.transport.batch_topics
                 else records
             )
             for tp, records in fetched.items()

@@ -7,13 +7,11 @@ prefix: MODEL_PATH, LOG_LEVEL, WORKERS, MAX_RETRIES, CACHE_TIMEOUT. Nothing is r
 
 import re
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Annotated, Any, Literal, Self, cast
+from typing import Any, Literal, Self, cast
 
 from pydantic import (
     AliasChoices,
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
     SecretStr,
@@ -26,40 +24,20 @@ from pydantic_settings import SettingsError as SourceError
 
 from runtime.errors import SettingsError
 from runtime.forecasting.settings import ForecastSettings
+from runtime.setting_types import (
+    LogLevel,
+    OptionalPath,
+    OptionalRate,
+    OptionalSecret,
+    OptionalText,
+    SaslMechanism,
+    SecurityProtocol,
+    Servers,
+)
 
 PREFIX = "NEXOVA_"
 _TOKEN = re.compile(r"(?P<name>[A-Za-z0-9._-]{1,64}):(?P<scope>read|operate|admin):(?P<hash>[0-9A-Fa-f]{64})")
 _SECRET = re.compile("password|token", re.IGNORECASE)
-_SERVER = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):[0-9]{1,5}")
-
-
-def _servers(value: object) -> object:
-    """Accept `host:port[,host:port…]` only; without a port it would look like a broker that never answers."""
-    if isinstance(value, str):
-        for server in value.split(","):
-            if not _SERVER.fullmatch(server.strip()):
-                raise ValueError(f"each server must be host:port, and {server.strip()!r} is not")
-        return ",".join(server.strip() for server in value.split(","))
-    return value
-
-
-def _upper(value: object) -> object:
-    return value.upper() if isinstance(value, str) else value
-
-
-def _none_if_empty(value: object) -> object:
-    """`NAME=` in an env file means that the value is not set."""
-    return None if value == "" else value
-
-
-Servers = Annotated[str, BeforeValidator(_servers)]
-OptionalPath = Annotated[Path | None, BeforeValidator(_none_if_empty)]
-OptionalText = Annotated[str | None, BeforeValidator(_none_if_empty)]
-OptionalSecret = Annotated[SecretStr | None, BeforeValidator(_none_if_empty)]
-OptionalRate = Annotated[float | None, Field(gt=0.0, le=1e6), BeforeValidator(_none_if_empty)]
-SecurityProtocol = Annotated[Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"], BeforeValidator(_upper)]
-SaslMechanism = Annotated[Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None, BeforeValidator(_none_if_empty)]
-LogLevel = Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], BeforeValidator(_upper)]
 
 
 class KafkaSettings(BaseModel):
@@ -298,6 +276,20 @@ def _bare(name: str) -> AliasChoices:
     return AliasChoices(f"{PREFIX}{name}", name)
 
 
+class ForwarderSettings(BaseModel):
+    """Where a forwarder serves its pages, and its secrets; all else is said on its command line."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+    web_host: str = Field(
+        "127.0.0.1", min_length=1, description="Address of /metrics, /health and /ready; 0.0.0.0 in a container."
+    )
+    web_port: int = Field(6067, ge=1, le=65_535, description="Port of these pages.")
+    token: OptionalSecret = Field(None, description="Bearer token for HTTP receivers. Never logged.")
+    smtp_username: OptionalText = Field(None, description="User name at the mail server; empty: none is given.")
+    smtp_password: OptionalSecret = Field(None, description="Password at the mail server. Never logged.")
+
+
 class Settings(BaseSettings):
     """All settings of all processes; immutable."""
 
@@ -317,6 +309,7 @@ class Settings(BaseSettings):
     processor: ProcessorSettings = ProcessorSettings()
     forecasts: ForecastSettings = ForecastSettings()
     api: ApiSettings = ApiSettings()
+    forwarder: ForwarderSettings = ForwarderSettings()
     plant_file: OptionalPath = Field(
         None, description="Plant file with sensors, machine types, limits and policies; empty: the shipped default."
     )

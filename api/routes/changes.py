@@ -7,11 +7,12 @@ from fastapi import APIRouter, Depends, Header, Path, Query
 from starlette.responses import Response, StreamingResponse
 
 from api.live.events import DEFAULT, TOPICS, stream
-from api.live_shapes import FeedbackRequest, FeedbackResponse
 from api.problems import RESPONSES, Problem
+from api.requests import FeedbackRequest
 from api.routes.live import unknown
 from api.security import Caller, audit, require
 from api.services import Services
+from schemas.answers import FeedbackResponse
 from schemas.feedback import Feedback
 from schemas.topics import FEEDBACK
 

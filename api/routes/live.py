@@ -11,7 +11,11 @@ from starlette.responses import Response
 
 from api.live.records import ViewRecord
 from api.live.view import AlertFilter
-from api.live_shapes import (
+from api.problems import RESPONSES, Problem
+from api.security import require
+from api.services import Services
+from schemas.alerts import AlertKind, Severity
+from schemas.answers import (
     AlertsPage,
     AnsweredAlert,
     EnergyPage,
@@ -23,10 +27,6 @@ from api.live_shapes import (
     RecommendationsPage,
     ScoresPage,
 )
-from api.problems import RESPONSES, Problem
-from api.security import require
-from api.services import Services
-from schemas.alerts import AlertKind, Severity
 from schemas.machines import Condition
 from schemas.recommendations import Band
 from schemas.topics import READINGS

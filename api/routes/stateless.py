@@ -11,19 +11,14 @@ from fastapi import APIRouter, Body, Depends, Request
 from starlette.responses import Response
 
 from api.problems import RESPONSES
+from api.requests import ForecastRequest, rows_request
 from api.routes.live import unknown as unknown_thing
 from api.security import Caller, Rate, require, too_many
 from api.services import Services
-from api.shapes import (
-    AnomalyResponse,
-    ForecastRequest,
-    ForecastResponse,
-    RecommendationsResponse,
-    rows_request,
-)
 from core.adhoc.answers import FALLBACK
 from core.adhoc.rows import History
 from core.state.tracks import Tracks
+from schemas.answers import AnomalyResponse, ForecastResponse, RecommendationsResponse
 
 _encode = msgspec.json.Encoder().encode
 

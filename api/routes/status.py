@@ -8,17 +8,16 @@ from fastapi import APIRouter, Depends, Request
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.responses import Response
 
-from api.live_shapes import ReadyResponse
 from api.problems import RESPONSES, Problem
 from api.security import Caller, require
 from api.services import Services
-from api.shapes import HealthResponse, KafkaHealth, ModelsStatusResponse, ModelStatus
 from core.adhoc.answers import FALLBACK
 from core.detection.features import feature_fingerprint
 from runtime.errors import NexovaError
 from runtime.metrics.page import metrics_page
 from runtime.models.inference import ANOMALY, MAINTENANCE
 from runtime.models.repository import ModelRepository
+from schemas.answers import HealthResponse, KafkaHealth, ModelsStatusResponse, ModelStatus, ReadyResponse
 
 
 def release() -> str:

@@ -8,13 +8,14 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from core.adhoc.rows import BaselineLevel, History, Reference, ScoredRows, score_rows, wear_features
+from core.adhoc.rows import History, Reference, ScoredRows, score_rows, wear_features
 from core.detection.features import physical
 from core.maintenance import BAND_STARTS, BANDS, advice_text
 from core.models import Models
 from core.plant import Plant
 from core.plant.limits import CRITICAL
 from core.state.tracks import watched_sensors
+from schemas.answers import BaselineLevel
 from schemas.recommendations import Band
 from schemas.scores import FLAG_AT
 

@@ -13,7 +13,7 @@ Many histories are judged in one pass, because a pass costs more than a row.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Literal, Self
+from typing import Final, Self
 
 import numpy as np
 from scipy.special import chdtri
@@ -30,10 +30,10 @@ from core.plant.limits import LEVELS, limit_severity
 from core.state.tables import allocate
 from core.state.tracks import CONDITIONS, Tracks, tracks_layout, watched_sensors
 from core.state.traits import MachineTraits, traits_of
+from schemas.answers import BaselineLevel
 from schemas.scores import FLAG_AT
 
 Traits = tuple[float, float, float]
-BaselineLevel = Literal["machine", "history", "type", "plant", "limits"]
 
 LEAST_HISTORY: Final = 60
 """Rows from which on a history is held against itself."""

@@ -8,7 +8,17 @@ from schemas.alerts import AlertKind, AlertState, Severity
 from schemas.dead_letters import DeadLetterReason
 from schemas.machines import Condition
 from schemas.recommendations import Band
-from schemas.topics import ALERTS, DEAD_LETTERS, ENERGY, FORECASTS, MACHINES, RECOMMENDATIONS, SCORES
+from schemas.topics import (
+    ALERTS,
+    DEAD_LETTERS,
+    ENERGY,
+    FORECASTS,
+    HISTORY,
+    MACHINES,
+    READINGS,
+    RECOMMENDATIONS,
+    SCORES,
+)
 
 ModelRole = Literal["champion", "challenger", "previous"]
 """Role of a version in use: it runs, it is tried in its shadow, or it ran before and its successor is in its canary
@@ -149,6 +159,11 @@ class ProcessorMetrics(MetricSet):
             *(0.01, 0.015, 0.02, 0.03, 0.05, 0.075, 0.1, 0.15, 0.2, 0.3, 0.5, 0.75),
             *(1.0, 1.5, 2.0, 3.0, 5.0, 7.5, 10.0, 15.0, 20.0, 30.0, 60.0),
         ),
+    )
+    records_lost = counter(
+        "nexova_records_lost_total",
+        "Records deleted from their topic before they were processed.",
+        Label(name="topic", values=(READINGS, HISTORY)),
     )
     rebalances = counter("nexova_rebalances_total", "Completed assignments of partitions to this worker.")
     output_messages = counter(

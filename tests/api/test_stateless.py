@@ -6,7 +6,7 @@ import httpx
 import numpy as np
 import pytest
 
-from api.shapes import AnomalyResponse, ForecastResponse, ModelsStatusResponse, RecommendationsResponse
+from schemas.answers import AnomalyResponse, ForecastResponse, ModelsStatusResponse, RecommendationsResponse
 from tests.api.servers import EXAMPLE, Server
 
 

@@ -78,15 +78,16 @@ def executor(steps: Steps, partitions: PartitionTable, failures: list[BaseExcept
     executor.close()
 
 
-def records(first: int) -> list[Record]:
-    return [Record(offset) for offset in range(first, first + 10)]
+async def process(executor: BatchExecutor, held: Partition, first: int) -> None:
+    records = [Record(offset) for offset in range(first, first + 10)]
+    await executor.process(held, records, next_offset=first + 10)
 
 
 async def test_the_next_batch_is_decoded_while_one_is_assessed(
     steps: Steps, executor: BatchExecutor, held: Partition
 ) -> None:
-    await executor.process(held, records(0))
-    second = asyncio.create_task(executor.process(held, records(10)))
+    await process(executor, held, 0)
+    second = asyncio.create_task(process(executor, held, 10))
     await asyncio.sleep(0)
     assert steps.log == ["prepare 0", "prepare 10"]
     steps.allowed.set()
@@ -100,8 +101,8 @@ async def test_the_next_batch_is_decoded_while_one_is_assessed(
 async def test_a_batch_that_waits_is_begun_while_the_loop_is_busy(
     steps: Steps, executor: BatchExecutor, held: Partition
 ) -> None:
-    await executor.process(held, records(0))
-    await executor.process(held, records(10))
+    await process(executor, held, 0)
+    await process(executor, held, 10)
     steps.allowed.set()
     assert steps.begun[10].wait(10)  # the loop stands still meanwhile
     async with executor.quiesced():
@@ -111,7 +112,7 @@ async def test_a_batch_that_waits_is_begun_while_the_loop_is_busy(
 async def test_quiesced_means_that_every_batch_begun_is_published(
     steps: Steps, executor: BatchExecutor, held: Partition
 ) -> None:
-    await executor.process(held, records(0))
+    await process(executor, held, 0)
     threading.Timer(0.05, steps.allowed.set).start()
     async with executor.quiesced():
         assert steps.log[-1] == "publish 0"
@@ -122,7 +123,7 @@ async def test_nothing_begins_while_batches_are_held_back(
 ) -> None:
     steps.allowed.set()
     async with executor.quiesced():
-        waiting = asyncio.create_task(executor.process(held, records(0)))
+        waiting = asyncio.create_task(process(executor, held, 0))
         await asyncio.sleep(0.02)
         assert steps.log == ["prepare 0"]
         assert held.next_offset == 0
@@ -136,7 +137,7 @@ async def test_a_batch_of_a_partition_that_was_given_up_is_left_to_its_new_owner
 ) -> None:
     steps.allowed.set()
     async with executor.quiesced():
-        waiting = asyncio.create_task(executor.process(held, records(0)))
+        waiting = asyncio.create_task(process(executor, held, 0))
         await asyncio.sleep(0)
         partitions.drop()
     await waiting
@@ -144,14 +145,14 @@ async def test_a_batch_of_a_partition_that_was_given_up_is_left_to_its_new_owner
 
 
 async def test_a_cancelled_wait_does_not_cancel_a_batch(steps: Steps, executor: BatchExecutor, held: Partition) -> None:
-    await executor.process(held, records(0))
-    await executor.process(held, records(10))
+    await process(executor, held, 0)
+    await process(executor, held, 10)
 
     async def look() -> None:
         async with executor.quiesced():
             pass
 
-    for waiting in (asyncio.create_task(look()), asyncio.create_task(executor.process(held, records(20)))):
+    for waiting in (asyncio.create_task(look()), asyncio.create_task(process(executor, held, 20))):
         with pytest.raises(TimeoutError):
             await asyncio.wait_for(waiting, 0.02)
     steps.allowed.set()
@@ -167,7 +168,7 @@ async def test_after_a_failure_nothing_more_is_published(
     steps.poison = 10
     steps.allowed.set()
     for first in (0, 10, 20, 30):
-        await executor.process(held, records(first))
+        await process(executor, held, first)
     async with executor.quiesced():
         assert [step for step in steps.log if step.startswith("publish")] == ["publish 0"]
         assert executor.failure is failures[0]

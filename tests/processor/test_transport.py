@@ -29,6 +29,7 @@ from processor.transport import (
     FetchedRecords,
     FetchedResults,
     FetchSchema,
+    Span,
     install_batches,
 )
 
@@ -53,6 +54,10 @@ async def consumer() -> AsyncIterator[BatchConsumer]:
     made._thread.thread_loop.close()
 
 
+def a_span(number: int) -> Span:
+    return Span(records(number), 100, 100 + number)
+
+
 def records(number: int, *, topic: str = TOPIC) -> list[ConsumerRecord]:
     return [
         ConsumerRecord(topic, 3, 100 + i, 1_772_366_400_000 + i, 0, b"k", b"v%d" % i, None, 1, 2, ())
@@ -75,12 +80,12 @@ async def test_fetches_of_a_batch_topic_are_cut_and_others_left_alone(
     other = records(2, topic="other")
 
     async def fetched(self: Any, active_partitions: Any, timeout: float) -> Any:  # noqa: ARG001, ASYNC109
-        return {PARTITION: records(10), OTHER: other}
+        return {PARTITION: [a_span(10)], OTHER: other}
 
     # the one replaced call is the one that would go to a broker
     monkeypatch.setattr(driver.Consumer, "_getmany", fetched)
     got = await consumer._getmany(active_partitions={PARTITION}, timeout=1.0)
-    assert [len(fetch.value.records) for fetch in got[PARTITION]] == [4, 4, 2]
+    assert [len(fetch.value.span.records) for fetch in got[PARTITION]] == [4, 4, 2]
     assert [fetch.offset for fetch in got[PARTITION]] == [103, 107, 109]
     assert got[OTHER] is other
 
@@ -92,7 +97,7 @@ def test_the_base_class_asks_for_records_by_these_keywords() -> None:
 
 async def test_a_fetch_looks_like_a_record_to_faust(consumer: BatchConsumer, monkeypatch: pytest.MonkeyPatch) -> None:
     async def fetched(self: Any, active_partitions: Any, timeout: float) -> Any:  # noqa: ARG001, ASYNC109
-        return {PARTITION: records(3)}
+        return {PARTITION: [a_span(3)]}
 
     monkeypatch.setattr(driver.Consumer, "_getmany", fetched)
     (fetch,) = (await consumer._getmany(active_partitions=None, timeout=1.0))[PARTITION]
@@ -100,7 +105,7 @@ async def test_a_fetch_looks_like_a_record_to_faust(consumer: BatchConsumer, mon
     assert (message.topic, message.partition, message.offset) == (TOPIC, 3, 102)
     event = await consumer.app.topic(TOPIC, schema=FetchSchema()).decode(message, propagate=True)
     assert isinstance(event.value, FetchedRecords)
-    assert [record.value for record in event.value.records] == [b"v0", b"v1", b"v2"]
+    assert [record.value for record in event.value.span.records] == [b"v0", b"v1", b"v2"]
 
 
 async def test_the_commit_loop_takes_the_safe_offset_and_nothing_else(consumer: BatchConsumer) -> None:
@@ -241,7 +246,7 @@ async def test_records_tell_whether_they_were_fetched_before_their_partition_was
     async def fetched(self: Any, active_partitions: Any, timeout: float) -> Any:  # noqa: ARG001, ASYNC109
         if not consumer._reread:
             await consumer.read_again(3, 0, topic=TOPIC)  # while this very fetch is under way
-        return {PARTITION: records(1)}
+        return {PARTITION: [a_span(1)]}
 
     monkeypatch.setattr(BatchConsumer, "_seek", nothing)
     monkeypatch.setattr(driver.Consumer, "_getmany", fetched)
@@ -257,12 +262,34 @@ async def test_records_of_a_batch_topic_stay_as_they_were_parsed() -> None:
     results = FetchedResults({OTHER: a_result(OTHER, bytes(builder.build()))}, frozenset([TOPIC]))
     results[PARTITION] = a_result(PARTITION, bytes(builder.build()))
     results[TP(TOPIC, 4)] = error = object()  # what comes instead of a result passes
-    first, second = results[PARTITION].getall()
+    (span,) = results[PARTITION].getall()
+    assert (span.first, span.next_offset) == (0, 2)
+    first, second = span.records
     assert (first.offset, first.timestamp, first.value) == (0, 1_772_366_400_000, b"{}")
     assert (second.offset, second.value) == (1, None)
     assert not isinstance(first, ConsumerRecord)
     assert isinstance(results[OTHER].getall()[0], ConsumerRecord)
     assert results[TP(TOPIC, 4)] is error
+
+
+def test_a_span_is_cut_without_gaps_also_where_offsets_have_no_record() -> None:
+    sparse = [record for record in records(9) if record.offset != 104]
+    parts = Span(sparse, 98, 112).cut(4)
+    assert [(part.first, part.next_offset, len(part.records)) for part in parts] == [(98, 104, 4), (104, 112, 4)]
+    assert Span([], 98, 112).cut(4) == [Span([], 98, 112)]
+
+
+async def test_a_fetch_without_a_record_is_a_span_and_one_that_is_outdated_is_none() -> None:
+    builder = DefaultRecordBatchBuilder(2, 0, 0, -1, -1, -1, 10_000)
+    builder.append(0, 1_772_366_400_000, b"press-01", b"{}", [])
+    batch = bytes(builder.build())
+    marker = batch[:22] + bytes([batch[22] | 0x20]) + batch[23:]
+    results = FetchedResults({}, frozenset([TOPIC]))
+    results[PARTITION] = a_result(PARTITION, marker)
+    assert results[PARTITION].getall() == [Span([], 0, 1)]
+    results[PARTITION] = outdated = a_result(PARTITION, batch)
+    outdated._assignment.state_value(PARTITION).seek(7)  # set back meanwhile
+    assert outdated.getall() == []
 
 
 def a_result(tp: TP, data: bytes) -> FetchResult:
@@ -278,7 +305,7 @@ def a_result(tp: TP, data: bytes) -> FetchResult:
         fetch_offset=0,
         key_deserializer=None,
         value_deserializer=None,
-        check_crcs=True,
+        check_crcs=False,
         isolation_level=0,
     )
     return FetchResult(tp, assignment=assignment, partition_records=unpacked, backoff=0)
@@ -296,7 +323,9 @@ async def test_the_fetcher_s_results_are_replaced_before_the_first_records_are_t
 async def test_a_fetch_is_not_held_back_for_long(consumer: BatchConsumer) -> None:
     made = consumer._thread._create_worker_consumer(consumer.transport)
     assert made._fetch_max_wait_ms == FETCH_WAIT_MS
-    assert "self._fetch_max_wait_ms" in inspect.getsource(type(made).start)
+    assert made._isolation_level == "read_committed"
+    for option in ("_fetch_max_wait_ms", "_isolation_level"):
+        assert f"self.{option}" in inspect.getsource(type(made).start)
     await made.stop()
 
 

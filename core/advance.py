@@ -31,7 +31,7 @@ def advance_time(state: FleetState, *, plant: Plant, now: float, idle_seconds: f
     An idle partition's windows close once their hour is over by the clock; event time cannot close them any more.
     """
     alerts = SilenceWatch(state=state, plant=plant).opened_after(idle_seconds)
-    idle = idle_seconds >= plant.energy.close_idle_after_seconds
+    idle = idle_seconds >= plant.close_idle_after_seconds
     windows = energy.close(
         state.windows,
         watermark=max(state.watermark, now) if idle else state.watermark,

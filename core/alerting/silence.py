@@ -46,7 +46,7 @@ class SilenceWatch:
         state = self.state
         watermark = np.maximum.accumulate(np.append(state.watermark, timestamps))
         # one device whose clock runs ahead must not make all others look silent
-        progress = np.minimum(np.diff(watermark), self.plant.alerts.silent_after_seconds / 2).cumsum() + state.progress
+        progress = np.minimum(np.diff(watermark), self.plant.silent_after_seconds / 2).cumsum() + state.progress
         state.heard[slots] = progress
         state.progress = float(progress[-1])
         state.watermark = float(watermark[-1])
@@ -54,7 +54,7 @@ class SilenceWatch:
     def opened_after(self, idle_seconds: float) -> list[Alert]:
         """Machines that have been silent for too long, when the partition itself has been for `idle_seconds`."""
         opened = []
-        limit = self.plant.alerts.silent_after_seconds
+        limit = self.plant.silent_after_seconds
         last_seen = self.state.tracks.last_seen
         silence = self.state.progress - self.state.heard[: len(self.state.ids)] + idle_seconds
         for slot in np.flatnonzero(silence > limit):

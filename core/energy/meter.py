@@ -5,7 +5,7 @@ its first reading is kept and the last of each minute, of two at one instant the
 last reading before and the first after it. Each is a maximum or a minimum, so neither order nor repetition changes any.
 
 A reading of about 0, a small fall or a rise beyond what is possible counts for nothing where one of the next two
-readings is back where the register was. A fall by one step, or by less than a tenth, is none of a reset: it is no energy.
+readings is back where the register was. A fall by one step, or by less than a tenth, is no reset and no energy.
 
 The energy between two readings lies in the hour that holds both. Where an hour ends between them it is divided by time,
 unless they are further apart than the plant file allows: then its sum is known but no hour of it, and it stays apart.

@@ -13,8 +13,9 @@ from core.batch import ReadingBatch
 from core.detection.features import observe, physical
 from core.detection.row_results import FAULT_IMPOSSIBLE, FAULT_NONE, RowResults
 from core.detection.scoring import anomaly_scores
-from core.energy import windows as energy
+from core.energy.closing import closing_of
 from core.energy.meter import counter_rules
+from core.energy.windows import accumulate
 from core.maintenance import BANDS, advice_text, advise, reasons_of, risks
 from core.models import Models
 from core.plant import Plant, Role
@@ -227,7 +228,7 @@ def _energy(
     if (power is None and register is None) or not len(batch):
         return (), 0
     rules = counter_rules(plant)
-    late = energy.accumulate(
+    late = accumulate(
         state.windows,
         machine_ids=batch.machine_ids,
         machine=batch.machine,
@@ -239,14 +240,7 @@ def _energy(
         register=register,
         counter_rules=rules,
     )
-    closed = energy.close(
-        state.windows,
-        watermark=state.watermark,
-        newest_of=state.newest_of,
-        grace_seconds=plant.energy.grace_seconds,
-        interval_seconds=plant.interval_seconds,
-        counter_rules=rules,
-    )
+    closed = closing_of(plant).by_own_time(state.windows, batch.machine_ids, state.newest_of)
     # what was published must not be published anew as if it had not been
     state.dirty.update(state.slots[window.machine_id] for window in closed)
     return tuple(closed), late

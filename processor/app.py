@@ -15,9 +15,12 @@ from core.forecasting.hourly_history import WEEK
 from core.plant import Plant
 from core.precompile import precompile
 from core.rollout import AlertCounts
+from processor.adoption import Adoption
+from processor.changelog import create_changelogs
 from processor.checkpoint import Checkpoints
 from processor.executor import BatchExecutor
 from processor.faust_app import make_app
+from processor.fenced_producer import Fenced
 from processor.forecasting.plant_stage import PlantStage
 from processor.forecasting.scheduler import Forecasts
 from processor.health import CHECKS, Health
@@ -26,12 +29,12 @@ from processor.outputs import Outputs
 from processor.partitions import PartitionTable
 from processor.pipeline import Pipeline
 from processor.publisher import Publisher
-from processor.state_topics import MACHINES, SERIES, create_state_topics
 from processor.transport import FetchSchema, consumer_of, install_batches
 from processor.versions.canary import Rollbacks
 from processor.versions.follower import ModelFollower
 from processor.versions.running import RunningModels
 from processor.versions.shadow import ShadowReader
+from processor.writers import Writers
 from runtime.clock import SYSTEM_CLOCK, Clock
 from runtime.errors import FailureError
 from runtime.kafka import list_topics, wait_for_broker
@@ -71,8 +74,20 @@ class Worker:
         self.app = make_app(settings, datadir=self._folder.name)
         self.outputs = Outputs(settings.kafka, metrics)
         self.partitions = PartitionTable(plant, history_hours=settings.forecasts.history_weeks * WEEK)
+        self.writers = Writers(
+            settings.kafka,
+            metrics,
+            patience=settings.processor.exit_after_stall_seconds,
+            on_lost=self._lost,
+            on_failure=self._failed,
+        )
         self.publisher = Publisher(
-            self.outputs, metrics, publish_scores=settings.processor.publish_scores, clock=clock.wall
+            self.outputs,
+            self.writers,
+            metrics,
+            publish_scores=settings.processor.publish_scores,
+            dead_letters_per_second=settings.processor.dead_letters_per_second,
+            clock=clock.wall,
         )
         self.running = RunningModels(loaded.models, plant=plant, metrics=metrics)
         self.rollbacks = Rollbacks(
@@ -111,22 +126,30 @@ class Worker:
         )
         self.executor = BatchExecutor(self.pipeline, self.partitions, on_failure=self._failed)
         self.checkpoints = Checkpoints(
-            app=self.app,
-            machines=self._table(MACHINES),
-            series=self._table(SERIES),
+            kafka=settings.kafka,
+            settings=settings.processor,
             partitions=self.partitions,
+            writers=self.writers,
             publisher=self.publisher,
             executor=self.executor,
             outputs=self.outputs,
             metrics=metrics,
-            epoch=lambda: consumer_of(self.app).epoch,
+            commit=lambda offsets, topic: consumer_of(self.app).checkpoint(offsets, topic=topic),
             clock=clock.monotonic,
+        )
+        self.adoption = Adoption(
+            kafka=settings.kafka,
+            partitions=self.partitions,
+            writers=self.writers,
+            publisher=self.publisher,
+            clock=clock,
+            epoch=lambda: consumer_of(self.app).epoch,
         )
         self.fetches = FetchHandler(
             app=self.app,
             pipeline=self.pipeline,
             partitions=self.partitions,
-            publisher=self.publisher,
+            adoption=self.adoption,
             executor=self.executor,
             checkpoints=self.checkpoints,
             metrics=metrics,
@@ -158,9 +181,6 @@ class Worker:
     def _count_alerts(self, counts: tuple[AlertCounts, ...]) -> None:
         self.running.counters.add(counts)
         self.rollbacks.add(counts)
-
-    def _table(self, name: str) -> Any:
-        return self.app.Table(name, partitions=self.settings.kafka.partitions, key_type=bytes, value_type=bytes)
 
     def _agents(self) -> None:
         @self.app.agent(self.app.topic(READINGS, schema=FetchSchema()))
@@ -207,6 +227,11 @@ class Worker:
 
     def _settled(self) -> bool:
         return self._ready and not self.app.rebalancing
+
+    def _lost(self, partition: int, error: Fenced) -> None:
+        LOGGER.warning("%s; what it had not saved is read again by its owner", error.message)
+        self.metrics.partitions_lost.inc()
+        self.fetches.lose(partition)
 
     def _failed(self, error: BaseException) -> None:
         LOGGER.error("a batch could not be processed", exc_info=error)
@@ -262,6 +287,8 @@ class Worker:
             async with self.executor.quiesced():
                 self.partitions.drop()
             self.checkpoints.forget()
+            self.fetches.forget()
+            await self.writers.drop()
 
         @self.app.on_rebalance_complete.connect(weak=False)
         async def assigned(_: faust.App, **__: Any) -> None:
@@ -271,7 +298,7 @@ class Worker:
         @self.app.on_before_shutdown.connect(weak=False)
         async def stopping(_: faust.App, **__: Any) -> None:
             await self._last_checkpoint()
-            await self.checkpoints.close()
+            await self.writers.drop()
 
     def _forget_gauges(self, partition: int) -> None:
         # a gauge of a partition that another worker has now would stand still for ever
@@ -283,7 +310,9 @@ class Worker:
         if not self._ready:
             return
         try:
-            await asyncio.wait_for(self.checkpoints.make(), timeout=self.app.conf.broker_session_timeout / 2)
+            await asyncio.wait_for(
+                self.checkpoints.make(complete=True), timeout=self.app.conf.broker_session_timeout / 2
+            )
         except Exception:  # noqa: BLE001  partitions are given up whatever happens
             LOGGER.warning("no checkpoint before partitions were revoked; their next owner repeats some readings")
 
@@ -328,7 +357,7 @@ def run(settings: Settings) -> int:
     for topic in list_topics(settings.kafka):
         if topic.name in {READINGS, HISTORY} and topic.problem:
             raise FailureError(topic.problem)
-    create_state_topics(settings.kafka)
+    create_changelogs(settings.kafka)
     plant = load_plant(settings.plant_file)
     repository = ModelRepository(settings.model_path)
     loaded = load_models(repository, plant=plant, features=feature_fingerprint(plant))
@@ -351,6 +380,7 @@ def run(settings: Settings) -> int:
         return int(bool(stopped.code))
     finally:
         worker.executor.close()
+        worker.writers.close()
     return 0
 
 

@@ -22,6 +22,10 @@ from schemas.dead_letters import DeadLetterReason
 from schemas.near_names import looks_like
 from schemas.readings import Reading, reading_model
 
+MOST_READINGS: Final = 10_000
+"""Readings of one message; one that holds more is refused whole, before its elements cost anything."""
+MOST_EXPLAINED: Final = 16
+"""Refusals of one message that are explained; the rest is counted."""
 _IN_ONE_CALL: Final = 512
 _SHOWN: Final = 200  # characters of unknown names in a message
 _NOTICED: Final = 100  # unknown names that are reported
@@ -35,11 +39,12 @@ _CONSTRAINTS: Final[dict[Any, tuple[str, str]]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refusal:
-    """Why one reading was refused; `payload` is the part of the message that held it."""
+    """Why a reading was refused; `payload` is the part of the message that held it. count: readings it stands for."""
 
     reason: DeadLetterReason
     detail: str
     payload: bytes
+    count: int = 1
 
 
 class DecodedReading(typing.Protocol):
@@ -142,17 +147,27 @@ class ReadingDecoder:
             elements = elements_or_none
         if not elements:
             return [], [_refusal("empty_value", "the array is empty; send at least one reading", value)], 0
+        return self._decode_elements(elements, value)
+
+    def _decode_elements(self, elements: list[bytes], value: bytes) -> tuple[list[DecodedReading], list[Refusal], int]:
+        if len(elements) > MOST_READINGS:
+            detail = f"{len(elements)} elements is above the limit of {MOST_READINGS}; {_REMEDY['too_large']}"
+            return [], [_refusal("too_large", detail, value)], 0
         readings: list[DecodedReading] = []
         refusals: list[Refusal] = []
-        unknown = 0
+        unknown = unexplained = 0
         for element in elements:
-            good, bad, strangers = self._decode_element(element)
+            good, bad, strangers = self._decode_element(element, explain=len(refusals) < MOST_EXPLAINED)
             readings += good
             refusals += bad
             unknown += strangers
+            unexplained += not good and not bad
+        if unexplained:
+            detail = f"{unexplained} more readings of this message were refused; {_REMEDY['not_explained']}"
+            refusals.append(Refusal(reason="not_explained", detail=detail, payload=value, count=unexplained))
         return readings, refusals, unknown
 
-    def _decode_element(self, value: bytes) -> tuple[list[DecodedReading], list[Refusal], int]:
+    def _decode_element(self, value: bytes, *, explain: bool = True) -> tuple[list[DecodedReading], list[Refusal], int]:
         try:
             return [self.decode_one(value)], [], 0
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
@@ -161,9 +176,11 @@ class ReadingDecoder:
             reading = typing.cast("DecodedReading", self._lenient.decode(value))
             names = self._object.decode(value).keys()
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            return [], [self._explain(value, error)], 0
+            return [], [self._explain(value, error)] if explain else [], 0
         unknown = names - self._known
         if names.isdisjoint(self.sensors):
+            if not explain:
+                return [], [], 0
             # a machine whose every value is ignored must not look as if it ran well
             shown = ", ".join(sorted(unknown))[:_SHOWN]
             detail = f"{shown}: no sensor of this plant{looks_like(sorted(unknown), self.sensors)}"
@@ -206,6 +223,8 @@ def _split_leniently(value: bytes) -> list[bytes] | None:
 _ORDER: Final = {"('machine_id',)": 0, "('timestamp',)": 1}
 _REMEDY: Final[dict[DeadLetterReason, str]] = {
     "not_json": "send UTF-8 JSON",
+    "too_large": "send fewer readings a message",
+    "not_explained": "mend what the dead letters before this one name",
     "not_a_reading": "send an object with machine_id, timestamp and the plant's sensors, or an array of such objects",
     "not_a_history": "send machine_id, start (a whole hour) and energy_kwh, one number or null an hour",
     "machine_id_missing": "send the machine's name as machine_id",

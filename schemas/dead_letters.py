@@ -15,6 +15,8 @@ DeadLetterReason = Literal[
     "not_json",
     "not_a_reading",
     "not_a_history",
+    "not_explained",
+    "too_many_machines",
     "machine_id_missing",
     "machine_id_invalid",
     "timestamp_missing",

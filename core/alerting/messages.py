@@ -167,6 +167,12 @@ class AlertWriter:
         )
 
 
+def resolved(alert: Alert, *, at: float) -> Alert:
+    """Return an alert as one that ended at `at`, epoch s, or when it was last changed."""
+    end = max(datetime.fromtimestamp(at, UTC), alert.updated_at)
+    return alert.model_copy(update={"state": "resolved", "updated_at": end, "resolved_at": end})
+
+
 def forget_resolved(state: FleetState, plant: Plant) -> None:
     """Drops resolved alerts that no new episode can continue any more."""
     for key, alert in list(state.alerts.items()):

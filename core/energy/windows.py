@@ -6,12 +6,11 @@ twice the usual interval of the window stay empty. An hour with too few readings
 by the plant's: two stray readings are no complete hour. Where the plant has an energy counter, its register goes before
 power (`core.energy.meter`).
 
-A window is published once the partition's time has passed it, and kept for as long as its machine's own time has
-not: a device that was cut off and now sends what it kept must find its hours as it left them.
+Windows are kept for as long as their machine's own time has not passed them: a device that was cut off and now sends
+what it kept must find its hours as it left them. When they are published is the matter of `core.energy.closing`.
 """
 
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final
@@ -30,6 +29,7 @@ REVISION_SECONDS: Final = 2 * HOUR
 """How long after its end and grace a window takes late readings and is published again."""
 _MINUTES: Final = 60
 _LEAST_TO_TELL: Final = 3  # minutes with a reading, below which an hour does not show how often its machine speaks
+_NO_PEAK: Final = int(np.iinfo(np.int64).min)
 _UNIT: Final = 1e6  # readings are summed in millionths of their unit
 _ENOUGH: Final = 0.5  # of an hour that a counter covers, from which on it goes before power that covers more
 
@@ -45,10 +45,12 @@ class Window:
     production: Ints = field(default_factory=lambda: np.zeros(_MINUTES, np.int64))
     production_count: Ints = field(default_factory=lambda: np.zeros(_MINUTES, np.int64))
     readings: int = 0
-    peak: int = np.iinfo(np.int64).min
+    peak: int = _NO_PEAK
     published: int = -1  # newest revision that went out
+    final: bool = False  # whether that one was
     changed: bool = False
     counter: CounterHour | None = None
+    said_at: float = float("-inf")  # when by the clock that went out, not kept over a restart
 
     @property
     def end(self) -> int:
@@ -72,7 +74,7 @@ class Window:
             np.add.at(self.production_count, minutes[made], 1)
 
     def summary(
-        self, revision: int, *, interval_seconds: float, counter_rules: CounterRules | None = None
+        self, revision: int, *, interval_seconds: float, counter_rules: CounterRules | None = None, final: bool = True
     ) -> EnergyWindow:
         """The window as it is published; interval_seconds: expected between two readings, by the plant."""
         planned = min(max(1, round(interval_seconds / 60)), _MINUTES)
@@ -96,28 +98,107 @@ class Window:
             expected_readings=max(self.readings, round(self.readings / share)) if share else self.readings,
             completeness=share,
             revision=revision,
+            final=final,
             counter=steps,
         )
 
-    def pack(self) -> dict[str, Any]:
-        """The window as plain values for the changelog."""
-        packed = {name: getattr(self, name) for name in self.__slots__ if name != "counter"}
-        own = {name: value.tobytes() if isinstance(value, np.ndarray) else value for name, value in packed.items()}
-        return own if self.counter is None else own | {"counter": self.counter.pack()}
+    @property
+    def settled(self) -> bool:
+        """Whether it was published as it is, so that only a late reading changes it."""
+        return self.final and not self.changed
+
+    @property
+    def version(self) -> Hashable:
+        """What is another value whenever a settled window is another one."""
+        edges = None if self.counter is None else (self.counter.before, self.counter.after)
+        return self.hour, self.published, edges
+
+    def pack(self) -> list[Any]:
+        """The window as plain values for the changelog: of each row of cells, those minutes that hold a reading."""
+        packed: list[Any] = [self.hour, self.published, self.final, self.changed, self.readings, self.peak]
+        for sums, counts in ((self.power, self.power_count), (self.production, self.production_count)):
+            minutes = np.flatnonzero(counts)
+            packed += [minutes.astype(np.uint8).tobytes(), sums[minutes].tolist(), counts[minutes].tolist()]
+        packed.append(None if self.counter is None else self.counter.pack())
+        return packed
 
     @classmethod
-    def unpack(cls, packed: Mapping[str, Any]) -> "Window":
-        """The inverse of `pack`."""
-        values: dict[str, Any] = {
-            name: np.frombuffer(value, np.int64).copy() if isinstance(value, bytes) else value
-            for name, value in packed.items()
-        }
-        if "counter" in values:  # not in records of before there were counters
-            values["counter"] = CounterHour.unpack(values["counter"])
-        return cls(**values)
+    def unpack(cls, machine_id: str, packed: Sequence[Any]) -> "Window":
+        """Return what `pack` packed."""
+        hour, published, final, changed, readings, peak, *cells, counter = packed
+        window = cls(machine_id, hour, readings=readings, peak=peak, published=published, final=final, changed=changed)
+        for sums, counts, place in (
+            (window.power, window.power_count, 0),
+            (window.production, window.production_count, 3),
+        ):
+            minutes = np.frombuffer(cells[place], np.uint8)
+            sums[minutes], counts[minutes] = cells[place + 1], cells[place + 2]
+        if counter is not None:
+            window.counter = CounterHour.unpack(counter)
+        return window
 
 
-Windows = dict[tuple[str, int], Window]
+class Windows:
+    """The windows of the machines of one partition, by machine and hour.
+
+    due: for each machine with windows, its own time, epoch s, from which the next of them closes or is dropped.
+    late: those that were published and have changed since.
+    """
+
+    __slots__ = ("_by_machine", "due", "late")
+
+    def __init__(self) -> None:
+        self._by_machine: dict[str, dict[int, Window]] = {}
+        self.due: dict[str, float] = {}
+        self.late: set[tuple[str, int]] = set()
+
+    def __getitem__(self, key: tuple[str, int]) -> Window:
+        return self._by_machine[key[0]][key[1]]
+
+    def get(self, key: tuple[str, int]) -> Window | None:
+        """Return a window, None where there is none."""
+        return self.of(key[0]).get(key[1])
+
+    def __contains__(self, key: tuple[str, int]) -> bool:
+        return key[1] in self._by_machine.get(key[0], ())
+
+    def __iter__(self) -> Iterator[tuple[str, int]]:
+        return ((machine_id, hour) for machine_id, own in self._by_machine.items() for hour in own)
+
+    def __len__(self) -> int:
+        return sum(map(len, self._by_machine.values()))
+
+    def values(self) -> Iterator[Window]:
+        """Return all windows."""
+        return (window for own in self._by_machine.values() for window in own.values())
+
+    def of(self, machine_id: str) -> Mapping[int, Window]:
+        """Return the windows of a machine, by hour."""
+        return self._by_machine.get(machine_id, _EMPTY)
+
+    def put(self, window: Window) -> Window:
+        """Take a window in, which is looked at when next its machine's windows are closed."""
+        self._by_machine.setdefault(window.machine_id, {})[window.hour] = window
+        self.due[window.machine_id] = min(window.end, self.due.get(window.machine_id, np.inf))
+        self.note(window)
+        return window
+
+    def note(self, window: Window) -> None:
+        """Note that a window has changed, so that one that was published is published again."""
+        if window.changed and window.published >= 0:
+            self.late.add((window.machine_id, window.hour))
+
+    def drop(self, machine_id: str, hour: int | None = None) -> None:
+        """Drop a window of a machine, or all of them."""
+        own = self._by_machine.get(machine_id, {})
+        if hour is not None:
+            del own[hour]
+        if hour is None or not own:
+            self._by_machine.pop(machine_id, None)
+            self.due.pop(machine_id, None)
+
+
+_EMPTY: Final[Mapping[int, Window]] = {}
 
 
 def _integral(sums: Ints, counts: Ints, planned: int) -> tuple[float, float]:
@@ -167,14 +248,13 @@ def accumulate(
     unlinked: dict[str, float] = {}
     for rows in np.split(order, breaks):
         key = (machine_ids[machine[rows[0]]], int(hours[rows[0]]))
-        window = windows.get(key)
-        if window is None:
-            window = windows[key] = Window(*key)
+        window = windows.get(key) or windows.put(Window(*key))
         window.add(
             minutes[rows],
             None if power is None else power[rows],
             None if production is None else production[rows],
         )
+        windows.note(window)
         if register is not None:
             now = float(newest[rows].max())
             if _count(window, timestamps[rows], register[rows], now=now):
@@ -196,64 +276,18 @@ def _count(window: Window, timestamps: Floats, register: Floats, *, now: float) 
 
 def _link(windows: Windows, newest_of: Mapping[str, float], rules: CounterRules, *, grace_seconds: float) -> None:
     """Tells each window of these machines its neighbours' registers, and makes windows of hours between two of them."""
-    own: dict[str, list[Window]] = defaultdict(list)
-    for (machine_id, _), window in windows.items():
-        if machine_id in newest_of:
-            own[machine_id].append(window)
-    for machine_id, group in own.items():
+    for machine_id in newest_of:
+        group = list(windows.of(machine_id).values())
         known = join([window.counter for window in group if window.counter is not None], rules)
         for hour in hours_between(known, rules):
             # one that is past its revisions may have been published and dropped
             open_still = (hour + 1) * HOUR + grace_seconds + REVISION_SECONDS >= newest_of[machine_id]
             if open_still and (machine_id, hour) not in windows:
-                window = windows[machine_id, hour] = Window(machine_id, hour, changed=True)
-                group.append(window)
+                group.append(windows.put(Window(machine_id, hour, changed=True)))
         for window in group:
             if window.counter is None:
                 window.counter = CounterHour(window.hour * HOUR)
             before = None if window.changed else window.counter.counted(rules)
             if window.counter.see(known) and not window.changed:
                 window.changed = before != window.counter.counted(rules)
-
-
-def close(
-    windows: Windows,
-    *,
-    watermark: float,
-    newest_of: Callable[[str], float],
-    grace_seconds: float,
-    interval_seconds: float,
-    counter_rules: CounterRules | None = None,
-) -> list[EnergyWindow]:
-    """Summaries of the windows that are over and were not published as they are; drops those past revision.
-
-    watermark: the partition's time, epoch s. newest_of: a machine's own time. interval_seconds: see `summary`.
-    An hour by a counter is over when no reading on time can say more of it, which may be one of the next hour.
-    """
-    closed = []
-    for key, window in list(windows.items()):
-        if window.end + grace_seconds > watermark:
-            continue
-        if counter_rules is not None and _may_grow(window, counter_rules, watermark - grace_seconds):
-            continue
-        if window.changed:
-            window.published += 1
-            window.changed = False
-            closed.append(
-                window.summary(window.published, interval_seconds=interval_seconds, counter_rules=counter_rules)
-            )
-        last_call = window.end + grace_seconds + REVISION_SECONDS
-        if last_call < watermark and last_call < newest_of(window.machine_id):
-            del windows[key]
-    return closed
-
-
-def _may_grow(window: Window, rules: CounterRules, now: float) -> bool:
-    """Whether a reading of the next hour that is on time can still say more of one that was not published yet."""
-    return window.counter is not None and window.published < 0 and window.counter.settled_at(rules) > now
-
-
-def packed_windows(windows: Windows, machine_ids: Iterable[str]) -> list[dict[str, Any]]:
-    """The windows of these machines as plain values."""
-    wanted = set(machine_ids)
-    return [window.pack() for (machine_id, _), window in windows.items() if machine_id in wanted]
+                windows.note(window)

@@ -1,6 +1,5 @@
 """Policies of a plant file: detection, energy, believed timestamps, recorded files."""
 
-from datetime import UTC, datetime
 from typing import Annotated, Literal, Self
 
 from pydantic import AwareDatetime, Field, model_validator
@@ -14,6 +13,7 @@ from core.plant.rules import (
     check_region,
     ordered,
 )
+from schemas.bounds import EARLIEST, LATEST_AHEAD_SECONDS
 
 
 class DetectionPolicy(PlantModel):
@@ -79,8 +79,10 @@ class EnergyPolicy(PlantModel):
 class ReadingPolicy(PlantModel):
     """Which timestamps are believed."""
 
-    earliest: AwareDatetime = Field(default=datetime(2000, 1, 1, tzinfo=UTC), description="older ones are refused")
-    latest_ahead_seconds: NotNegative = Field(default=3600.0, description="further in the future is refused, s")
+    earliest: AwareDatetime = Field(default=EARLIEST, description="older ones are refused")
+    latest_ahead_seconds: NotNegative = Field(
+        default=LATEST_AHEAD_SECONDS, description="further in the future is refused, s"
+    )
 
 
 class CsvFormat(PlantModel):

@@ -7,6 +7,7 @@ from core.state.tables import Column, Layout
 
 FOLLOWED_KINDS: Final = ("anomaly", "limit", "sensor_fault")
 """Kinds of alerts that follow readings; each has a column in `Episodes`."""
+_KINDS: Final = (len(FOLLOWED_KINDS),)
 
 
 class Episodes(NamedTuple):
@@ -26,11 +27,11 @@ class Episodes(NamedTuple):
 
 
 EPISODES_LAYOUT: Final[Layout] = {
-    "recent": Column("i8", (len(FOLLOWED_KINDS),)),
-    "open": Column("b1", (len(FOLLOWED_KINDS),)),
-    "severity": Column("i8", (len(FOLLOWED_KINDS),)),
-    "calm": Column("i8", (len(FOLLOWED_KINDS),)),
-    "over": Column("i8", (len(FOLLOWED_KINDS),)),
-    "peak": Column("f8", (len(FOLLOWED_KINDS),)),
-    "updated_at": Column("f8", (len(FOLLOWED_KINDS),), float("-inf")),
+    "recent": Column("i8", _KINDS, part="common"),
+    "open": Column("b1", _KINDS, part="common"),
+    "severity": Column("i8", _KINDS, stored="i1", part="common"),
+    "calm": Column("i8", _KINDS, stored="i4", part="common"),
+    "over": Column("i8", _KINDS, stored="i4", part="common"),
+    "peak": Column("f8", _KINDS, part="common"),
+    "updated_at": Column("f8", _KINDS, float("-inf"), part="common"),
 }

@@ -166,6 +166,12 @@ class ProcessorMetrics(MetricSet):
         Label(name="topic", values=(READINGS, HISTORY)),
     )
     rebalances = counter("nexova_rebalances_total", "Completed assignments of partitions to this worker.")
+    dead_letters_left_out = counter(
+        "nexova_dead_letters_left_out_total", "Refusals beyond the rate of dead letters: counted, not published."
+    )
+    machines_forgotten = counter("nexova_machines_forgotten_total", "Machines forgotten after a long silence.")
+    partitions_lost = counter("nexova_partitions_lost_total", "Partitions that another worker had taken over.")
+    changelog_bytes = counter("nexova_changelog_bytes_total", "Bytes of state written, before compression.")
     output_messages = counter(
         "nexova_output_messages_total", "Messages that the broker acknowledged, by topic.", _TOPIC
     )

@@ -130,7 +130,7 @@ def survive(broker: Broker, folder: Path) -> Found:
     issued.look().close()
     table = SeriesTable(13 * WEEK)
     newest = dict(read_all(broker, f"{broker.kafka.group}-series-changelog"))
-    table.restore([record for key, record in newest.items() if record and key and not key.endswith(b"/end")], at=0.0)
+    table.restore([record for key, record in newest.items() if record and key != b"end"], at=0.0)
     windows: dict[str, EnergyWindow] = {}
     for _, value in read_all(broker, ENERGY):
         assert value is not None

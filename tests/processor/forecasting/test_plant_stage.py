@@ -29,7 +29,7 @@ class Stage:
 
     def __init__(self) -> None:
         self.partitions = PartitionTable(PLANT, history_hours=13 * WEEK)
-        self.held, _ = self.partitions.adopt(0, machines=[], next_offset=0, series=[], next_import=0, at=0.0)
+        self.held = self.partitions.adopt(0, next_offset=0, next_import=0, at=0.0)
         self.now = 0.0
         self.metrics = ProcessorMetrics(CollectorRegistry())
         self.stage = PlantStage(

@@ -20,7 +20,8 @@ from core.plant.rules import (
 )
 from core.plant.sensors import MachineType, Role, Sensor
 
-_INTERVALS: Final = 3.0
+_SILENT_INTERVALS: Final = 3.0
+_IDLE_INTERVALS: Final = 2.0  # as energy is divided between hours over as much
 _LEAST_SECONDS: Final = 300.0
 
 
@@ -82,22 +83,21 @@ class Plant(PlantModel):
                 raise broken(
                     f"{key} ({seconds:g}) must be above interval_seconds ({self.interval_seconds:g}), or every pause "
                     "between two readings counts",
-                    f"write {_INTERVALS * self.interval_seconds:g}, or remove it to have three intervals",
+                    f"write {_SILENT_INTERVALS * self.interval_seconds:g}, or remove it: the default follows",
                 )
 
     @cached_property
     def silent_after_seconds(self) -> float:
         """Silence of a machine that raises an alert, s: as stated, or three intervals."""
-        return self.alerts.silent_after_seconds or self._some_intervals
+        return self.alerts.silent_after_seconds or self._intervals(_SILENT_INTERVALS)
 
     @cached_property
     def close_idle_after_seconds(self) -> float:
-        """Wall-clock time after which a partition without readings closes its windows, s; default: three intervals."""
-        return self.energy.close_idle_after_seconds or self._some_intervals
+        """Wall-clock time after which a partition without readings closes its windows, s; default: two intervals."""
+        return self.energy.close_idle_after_seconds or self._intervals(_IDLE_INTERVALS)
 
-    @property
-    def _some_intervals(self) -> float:
-        return max(_LEAST_SECONDS, _INTERVALS * self.interval_seconds)
+    def _intervals(self, number: float) -> float:
+        return max(_LEAST_SECONDS, number * self.interval_seconds)
 
     def __hash__(self) -> int:
         """Equal plants have equal hashes; csv.columns, a dict, keeps pydantic from making one."""

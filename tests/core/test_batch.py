@@ -91,6 +91,7 @@ def test_unknown_fields_are_counted_and_ignored() -> None:
         (encoded(power=float("nan")), "sensor_not_finite"),
         (encoded(power=float("inf")), "sensor_not_finite"),
         (encoded(power=1).replace(b"1}", b"1e999}"), "sensor_not_finite"),
+        (encoded().replace(b'"power"', b'"Power"').replace(b'"temperature"', b'"heat"'), "no_known_sensor"),
     ],
 )
 def test_what_cannot_be_used_is_refused_with_its_reason(value: bytes | None, reason: str) -> None:

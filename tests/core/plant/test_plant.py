@@ -210,9 +210,9 @@ def test_a_time_below_the_interval_is_refused_with_its_remedy(section: str, key:
         a_plant(f"[{section}]\n{key} = 60\n")
 
 
-@pytest.mark.parametrize(("interval", "seconds"), [(60, 300), (900, 2700)])
-def test_silence_follows_the_interval_where_it_is_not_stated(interval: int, seconds: float) -> None:
+@pytest.mark.parametrize(("interval", "silent", "idle"), [(60, 300, 300), (900, 2700, 1800)])
+def test_silence_follows_the_interval_where_it_is_not_stated(interval: int, silent: float, idle: float) -> None:
     plant = a_plant(instead_of="interval_seconds = 60", put=f"interval_seconds = {interval}")
 
-    assert (plant.silent_after_seconds, plant.close_idle_after_seconds) == (seconds, seconds)
+    assert (plant.silent_after_seconds, plant.close_idle_after_seconds) == (silent, idle)
     assert a_plant("[alerts]\nsilent_after_seconds = 90\n").silent_after_seconds == 90

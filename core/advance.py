@@ -34,7 +34,7 @@ def advance_time(state: FleetState, *, plant: Plant, now: float, idle_seconds: f
         state.windows, _estimates(state, plant, now=now, idle_seconds=idle_seconds), now=now
     )
     state.dirty.update(state.slots[window.machine_id] for window in windows)
-    forget_resolved(state, plant)
+    forget_resolved(state)
     return DueMessages(alerts=tuple(alerts), energy_windows=tuple(windows))
 
 

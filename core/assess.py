@@ -1,6 +1,7 @@
 """The whole story of a micro-batch, from readings to what the world should hear."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 import numpy as np
@@ -9,6 +10,7 @@ from numpy.typing import NDArray
 from core.alerting.episodes import SEVERITIES, follow
 from core.alerting.messages import RULE, AlertWriter
 from core.alerting.silence import SilenceWatch
+from core.alerting.suppression import raised_thresholds, suppression_of
 from core.batch import ReadingBatch
 from core.detection.features import observe, physical
 from core.detection.row_results import FAULT_IMPOSSIBLE, FAULT_NONE, RowResults
@@ -21,6 +23,7 @@ from core.models import Models
 from core.plant import Plant, Role
 from core.plant.limits import LEVELS, limit_severity
 from core.rollout import AlertCounts, count_alerts
+from core.state.episodes import FOLLOWED_KINDS, SUPPRESSIONS
 from core.state.fleet import FleetState
 from core.state.tracks import CONDITIONS, watched_sensors
 from schemas.alerts import Alert, AlertModel
@@ -50,7 +53,8 @@ class Scores:
 class Assessment:
     """What a batch led to. `replayed` readings were known already; `late` ones came after their window's time.
 
-    alert_counts: of each running model and of each shadow.
+    alert_counts: of each running model and of each shadow. suppressed: openings that did not become an alert,
+    by reason.
     """
 
     state: FleetState
@@ -61,6 +65,7 @@ class Assessment:
     replayed: int
     late: int
     alert_counts: tuple[AlertCounts, ...] = ()
+    suppressed: Mapping[str, int] = field(default_factory=dict)
 
 
 def assess(batch: ReadingBatch, *, state: FleetState, models: Models, plant: Plant) -> Assessment:
@@ -88,7 +93,7 @@ def assess(batch: ReadingBatch, *, state: FleetState, models: Models, plant: Pla
     rows.fault[np.isnan(values) & ~np.isnan(batch.values)] = FAULT_IMPOSSIBLE
     scores = _score(batch, rows, models)
     _remember_last(state, slots, scores)
-    alerts = _alerts(scores, values=values, slots=slots, rows=rows, state=state, models=models, plant=plant)
+    alerts, suppressed = _alerts(scores, values=values, slots=slots, rows=rows, state=state, models=models, plant=plant)
     recommendations = _recommendations(scores, slots=slots, rows=rows, state=state, models=models, plant=plant)
     windows, late = _energy(batch, values, rows, state, plant)
     np.maximum.at(state.tracks.last_offset, slots, batch.offsets)
@@ -100,6 +105,7 @@ def assess(batch: ReadingBatch, *, state: FleetState, models: Models, plant: Pla
         energy_windows=windows,
         replayed=replayed,
         late=late,
+        suppressed=suppressed,
         alert_counts=count_alerts(models, rows, anomaly=scores.anomaly, risk=scores.risk),
     )
 
@@ -130,9 +136,9 @@ def _alerts(
     state: FleetState,
     models: Models,
     plant: Plant,
-) -> tuple[tuple[int, Alert], ...]:
-    """Alerts that changed, each with the row that changed it; in row order."""
-    batch, policy = scores.batch, plant.alerts
+) -> tuple[tuple[tuple[int, Alert], ...], dict[str, int]]:
+    """Return alerts that changed, in row order with the row that changed each, and openings suppressed, by reason."""
+    batch, rules = scores.batch, state.rules
     writer = AlertWriter(batch=batch, values=values, rows=rows, state=state, plant=plant)
     silence = SilenceWatch(state=state, plant=plant)
     written = silence.resolved_by(batch, rows.newest)
@@ -142,19 +148,22 @@ def _alerts(
     fault = (rows.fault != FAULT_NONE).any(axis=1)
     running = rows.condition == CONDITIONS.index("running")
     warning, critical = SEVERITIES.index("warning"), SEVERITIES.index("critical")
+    column = FOLLOWED_KINDS.index("anomaly")
+    sensors = tuple(plant.sensors[index].name for index in watched_sensors(plant))
     kinds = (
         (
             "anomaly",
             anomaly,
-            scores.flagged & rows.substantial,
+            scores.flagged & rows.substantial & (anomaly >= FLAG_AT + _raised(rows, sensors, state)),
             # a running machine of which nothing is known is not calm
-            (anomaly < policy.resolve_below) & (rows.scored | ~running),
-            np.where(anomaly >= policy.critical_score, critical, warning),
+            (anomaly < rules.resolve_below[slots, column]) & (rows.scored | ~running),
+            np.where(anomaly >= rules.critical_score[slots, column], critical, warning),
             _anomaly_model(models),
         ),
         ("limit", np.array(LEVELS)[limit], limit > 0, limit == 0, limit, RULE),
         ("sensor_fault", fault.astype(np.float64), fault, ~fault & running, np.zeros(len(batch), np.int64), RULE),
     )
+    suppressed: dict[str, int] = {}
     for kind, level, over, calm, severity, model in kinds:
         changes = follow(
             kind,
@@ -164,13 +173,23 @@ def _alerts(
             over=over,
             calm=calm,
             severity=severity.astype(np.int64),
+            suppressed=suppression_of(kind, slots=slots, timestamps=rows.newest, state=state),
             episodes=state.episodes,
-            policy=policy,
+            rules=rules,
         )
+        for reason, openings in zip(SUPPRESSIONS, changes.suppressed.tolist(), strict=True):
+            if openings:
+                suppressed[reason] = suppressed.get(reason, 0) + openings
         for position in range(len(changes.row)):
             written += writer.write(kind, changes, position, model=model)
     written.sort(key=lambda item: item[0])
-    return tuple(written)
+    return tuple(written), suppressed
+
+
+def _raised(rows: RowResults, sensors: tuple[str, ...], state: FleetState) -> Floats:
+    if not sensors:
+        return np.zeros(len(rows.slot))
+    return raised_thresholds(rows.slot, rows.contribution.argmax(axis=1), sensors, state)
 
 
 def _anomaly_model(models: Models) -> AlertModel:

@@ -1,14 +1,13 @@
 """The processor's composition root: `create_worker` reads like a table of contents."""
 
 import asyncio
-import gc
 import logging
-import sys
 import tempfile
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any, Final
 
 import faust
-from prometheus_client import generate_latest
 
 from core.detection.features import feature_fingerprint
 from core.forecasting.hourly_history import WEEK
@@ -16,6 +15,9 @@ from core.plant import Plant
 from core.precompile import precompile
 from core.rollout import AlertCounts
 from processor.adoption import Adoption
+from processor.alerting.feedback import FeedbackFollower
+from processor.alerting.fleet_stage import FleetStage
+from processor.alerting.policy import PolicyWatch
 from processor.changelog import create_changelogs
 from processor.checkpoint import Checkpoints
 from processor.executor import BatchExecutor
@@ -26,6 +28,7 @@ from processor.forecasting.scheduler import Forecasts
 from processor.health import CHECKS, Health
 from processor.ingest import FetchHandler
 from processor.outputs import Outputs
+from processor.pages import add_pages
 from processor.partitions import PartitionTable
 from processor.pipeline import Pipeline
 from processor.publisher import Publisher
@@ -38,7 +41,6 @@ from processor.writers import Writers
 from runtime.clock import SYSTEM_CLOCK, Clock
 from runtime.errors import FailureError
 from runtime.kafka import list_topics, wait_for_broker
-from runtime.logging import configure_logging
 from runtime.metrics import ProcessorMetrics, process_registry
 from runtime.models.inference import LoadedModels, load_models
 from runtime.models.repository import ModelRepository
@@ -48,8 +50,6 @@ from schemas.topics import HISTORY, READINGS
 
 LOGGER: Final = logging.getLogger("nexova.processor")
 _TICK_SECONDS: Final = 1.0
-_COLLECT_AFTER_OBJECTS: Final = 100_000
-_SWITCH_SECONDS: Final = 0.0005
 
 
 class Worker:
@@ -157,6 +157,30 @@ class Worker:
             ready=lambda: self._ready,
             on_failure=self._failed,
         )
+        self.feedback = FeedbackFollower(
+            kafka=settings.kafka,
+            partitions=self.partitions,
+            publisher=self.publisher,
+            executor=self.executor,
+            metrics=metrics,
+            clock=clock.wall,
+        )
+        self.fleet_stage = FleetStage(
+            plant=plant,
+            kafka=settings.kafka,
+            partitions=self.partitions,
+            publisher=self.publisher,
+            clock=clock.wall,
+        )
+        self.policy = PolicyWatch(
+            path=settings.plant_file,
+            plant=plant,
+            partitions=self.partitions,
+            executor=self.executor,
+            metrics=metrics,
+            clock=clock.wall,
+            on_change=self.fleet_stage.use_policy,
+        )
         self.health = Health(
             stall_seconds=settings.processor.stall_seconds,
             exit_after_seconds=settings.processor.exit_after_stall_seconds,
@@ -207,23 +231,28 @@ class Worker:
                 lag = self._clock.monotonic() - before - _TICK_SECONDS
                 await self._or_crash(self._tick(max(0.0, lag)))
 
-        @self.app.task  # type: ignore[untyped-decorator]
-        async def forecast() -> None:
-            try:
-                await self._or_crash(self.forecasts.run(stopped=lambda: self.app.should_stop, ready=self._settled))
-            finally:
-                self.forecasts.close()
+        for name, run, close in (
+            ("forecast", self.forecasts.run, self.forecasts.close),
+            ("forecast_plant", self.plant_stage.run, self.plant_stage.close),
+            ("follow_feedback", self.feedback.run, None),
+            ("follow_fleet", self.fleet_stage.run, None),
+        ):
+            self._beside(name, partial(run, stopped=lambda: self.app.should_stop, ready=self._settled), close)
+        self._beside("follow_policy", partial(self.policy.run, stopped=lambda: self.app.should_stop), None)
+        self._beside("follow_models", self.follower.follow, None)
 
-        @self.app.task  # type: ignore[untyped-decorator]
-        async def forecast_plant() -> None:
-            try:
-                await self._or_crash(self.plant_stage.run(stopped=lambda: self.app.should_stop, ready=self._settled))
-            finally:
-                self.plant_stage.close()
+    def _beside(self, name: str, run: Callable[[], Awaitable[None]], close: Callable[[], None] | None) -> None:
+        """Register a task that runs as long as the worker, which ends with it if it fails."""
 
-        @self.app.task  # type: ignore[untyped-decorator]
-        async def follow_models() -> None:
-            await self._or_crash(self.follower.follow())
+        async def beside() -> None:
+            try:
+                await self._or_crash(run())
+            finally:
+                if close is not None:
+                    close()
+
+        beside.__name__ = beside.__qualname__ = name
+        self.app.task(beside)
 
     def _settled(self) -> bool:
         return self._ready and not self.app.rebalancing
@@ -317,42 +346,32 @@ class Worker:
             LOGGER.warning("no checkpoint before partitions were revoked; their next owner repeats some readings")
 
     def _pages(self) -> None:
-        @self.app.page("/metrics")
-        async def metrics(view: Any, _: Any) -> Any:
-            return view.bytes(generate_latest(self.metrics.registry), content_type="text/plain; version=0.0.4")
-
-        @self.app.page("/ready")
-        async def ready(view: Any, _: Any) -> Any:
-            settled = self._settled()
-            return view.json({"ready": settled}, status=200 if settled else 503)
-
-        # /health is the name that probes of Kubernetes use for every process of ours
-        @self.app.page("/health")
-        @self.app.page("/healthz")
-        async def healthz(view: Any, _: Any) -> Any:
-            failed = self.health.failures()
-            body = {
-                "status": "failing" if failed else "ok",
+        add_pages(
+            self.app,
+            registry=self.metrics.registry,
+            settled=self._settled,
+            failures=self.health.failures,
+            facts=lambda: {
                 "ready": self._ready,
-                "failed_checks": failed,
                 "lag_records": self.health.lag_records,
                 "partitions": sorted(self.partitions),
                 "models": self.running.counters.summary(),
-            }
-            return view.json(body, status=503 if failed else 200)
+            },
+        )
 
 
 class StalledError(RuntimeError):
     """The worker stood still for longer than it may."""
 
 
-def run(settings: Settings) -> int:
-    """Run a worker until SIGTERM or SIGINT; return 0 after a clean stop and 1 after a failure.
+def create_worker(settings: Settings) -> Worker:
+    """Return a worker that is ready to run: topics checked, models loaded, rules compiled.
 
     Raises:
         BrokerUnavailable: no broker answered.
+        FailureError: a topic has another number of partitions than it must have.
+        UsageError: the plant file cannot be used.
     """
-    configure_logging(settings)
     wait_for_broker(settings.kafka, max_retries=settings.max_retries, on_retry=_say_retry)
     for topic in list_topics(settings.kafka):
         if topic.name in {READINGS, HISTORY} and topic.problem:
@@ -367,31 +386,7 @@ def run(settings: Settings) -> int:
     metrics = ProcessorMetrics(process_registry())
     for name, reason in loaded.refused:
         metrics.model_fallbacks.labels(name=name, reason=reason).inc()
-    worker = Worker(settings, plant=plant, repository=repository, loaded=loaded, metrics=metrics, clock=SYSTEM_CLOCK)
-    _collect_seldom()
-    # the thread that assesses needs the interpreter often and briefly: with 5 ms it waits more than it works
-    sys.setswitchinterval(_SWITCH_SECONDS)
-    runner = faust.Worker(
-        worker.app, override_logging=False, redirect_stdouts=False, loglevel=settings.log_level, quiet=True
-    )
-    try:
-        runner.execute_from_commandline()
-    except SystemExit as stopped:
-        return int(bool(stopped.code))
-    finally:
-        worker.executor.close()
-        worker.writers.close()
-    return 0
-
-
-def _collect_seldom() -> None:
-    """Exempt long-lived objects from garbage collection: each fetch makes thousands of objects, none in a cycle.
-
-    With Python's own thresholds it looked through the whole heap so often that it took a sixth of the time.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(_COLLECT_AFTER_OBJECTS)
+    return Worker(settings, plant=plant, repository=repository, loaded=loaded, metrics=metrics, clock=SYSTEM_CLOCK)
 
 
 def _say_retry(number: int, reason: str) -> None:

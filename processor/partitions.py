@@ -126,6 +126,12 @@ class PartitionTable(Mapping[int, Partition]):
         """Return a table without series."""
         return SeriesTable(self._history_hours)
 
+    def use_policy(self, plant: Plant) -> None:
+        """Continue by the alert policy of a changed plant file; between two batches only."""
+        self._plant = plant
+        for held in self._held.values():
+            held.state.use_policy(plant)
+
     def drop(self) -> None:
         """Forget all partitions; what was not saved will be read again."""
         self._held.clear()

@@ -115,7 +115,7 @@ class Pipeline:
         batch, prepared.turned_away = admitted(
             prepared.decoded.batch, held.state, most_machines=self._settings.most_machines
         )
-        assessment = assess(batch, state=held.state, models=self._running.models, plant=self._plant)
+        assessment = assess(batch, state=held.state, models=self._running.models, plant=held.state.plant)
         held.state = assessment.state
         held.statuses_due.update(held.state.slots_of(batch.machine_ids).tolist())
         return assessment
@@ -151,7 +151,7 @@ class Pipeline:
         """Let time pass: silence, windows of idle partitions, machine statuses."""
         now = self._clock()
         for number, held in self._partitions.items():
-            elapsed = advance_time(held.state, plant=self._plant, now=now, idle_seconds=now - held.heard_at)
+            elapsed = advance_time(held.state, plant=held.state.plant, now=now, idle_seconds=now - held.heard_at)
             for alert in elapsed.alerts:
                 self._publisher.alert(number, alert)
                 held.spoken.add(held.state.slots[alert.machine_id])
@@ -215,6 +215,8 @@ class Pipeline:
         metrics.scores_flagged.inc(int(scores.flagged.sum()))
         metrics.unknown_sensors.inc(decoded.unknown_fields)
         metrics.readings_late.inc(assessment.late)
+        for reason, openings in assessment.suppressed.items():
+            metrics.alerts_suppressed.labels(reason=reason).inc(openings)
 
     def _count_machines(self) -> None:
         conditions = dict.fromkeys(CONDITIONS, 0)

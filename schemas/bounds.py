@@ -10,7 +10,7 @@ from typing import Annotated, Final
 
 from pydantic import AfterValidator, Field
 
-from schemas.message import Timestamp
+from schemas.message import Quantity, Timestamp
 
 EARLIEST: Final = datetime(2000, 1, 1, tzinfo=UTC)
 LATEST_AHEAD_SECONDS: Final = 3600.0
@@ -57,4 +57,4 @@ InputMachineId = Annotated[
 ]
 """A machine's name as an input may give it; outputs repeat what was let in."""
 InputTimestamp = Annotated[Timestamp, AfterValidator(_within_time)]
-Kwh = Annotated[float, Field(ge=-MOST_KWH, le=MOST_KWH, allow_inf_nan=False)]
+Kwh = Annotated[Quantity, Field(ge=-MOST_KWH, le=MOST_KWH, allow_inf_nan=False)]

@@ -15,6 +15,7 @@ DeadLetterReason = Literal[
     "not_json",
     "not_a_reading",
     "not_a_history",
+    "not_a_feedback",
     "not_explained",
     "too_many_machines",
     "machine_id_missing",

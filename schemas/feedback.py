@@ -7,7 +7,17 @@ from pydantic import Field
 from schemas.bounds import InputMachineId, InputTimestamp
 from schemas.message import Message
 
-FeedbackKind = Literal["acknowledged", "confirmed", "false_alarm", "expected", "snoozed", "maintenance_done", "failure"]
+FeedbackKind = Literal[
+    "acknowledged",
+    "confirmed",
+    "false_alarm",
+    "expected",
+    "snoozed",
+    "new_normal",
+    "maintenance_done",
+    "failure",
+    "withdrawn",
+]
 
 
 class Feedback(Message):

@@ -173,14 +173,14 @@ def resolved(alert: Alert, *, at: float) -> Alert:
     return alert.model_copy(update={"state": "resolved", "updated_at": end, "resolved_at": end})
 
 
-def forget_resolved(state: FleetState, plant: Plant) -> None:
+def forget_resolved(state: FleetState) -> None:
     """Drops resolved alerts that no new episode can continue any more."""
     for key, alert in list(state.alerts.items()):
         if alert.resolved_at is None:
             continue
         # a machine's own time decides: others may be far ahead of it; a second is room for rounding
         passed = state.newest_of(alert.machine_id) - alert.resolved_at.timestamp()
-        if passed > plant.alerts.merge_gap_seconds + 1.0:
+        if passed > float(state.rules.merge_gap_seconds[state.slots[alert.machine_id]].max()) + 1.0:
             del state.alerts[key]
 
 

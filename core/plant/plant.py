@@ -73,6 +73,7 @@ class Plant(PlantModel):
         counter = self.index_of_role("energy_counter")
         for key, seconds in (
             ("alerts.silent_after_seconds", self.alerts.silent_after_seconds),
+            *(("alerts.overrides.silent_after_seconds", one.silent_after_seconds) for one in self.alerts.overrides),
             ("energy.close_idle_after_seconds", self.energy.close_idle_after_seconds),
             (
                 "counter.longest_gap_seconds",

@@ -22,7 +22,7 @@ class DetectionPolicy(PlantModel):
     warm_up_readings: int = Field(default=400, ge=20, le=100_000, description="readings a baseline is learned from")
     false_alarm_rate: float = Field(default=0.01, gt=0, lt=0.5, description="share of normal readings above 0.5")
     fast_smoothing: float = Field(default=0.2, gt=0, le=1, description="weight of the newest reading, fast average")
-    slow_smoothing: float = Field(default=0.05, gt=0, le=1, description="weight of the newest reading, slow average")
+    slow_smoothing: float = Field(default=0.03, gt=0, le=1, description="weight of the newest reading, slow average")
     settle_seconds: NotNegative = Field(
         default=0.0, description="running time after a start before readings are scored or learned from, s"
     )

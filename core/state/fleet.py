@@ -12,6 +12,8 @@ from numpy.typing import NDArray
 from core.energy.windows import Window, Windows
 from core.plant import Plant
 from core.state import records as saved
+from core.state.alert_rules import AlertRules, alert_rules, maintenance_spans
+from core.state.annotations import Annotation
 from core.state.episodes import EPISODES_LAYOUT, Episodes
 from core.state.records import Record, RowTypes
 from core.state.tables import Column, Layout, allocate, grown, kept, put_rows, rows_of
@@ -50,6 +52,9 @@ class FleetState:
     wear: Wear = field(init=False)
     traits: MachineTraits = field(init=False)
     scores: NDArray[np.float64] = field(init=False)
+    rules: AlertRules = field(init=False)
+    maintenance_spans: NDArray[np.float64] = field(init=False)
+    annotations: dict[int, Annotation] = field(default_factory=dict)
     warm_ups: dict[int, NDArray[np.float32]] = field(default_factory=dict)
     windows: Windows = field(default_factory=Windows)
     alerts: dict[tuple[str, str], Alert] = field(default_factory=dict)
@@ -78,6 +83,8 @@ class FleetState:
         self.traits = MachineTraits(*(np.empty(_FIRST_ROOM) for _ in MachineTraits._fields))
         self.scores = np.full(_FIRST_ROOM, np.nan)
         self.heard = np.zeros(_FIRST_ROOM)
+        self.rules = alert_rules(self.plant, [""] * _FIRST_ROOM)
+        self.maintenance_spans = maintenance_spans(self.plant)
 
     def slots_of(self, machine_ids: Iterable[str]) -> NDArray[np.int64]:
         """Return the table rows of these machines; a machine not seen before gets one."""
@@ -92,13 +99,24 @@ class FleetState:
             self.episodes = grown(self.episodes, EPISODES_LAYOUT, 2 * capacity)
             self.wear = grown(self.wear, WEAR_LAYOUT, 2 * capacity)
             self.traits = MachineTraits(*(np.concatenate([array, np.empty(capacity)]) for array in self.traits))
+            self.rules = AlertRules(*(np.concatenate([array, array]) for array in self.rules))
             self.scores = np.concatenate([self.scores, np.full(capacity, np.nan)])
             self.heard = np.concatenate([self.heard, np.zeros(capacity)])
         self.ids.append(machine_id)
         self.slots[machine_id] = slot
         for array, value in zip(self.traits, traits_of(self.plant, machine_id), strict=True):
             array[slot] = value
+        if self.plant.alerts.overrides:  # without any, all rows are alike
+            for column, values in zip(self.rules, alert_rules(self.plant, [machine_id]), strict=True):
+                column[slot] = values[0]
         return slot
+
+    def use_policy(self, plant: Plant) -> None:
+        """Go on by the alert policy of a changed plant file, whose other parts are as they were."""
+        self.plant = plant
+        capacity = len(self.scores)
+        self.rules = alert_rules(plant, [*self.ids, *[""] * (capacity - len(self.ids))])
+        self.maintenance_spans = maintenance_spans(plant)
 
     def newest_of(self, machine_id: str) -> float:
         """Return the time of a known machine's newest reading, epoch s."""
@@ -125,13 +143,16 @@ class FleetState:
         self.episodes = kept(self.episodes, EPISODES_LAYOUT, rows, room)
         self.wear = kept(self.wear, WEAR_LAYOUT, rows, room)
         self.traits = MachineTraits(*(np.resize(array[rows], room) for array in self.traits))
+        self.rules = AlertRules(
+            *(np.resize(array[rows] if len(rows) else array, (room, *array.shape[1:])) for array in self.rules)
+        )
         self.scores = np.append(self.scores[rows], np.full(room - len(rows), np.nan))
         self.heard = np.append(self.heard[rows], np.zeros(room - len(rows)))
         self.ids = [self.ids[slot] for slot in stay]
         self.slots = {machine_id: slot for slot, machine_id in enumerate(self.ids)}
         place = {old: new for new, old in enumerate(stay)}
         self.dirty = {place[slot] for slot in self.dirty if slot in place}
-        for kept_by_slot in (self.warm_ups, self._baselines, self._hours, self._learned):
+        for kept_by_slot in (self.warm_ups, self.annotations, self._baselines, self._hours, self._learned):
             values = [(place[slot], value) for slot, value in kept_by_slot.items() if slot in place]
             kept_by_slot.clear()
             kept_by_slot.update(values)  # type: ignore[arg-type]
@@ -157,7 +178,7 @@ class FleetState:
             learned = self._save_warm_up(slot, out)
             alerts = self._alerts_of(machine_id)
             row = common[place].tobytes() + own[place].tobytes()
-            tail = [alerts, open_hours, learned]
+            tail = [alerts, open_hours, learned, self.annotations.get(slot)]
             out.append(
                 (saved.key_of(saved.MACHINE, machine_id), saved.machine_record(self._types, self.era, row, tail))
             )
@@ -170,7 +191,7 @@ class FleetState:
 
     def _alerts_of(self, machine_id: str) -> list[bytes]:
         found = (self.alerts.get((machine_id, kind)) for kind in _KINDS)
-        return [alert.encode() for alert in found if alert is not None]
+        return [alert.encode_exact() for alert in found if alert is not None]
 
     def _save_hours(self, slot: int, out: list[Record]) -> list[Any]:
         """Write the settled hours where they have changed; return the others, packed."""
@@ -240,6 +261,8 @@ class FleetState:
             if len(one.learned) and watched:
                 self.warm_ups[slot] = one.learned.reshape(-1, watched).copy()
                 self._learned[slot] = len(self.warm_ups[slot]) // saved.WARM_UP_ROWS
+            if one.annotation is not None:
+                self.annotations[slot] = one.annotation
         seen = self.tracks.last_seen[rows]
         if not np.isnan(seen).all():
             self.watermark = max(self.watermark, float(np.nanmax(seen)))

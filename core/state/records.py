@@ -21,6 +21,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
+from core.state.annotations import Annotation
 from core.state.tables import Layout, row_type
 
 FORMAT: Final = 2
@@ -32,7 +33,7 @@ BASELINE: Final = "baseline"
 HOURS: Final = "hours"
 WARM_UP: Final = "warm-up"
 END: Final = b"end"
-_NONE: Final[list[Any]] = [[], [], b""]
+_NONE: Final[list[Any]] = [[], [], b"", None]
 _HEAD: Final = struct.Struct("<BxHI8s")  # format, bytes of the own row, era, digest of the row types
 
 Record = tuple[bytes, bytes | None]
@@ -70,6 +71,7 @@ class Packed(NamedTuple):
     alerts: list[bytes]
     hours: list[Any]
     learned: NDArray[np.float32]
+    annotation: Annotation | None = None
 
 
 def key_of(part: str, machine_id: str, number: int | None = None) -> bytes:
@@ -78,7 +80,10 @@ def key_of(part: str, machine_id: str, number: int | None = None) -> bytes:
 
 
 def machine_record(types: RowTypes, era: int, row: bytes, tail: list[Any]) -> bytes:
-    """Return a machine's record: row of `common` and `own`, tail of alerts, open hours and readings being learned."""
+    """Return a machine's record.
+
+    row: of `common` and `own`. tail: alerts, open hours, readings being learned, and annotation.
+    """
     head = _HEAD.pack(FORMAT, types.own.itemsize, era, types.digest)
     return head + row + (msgspec.msgpack.encode(tail) if any(tail) else b"")
 
@@ -163,6 +168,7 @@ def unpack(types: RowTypes, saved: Saved) -> Packed:
         alerts=tail[0],
         hours=(msgspec.msgpack.decode(hours[_HEAD.size :]) if hours else []) + tail[1],
         learned=np.frombuffer(learned + tail[2], np.float32) if same else np.empty(0, np.float32),
+        annotation=None if tail[3] is None else msgspec.convert(tail[3], Annotation),
     )
 
 

@@ -3,9 +3,11 @@
 from typing import Final, Literal, get_args
 
 from core.models import Refusal
+from core.state.episodes import SUPPRESSIONS
 from runtime.metrics.catalogue import Label, MetricSet, counter, gauge, histogram
 from schemas.alerts import AlertKind, AlertState, Severity
 from schemas.dead_letters import DeadLetterReason
+from schemas.feedback import FeedbackKind
 from schemas.machines import Condition
 from schemas.recommendations import Band
 from schemas.topics import (
@@ -58,6 +60,21 @@ class ProcessorMetrics(MetricSet):
         _KIND,
         Label(name="state", values=get_args(AlertState)),
         Label(name="severity", values=get_args(Severity)),
+    )
+    alerts_suppressed = counter(
+        "nexova_alerts_suppressed_total",
+        "Episodes that met the conditions of an alert and did not open one, by reason.",
+        Label(name="reason", values=SUPPRESSIONS[1:]),
+    )
+    policy_changes = counter(
+        "nexova_alert_policy_changes_total",
+        "Changed alert policies of the plant file, by result.",
+        Label(name="result", values=("taken", "refused")),
+    )
+    feedback = counter(
+        "nexova_feedback_applied_total",
+        "Statements of people that were applied to the state of their machine, by kind.",
+        Label(name="kind", values=get_args(FeedbackKind)),
     )
     alerts_open = gauge("nexova_alerts_open", "Open alerts on this worker's partitions, by kind.", _KIND)
     recommendations = counter(

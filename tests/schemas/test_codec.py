@@ -9,7 +9,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from schemas.codec import ReadingDecoder, derive_struct
+from schemas.alerts import Signal
+from schemas.answers import AnomalyResult
+from schemas.codec import ReadingDecoder, derive_answer, derive_struct
 from schemas.scores import Score
 
 SENSORS = ("power", "temperature", "vibration")
@@ -160,3 +162,13 @@ def test_each_unknown_name_is_reported_once_with_what_it_looks_like() -> None:
     assert decoder.new_unknown_names() == ["'Vibration', looks like vibration", "'hue'"]
     decoder.decode(value)
     assert decoder.new_unknown_names() == []
+
+
+def test_the_struct_of_an_answer_is_written_as_the_answer_itself() -> None:
+    signal = {"sensor": "power", "actual": 71.2, "expected": None, "deviation": None, "contribution": 1.0}
+    fields = {"is_anomaly": False, "anomaly_score": 0.25, "model": "fallback", "baseline": "limits"}
+    derived = derive_answer(AnomalyResult)(**fields, contributions=[derive_answer(Signal)(**signal)])
+
+    body = AnomalyResult.model_validate_json(msgspec.json.encode(derived))
+
+    assert body == AnomalyResult.model_validate({**fields, "contributions": [signal]})

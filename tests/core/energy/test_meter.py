@@ -236,7 +236,7 @@ class TestPublishing:
     def by_the_clock(self, state: FleetState, minute: float) -> list[EnergyWindow]:
         """What closes when nothing more has come by this minute."""
         now = START + minute * MINUTE
-        return list(advance_time(state, plant=self.plant, now=now, idle_seconds=1000).energy_windows)
+        return list(advance_time(state, plant=self.plant, now=now, idle_seconds=1900).energy_windows)
 
     def test_it_does_not_wait_longer_than_the_reading_could_help(self) -> None:
         _, state = self.run_batches(*rising(5, 60, every=15))

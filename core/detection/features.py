@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from core.batch import ReadingBatch
 from core.detection.baseline import fit_baseline
 from core.detection.distance import score_distances
-from core.detection.row_results import RowResults
 from core.detection.tracking import track
 from core.plant import Plant
+from core.row_results import RowResults
 from core.state.tables import allocate
 from core.state.tracks import SLOW_HOURS, Tracks, tracks_layout, watched_sensors
 from core.state.traits import MachineTraits, traits_of

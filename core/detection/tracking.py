@@ -6,7 +6,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from core.detection.row_results import DETECT, FAULT_MISSING, FAULT_STUCK, REST, RowResults
+from core.row_results import DETECT, FAULT_MISSING, FAULT_STUCK, REST, RowResults
 from core.state.tracks import Tracks
 
 Floats = NDArray[np.float64]

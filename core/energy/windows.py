@@ -358,7 +358,7 @@ def _link(
     """
     for machine_id, (newest, slot) in machines.items():
         group = list(windows.of(machine_id).values())
-        known = join([window.counter for window in group if window.counter is not None])
+        known = join([window.counter for window in group if window.counter is not None], rules)
         for hour in hours_between(known, rules):
             # one that is past its revisions may have been published and dropped
             open_still = (hour + 1) * HOUR + grace_seconds + REVISION_SECONDS >= newest

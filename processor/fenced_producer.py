@@ -157,7 +157,7 @@ class FencedProducer:
 
 
 def producers_of(settings: Settings, *, stopped: Callable[[], bool]) -> Callable[[int], FencedProducer]:
-    """Return what makes the producer of a partition; it waits for a broker for as long as the worker may stand still."""
+    """Return what makes the producer of a partition; it waits for a broker as long as a worker may stand still."""
     patience = settings.processor.exit_after_stall_seconds
     return lambda partition: FencedProducer(settings.kafka, partition, patience=patience, stopped=stopped)
 

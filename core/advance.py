@@ -40,13 +40,15 @@ def advance_time(state: FleetState, *, plant: Plant, now: float, idle_seconds: f
 
 def _estimates(state: FleetState, plant: Plant, *, now: float, idle_seconds: float) -> dict[str, float]:
     """Where the time of each machine with hours to close should stand that has been silent for long, epoch s."""
-    limit = plant.energy.close_idle_after_seconds
+    limit = plant.close_idle_after_seconds
     count = len(state.ids)
     elapsed = state.progress - state.heard[:count] + idle_seconds
     estimates = np.full(count, now) if idle_seconds >= limit else state.tracks.last_seen[:count] + elapsed
     silent = np.flatnonzero(elapsed >= limit).tolist()
     due = state.windows.due
-    return {m: float(estimates[slot]) for slot in silent if due.get(m := state.ids[slot], np.inf) <= estimates[slot]}
+    return {
+        state.ids[slot]: float(estimates[slot]) for slot in silent if slot < len(due) and due[slot] <= estimates[slot]
+    }
 
 
 def statuses(state: FleetState, slots: list[int], *, plant: Plant) -> list[MachineStatus]:

@@ -4,15 +4,15 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from core.arrays import DAY, WEEK, Features, Floats, Ints
 from core.forecasting.engine.features import Past
 from core.forecasting.engine.inputs import InputTable, KnownInputs
 from core.forecasting.engine.linear import applied, ridge
-from core.forecasting.engine.series import DAY, WEEK, Calendar, Floats, HourlySeries, Ints
+from core.forecasting.engine.series import Calendar, HourlySeries
 from core.forecasting.names import BASELINES, LINEAR, MEMBERS, WITH_INPUTS
 
-Singles = NDArray[np.float32]
+Singles = Features
 
 MOST_DAYS: Final = 1_100
 """Days of history that are looked at."""

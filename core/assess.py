@@ -95,7 +95,7 @@ def assess(batch: ReadingBatch, *, state: FleetState, models: Models, plant: Pla
     _remember_last(state, slots, scores)
     alerts, suppressed = _alerts(scores, values=values, slots=slots, rows=rows, state=state, models=models, plant=plant)
     recommendations = _recommendations(scores, slots=slots, rows=rows, state=state, models=models, plant=plant)
-    windows, late = _energy(batch, values, rows, state, plant)
+    windows, late = _energy(batch, values, rows, every_slot=every_slot, state=state, plant=plant)
     np.maximum.at(state.tracks.last_offset, slots, batch.offsets)
     return Assessment(
         state=state,
@@ -241,7 +241,13 @@ def _recommendations(
 
 
 def _energy(
-    batch: ReadingBatch, values: Floats, rows: RowResults, state: FleetState, plant: Plant
+    batch: ReadingBatch,
+    values: Floats,
+    rows: RowResults,
+    *,
+    every_slot: NDArray[np.int64],
+    state: FleetState,
+    plant: Plant,
 ) -> tuple[tuple[EnergyWindow, ...], int]:
     power, register = _column(values, plant, "power"), _column(values, plant, "energy_counter")
     if (power is None and register is None) or not len(batch):
@@ -251,6 +257,7 @@ def _energy(
         state.windows,
         machine_ids=batch.machine_ids,
         machine=batch.machine,
+        slots=every_slot[batch.machine],
         timestamps=batch.timestamps,
         power=power,
         production=_column(values, plant, "production"),
@@ -259,7 +266,7 @@ def _energy(
         register=register,
         counter_rules=rules,
     )
-    closed = closing_of(plant).by_own_time(state.windows, batch.machine_ids, state.newest_of)
+    closed = closing_of(plant).by_own_time(state.windows, batch.machine_ids, every_slot, state.tracks.last_seen)
     # what was published must not be published anew as if it had not been
     state.dirty.update(state.slots[window.machine_id] for window in closed)
     return tuple(closed), late

@@ -320,7 +320,7 @@ Document = TypeVar("Document", bound=BaseModel)
 
 
 def open_document(bundle: ModelBundle, kind: type[Document], *, plant: Plant, features: str) -> Document:
-    """Check the passport of a verified version, then read model.json.
+    """Check the manifest of a verified version, then read model.json.
 
     Raises:
         ModelIncompatible: it was trained for other sensors or features.

@@ -42,7 +42,7 @@ models-fetch: ## fetch MODELS from the newest ml-pipeline of main; before the fi
 	else $(MAKE) --no-print-directory data train; fi
 
 contracts-release: ## at a release: keep its JSON Schemas, which later ones must be compatible with
-	@cp docs/reference/*.json docs/reference/released/ && rm docs/reference/released/asyncapi.json
+	@cp docs/reference/*.json docs/released/ && rm docs/released/asyncapi.json
 
 release: data train artefacts ## make all files of a release into DIST
 

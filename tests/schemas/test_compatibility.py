@@ -12,7 +12,7 @@ from schemas.export import RECEIVED, json_schemas
 from schemas.topics import CATALOGUE
 from tests.deploy.checks import ROOT
 
-RELEASED = ROOT / "docs" / "reference" / "released"
+RELEASED = ROOT / "docs" / "released"
 NOW = json_schemas(load_plant(None).sensor_names)
 RECEIVED_MESSAGES = {topic.message.__name__ for topic in CATALOGUE if topic.name in RECEIVED}
 

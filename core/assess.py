@@ -13,7 +13,6 @@ from core.alerting.silence import SilenceWatch
 from core.alerting.suppression import raised_thresholds, suppression_of
 from core.batch import ReadingBatch
 from core.detection.features import observe, physical
-from core.detection.row_results import FAULT_IMPOSSIBLE, FAULT_NONE, RowResults
 from core.detection.scoring import anomaly_scores
 from core.energy.closing import closing_of
 from core.energy.meter import counter_rules
@@ -23,6 +22,7 @@ from core.models import Models
 from core.plant import Plant, Role
 from core.plant.limits import LEVELS, limit_severity
 from core.rollout import AlertCounts, count_alerts
+from core.row_results import FAULT_IMPOSSIBLE, FAULT_NONE, RowResults
 from core.state.episodes import FOLLOWED_KINDS, SUPPRESSIONS
 from core.state.fleet import FleetState
 from core.state.tracks import CONDITIONS, watched_sensors

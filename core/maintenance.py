@@ -6,9 +6,9 @@ import numpy as np
 from numba import njit
 
 from core.arrays import Floats, Ints
-from core.detection.row_results import RowResults
 from core.models import Models
 from core.plant import Sensor
+from core.row_results import RowResults
 from core.state.wear import Wear
 from schemas.recommendations import Band, Reason
 from schemas.rounding import in_words

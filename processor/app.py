@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+import platform
 import tempfile
 from collections.abc import Awaitable, Callable
 from functools import partial
@@ -25,7 +26,7 @@ from processor.faust_app import make_app
 from processor.fenced_producer import Fenced
 from processor.forecasting.plant_stage import PlantStage
 from processor.forecasting.scheduler import Forecasts
-from processor.health import CHECKS, Health
+from processor.health import CHECKS, Health, StalledError
 from processor.ingest import FetchHandler
 from processor.outputs import Outputs
 from processor.pages import add_pages
@@ -37,6 +38,7 @@ from processor.versions.canary import Rollbacks
 from processor.versions.follower import ModelFollower
 from processor.versions.running import RunningModels
 from processor.versions.shadow import ShadowReader
+from processor.versions.training_watch import watch_training
 from processor.writers import Writers
 from runtime.clock import SYSTEM_CLOCK, Clock
 from runtime.errors import FailureError
@@ -45,6 +47,7 @@ from runtime.metrics import ProcessorMetrics, process_registry
 from runtime.models.inference import LoadedModels, load_models
 from runtime.models.repository import ModelRepository
 from runtime.plants import load_plant
+from runtime.release import release
 from runtime.settings import Settings
 from schemas.topics import HISTORY, READINGS
 
@@ -68,6 +71,7 @@ class Worker:
         self.settings = settings
         self.metrics = metrics
         self._clock = clock
+        self._repository = repository
         self._ready = False
         # Faust wants a folder, although all our state is in the changelog; it is deleted with the worker
         self._folder = tempfile.TemporaryDirectory(prefix="nexova-")
@@ -240,6 +244,8 @@ class Worker:
             self._beside(name, partial(run, stopped=lambda: self.app.should_stop, ready=self._settled), close)
         self._beside("follow_policy", partial(self.policy.run, stopped=lambda: self.app.should_stop), None)
         self._beside("follow_models", self.follower.follow, None)
+        training = partial(watch_training, self._repository, self.metrics, stopped=lambda: self.app.should_stop)
+        self._beside("watch_training", training, None)
 
     def _beside(self, name: str, run: Callable[[], Awaitable[None]], close: Callable[[], None] | None) -> None:
         """Register a task that runs as long as the worker, which ends with it if it fails."""
@@ -302,6 +308,7 @@ class Worker:
         for check in CHECKS:
             self.metrics.health_checks_failed.labels(check=check).set(check in failed)
         self.metrics.healthy.set(not failed)
+        self.metrics.ready.set(self._settled())
         fatal = self.health.fatal()
         if fatal is not None:
             raise StalledError(fatal)
@@ -360,10 +367,6 @@ class Worker:
         )
 
 
-class StalledError(RuntimeError):
-    """The worker stood still for longer than it may."""
-
-
 def create_worker(settings: Settings) -> Worker:
     """Return a worker that is ready to run: topics checked, models loaded, rules compiled.
 
@@ -386,6 +389,7 @@ def create_worker(settings: Settings) -> Worker:
     metrics = ProcessorMetrics(process_registry())
     for name, reason in loaded.refused:
         metrics.model_fallbacks.labels(name=name, reason=reason).inc()
+    metrics.build.labels(version=release(), python=platform.python_version()).set(1)
     return Worker(settings, plant=plant, repository=repository, loaded=loaded, metrics=metrics, clock=SYSTEM_CLOCK)
 
 

@@ -22,11 +22,11 @@ from core.arrays import Bools, Features, Floats, Ints
 from core.batch import ReadingBatch
 from core.detection.baseline import fit_baseline
 from core.detection.features import observe, physical
-from core.detection.row_results import RowResults
 from core.detection.scoring import combine_scores
 from core.models import FlagBy, Models
 from core.plant import Plant
 from core.plant.limits import LEVELS, limit_severity
+from core.row_results import RowResults
 from core.state.tables import allocate
 from core.state.tracks import CONDITIONS, Tracks, tracks_layout, watched_sensors
 from core.state.traits import MachineTraits, traits_of

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 
 from core.alerting.messages import alert_id
-from core.forecasting.messages import IssuedForecast
+from core.issued_forecast import IssuedForecast
 from schemas.alerts import Alert, AlertModel, Signal
 from schemas.rounding import in_words
 from schemas.scores import FLAG_AT

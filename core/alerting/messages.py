@@ -8,12 +8,12 @@ from typing import Any, Final, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from core import row_results
 from core.alerting.episodes import RESOLVED, SEVERITIES, UPDATED, Changes
 from core.batch import ReadingBatch
-from core.detection import row_results
-from core.detection.row_results import RowResults
 from core.plant import Plant, Sensor
 from core.plant.limits import broken_limits
+from core.row_results import RowResults
 from core.state.fleet import FleetState
 from core.state.tracks import watched_sensors
 from schemas.alerts import Alert, AlertKind, AlertModel, Signal

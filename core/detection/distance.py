@@ -12,7 +12,7 @@ from numba import njit
 from numpy.typing import NDArray
 
 from core.detection.baseline import CLIP, SPREAD_GAIN, SPREAD_MEAN_GAIN, VARIANCE_CLIP
-from core.detection.row_results import DETECT, REST, RowResults
+from core.row_results import DETECT, REST, RowResults
 from core.state.tracks import Tracks
 
 Floats = NDArray[np.float64]

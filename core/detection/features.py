@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 from core.batch import ReadingBatch
 from core.detection.baseline import fit_baseline
 from core.detection.distance import score_distances
-from core.detection.row_results import RowResults
 from core.detection.seasonal import score_habits
 from core.detection.surprise import score_by_surprise
 from core.detection.tracking import track
 from core.plant import Plant
+from core.row_results import RowResults
 from core.state.habits import Habits, habits_layout
 from core.state.tables import allocate
 from core.state.tracks import SLOW_HOURS, Tracks, tracks_layout, watched_sensors

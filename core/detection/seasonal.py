@@ -14,8 +14,8 @@ from numba import njit
 
 from core.arrays import Features, Floats, Ints
 from core.batch import ReadingBatch
-from core.detection.row_results import RowResults
 from core.plant import Plant
+from core.row_results import RowResults
 from core.state.habits import BINS, SHAPES, STRIDES, WINDOW, Habits, slow_sensors
 from core.state.tracks import Tracks
 

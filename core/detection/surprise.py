@@ -7,8 +7,8 @@ reading of it. What stays where it is surprises no longer, so a lasting change w
 import numpy as np
 
 from core.arrays import Floats
-from core.detection.row_results import RowResults
 from core.plant import Plant
+from core.row_results import RowResults
 from core.state.tracks import watched_sensors
 
 

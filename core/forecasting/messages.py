@@ -1,32 +1,17 @@
 """Messages of issued forecasts, from the answer of a fit and the accuracy of earlier ones."""
 
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
 
 import numpy as np
-from numpy.typing import NDArray
 
-from core.energy.tariffs import cost_of
 from core.forecasting.accuracy import ForecastAccuracy
 from core.forecasting.engine import LEVEL
 from core.forecasting.fit import Fitted
+from core.issued_forecast import IssuedForecast
 from core.plant import Plant
+from core.plant.tariffs import cost_of
 from schemas.forecasts import Backtest, Forecast, ForecastPoint, TrackRecord
-
-Floats = NDArray[np.float64]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class IssuedForecast:
-    """A forecast of the hours from `origin` on, (h,) each in kWh; `model` answers, in the place of `replaces`."""
-
-    origin: int
-    value: Floats
-    lower: Floats
-    upper: Floats
-    model: str
-    replaces: str | None = None
 
 
 def issued_forecast(fitted: Fitted, *, fallback: Fitted | None, origin: int) -> IssuedForecast:

@@ -200,6 +200,21 @@ class ProcessorMetrics(MetricSet):
         Label(name="version", bound="one for each name at a time: the series of the last one is removed"),
         Label(name="feature_fingerprint", bound="one for each version"),
     )
+    model_trained = gauge(
+        "nexova_model_trained_timestamp_seconds",
+        "When the promoted version of a model was trained, in epoch seconds.",
+        _MODEL,
+    )
+    training_newest = gauge(
+        "nexova_training_newest_timestamp_seconds",
+        "When the newest version of a model was trained, promoted or not, in epoch seconds.",
+        _MODEL,
+    )
+    training_rejected = gauge(
+        "nexova_training_newest_rejected",
+        "1 where the promotion gate rejected the newest version of a model, else 0.",
+        _MODEL,
+    )
     model_fallbacks = counter(
         "nexova_model_fallbacks_total",
         "Promoted versions that were refused; the last usable version stays, or the rules alone where there is none.",
@@ -222,6 +237,15 @@ class ProcessorMetrics(MetricSet):
         _MODEL,
     )
     event_loop_lag = gauge("nexova_event_loop_lag_seconds", "Seconds by which the event loop's last timer fired late.")
+    build = gauge(
+        "nexova_build_info",
+        "1, labelled with the release of this worker and its Python.",
+        Label(name="version", bound="one"),
+        Label(name="python", bound="one"),
+    )
+    ready = gauge(
+        "nexova_ready", "1 while the worker has its partitions and their state, else 0; same result as /ready."
+    )
     healthy = gauge("nexova_healthy", "1 while every health check passes, else 0; same result as /healthz.")
     health_checks_failed = gauge(
         "nexova_health_checks_failed",

@@ -7,7 +7,8 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from core.forecasting.hourly_history import WEEK
-from core.forecasting.messages import IssuedForecast, forecast_message
+from core.forecasting.messages import forecast_message
+from core.issued_forecast import IssuedForecast
 from processor.forecasting.plant_stage import PlantStage
 from processor.partitions import PartitionTable
 from runtime.clock import Clock

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from core.arrays import Bools, Features, Floats, Ints
 from core.batch import ReadingBatch
 from core.detection.baseline import fit_baseline
 from core.detection.distance import score_distances
@@ -24,8 +24,6 @@ from core.state.habits import Habits, habits_layout
 from core.state.tables import allocate
 from core.state.tracks import SLOW_HOURS, Tracks, tracks_layout, watched_sensors
 from core.state.traits import MachineTraits, traits_of
-
-Floats = NDArray[np.float64]
 
 FEATURES_VERSION: Final = 2
 """Raise when the meaning of a feature changes: models trained before are then refused."""
@@ -62,20 +60,20 @@ class FeatureFrame:
     distance: the score that the machine's own distance gives, (n,), NaN where not scored.
     """
 
-    anomaly: NDArray[np.float32]
-    maintenance: NDArray[np.float32]
-    running: NDArray[np.bool_]
+    anomaly: Features
+    maintenance: Features
+    running: Bools
     distance: Floats
 
 
 def observe(
     batch: ReadingBatch,
     *,
-    slots: NDArray[np.int64],
+    slots: Ints,
     values: Floats,
     tracks: Tracks,
     traits: MachineTraits,
-    warm_ups: dict[int, NDArray[np.float32]],
+    warm_ups: dict[int, Features],
     plant: Plant,
     habits: Habits | None = None,
 ) -> RowResults:
@@ -155,7 +153,7 @@ def _or_minus_one(index: int | None) -> int:
     return -1 if index is None else index
 
 
-def _fit(tracks: Tracks, slot: int, rows: NDArray[np.float32], plant: Plant) -> None:
+def _fit(tracks: Tracks, slot: int, rows: Features, plant: Plant) -> None:
     least = np.array([plant.sensors[index].minimum_deviation / 3 for index in watched_sensors(plant)])
     policy = plant.detection
     baseline = fit_baseline(

@@ -9,7 +9,7 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from core.energy.windows import Window, Windows
+from core.energy.windows import Windows
 from core.plant import Plant
 from core.state import records as saved
 from core.state.alert_rules import AlertRules, alert_rules, maintenance_spans
@@ -139,10 +139,10 @@ class FleetState:
             parts += [(saved.WARM_UP, n) for n in range(self._learned.get(slot, 0))]
             deleted += [(saved.key_of(part, machine_id, number), None) for part, number in parts]
             deleted.append((saved.key_of(saved.MACHINE, machine_id), None))
-            self.windows.drop(machine_id)
             for kind in [kind for machine, kind in self.alerts if machine == machine_id]:
                 del self.alerts[machine_id, kind]
         stay = [slot for slot in range(len(self.ids)) if slot not in gone]
+        self.windows.forget([self.ids[slot] for slot in gone], np.array(stay, dtype=np.int64))
         rows, room = np.array(stay, dtype=np.int64), max(_FIRST_ROOM, 1 << len(stay).bit_length())
         self.tracks = kept(self.tracks, self._layouts["tracks"], rows, room)
         self.episodes = kept(self.episodes, EPISODES_LAYOUT, rows, room)
@@ -265,7 +265,7 @@ class FleetState:
                 alert = Alert.model_validate_json(text)
                 self.alerts[alert.machine_id, alert.kind] = alert
             for packed in one.hours:
-                self.windows.put(Window.unpack(one.machine_id, packed))
+                self.windows.restore(one.machine_id, packed, slot)
             settled = [window for window in self.windows.of(one.machine_id).values() if window.settled]
             self._hours[slot] = tuple(window.version for window in settled)
             if one.baseline is not None:

@@ -21,6 +21,7 @@ from runtime.kafka import client_config, create_topics, producer_config
 from runtime.models.repository import ModelRepository
 from schemas.topics import ALERTS, READINGS
 from tests.brokers import GIVEN, Broker, running_apache_kafka
+from tests.e2e.workers import eventually
 from tests.model_repository import ModelRepositoryBuilder, anomaly_files
 
 
@@ -165,7 +166,12 @@ def test_missing_rights_are_a_failure_for_the_process_that_needs_them(
             found = json.loads(capsys.readouterr().out)
             return [one["detail"] for one in found if one["check"] == "rights" and one["state"] == "failed"]
 
-        assert failed("processor") == ["nexova.alerts: the processor may not write"]
+        # a broker hears of new rules a moment later
+        eventually(
+            lambda: failed("processor") == ["nexova.alerts: the processor may not write"],
+            seconds=20,
+            what=lambda: f"{examined(capsys)}",
+        )
         assert failed("forwarder") == []
 
 

@@ -36,7 +36,7 @@ def alert_example(plant: Plant) -> str:
             mean, deviation = _USUAL[name]
             values[:, column] = np.round(chance.normal(mean, deviation, _MINUTES), 2)
     values[-_FAULT:, plant.sensor_names.index("vibration")] += 2.0
-    moments = _START + 60.0 * np.arange(_MINUTES)
+    moments = _START + 60.0 * np.arange(_MINUTES, dtype=np.float64)
     batch = ReadingBatch.from_columns(["press-01"] * _MINUTES, moments, values)
     found = assess(batch, state=FleetState(plant), models=Models(), plant=plant)
     alert = next(one for _, one in found.alerts if one.kind == "anomaly" and one.state == "opened")

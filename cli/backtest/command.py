@@ -19,10 +19,11 @@ from cli.backtest.run import ALL_MODELS, SLOW, Plan, run
 from cli.errors import say
 from cli.table_options import DecimalOption, EncodingOption, SeparatorOption
 from core.forecasting.engine.backtest import LEAST_HISTORY, daily_origins
-from core.forecasting.names import CANDIDATES
+from core.forecasting.names import CANDIDATES, WITH_INPUTS
 from runtime.errors import UsageError
 from runtime.forecasting.calendars import AUTO
 from runtime.forecasting.candidates import candidates_of
+from runtime.forecasting.inputs_file import read_inputs
 from runtime.forecasting.series_file import read_series
 from runtime.tables.recognise import TextForm
 
@@ -74,6 +75,13 @@ def forecast(
         float | None,
         typer.Option(help="Lower limit of the values; default: 0 if no value before the first origin is negative."),
     ] = None,
+    known: Annotated[
+        Path | None,
+        typer.Option(
+            help="CSV of inputs known in advance (planned production, shifts, temperature): a column of times and one "
+            "or more of numbers, over the past and the horizon."
+        ),
+    ] = None,
     separator: SeparatorOption = None,
     decimal: DecimalOption = None,
     encoding: EncodingOption = None,
@@ -82,10 +90,13 @@ def forecast(
 ) -> None:
     """Forecast a series at many past origins, each with only the data before it, and measure the errors."""
     names = _names(models)
+    if known is not None:
+        names = (*names, *(name for name in WITH_INPUTS if models is None))
     if out is not None and not out.resolve().parent.is_dir():
         raise UsageError(f"--out {out}: its folder is not there; make it, or name another")
     form = TextForm(encoding=encoding, separator=separator, decimal=decimal)
     found = read_series(series, column=column, aggregate=aggregate.value, form=form)
+    inputs = None if known is None else read_inputs(known, form=form)
     hours = _whole_hours(step)
     chosen = daily_origins(found.series, horizon=horizon, count=origins, step=hours)
     if not len(chosen):
@@ -105,8 +116,9 @@ def forecast(
         sparse=sparse,
         holidays=holidays,
         lower_bound=lower_bound,
+        inputs=inputs,
     )
-    with _progress(len(chosen)) as advance:
+    with _progress(len(chosen) * (1 if inputs is None else 2)) as advance:
         results = run(plan, advance=advance)
     if out is not None:
         write_forecasts(out, plan, results)

@@ -4,17 +4,17 @@ import multiprocessing
 import time
 from collections.abc import Callable
 from concurrent.futures import Future, ProcessPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import inf
 from typing import Any, Final
 
 import numpy as np
 
-from core.forecasting.engine import Answer, Calendar, HourlySeries
+from core.forecasting.engine import Answer, Calendar, HourlySeries, KnownInputs
 from core.forecasting.engine.backtest import BacktestForecasts, naive, replayed, with_intervals
 from core.forecasting.engine.candidates import forecast_by
 from core.forecasting.engine.series import WEEK, Floats, Ints
-from core.forecasting.names import CANDIDATES, MEMBERS, NAIVE_WEEK, PROPHET
+from core.forecasting.names import CANDIDATES, MEMBERS, NAIVE_WEEK, PROPHET, WITH_INPUTS
 from runtime.errors import FailureError
 from runtime.forecasting.calendars import HolidayChoice
 from runtime.forecasting.candidates import candidates_of
@@ -24,6 +24,8 @@ SELECTED: Final = "selected"
 NAIVE: Final = {NAIVE_WEEK: WEEK}
 SLOW: Final = (PROPHET, *CANDIDATES)
 ALL_MODELS: Final = (*MEMBERS, *NAIVE, *SLOW)
+WITHOUT_INPUTS: Final = "without_inputs"
+"""The selection as it is without known-future inputs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,6 +39,7 @@ class Plan:
     sparse: int
     holidays: str
     lower_bound: float | None
+    inputs: KnownInputs | None = None
 
     @property
     def bounds(self) -> tuple[float, float]:
@@ -85,6 +88,9 @@ def run(plan: Plan, *, advance: Callable[[], Any]) -> Results:
         slow = [beside.submit(_by_slow, plan, name) for name in SLOW if name in plan.names]
         selected, members, answered, choice = _by_selection(plan, advance)
         models = [selected]
+        if plan.inputs is not None:
+            plain = _by_selection(replace(plan, inputs=None), advance)[0]
+            models.append(replace(plain, name=WITHOUT_INPUTS))
         for name in plan.names:
             if name in NAIVE:
                 value = naive(plan.series, origins=plan.origins, horizon=plan.horizon, season=NAIVE[name])
@@ -107,11 +113,18 @@ def _by_selection(
     forecasts = BacktestForecasts(
         value=np.full(shape, np.nan), lower=np.full(shape, np.nan), upper=np.full(shape, np.nan)
     )
-    members = {name: np.full(shape, np.nan) for name in MEMBERS}
+    members = {name: np.full(shape, np.nan) for name in (*MEMBERS, *WITH_INPUTS)}
     answered: dict[str, int] = {}
     choice = HolidayChoice(plan.holidays)
     began = time.perf_counter()
-    answers = replayed(plan.series, origins=plan.origins, horizon=plan.horizon, choose=choice, bounds=plan.bounds)
+    answers = replayed(
+        plan.series,
+        origins=plan.origins,
+        horizon=plan.horizon,
+        choose=choice,
+        bounds=plan.bounds,
+        inputs=plan.inputs,
+    )
     for place, answer in enumerate(answers):
         forecasts.value[place], forecasts.lower[place], forecasts.upper[place] = (
             answer.value,

@@ -22,6 +22,8 @@ BASELINES: Final = (SEASONAL_MEDIAN, "long_median", "weighted_mean", "naive_day"
 LINEAR: Final = ("absolute_deviations", "ridge", "absolute", "ridge_of_logarithms")
 """Members of the blend that are fitted."""
 MEMBERS: Final = BASELINES + LINEAR
+WITH_INPUTS: Final = ("ridge_with_inputs", "absolute_with_inputs")
+"""Members of the blend where known-future inputs are given."""
 
 TYPE_PROFILE: Final = "type_profile"
 DAILY_MEDIAN: Final = "daily_median"
@@ -35,4 +37,4 @@ PLANT_SUM: Final = "sum"
 NAIVE_WEEK: Final = "naive_week"
 """The same hour of the week before; a row of the back-test that never answers."""
 
-ALL: Final = (BLEND, PROPHET, *CANDIDATES, *MEMBERS, *COLD, PLANT_SUM, NAIVE_WEEK)
+ALL: Final = (BLEND, PROPHET, *CANDIDATES, *MEMBERS, *WITH_INPUTS, *COLD, PLANT_SUM, NAIVE_WEEK)

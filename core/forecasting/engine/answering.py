@@ -8,13 +8,14 @@ import numpy as np
 
 from core.forecasting.engine.cold import cold_answer
 from core.forecasting.engine.evidence import blank, issued, matured, simulated
+from core.forecasting.engine.inputs import KnownInputs
 from core.forecasting.engine.intervals import bounds_of
 from core.forecasting.engine.members import MOST_DAYS, Pasts, fitted, said
 from core.forecasting.engine.memory import Memory
 from core.forecasting.engine.profiles import is_free
 from core.forecasting.engine.series import DAY, IMPOSSIBLE, WEEK, Answer, Calendar, Floats, HourlySeries
 from core.forecasting.engine.weights import blended, known_mean, name_of, taken_over, weights_of
-from core.forecasting.names import MEMBERS, SEASONAL_MEDIAN
+from core.forecasting.names import SEASONAL_MEDIAN
 
 REFIT_HOURS: Final = WEEK
 _BASELINE_HOURS: Final = 2 * WEEK
@@ -37,12 +38,14 @@ def forecast_next(
     bounds: tuple[float, float] = (0.0, inf),
     cold_start: Floats | None = None,
     refit: bool | None = None,
+    inputs: KnownInputs | None = None,
 ) -> tuple[Answer, Memory]:
     """Return the `horizon` hours after a series, and the memory to hand over with the next call.
 
     bounds: what is physically possible. cold_start: (168,) usual course of a week from Monday 0 h, such as the machine
     type's; it answers while the series is too short. refit: None fits anew when the fit is a week old, True and False
-    say so; a series that cannot be fitted yet is not.
+    say so; a series that cannot be fitted yet is not. inputs: known-future inputs; the blend uses them as far as they
+    help. With other inputs than before the series is fitted anew.
 
     Raises:
         ValueError: a horizon below 1, bounds in the wrong order, or a cold_start of another length.
@@ -56,10 +59,19 @@ def forecast_next(
     stage = stage_of(series)
     if stage == "cold":
         return _clipped(cold_answer(series, horizon, cold_start), bounds), memory
-    pasts = Pasts.of(series, calendar)
+    pasts = Pasts.of(series, calendar, inputs)
+    if not _fits(memory, pasts):
+        memory = blank(steps)
     memory = _learned(matured(memory, series), pasts, stage=stage, refit=refit)
     answer, memory = _answered(memory, pasts, bounds)
     return _cut(answer, horizon), memory
+
+
+def _fits(memory: Memory, pasts: Pasts) -> bool:
+    """Return whether a memory is of the same members and inputs."""
+    members, width = len(pasts.members), pasts.plain.width
+    evidence = [one for one in (memory.errors, memory.issued) if one.size]
+    return all(one.shape[1] == members + 1 for one in evidence) and memory.coefficients.shape[2] in {0, width + 1}
 
 
 def stage_of(series: HourlySeries) -> Stage:
@@ -96,7 +108,7 @@ def _answered(memory: Memory, pasts: Pasts, bounds: tuple[float, float]) -> tupl
         weights = weights_of(errors[:, :-1])
         instead = np.repeat(taken_over(errors), DAY)
     else:
-        weights = np.zeros((len(MEMBERS), steps // DAY))
+        weights = np.zeros((len(pasts.members), steps // DAY))
         weights[0], instead = 1.0, np.zeros(steps, dtype=bool)
     blend = blended(members, weights)
     value = np.clip(np.where(instead, members[0], blend), *bounds)
@@ -111,16 +123,16 @@ def _answered(memory: Memory, pasts: Pasts, bounds: tuple[float, float]) -> tupl
         alpha=memory.alpha.astype(np.float64),
     )
     given = np.clip(np.stack([value, lower, upper]), *bounds)
-    wape, coverage, compared = _record(memory)
+    wape, coverage, compared = _record(memory, pasts.members)
     answer = Answer(
         value=given[0],
         lower=given[1],
         upper=given[2],
-        model=SEASONAL_MEDIAN if instead.all() else name_of(weights, MEMBERS),
+        model=SEASONAL_MEDIAN if instead.all() else name_of(weights, pasts.members),
         wape=wape,
         coverage=coverage,
         compared=compared,
-        members=dict(zip(MEMBERS, np.clip(members, *bounds), strict=True)),
+        members=dict(zip(pasts.members, np.clip(members, *bounds), strict=True)),
     )
     return answer, issued(memory, series.end, members=members, blend=blend, answer=given)
 
@@ -146,7 +158,7 @@ def _members(memory: Memory, pasts: Pasts, *, linear: bool) -> Floats:
     return np.asarray(np.where(np.isnan(baselines), found, baselines))
 
 
-def _record(memory: Memory) -> tuple[float | None, float | None, dict[str, float]]:
+def _record(memory: Memory, names: tuple[str, ...]) -> tuple[float | None, float | None, dict[str, float]]:
     """Return WAPE and coverage of the answers, and WAPE of each member, over the origins that are complete."""
     if not memory.matured_at:
         return None, None, {}
@@ -156,7 +168,7 @@ def _record(memory: Memory) -> tuple[float | None, float | None, dict[str, float
     errors = known_mean(memory.errors.astype(np.float64), axis=0).mean(axis=1) / level
     own = float(known_mean(np.abs(memory.residuals.astype(np.float64)), axis=None)) / level
     hits = float(known_mean(memory.hits.astype(np.float64), axis=None))
-    compared = {name: float(error) for name, error in zip(MEMBERS, errors, strict=False) if np.isfinite(error)}
+    compared = {name: float(error) for name, error in zip(names, errors, strict=False) if np.isfinite(error)}
     return own, None if np.isnan(hits) else hits, compared
 
 

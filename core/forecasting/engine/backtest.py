@@ -8,6 +8,7 @@ import numpy as np
 
 from core.forecasting.engine.answering import forecast_next
 from core.forecasting.engine.evidence import blank
+from core.forecasting.engine.inputs import KnownInputs
 from core.forecasting.engine.intervals import KEPT, adapted, bounds_of, hits_of
 from core.forecasting.engine.profiles import is_free
 from core.forecasting.engine.series import DAY, Answer, Calendar, Floats, HourlySeries, Ints
@@ -37,13 +38,24 @@ def daily_origins(series: HourlySeries, *, horizon: int, count: int, step: int) 
 
 
 def replayed(
-    series: HourlySeries, *, origins: Ints, horizon: int, choose: Choose, bounds: tuple[float, float]
+    series: HourlySeries,
+    *,
+    origins: Ints,
+    horizon: int,
+    choose: Choose,
+    bounds: tuple[float, float],
+    inputs: KnownInputs | None = None,
 ) -> Iterator[Answer]:
-    """Yield the answers of the blend at these origins, oldest first, each with the memory of the one before."""
+    """Yield the answers of the blend at these origins, oldest first, each with the memory of the one before.
+
+    inputs: known-future inputs, of which each origin sees all hours.
+    """
     memory = None
     for origin in origins.tolist():
         known = series.until(origin)
-        answer, memory = forecast_next(known, horizon=horizon, calendar=choose(known), memory=memory, bounds=bounds)
+        answer, memory = forecast_next(
+            known, horizon=horizon, calendar=choose(known), memory=memory, bounds=bounds, inputs=inputs
+        )
         yield answer
 
 

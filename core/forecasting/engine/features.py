@@ -10,6 +10,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from core.forecasting.engine.inputs import COLUMNS, InputTable
 from core.forecasting.engine.profiles import (
     LONG,
     RECENT,
@@ -29,6 +30,8 @@ _TYPES: Final = 7
 _YEAR_HOURS: Final = 365.25 * DAY
 _LAST_HOURS: Final = (1, 3, 6, 12)
 _LAST_DAYS: Final = (1, 2, 3, 7)
+_PLAIN: Final = 45
+"""Number of inputs without known-future ones."""
 _RAW: Final = 8
 """Number of inputs, at the end, that are levels in the series' unit and not deviations."""
 
@@ -37,12 +40,13 @@ _RAW: Final = 8
 class Outlook:
     """Features at o origins for the next s steps.
 
-    inputs: (s, o, f), the last `raw` of them are levels; profile, median, fading, long_median: (o, s), the usual
-    course; last_day: (o, s) the newest value of the same hour.
+    inputs: (s, o, f): deviations, then `raw` levels, then `known` columns of known-future inputs. profile, median,
+    fading, long_median: (o, s), the usual course; last_day: (o, s) the newest value of the same hour.
     """
 
     inputs: Singles
     raw: int
+    known: int
     profile: Floats
     median: Floats
     fading: Floats
@@ -56,6 +60,7 @@ class Past:
 
     filled: (n,) the values with their profile where they are missing. deviations: (n,) values minus the profile of the
     day before, 0 where missing. sums: running sums of both, (n + 1,) each. level: stands in where no profile is known.
+    tables: of the known-future inputs.
     """
 
     days: Days
@@ -65,9 +70,10 @@ class Past:
     filled_sums: Floats
     deviation_sums: Floats
     level: float
+    tables: tuple[InputTable, ...] = ()
 
     @classmethod
-    def of(cls, series: HourlySeries, calendar: Calendar) -> "Past":
+    def of(cls, series: HourlySeries, calendar: Calendar, tables: tuple[InputTable, ...] = ()) -> "Past":
         """Return the tables of a series with at least one known value."""
         days = Days.of(series, calendar)
         level = float(np.nanmedian(series.values))
@@ -84,7 +90,13 @@ class Past:
             filled_sums=np.concatenate([[0.0], np.cumsum(filled)]),
             deviation_sums=np.concatenate([[0.0], np.cumsum(deviations)]),
             level=level,
+            tables=tables,
         )
+
+    @property
+    def width(self) -> int:
+        """Number of inputs of a linear member."""
+        return _PLAIN + len(self.tables) * COLUMNS
 
     def outlook(self, origins: Ints, steps: int, *, with_inputs: bool = True) -> Outlook:
         """Return the features at these origins, (o,)."""
@@ -103,6 +115,7 @@ class Past:
         return Outlook(
             inputs=inputs,
             raw=_RAW,
+            known=len(self.tables) * COLUMNS,
             profile=profile,
             median=median,
             fading=fading,
@@ -150,6 +163,7 @@ class Past:
             self._mean(self.filled_sums, start - 12, start),
             yesterday.max(axis=1, keepdims=True),
             yesterday.min(axis=1, keepdims=True),
+            *(column for table in self.tables for column in table.columns(start, targets, same_hour)),
         ]
 
     def _places(self, hours: Ints) -> Ints:

@@ -7,9 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.forecasting.engine.features import Past
+from core.forecasting.engine.inputs import InputTable, KnownInputs
 from core.forecasting.engine.linear import applied, ridge
 from core.forecasting.engine.series import DAY, WEEK, Calendar, Floats, HourlySeries, Ints
-from core.forecasting.names import BASELINES, MEMBERS
+from core.forecasting.names import BASELINES, LINEAR, MEMBERS, WITH_INPUTS
 
 Singles = NDArray[np.float32]
 
@@ -34,22 +35,29 @@ class Pasts:
     plain: Past
     logarithm: Past | None
 
+    @property
+    def members(self) -> tuple[str, ...]:
+        """Names of the members, in the order of their forecasts."""
+        return (*MEMBERS, *WITH_INPUTS) if self.plain.tables else MEMBERS
+
     @classmethod
-    def of(cls, series: HourlySeries, calendar: Calendar) -> "Pasts":
+    def of(cls, series: HourlySeries, calendar: Calendar, inputs: KnownInputs | None = None) -> "Pasts":
         """Return the tables of all members, of a series with at least one known value."""
         low, high = float(np.nanmin(series.values)), float(np.nanmax(series.values))
         aside = (high - low) / 2
+        given = [] if inputs is None else [InputTable.of(one, calendar) for one in inputs.series()]
+        tables = tuple(table for table in given if table is not None)
         return cls(
             series=series,
             calendar=calendar,
             plausible=(low - aside, high + aside),
-            plain=Past.of(series, calendar),
-            logarithm=_logarithm(series, calendar),
+            plain=Past.of(series, calendar, tables),
+            logarithm=_logarithm(series, calendar, tables),
         )
 
 
 def fitted(pasts: Pasts, steps: int, *, origin: int) -> Singles:
-    """Return coefficients (4, s, f + 1) of the linear members from hours before `origin`; NaN: no logarithm."""
+    """Return coefficients (l, s, f + 1) of the linear members from hours before `origin`; NaN: no logarithm."""
     first = pasts.series.first_hour + _WARM_UP
     count = max(0, (origin - 1 - first) // DAY + 1)
     origins = (origin - DAY * np.arange(1, count + 1))[::-1]
@@ -58,41 +66,53 @@ def fitted(pasts: Pasts, steps: int, *, origin: int) -> Singles:
     outlook = pasts.plain.outlook(origins, steps)
     few = (origin - first) < _YEAR - _WARM_UP
     goal = (targets - outlook.profile).T
-    free = outlook.inputs.shape[2] - outlook.raw
+    every = outlook.inputs.shape[2] - outlook.known
+    free = every - outlook.raw
     strong = 100.0 if few else None
     found = [
         ridge(outlook.inputs, goal, penalty=strong or 30, absolute=True, columns=free),
-        ridge(outlook.inputs, goal, penalty=strong or 10),
-        ridge(outlook.inputs, goal, penalty=strong or 30, absolute=True),
+        ridge(outlook.inputs, goal, penalty=strong or 10, columns=every),
+        ridge(outlook.inputs, goal, penalty=strong or 30, absolute=True, columns=every),
     ]
+    with_inputs = []
+    if outlook.known:
+        with_inputs = [
+            ridge(outlook.inputs, goal, penalty=strong or 10),
+            ridge(outlook.inputs, goal, penalty=strong or 30, absolute=True),
+        ]
     if pasts.logarithm is None:
-        return np.stack([*found, np.full_like(found[0], np.nan)])
+        return np.stack([*found, np.full_like(found[0], np.nan), *with_inputs])
     outlook = pasts.logarithm.outlook(origins, steps)
     with np.errstate(divide="ignore", invalid="ignore"):
         logs = np.log(np.where(targets > 0, targets, np.nan))
-    return np.stack([*found, ridge(outlook.inputs, (logs - outlook.profile).T, penalty=strong or 10)])
+    of_logarithms = ridge(outlook.inputs, (logs - outlook.profile).T, penalty=strong or 10, columns=every)
+    return np.stack([*found, of_logarithms, *with_inputs])
 
 
 def said(pasts: Pasts, coefficients: Singles, origins: Ints, steps: int) -> Floats:
     """Return the forecasts of each member at these origins, (o, m, s), NaN where it has none."""
     outlook = pasts.plain.outlook(origins, steps)
-    found = np.full((len(origins), len(MEMBERS), steps), np.nan)
+    found = np.full((len(origins), len(pasts.members), steps), np.nan)
     for place, course in enumerate((outlook.median, outlook.long_median, outlook.fading, outlook.last_day)):
         found[:, place] = course
     if len(coefficients):
         for place in range(3):
             found[:, len(BASELINES) + place] = outlook.profile + applied(coefficients[place], outlook.inputs)
+        for place in range(len(LINEAR), len(coefficients)):
+            found[:, len(BASELINES) + place] = outlook.profile + applied(coefficients[place], outlook.inputs)
         if pasts.logarithm is not None:
             outlook = pasts.logarithm.outlook(origins, steps)
-            found[:, -1] = np.exp(np.minimum(outlook.profile + applied(coefficients[3], outlook.inputs), 600))
+            found[:, len(MEMBERS) - 1] = np.exp(
+                np.minimum(outlook.profile + applied(coefficients[3], outlook.inputs), 600)
+            )
     return np.asarray(np.clip(found, *pasts.plausible))
 
 
-def _logarithm(series: HourlySeries, calendar: Calendar) -> Past | None:
+def _logarithm(series: HourlySeries, calendar: Calendar, tables: tuple[InputTable, ...]) -> Past | None:
     heard = series.values[~np.isnan(series.values)]
     positive = heard[heard > 0]
     if len(positive) < _LEAST_POSITIVE * len(heard):
         return None
     floor = _FLOOR * float(np.median(positive))
     logs = np.log(np.maximum(series.values, floor))
-    return Past.of(HourlySeries(first_hour=series.first_hour, values=logs), calendar)
+    return Past.of(HourlySeries(first_hour=series.first_hour, values=logs), calendar, tables)

@@ -20,6 +20,7 @@ COPY producer producer
 COPY processor processor
 COPY trainer trainer
 COPY api api
+COPY forwarder forwarder
 COPY cli cli
 COPY plants plants
 RUN pip install --no-deps .

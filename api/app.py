@@ -20,6 +20,7 @@ from core.plant import Plant
 from runtime.metrics import ApiMetrics, process_registry
 from runtime.models.model_inference import ModelInference
 from runtime.plants import load_plant
+from runtime.release import release
 from runtime.settings import Settings, load_settings
 
 _MEASURE_SECONDS: Final = 5.0
@@ -45,7 +46,7 @@ def create_app(settings: Settings | None = None, *, plant: Plant | None = None) 
     )
     app = FastAPI(
         title="Nexova API",
-        version=status.release(),
+        version=release(),
         description=DESCRIPTION,
         docs_url=None,
         redoc_url=None,

@@ -12,12 +12,12 @@ from api.feedback import FeedbackWriter
 from api.forecasting import ForecastDesk
 from api.live.baselines import Baselines
 from api.live.reader import Live
-from core.adhoc.answers import AnomalyAnswer, RiskAnswer
 from core.adhoc.rows import History
 from core.plant import Plant
 from runtime.metrics import ApiMetrics
 from runtime.models.model_inference import ModelInference
 from runtime.settings import Settings
+from schemas.answers import Advice, AnomalyResult
 
 
 @dataclass(slots=True, kw_only=True)
@@ -29,8 +29,8 @@ class Services:
     inference: ModelInference
     metrics: ApiMetrics
     pool: ThreadPoolExecutor
-    anomalies: Batcher[History, list[AnomalyAnswer]]
-    risks: Batcher[History, list[RiskAnswer]]
+    anomalies: Batcher[History, list[AnomalyResult]]
+    risks: Batcher[History, list[Advice]]
     forecasts: ForecastDesk
     live: Live
     feedback: FeedbackWriter

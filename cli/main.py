@@ -51,10 +51,16 @@ COMMANDS: Final[dict[str, Entry]] = {
         module="cli.serve", attribute="serve", help="Serve forecasts, scores, advice and the live console over HTTP."
     ),
     "token": Entry(module="cli.token", attribute="token", help="Create a token for the API."),
+    "forward": Entry(
+        module="cli.forward",
+        attribute="forward",
+        help="Send alerts on to Alertmanager, a webhook, mail or a maintenance system.",
+    ),
     "topics": Entry(module="cli.topics", attribute="app", help="Create or list the topics.", group=True),
     "produce": Entry(
         module="cli.produce", attribute="app", help="Send simulated readings, or replay them from files.", group=True
     ),
+    "feedback": Entry(module="cli.feedback", attribute="feedback", help="Answer an alert."),
     "history": Entry(module="cli.history", attribute="app", help="Import past hourly energy.", group=True),
     "data": Entry(module="cli.data", attribute="app", help="Generate labelled data for training.", group=True),
     "train": Entry(module="cli.train", attribute="train", help="Train models and publish them to the repository."),

@@ -7,8 +7,7 @@ import numpy as np
 
 from core.alerting.messages import forget_resolved
 from core.alerting.silence import SilenceWatch
-from core.energy import windows as energy
-from core.energy.meter import counter_rules
+from core.energy.closing import closing_of
 from core.plant import Plant
 from core.state.fleet import FleetState
 from core.state.tracks import CONDITIONS
@@ -28,21 +27,28 @@ class DueMessages:
 def advance_time(state: FleetState, *, plant: Plant, now: float, idle_seconds: float) -> DueMessages:
     """Lets time pass over a partition that has brought no record for `idle_seconds`; `now` is epoch seconds.
 
-    An idle partition's windows close once their hour is over by the clock; event time cannot close them any more.
+    The hours of a machine that has been silent for long close as they are; its readings cannot close them any more.
     """
     alerts = SilenceWatch(state=state, plant=plant).opened_after(idle_seconds)
-    idle = idle_seconds >= plant.energy.close_idle_after_seconds
-    windows = energy.close(
-        state.windows,
-        watermark=max(state.watermark, now) if idle else state.watermark,
-        newest_of=state.newest_of,
-        grace_seconds=plant.energy.grace_seconds,
-        interval_seconds=plant.interval_seconds,
-        counter_rules=counter_rules(plant),
+    windows = closing_of(plant).by_the_clock(
+        state.windows, _estimates(state, plant, now=now, idle_seconds=idle_seconds), now=now
     )
     state.dirty.update(state.slots[window.machine_id] for window in windows)
-    forget_resolved(state, plant)
+    forget_resolved(state)
     return DueMessages(alerts=tuple(alerts), energy_windows=tuple(windows))
+
+
+def _estimates(state: FleetState, plant: Plant, *, now: float, idle_seconds: float) -> dict[str, float]:
+    """Where the time of each machine with hours to close should stand that has been silent for long, epoch s."""
+    limit = plant.close_idle_after_seconds
+    count = len(state.ids)
+    elapsed = state.progress - state.heard[:count] + idle_seconds
+    estimates = np.full(count, now) if idle_seconds >= limit else state.tracks.last_seen[:count] + elapsed
+    silent = np.flatnonzero(elapsed >= limit).tolist()
+    due = state.windows.due
+    return {
+        state.ids[slot]: float(estimates[slot]) for slot in silent if slot < len(due) and due[slot] <= estimates[slot]
+    }
 
 
 def statuses(state: FleetState, slots: list[int], *, plant: Plant) -> list[MachineStatus]:

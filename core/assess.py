@@ -1,6 +1,7 @@
 """The whole story of a micro-batch, from readings to what the world should hear."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 import numpy as np
@@ -9,17 +10,20 @@ from numpy.typing import NDArray
 from core.alerting.episodes import SEVERITIES, follow
 from core.alerting.messages import RULE, AlertWriter
 from core.alerting.silence import SilenceWatch
+from core.alerting.suppression import raised_thresholds, suppression_of
 from core.batch import ReadingBatch
 from core.detection.features import observe, physical
-from core.detection.row_results import FAULT_IMPOSSIBLE, FAULT_NONE, RowResults
 from core.detection.scoring import anomaly_scores
-from core.energy import windows as energy
+from core.energy.closing import closing_of
 from core.energy.meter import counter_rules
+from core.energy.windows import accumulate
 from core.maintenance import BANDS, advice_text, advise, reasons_of, risks
 from core.models import Models
 from core.plant import Plant, Role
 from core.plant.limits import LEVELS, limit_severity
 from core.rollout import AlertCounts, count_alerts
+from core.row_results import FAULT_IMPOSSIBLE, FAULT_NONE, RowResults
+from core.state.episodes import FOLLOWED_KINDS, SUPPRESSIONS
 from core.state.fleet import FleetState
 from core.state.tracks import CONDITIONS, watched_sensors
 from schemas.alerts import Alert, AlertModel
@@ -49,7 +53,8 @@ class Scores:
 class Assessment:
     """What a batch led to. `replayed` readings were known already; `late` ones came after their window's time.
 
-    alert_counts: of each running model and of each shadow.
+    alert_counts: of each running model and of each shadow. suppressed: openings that did not become an alert,
+    by reason.
     """
 
     state: FleetState
@@ -60,6 +65,7 @@ class Assessment:
     replayed: int
     late: int
     alert_counts: tuple[AlertCounts, ...] = ()
+    suppressed: Mapping[str, int] = field(default_factory=dict)
 
 
 def assess(batch: ReadingBatch, *, state: FleetState, models: Models, plant: Plant) -> Assessment:
@@ -87,9 +93,9 @@ def assess(batch: ReadingBatch, *, state: FleetState, models: Models, plant: Pla
     rows.fault[np.isnan(values) & ~np.isnan(batch.values)] = FAULT_IMPOSSIBLE
     scores = _score(batch, rows, models)
     _remember_last(state, slots, scores)
-    alerts = _alerts(scores, values=values, slots=slots, rows=rows, state=state, models=models, plant=plant)
+    alerts, suppressed = _alerts(scores, values=values, slots=slots, rows=rows, state=state, models=models, plant=plant)
     recommendations = _recommendations(scores, slots=slots, rows=rows, state=state, models=models, plant=plant)
-    windows, late = _energy(batch, values, rows, state, plant)
+    windows, late = _energy(batch, values, rows, every_slot=every_slot, state=state, plant=plant)
     np.maximum.at(state.tracks.last_offset, slots, batch.offsets)
     return Assessment(
         state=state,
@@ -99,6 +105,7 @@ def assess(batch: ReadingBatch, *, state: FleetState, models: Models, plant: Pla
         energy_windows=windows,
         replayed=replayed,
         late=late,
+        suppressed=suppressed,
         alert_counts=count_alerts(models, rows, anomaly=scores.anomaly, risk=scores.risk),
     )
 
@@ -129,9 +136,9 @@ def _alerts(
     state: FleetState,
     models: Models,
     plant: Plant,
-) -> tuple[tuple[int, Alert], ...]:
-    """Alerts that changed, each with the row that changed it; in row order."""
-    batch, policy = scores.batch, plant.alerts
+) -> tuple[tuple[tuple[int, Alert], ...], dict[str, int]]:
+    """Return alerts that changed, in row order with the row that changed each, and openings suppressed, by reason."""
+    batch, rules = scores.batch, state.rules
     writer = AlertWriter(batch=batch, values=values, rows=rows, state=state, plant=plant)
     silence = SilenceWatch(state=state, plant=plant)
     written = silence.resolved_by(batch, rows.newest)
@@ -141,19 +148,22 @@ def _alerts(
     fault = (rows.fault != FAULT_NONE).any(axis=1)
     running = rows.condition == CONDITIONS.index("running")
     warning, critical = SEVERITIES.index("warning"), SEVERITIES.index("critical")
+    column = FOLLOWED_KINDS.index("anomaly")
+    sensors = tuple(plant.sensors[index].name for index in watched_sensors(plant))
     kinds = (
         (
             "anomaly",
             anomaly,
-            scores.flagged & rows.substantial,
+            scores.flagged & rows.substantial & (anomaly >= FLAG_AT + _raised(rows, sensors, state)),
             # a running machine of which nothing is known is not calm
-            (anomaly < policy.resolve_below) & (rows.scored | ~running),
-            np.where(anomaly >= policy.critical_score, critical, warning),
+            (anomaly < rules.resolve_below[slots, column]) & (rows.scored | ~running),
+            np.where(anomaly >= rules.critical_score[slots, column], critical, warning),
             _anomaly_model(models),
         ),
         ("limit", np.array(LEVELS)[limit], limit > 0, limit == 0, limit, RULE),
         ("sensor_fault", fault.astype(np.float64), fault, ~fault & running, np.zeros(len(batch), np.int64), RULE),
     )
+    suppressed: dict[str, int] = {}
     for kind, level, over, calm, severity, model in kinds:
         changes = follow(
             kind,
@@ -163,13 +173,23 @@ def _alerts(
             over=over,
             calm=calm,
             severity=severity.astype(np.int64),
+            suppressed=suppression_of(kind, slots=slots, timestamps=rows.newest, state=state),
             episodes=state.episodes,
-            policy=policy,
+            rules=rules,
         )
+        for reason, openings in zip(SUPPRESSIONS, changes.suppressed.tolist(), strict=True):
+            if openings:
+                suppressed[reason] = suppressed.get(reason, 0) + openings
         for position in range(len(changes.row)):
             written += writer.write(kind, changes, position, model=model)
     written.sort(key=lambda item: item[0])
-    return tuple(written)
+    return tuple(written), suppressed
+
+
+def _raised(rows: RowResults, sensors: tuple[str, ...], state: FleetState) -> Floats:
+    if not sensors:
+        return np.zeros(len(rows.slot))
+    return raised_thresholds(rows.slot, rows.contribution.argmax(axis=1), sensors, state)
 
 
 def _anomaly_model(models: Models) -> AlertModel:
@@ -221,16 +241,23 @@ def _recommendations(
 
 
 def _energy(
-    batch: ReadingBatch, values: Floats, rows: RowResults, state: FleetState, plant: Plant
+    batch: ReadingBatch,
+    values: Floats,
+    rows: RowResults,
+    *,
+    every_slot: NDArray[np.int64],
+    state: FleetState,
+    plant: Plant,
 ) -> tuple[tuple[EnergyWindow, ...], int]:
     power, register = _column(values, plant, "power"), _column(values, plant, "energy_counter")
     if (power is None and register is None) or not len(batch):
         return (), 0
     rules = counter_rules(plant)
-    late = energy.accumulate(
+    late = accumulate(
         state.windows,
         machine_ids=batch.machine_ids,
         machine=batch.machine,
+        slots=every_slot[batch.machine],
         timestamps=batch.timestamps,
         power=power,
         production=_column(values, plant, "production"),
@@ -239,14 +266,7 @@ def _energy(
         register=register,
         counter_rules=rules,
     )
-    closed = energy.close(
-        state.windows,
-        watermark=state.watermark,
-        newest_of=state.newest_of,
-        grace_seconds=plant.energy.grace_seconds,
-        interval_seconds=plant.interval_seconds,
-        counter_rules=rules,
-    )
+    closed = closing_of(plant).by_own_time(state.windows, batch.machine_ids, every_slot, state.tracks.last_seen)
     # what was published must not be published anew as if it had not been
     state.dirty.update(state.slots[window.machine_id] for window in closed)
     return tuple(closed), late

@@ -1,6 +1,6 @@
 """A micro-batch of readings as columns, and the way from Kafka values to it."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from itertools import chain
@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.plant import Plant
+from schemas.bounds import MOST_ID_LENGTH, machine_id_fault
 from schemas.codec import DecodedReading, ReadingDecoder, Refusal
 
 Floats = NDArray[np.float64]
@@ -56,6 +57,18 @@ class ReadingBatch:
             values=np.ascontiguousarray(values, dtype=np.float64),
             offsets=np.arange(len(machine_ids), dtype=np.int64) if offsets is None else offsets,
         )
+
+    def without(self, machine_ids: Collection[str]) -> tuple["ReadingBatch", list[tuple[int, str]]]:
+        """Return the batch without the readings of these machines, and offset and machine of each of those."""
+        gone = np.array([name in machine_ids for name in self.machine_ids], dtype=np.bool_)[self.machine]
+        left_out = [
+            (offset, self.machine_ids[machine])
+            for offset, machine in zip(self.offsets[gone].tolist(), self.machine[gone].tolist(), strict=True)
+        ]
+        stay = ~gone
+        names = [self.machine_ids[machine] for machine in self.machine[stay].tolist()]
+        batch = ReadingBatch.from_columns(names, self.timestamps[stay], self.values[stay], self.offsets[stay])
+        return batch, left_out
 
     def take(self, rows: NDArray[np.bool_]) -> "ReadingBatch":
         """The rows where `rows` is true; machines keep their indices."""
@@ -110,6 +123,10 @@ def decode_records(
         _values(readings, decoder),
         np.array(offsets, dtype=np.int64),
     )
+    faults = {name: fault for name in batch.machine_ids if (fault := machine_id_fault(name)) is not None}
+    if faults:
+        batch, misnamed = batch.without(faults)
+        refused += [(offset, _misnamed(name, faults[name])) for offset, name in misnamed]
     return Decoded(batch=batch, refused=tuple(refused), unknown_fields=unknown)
 
 
@@ -146,6 +163,12 @@ def _decode_one_by_one(
 def _believed(timestamps: Floats, plant: Plant, now: datetime) -> NDArray[np.bool_]:
     latest = now.timestamp() + plant.readings.latest_ahead_seconds
     return (timestamps >= plant.readings.earliest.timestamp()) & (timestamps <= latest)
+
+
+def _misnamed(machine_id: str, fault: str) -> Refusal:
+    shown = f"machine_id = {machine_id!r:.80}: a machine's name {fault}"
+    detail = f"{shown}; send 1 to {MOST_ID_LENGTH} printable characters without spaces around them"
+    return Refusal(reason="machine_id_invalid", detail=detail, payload=machine_id.encode())
 
 
 def _unbelievable(reading: DecodedReading, plant: Plant, now: datetime) -> Refusal:

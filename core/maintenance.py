@@ -6,11 +6,12 @@ import numpy as np
 from numba import njit
 
 from core.arrays import Floats, Ints
-from core.detection.row_results import RowResults
 from core.models import Models
 from core.plant import Sensor
+from core.row_results import RowResults
 from core.state.wear import Wear
 from schemas.recommendations import Band, Reason
+from schemas.rounding import in_words
 
 BANDS: Final[tuple[Band, ...]] = get_args(Band)
 BAND_STARTS: Final = (0.75, 1.75, 2.5)
@@ -93,8 +94,8 @@ def reasons_of(slow: Floats, mean: Floats, scale: Floats, sensors: tuple[Sensor,
             sensor=sensors[d].name,
             contribution=float(abs(away[d]) / total),
             sentence=(
-                f"{sensors[d].name} averages {slow[d]:.3g} {sensors[d].unit} over the last days, "
-                f"{'above' if away[d] > 0 else 'below'} its normal {mean[d]:.3g} {sensors[d].unit}"
+                f"{sensors[d].name} averages {in_words(slow[d], 3)} {sensors[d].unit} over the last days, "
+                f"{'above' if away[d] > 0 else 'below'} its normal {in_words(mean[d], 3)} {sensors[d].unit}"
             ),
         )
         for d in order

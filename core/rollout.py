@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from core.arrays import Floats
-from core.detection.row_results import RowResults
 from core.detection.scoring import anomaly_scores
 from core.maintenance import ADVISE_AT, risks
 from core.models import Models
+from core.row_results import RowResults
 from schemas.scores import FLAG_AT
 
 

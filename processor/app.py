@@ -1,52 +1,59 @@
 """The processor's composition root: `create_worker` reads like a table of contents."""
 
 import asyncio
-import gc
 import logging
-import sys
+import platform
 import tempfile
+from collections.abc import Awaitable, Callable
+from functools import partial
 from typing import Any, Final
 
 import faust
-from prometheus_client import generate_latest
 
 from core.detection.features import feature_fingerprint
 from core.forecasting.hourly_history import WEEK
 from core.plant import Plant
 from core.precompile import precompile
 from core.rollout import AlertCounts
+from processor.adoption import Adoption
+from processor.alerting.feedback import FeedbackFollower
+from processor.alerting.fleet_stage import FleetStage
+from processor.alerting.policy import PolicyWatch
+from processor.changelog import create_changelogs, read_changelog
 from processor.checkpoint import Checkpoints
+from processor.deadline import end_within
 from processor.executor import BatchExecutor
 from processor.faust_app import make_app
+from processor.fenced_producer import Fenced, producers_of
 from processor.forecasting.plant_stage import PlantStage
 from processor.forecasting.scheduler import Forecasts
-from processor.health import CHECKS, Health
+from processor.health import CHECKS, Health, StalledError
 from processor.ingest import FetchHandler
 from processor.outputs import Outputs
+from processor.pages import add_pages
 from processor.partitions import PartitionTable
 from processor.pipeline import Pipeline
 from processor.publisher import Publisher
-from processor.state_topics import MACHINES, SERIES, create_state_topics
 from processor.transport import FetchSchema, consumer_of, install_batches
 from processor.versions.canary import Rollbacks
 from processor.versions.follower import ModelFollower
 from processor.versions.running import RunningModels
 from processor.versions.shadow import ShadowReader
+from processor.versions.training_watch import watch_training
+from processor.writers import Writers
 from runtime.clock import SYSTEM_CLOCK, Clock
 from runtime.errors import FailureError
 from runtime.kafka import list_topics, wait_for_broker
-from runtime.logging import configure_logging
 from runtime.metrics import ProcessorMetrics, process_registry
 from runtime.models.inference import LoadedModels, load_models
 from runtime.models.repository import ModelRepository
 from runtime.plants import load_plant
+from runtime.release import release
 from runtime.settings import Settings
 from schemas.topics import HISTORY, READINGS
 
 LOGGER: Final = logging.getLogger("nexova.processor")
 _TICK_SECONDS: Final = 1.0
-_COLLECT_AFTER_OBJECTS: Final = 100_000
-_SWITCH_SECONDS: Final = 0.0005
 
 
 class Worker:
@@ -65,14 +72,27 @@ class Worker:
         self.settings = settings
         self.metrics = metrics
         self._clock = clock
+        self._repository = repository
         self._ready = False
         # Faust wants a folder, although all our state is in the changelog; it is deleted with the worker
         self._folder = tempfile.TemporaryDirectory(prefix="nexova-")
         self.app = make_app(settings, datadir=self._folder.name)
         self.outputs = Outputs(settings.kafka, metrics)
         self.partitions = PartitionTable(plant, history_hours=settings.forecasts.history_weeks * WEEK)
+        self._stopping = False
+        self.writers = Writers(
+            producers_of(settings, stopped=lambda: self._stopping),
+            metrics,
+            on_lost=self._lost,
+            on_failure=self._failed,
+        )
         self.publisher = Publisher(
-            self.outputs, metrics, publish_scores=settings.processor.publish_scores, clock=clock.wall
+            self.outputs,
+            self.writers,
+            metrics,
+            publish_scores=settings.processor.publish_scores,
+            dead_letters_per_second=settings.processor.dead_letters_per_second,
+            clock=clock.wall,
         )
         self.running = RunningModels(loaded.models, plant=plant, metrics=metrics)
         self.rollbacks = Rollbacks(
@@ -111,22 +131,30 @@ class Worker:
         )
         self.executor = BatchExecutor(self.pipeline, self.partitions, on_failure=self._failed)
         self.checkpoints = Checkpoints(
-            app=self.app,
-            machines=self._table(MACHINES),
-            series=self._table(SERIES),
+            kafka=settings.kafka,
+            settings=settings.processor,
             partitions=self.partitions,
+            writers=self.writers,
             publisher=self.publisher,
             executor=self.executor,
             outputs=self.outputs,
             metrics=metrics,
-            epoch=lambda: consumer_of(self.app).epoch,
+            commit=lambda offsets, topic: consumer_of(self.app).checkpoint(offsets, topic=topic),
             clock=clock.monotonic,
+        )
+        self.adoption = Adoption(
+            read=partial(read_changelog, settings.kafka),
+            partitions=self.partitions,
+            writers=self.writers,
+            publisher=self.publisher,
+            clock=clock,
+            epoch=lambda: consumer_of(self.app).epoch,
         )
         self.fetches = FetchHandler(
             app=self.app,
             pipeline=self.pipeline,
             partitions=self.partitions,
-            publisher=self.publisher,
+            adoption=self.adoption,
             executor=self.executor,
             checkpoints=self.checkpoints,
             metrics=metrics,
@@ -134,15 +162,38 @@ class Worker:
             ready=lambda: self._ready,
             on_failure=self._failed,
         )
+        self.feedback = FeedbackFollower(
+            kafka=settings.kafka,
+            partitions=self.partitions,
+            publisher=self.publisher,
+            executor=self.executor,
+            metrics=metrics,
+            clock=clock.wall,
+        )
+        self.fleet_stage = FleetStage(
+            plant=plant,
+            kafka=settings.kafka,
+            partitions=self.partitions,
+            publisher=self.publisher,
+            clock=clock.wall,
+        )
+        self.policy = PolicyWatch(
+            path=settings.plant_file,
+            plant=plant,
+            partitions=self.partitions,
+            executor=self.executor,
+            metrics=metrics,
+            clock=clock.wall,
+            on_change=self.fleet_stage.use_policy,
+        )
         self.health = Health(
             stall_seconds=settings.processor.stall_seconds,
             exit_after_seconds=settings.processor.exit_after_stall_seconds,
             dead_letters_per_second=settings.processor.dead_letter_limit_per_second,
             clock=clock.monotonic,
         )
-        # no check has failed before the first look at them
         metrics.healthy.set(1)
-        for check in CHECKS:
+        for check in CHECKS:  # none has failed before the first look at them
             metrics.health_checks_failed.labels(check=check).set(0)
         install_batches(
             self.app,
@@ -158,9 +209,6 @@ class Worker:
     def _count_alerts(self, counts: tuple[AlertCounts, ...]) -> None:
         self.running.counters.add(counts)
         self.rollbacks.add(counts)
-
-    def _table(self, name: str) -> Any:
-        return self.app.Table(name, partitions=self.settings.kafka.partitions, key_type=bytes, value_type=bytes)
 
     def _agents(self) -> None:
         @self.app.agent(self.app.topic(READINGS, schema=FetchSchema()))
@@ -187,26 +235,38 @@ class Worker:
                 lag = self._clock.monotonic() - before - _TICK_SECONDS
                 await self._or_crash(self._tick(max(0.0, lag)))
 
-        @self.app.task  # type: ignore[untyped-decorator]
-        async def forecast() -> None:
-            try:
-                await self._or_crash(self.forecasts.run(stopped=lambda: self.app.should_stop, ready=self._settled))
-            finally:
-                self.forecasts.close()
+        for name, run, close in (
+            ("forecast", self.forecasts.run, self.forecasts.close),
+            ("forecast_plant", self.plant_stage.run, self.plant_stage.close),
+            ("follow_feedback", self.feedback.run, None),
+            ("follow_fleet", self.fleet_stage.run, None),
+        ):
+            self._beside(name, partial(run, stopped=lambda: self.app.should_stop, ready=self._settled), close)
+        self._beside("follow_policy", partial(self.policy.run, stopped=lambda: self.app.should_stop), None)
+        self._beside("follow_models", self.follower.follow, None)
+        training = partial(watch_training, self._repository, self.metrics, stopped=lambda: self.app.should_stop)
+        self._beside("watch_training", training, None)
 
-        @self.app.task  # type: ignore[untyped-decorator]
-        async def forecast_plant() -> None:
-            try:
-                await self._or_crash(self.plant_stage.run(stopped=lambda: self.app.should_stop, ready=self._settled))
-            finally:
-                self.plant_stage.close()
+    def _beside(self, name: str, run: Callable[[], Awaitable[None]], close: Callable[[], None] | None) -> None:
+        """Register a task that runs as long as the worker, which ends with it if it fails."""
 
-        @self.app.task  # type: ignore[untyped-decorator]
-        async def follow_models() -> None:
-            await self._or_crash(self.follower.follow())
+        async def beside() -> None:
+            try:
+                await self._or_crash(run())
+            finally:
+                if close is not None:
+                    close()
+
+        beside.__name__ = beside.__qualname__ = name
+        self.app.task(beside)
 
     def _settled(self) -> bool:
         return self._ready and not self.app.rebalancing
+
+    def _lost(self, partition: int, error: Fenced) -> None:
+        LOGGER.warning("%s; what it had not saved is read again by its owner", error.message)
+        self.metrics.partitions_lost.inc()
+        self.fetches.lose(partition)
 
     def _failed(self, error: BaseException) -> None:
         LOGGER.error("a batch could not be processed", exc_info=error)
@@ -248,6 +308,7 @@ class Worker:
         for check in CHECKS:
             self.metrics.health_checks_failed.labels(check=check).set(check in failed)
         self.metrics.healthy.set(not failed)
+        self.metrics.ready.set(self._settled())
         fatal = self.health.fatal()
         if fatal is not None:
             raise StalledError(fatal)
@@ -262,6 +323,8 @@ class Worker:
             async with self.executor.quiesced():
                 self.partitions.drop()
             self.checkpoints.forget()
+            self.fetches.forget()
+            await self.writers.drop()
 
         @self.app.on_rebalance_complete.connect(weak=False)
         async def assigned(_: faust.App, **__: Any) -> None:
@@ -270,8 +333,10 @@ class Worker:
 
         @self.app.on_before_shutdown.connect(weak=False)
         async def stopping(_: faust.App, **__: Any) -> None:
+            end_within()
             await self._last_checkpoint()
-            await self.checkpoints.close()
+            self._stopping = True
+            await self.writers.drop()
 
     def _forget_gauges(self, partition: int) -> None:
         # a gauge of a partition that another worker has now would stand still for ever
@@ -282,53 +347,40 @@ class Worker:
         """A last checkpoint, so that the next owner repeats little; without it everything stays right as well."""
         if not self._ready:
             return
+        seconds = self.app.conf.broker_session_timeout / 2
         try:
-            await asyncio.wait_for(self.checkpoints.make(), timeout=self.app.conf.broker_session_timeout / 2)
+            await asyncio.wait_for(self.checkpoints.make(complete=True), timeout=seconds)
         except Exception:  # noqa: BLE001  partitions are given up whatever happens
             LOGGER.warning("no checkpoint before partitions were revoked; their next owner repeats some readings")
 
     def _pages(self) -> None:
-        @self.app.page("/metrics")
-        async def metrics(view: Any, _: Any) -> Any:
-            return view.bytes(generate_latest(self.metrics.registry), content_type="text/plain; version=0.0.4")
-
-        @self.app.page("/ready")
-        async def ready(view: Any, _: Any) -> Any:
-            settled = self._settled()
-            return view.json({"ready": settled}, status=200 if settled else 503)
-
-        # /health is the name that probes of Kubernetes use for every process of ours
-        @self.app.page("/health")
-        @self.app.page("/healthz")
-        async def healthz(view: Any, _: Any) -> Any:
-            failed = self.health.failures()
-            body = {
-                "status": "failing" if failed else "ok",
+        add_pages(
+            self.app,
+            registry=self.metrics.registry,
+            settled=self._settled,
+            failures=self.health.failures,
+            facts=lambda: {
                 "ready": self._ready,
-                "failed_checks": failed,
                 "lag_records": self.health.lag_records,
                 "partitions": sorted(self.partitions),
                 "models": self.running.counters.summary(),
-            }
-            return view.json(body, status=503 if failed else 200)
+            },
+        )
 
 
-class StalledError(RuntimeError):
-    """The worker stood still for longer than it may."""
-
-
-def run(settings: Settings) -> int:
-    """Run a worker until SIGTERM or SIGINT; return 0 after a clean stop and 1 after a failure.
+def create_worker(settings: Settings) -> Worker:
+    """Return a worker that is ready to run: topics checked, models loaded, rules compiled.
 
     Raises:
         BrokerUnavailable: no broker answered.
+        FailureError: a topic has another number of partitions than it must have.
+        UsageError: the plant file cannot be used.
     """
-    configure_logging(settings)
     wait_for_broker(settings.kafka, max_retries=settings.max_retries, on_retry=_say_retry)
     for topic in list_topics(settings.kafka):
         if topic.name in {READINGS, HISTORY} and topic.problem:
             raise FailureError(topic.problem)
-    create_state_topics(settings.kafka)
+    create_changelogs(settings.kafka)
     plant = load_plant(settings.plant_file)
     repository = ModelRepository(settings.model_path)
     loaded = load_models(repository, plant=plant, features=feature_fingerprint(plant))
@@ -338,30 +390,8 @@ def run(settings: Settings) -> int:
     metrics = ProcessorMetrics(process_registry())
     for name, reason in loaded.refused:
         metrics.model_fallbacks.labels(name=name, reason=reason).inc()
-    worker = Worker(settings, plant=plant, repository=repository, loaded=loaded, metrics=metrics, clock=SYSTEM_CLOCK)
-    _collect_seldom()
-    # the thread that assesses needs the interpreter often and briefly: with 5 ms it waits more than it works
-    sys.setswitchinterval(_SWITCH_SECONDS)
-    runner = faust.Worker(
-        worker.app, override_logging=False, redirect_stdouts=False, loglevel=settings.log_level, quiet=True
-    )
-    try:
-        runner.execute_from_commandline()
-    except SystemExit as stopped:
-        return int(bool(stopped.code))
-    finally:
-        worker.executor.close()
-    return 0
-
-
-def _collect_seldom() -> None:
-    """Exempt long-lived objects from garbage collection: each fetch makes thousands of objects, none in a cycle.
-
-    With Python's own thresholds it looked through the whole heap so often that it took a sixth of the time.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(_COLLECT_AFTER_OBJECTS)
+    metrics.build.labels(version=release(), python=platform.python_version()).set(1)
+    return Worker(settings, plant=plant, repository=repository, loaded=loaded, metrics=metrics, clock=SYSTEM_CLOCK)
 
 
 def _say_retry(number: int, reason: str) -> None:

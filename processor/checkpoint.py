@@ -1,92 +1,101 @@
-"""The checkpoint: outputs flushed, state to the changelog, offsets moved; never in another order.
+"""The checkpoint: scores flushed, state written together with what depends on it, offsets moved; in this order.
 
 A crash between two steps leads to readings that are read again. Their machines' state knows them by offset, or,
 where it was not saved yet, leads to the same outputs once more. Nothing is lost and nothing counts twice; why
-outputs go first is in docs/decisions/0002-checkpoint-order.md.
+outputs go first is in docs/decisions/0002-checkpoint-order.md, and how often what is saved in
+docs/decisions/0111-state-costs-what-readings-cost.md.
 """
 
 import asyncio
-from collections.abc import Callable
-from typing import Any, Final
+import logging
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from typing import Final
 
-import faust
-import msgspec
-
+from core.admission import long_silent
+from core.alerting.messages import resolved
+from core.state.records import Record
+from processor.changelog import MACHINES, SERIES, changelog_of, end_record
 from processor.executor import BatchExecutor
+from processor.fenced_producer import Outgoing
 from processor.outputs import Outputs
-from processor.partitions import PartitionTable
+from processor.partitions import Partition, PartitionTable
 from processor.publisher import Publisher
-from processor.transport import consumer_of
+from processor.rhythm import Rhythm
+from processor.writers import Writers
 from runtime.metrics import ProcessorMetrics
+from runtime.processor_settings import ProcessorSettings
+from runtime.settings import KafkaSettings
 from schemas.topics import HISTORY, READINGS
 
-ACKNOWLEDGE_SECONDS: Final = 30.0
+LOGGER: Final = logging.getLogger("nexova.processor")
+_FORGET_SECONDS: Final = 600.0
+_AT_ONCE: Final = 1_000
+"""Machines whose state is packed while batches wait."""
 
 
-def shard_key(partition: int, shard: int) -> bytes:
-    """Changelog key of a shard of machines."""
-    return f"{partition}/{shard}".encode()
+@dataclass(slots=True)
+class _Save:
+    """What one checkpoint is to save of a partition, and where its readings stood when it began."""
 
-
-def series_key(partition: int, name: str) -> bytes:
-    """Changelog key of a record of a series."""
-    return f"{partition}/{name}".encode()
-
-
-def end_key(partition: int) -> bytes:
-    """Changelog key of the record that ends a checkpoint of a partition."""
-    return f"{partition}/end".encode()
-
-
-def partition_of(key: bytes) -> int:
-    """The partition in a changelog key."""
-    return int(key.partition(b"/")[0])
+    held: Partition
+    slots: list[int]
+    complete: bool
+    next_offset: int
+    next_import: int
+    bytes_read: int
+    size: int = 0
+    last: list[Outgoing] = field(default_factory=list)
 
 
 class Checkpoints:
-    """Makes checkpoints of all partitions into Faust's tables; one at a time. clock: monotonic s."""
+    """Makes checkpoints of all partitions; one at a time.
+
+    commit: declares offsets of a topic, by partition, done for good. clock: monotonic s.
+    """
 
     def __init__(
         self,
         *,
-        app: faust.App,
-        machines: Any,
-        series: Any,
+        kafka: KafkaSettings,
+        settings: ProcessorSettings,
         partitions: PartitionTable,
+        writers: Writers,
         publisher: Publisher,
         executor: BatchExecutor,
         outputs: Outputs,
         metrics: ProcessorMetrics,
-        epoch: Callable[[], int],
+        commit: Callable[[Mapping[int, int], str], None],
         clock: Callable[[], float],
     ) -> None:
-        self._app = app
-        self._machines = machines
-        self._series = series
+        self._kafka = kafka
+        self._settings = settings
         self._partitions = partitions
+        self._writers = writers
         self._publisher = publisher
         self._executor = executor
         self._outputs = outputs
         self._metrics = metrics
-        self._epoch = epoch
+        self._commit = commit
         self._one = asyncio.Lock()
         self._saved: dict[tuple[str, int], int] = {}
-        self._closed = False
+        self._rhythms: dict[int, Rhythm] = {}
+        self._forget_at: dict[int, float] = {}
         self._clock = clock
         self.last_success = clock()
 
-    async def make(self) -> None:
-        """Save all that changed since the last checkpoint.
+    async def make(self, *, complete: bool = False) -> None:
+        """Save what is worth it; with `complete`, all that changed since the last checkpoint.
 
         Raises:
-            OutputFailed: an output was not delivered; nothing was saved.
+            OutputFailed: a score was not delivered; nothing was saved.
+            WriteFailed: the broker did not take the state.
         """
         async with self._one:
-            if self._closed:
-                return
             started = self._clock()
             try:
-                await self._make()
+                await self._make(complete=complete)
             except BaseException:
                 self._metrics.checkpoints.labels(result="failed").inc()
                 raise
@@ -94,87 +103,143 @@ class Checkpoints:
             self._metrics.checkpoint_duration.observe(self._clock() - started)
             self.last_success = self._clock()
 
-    async def close(self) -> None:
-        """Wait for a checkpoint under way and make no further one: Faust's producer ends next."""
-        async with self._one:
-            self._closed = True
-
-    async def _make(self) -> None:
-        epoch = self._epoch()
-        # taken between two batches: state, outputs and offsets belong together
+    async def _make(self, *, complete: bool) -> None:
         async with self._executor.quiesced():
-            if self._executor.failure is not None:
-                raise self._executor.failure
-            holdings = self._partitions.items()
-            machines = [
-                (partition, shard_key(partition, shard), record)
-                for partition, held in holdings
-                for shard, record in held.state.changed_shards()
-            ]
-            series = [
-                (partition, series_key(partition, name), record)
-                for partition, held in holdings
-                for name, record in held.series.changed_records()
-            ]
-            forecasts = [(partition, held.series.unsent()) for partition, held in holdings]
-            readings = {partition: held.next_offset for partition, held in holdings}
-            imports = {partition: held.imports.next_offset for partition, held in holdings}
-        await asyncio.to_thread(self._outputs.flush)  # (1)
-        if self._epoch() != epoch:
-            return  # the partitions were given up meanwhile: their next owners read on from the last commit
-        # (2) an hour must be in its series' state before the fast state says that its window has closed
-        await self._save_all(self._series, series, reached=self._news(HISTORY, imports))
-        await self._save_all(self._machines, machines, reached=self._news(READINGS, readings))
-        self._metrics.state_size.set(sum(len(record) for _, _, record in machines))
-        if self._epoch() != epoch:
-            return
+            self._raise_failure()
+            saves = [self._begin(held, complete=complete) for held in self._partitions.values()]
+        saves = [save for save in saves if save.slots or save.last or self._has_news(save)]
+        todo = [(save, slot) for save in saves for slot in save.slots]
+        # machines that are packed later than their partition's offset was taken know more than it says: no harm
+        for start in range(0, max(1, len(todo)), _AT_ONCE):
+            async with self._executor.quiesced():
+                self._raise_failure()
+                records = await self._executor.run(partial(_packed, todo[start : start + _AT_ONCE]))
+            await asyncio.to_thread(self._outputs.flush)
+            for save, written in records:
+                save.size += sum(len(key) + len(value or b"") for key, value in written)
+                self._add(save, self._to(MACHINES, written))
+        for save in saves:
+            self._add(save, save.last + self._ends(save))
+        await self._settle(saves)
+        self._note(saves)
+
+    def _begin(self, held: Partition, *, complete: bool) -> _Save:
+        """Take what belongs together between two batches: offsets, messages, and which machines are to be saved."""
+        rhythm = self._rhythms.setdefault(held.number, self._new_rhythm())
+        deleted = self._forget_silent(held)
+        dirty = held.state.dirty
+        due = complete or rhythm.is_due(now=self._clock(), dirty=len(dirty), bytes_read=held.bytes_read)
+        save = _Save(
+            held=held,
+            slots=sorted(dirty if due else held.spoken & dirty),
+            complete=due,
+            next_offset=held.next_offset,
+            next_import=held.imports.next_offset,
+            bytes_read=held.bytes_read,
+        )
+        held.spoken = set()
+        series = [(key.encode(), value) for key, value in held.series.changed_records()]
+        save.last = self._writers.take_with_state(held.number) + self._to(SERIES, series) + self._to(MACHINES, deleted)
+        save.last += self._publisher.counted(held.series.unsent())
+        return save
+
+    def _forget_silent(self, held: Partition) -> list[Record]:
+        """Forget machines that have said nothing for very long; return the records that delete them."""
+        now = self._clock()
+        if now < self._forget_at.get(held.number, 0.0):
+            return []
+        self._forget_at[held.number] = now + _FORGET_SECONDS
+        gone = long_silent(held.state, seconds=self._settings.forget_after_days * 86_400)
+        if not gone:
+            return []
+        names = {held.state.ids[slot] for slot in gone}
+        kept = [{held.state.ids[slot] for slot in slots} - names for slots in (held.statuses_due, held.spoken)]
+        for alert in held.state.alerts.values():
+            if alert.machine_id in names and alert.state != "resolved":
+                self._publisher.alert(held.number, resolved(alert, at=held.state.watermark))
+        deleted = held.state.forget(gone)
+        held.statuses_due, held.spoken = ({held.state.slots[name] for name in some} for some in kept)
+        self._metrics.machines_forgotten.inc(len(gone))
+        words = "partition %d: %d machines, silent for %g days, are forgotten: counts, baselines, hours and alerts"
+        LOGGER.warning(words, held.number, len(gone), self._settings.forget_after_days)
+        return deleted
+
+    def _to(self, table: str, records: Iterable[Record]) -> list[Outgoing]:
+        topic = changelog_of(self._kafka, table)
+        return [Outgoing(topic, key, value) for key, value in records]
+
+    def _ends(self, save: _Save) -> list[Outgoing]:
+        number, ends = save.held.number, []
+        if save.complete and self._saved.get((READINGS, number)) != save.next_offset:
+            ends.append(end_record(self._kafka, MACHINES, offset=save.next_offset))
+        if self._saved.get((HISTORY, number)) != save.next_import:
+            ends.append(end_record(self._kafka, SERIES, offset=save.next_import))
+        return ends
+
+    def _add(self, save: _Save, messages: list[Outgoing]) -> None:
+        writer = self._writers.of(save.held.number)
+        if writer is not None and self._partitions.owns(save.held):
+            writer.add(messages)
+
+    async def _settle(self, saves: list[_Save]) -> None:
+        for save in saves:
+            writer = self._writers.of(save.held.number)
+            if writer is not None:
+                await writer.settle()
+
+    def _note(self, saves: list[_Save]) -> None:
+        readings, imports = {}, {}
+        for save in saves:
+            number, held = save.held.number, save.held
+            if not self._partitions.owns(held) or self._writers.of(number) is None:
+                continue  # given up meanwhile: its next owner reads on from what is saved
+            imports[number] = save.next_import
+            if save.complete:
+                readings[number] = save.next_offset
+                held.bytes_read -= save.bytes_read
+                self._rhythms[number].saved(now=self._clock(), machines=len(save.slots), size=save.size)
         for topic, offsets in ((READINGS, readings), (HISTORY, imports)):
-            news = self._news(topic, offsets)
+            news = {number: n for number, n in offsets.items() if self._saved.get((topic, number)) != n}
             if news:
-                consumer_of(self._app).checkpoint(news, topic=topic)  # (3)
-                self._saved.update({(topic, partition): offset for partition, offset in news.items()})
-        for partition, saved in forecasts:
-            self._publisher.saved(partition, saved)
+                self._commit(news, topic)
+                self._saved.update({(topic, number): offset for number, offset in news.items()})
+        size = sum(save.size for save in saves)
+        self._metrics.state_size.set(size)
+        self._metrics.changelog_bytes.inc(size)
 
-    def _news(self, topic: str, offsets: dict[int, int]) -> dict[int, int]:
-        """Those of the offsets, by partition, that are not those of the last checkpoint."""
-        return {partition: n for partition, n in offsets.items() if n != self._saved.get((topic, partition))}
+    def _has_news(self, save: _Save) -> bool:
+        return bool(self._ends(save))
 
-    async def _save_all(self, table: Any, records: list[tuple[int, bytes, bytes]], *, reached: dict[int, int]) -> None:
-        await self._save(table, records)
-        # How far the state of each partition reaches, in a batch of its own after it: a worker that restores the
-        # partition reads on from there. And the embedded broker reports an end of the log that leaves out all but the
-        # first record of the last batch, where recovery would stop.
-        ends = [(partition, end_key(partition), msgspec.json.encode(n)) for partition, n in reached.items()]
-        silent = {partition for partition, _, _ in records} - reached.keys()
-        ends += [(p, end_key(p), table.data[end_key(p)]) for p in sorted(silent) if end_key(p) in table.data]
-        await self._save(table, ends)
+    def _raise_failure(self) -> None:
+        if self._executor.failure is not None:
+            raise self._executor.failure
 
-    async def _save(self, table: Any, records: list[tuple[int, bytes, bytes]]) -> None:
-        sent = []
-        for partition, key, record in records:
-            sent.append(table.send_changelog(partition, key, record))
-            table.data[key] = record
-        await asyncio.wait_for(asyncio.gather(*sent), ACKNOWLEDGE_SECONDS)
-
-    def machines_of(self, partition: int) -> tuple[list[bytes], int]:
-        """The shards of a partition as its table holds them, and the offset of readings that they reach at least.
-
-        That may be before the commit: Faust can call a table recovered while another rebalance is already under way,
-        and a worker that was cut off may have saved after its successor. Reading on from here is right in any case.
-        """
-        return _restored(self._machines, partition)
-
-    def series_of(self, partition: int) -> tuple[list[bytes], int]:
-        """Return the saved records of a partition's series, and the offset of imports that they reach at least."""
-        return _restored(self._series, partition)
+    def _new_rhythm(self) -> Rhythm:
+        return Rhythm(
+            share=self._settings.checkpoint_share,
+            shortest=0.0,
+            longest=self._settings.checkpoint_longest_seconds,
+            most_bytes=self._settings.checkpoint_most_bytes,
+            saved_at=self._clock(),
+        )
 
     def forget(self) -> None:
         """Forget what belongs to partitions that were given up."""
         self._saved.clear()
+        self._rhythms.clear()
+
+    def forget_one(self, partition: int) -> None:
+        """Forget what belongs to one partition that was lost."""
+        self._rhythms.pop(partition, None)
+        for topic in (READINGS, HISTORY):
+            self._saved.pop((topic, partition), None)
 
 
-def _restored(table: Any, partition: int) -> tuple[list[bytes], int]:
-    own = {key: record for key, record in table.data.items() if partition_of(key) == partition}
-    reached = own.pop(end_key(partition), None)
-    return list(own.values()), 0 if reached is None else msgspec.json.decode(reached, type=int)
+def _packed(some: list[tuple[_Save, int]]) -> list[tuple[_Save, list[Record]]]:
+    """Return the records of these machines, by partition."""
+    slots: dict[int, list[int]] = {}
+    saves: dict[int, _Save] = {}
+    for save, slot in some:
+        saves[save.held.number] = save
+        slots.setdefault(save.held.number, []).append(slot)
+    return [(save, save.held.state.records_of(slots[number])) for number, save in saves.items()]

@@ -9,11 +9,13 @@ from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
-from typing import Final
+from typing import Final, TypeVar
 
 from core.assess import Assessment
 from processor.partitions import Partition, PartitionTable, SourceRecord
 from processor.pipeline import Pipeline, Prepared
+
+T = TypeVar("T")
 
 _AT_ONCE: Final = 2  # one that is assessed and one that waits for the thread, which then need not wait for the loop
 
@@ -34,11 +36,14 @@ class BatchExecutor:
         self._on_failure = on_failure
         self._turn = asyncio.Lock()
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="assess")
+        self._decoding = ThreadPoolExecutor(max_workers=1, thread_name_prefix="decode")
         self._publishing: deque[asyncio.Task[None]] = deque(maxlen=_AT_ONCE)
 
     async def process(self, held: Partition, records: Sequence[SourceRecord], *, next_offset: int) -> None:
         """Process the records before `next_offset`; return when all batches but the one before are published."""
-        prepared = self._pipeline.prepare(records)
+        loop = asyncio.get_running_loop()
+        # what a sender can make slow must not stop heartbeats and timers
+        prepared = await loop.run_in_executor(self._decoding, self._pipeline.prepare, records)
         async with self._turn:
             if len(self._publishing) == _AT_ONCE:
                 await _over(self._publishing[0])
@@ -46,7 +51,6 @@ class BatchExecutor:
                 return  # given up meanwhile; the partition's next owner reads these records again
             held.advance(next_offset)
             held.heard_at = prepared.at
-            loop = asyncio.get_running_loop()
             assessing = loop.run_in_executor(self._thread, self._pipeline.assess, held, prepared)
             before = self._publishing[-1] if self._publishing else None
             self._publishing.append(loop.create_task(self._publish(held, prepared, assessing, after=before)))
@@ -59,8 +63,13 @@ class BatchExecutor:
                 await _over(self._publishing[-1])
             yield
 
+    async def run(self, function: Callable[[], T]) -> T:
+        """Run a function in the thread that assesses: it has the state of all partitions to itself."""
+        return await asyncio.get_running_loop().run_in_executor(self._thread, function)
+
     def close(self) -> None:
-        """End the thread."""
+        """End the threads."""
+        self._decoding.shutdown(wait=True, cancel_futures=True)
         self._thread.shutdown(wait=True, cancel_futures=True)
 
     async def _publish(

@@ -9,6 +9,10 @@ _LOOP_LAG_LIMIT: Final = 5.0
 _DEAD_LETTER_WINDOW: Final = 60.0
 
 
+class StalledError(RuntimeError):
+    """The worker stood still for longer than it may."""
+
+
 @dataclass(slots=True)
 class Health:
     """Checks of the worker's figures; `clock` gives monotonic seconds.

@@ -7,11 +7,11 @@ from typing import Any, Final
 
 import faust
 
+from processor.adoption import Adoption
 from processor.checkpoint import Checkpoints
 from processor.executor import BatchExecutor
 from processor.partitions import Partition, PartitionTable, Position
 from processor.pipeline import Pipeline
-from processor.publisher import Publisher
 from processor.stalls import Stalls
 from processor.transport import FetchedRecords, consumer_of
 from runtime.clock import Clock
@@ -20,6 +20,7 @@ from schemas.topics import HISTORY, READINGS
 
 LOGGER: Final = logging.getLogger("nexova.processor")
 _SEEK_SECONDS: Final = 0.01
+_TAKE_BACK_SECONDS: Final = 10.0
 
 
 class FetchHandler:
@@ -35,7 +36,7 @@ class FetchHandler:
         app: faust.App,
         pipeline: Pipeline,
         partitions: PartitionTable,
-        publisher: Publisher,
+        adoption: Adoption,
         executor: BatchExecutor,
         checkpoints: Checkpoints,
         metrics: ProcessorMetrics,
@@ -46,12 +47,13 @@ class FetchHandler:
         self._app = app
         self._pipeline = pipeline
         self._partitions = partitions
-        self._publisher = publisher
+        self._adoption = adoption
         self._executor = executor
         self._checkpoints = checkpoints
         self._ready = ready
         self._on_failure = on_failure
         self._clock = clock
+        self._not_before: dict[int, float] = {}
         self.offsets_skipped = 0
         self._metrics = metrics
         self._stalls = Stalls(clock=clock.monotonic)
@@ -74,12 +76,13 @@ class FetchHandler:
         """
         if self._app.rebalancing:
             return
-        for tp in consumer_of(self._app).assignment():
-            if tp.topic == READINGS and tp.partition not in self._partitions:
-                held = await self._held(tp.partition)
-                started_at = consumer_of(self._app).started_at(tp.partition, topic=READINGS)
-                if held is not None and started_at is not None and held.next_offset < started_at:
-                    await consumer_of(self._app).read_again(tp.partition, held.next_offset, topic=READINGS)
+        consumer = consumer_of(self._app)
+        ours = {tp.partition for tp in consumer.assignment() if tp.topic == READINGS}
+        idle = sorted(ours - self._partitions.keys())
+        for held in await asyncio.gather(*(self._held(partition) for partition in idle)):
+            started_at = None if held is None else consumer.started_at(held.number, topic=READINGS)
+            if held is not None and started_at is not None and held.next_offset < started_at:
+                await consumer.read_again(held.number, held.next_offset, topic=READINGS)
 
     async def refetch_stalled(self) -> None:
         """Fetch again from where partitions stand still for seconds although more records follow.
@@ -145,23 +148,28 @@ class FetchHandler:
             return self._partitions[partition]
         consumer = consumer_of(self._app)
         readings, imports = (consumer.started_at(partition, topic=topic) for topic in (READINGS, HISTORY))
-        if readings is None or imports is None:
+        if readings is None or imports is None or self._clock.monotonic() < self._not_before.get(partition, 0.0):
             return None
-        machines, reached = self._checkpoints.machines_of(partition)
-        series, imported = self._checkpoints.series_of(partition)
-        held, unpublished = self._partitions.adopt(
-            partition,
-            machines=machines,
-            next_offset=min(readings, reached),
-            series=series,
-            next_import=min(imports, imported),
-            at=self._clock.wall(),
-        )
-        self._publisher.saved(partition, unpublished)
-        LOGGER.info(
-            "partition %d: %d machines restored up to offset %d, committed up to %d",
-            *(partition, len(held.state.ids), reached, readings),
-        )
-        if held.imports.next_offset < imports:
+        held = await self._adoption.adopt(partition, readings=readings, imports=imports)
+        if held is None or not self._partitions.owns(held):
+            return None
+        again = self._not_before.pop(partition, None) is not None
+        if again or held.imports.next_offset < imports:
             await consumer.read_again(partition, held.imports.next_offset, topic=HISTORY)
+        if again:
+            await consumer.read_again(partition, held.next_offset, topic=READINGS)
         return held
+
+    def lose(self, partition: int) -> None:
+        """Give a partition up that another worker has taken over; one that is ours still is taken back later.
+
+        A worker that was paused for longer than its session hears of its writes' refusal before it hears of the
+        rebalance: were it to take the partition back at once, it would take it from its rightful owner.
+        """
+        self._partitions.drop_one(partition)
+        self._checkpoints.forget_one(partition)
+        self._not_before[partition] = self._clock.monotonic() + _TAKE_BACK_SECONDS
+
+    def forget(self) -> None:
+        """Forget what was lost: partitions are assigned anew."""
+        self._not_before.clear()

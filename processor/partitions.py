@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
-from core.forecasting.series_state import Outgoing, SeriesTable
+from core.forecasting.series_state import SeriesTable
 from core.plant import Plant
 from core.state.fleet import FleetState
 
@@ -55,6 +55,8 @@ class Partition(Position):
     series: hours and forecasts of its machines; only the event loop touches them.
     imports: position in the partition of the same number of imported history.
     heard_at: wall clock, epoch s, of the last batch of records.
+    bytes_read: of readings since the last complete checkpoint.
+    spoken: slots of machines of which something was published since they were saved.
     statuses_due: slots of machines whose status changed since `statuses_sent_at`, epoch s.
     """
 
@@ -63,6 +65,8 @@ class Partition(Position):
     series: SeriesTable
     imports: Position
     heard_at: float
+    bytes_read: int = 0
+    spoken: set[int] = field(default_factory=set)
     statuses_due: set[int] = field(default_factory=set)
     statuses_sent_at: float = float("-inf")
 
@@ -93,27 +97,45 @@ class PartitionTable(Mapping[int, Partition]):
         return self._held.get(held.number) is held
 
     def adopt(
-        self, number: int, *, machines: list[bytes], next_offset: int, series: list[bytes], next_import: int, at: float
-    ) -> tuple[Partition, list[Outgoing]]:
-        """Take a partition over with the state in its changelog records, to continue at these offsets.
-
-        at: wall clock, epoch s. Also returns the messages of forecasts that were saved and may not have been
-        published; they are to be published exactly as they were saved.
-        """
+        self,
+        number: int,
+        *,
+        next_offset: int,
+        next_import: int,
+        at: float,
+        state: FleetState | None = None,
+        series: SeriesTable | None = None,
+    ) -> Partition:
+        """Take a partition over, with its state where it has one, to continue at these offsets. at: wall clock, s."""
         held = Partition(
             number=number,
-            state=FleetState(self._plant),
-            series=SeriesTable(self._history_hours),
+            state=self.new_state() if state is None else state,
+            series=self.new_series() if series is None else series,
             imports=Position(next_offset=next_import),
             heard_at=at,
             next_offset=next_offset,
         )
-        for record in machines:
-            held.state.restore(record)
-        unpublished = held.series.restore(series, at=at)
         self._held[number] = held
-        return held, unpublished
+        return held
+
+    def new_state(self) -> FleetState:
+        """Return the state of a partition without machines."""
+        return FleetState(self._plant)
+
+    def new_series(self) -> SeriesTable:
+        """Return a table without series."""
+        return SeriesTable(self._history_hours)
+
+    def use_policy(self, plant: Plant) -> None:
+        """Continue by the alert policy of a changed plant file; between two batches only."""
+        self._plant = plant
+        for held in self._held.values():
+            held.state.use_policy(plant)
 
     def drop(self) -> None:
         """Forget all partitions; what was not saved will be read again."""
         self._held.clear()
+
+    def drop_one(self, number: int) -> None:
+        """Forget a partition; what was not saved will be read again."""
+        self._held.pop(number, None)

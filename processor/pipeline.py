@@ -4,15 +4,17 @@ Knows Kafka's records, but neither Faust nor threads: `processor.executor` decid
 """
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import get_args
+from typing import Final, get_args
 
 import numpy as np
 from pydantic import ValidationError
 
+from core.admission import admitted
 from core.advance import advance_time, statuses
 from core.assess import Assessment, assess
 from core.batch import Decoded, decode_records
@@ -25,22 +27,32 @@ from processor.partitions import Partition, PartitionTable, SourceRecord
 from processor.publisher import Publisher
 from processor.versions.running import RunningModels
 from runtime.metrics import ProcessorMetrics
-from runtime.settings import ProcessorSettings
+from runtime.processor_settings import ProcessorSettings
 from schemas.alerts import AlertKind
+from schemas.bounds import LATEST_AHEAD_SECONDS
 from schemas.codec import ReadingDecoder, Refusal
 from schemas.energy import EnergyWindow
 from schemas.history import EnergyHistory
 from schemas.topics import HISTORY, READINGS
 
+LOGGER: Final = logging.getLogger("nexova.processor")
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+
+@dataclass(slots=True, kw_only=True)
 class Prepared:
-    """A decoded batch and the records it came from; at: wall clock, epoch s; seconds: duration of the decoding."""
+    """A decoded batch and the records it came from.
+
+    turned_away: offset and machine of readings of machines for which the partition has no room; known once assessed.
+
+    bytes_read: of the records' values. at: wall clock, epoch s; seconds: duration of the decoding.
+    """
 
     records: Sequence[SourceRecord]
     decoded: Decoded
+    bytes_read: int
     at: float
     seconds: float
+    turned_away: list[tuple[int, str]] = field(default_factory=list)
 
 
 class Pipeline:
@@ -78,20 +90,32 @@ class Pipeline:
         """Decode consecutive records of a partition; changes nothing."""
         started = time.perf_counter()
         now = self._clock()
+        values = [record.value for record in records]
         decoded = decode_records(
             [record.offset for record in records],
-            [record.value for record in records],
+            values,
             decoder=self._decoder,
             plant=self._plant,
             now=datetime.fromtimestamp(now, UTC),
             max_message_bytes=self._settings.max_message_bytes,
         )
-        return Prepared(records=records, decoded=decoded, at=now, seconds=time.perf_counter() - started)
+        if decoded.unknown_fields:
+            for name in self._decoder.new_unknown_names():
+                LOGGER.warning("readings have %s: no sensor of plant %s, ignored; add it there", name, self._plant.name)
+        return Prepared(
+            records=records,
+            decoded=decoded,
+            bytes_read=sum(map(len, filter(None, values))),
+            at=now,
+            seconds=time.perf_counter() - started,
+        )
 
     def assess(self, held: Partition, prepared: Prepared) -> Assessment:
         """Assess a batch with the models that run now; changes the partition and nothing else, in any thread."""
-        batch = prepared.decoded.batch
-        assessment = assess(batch, state=held.state, models=self._running.models, plant=self._plant)
+        batch, prepared.turned_away = admitted(
+            prepared.decoded.batch, held.state, most_machines=self._settings.most_machines
+        )
+        assessment = assess(batch, state=held.state, models=self._running.models, plant=held.state.plant)
         held.state = assessment.state
         held.statuses_due.update(held.state.slots_of(batch.machine_ids).tolist())
         return assessment
@@ -101,20 +125,36 @@ class Pipeline:
         started = time.perf_counter()
         for offset, refusal in prepared.decoded.refused:
             self._publisher.refusal(READINGS, held.number, offset, refusal, at=prepared.at)
+        self._turn_away(held, prepared)
         self._publisher.assessment(held.number, assessment, prepared.records)
+        spoken = [alert.machine_id for _, alert in assessment.alerts]
+        spoken += [recommendation.machine_id for recommendation in assessment.recommendations]
+        held.spoken.update(held.state.slots[machine_id] for machine_id in spoken)
+        held.bytes_read += prepared.bytes_read
         self._publish_windows(held, assessment.energy_windows)
         self._count(prepared.decoded, assessment)
         self._metrics.batch_duration.observe(prepared.seconds + time.perf_counter() - started)
         self._publisher.poll()
         self._on_alert_counts(assessment.alert_counts)
 
+    def _turn_away(self, held: Partition, prepared: Prepared) -> None:
+        most = self._settings.most_machines
+        for offset, machine_id in prepared.turned_away:
+            detail = (
+                f"machine_id = {machine_id!r:.80}: partition {held.number} has its {most} machines; set "
+                "NEXOVA_PROCESSOR__MOST_MACHINES higher, use more partitions, or stop who invents names"
+            )
+            refusal = Refusal(reason="too_many_machines", detail=detail, payload=machine_id.encode())
+            self._publisher.refusal(READINGS, held.number, offset, refusal, at=prepared.at)
+
     def tick(self) -> None:
         """Let time pass: silence, windows of idle partitions, machine statuses."""
         now = self._clock()
         for number, held in self._partitions.items():
-            elapsed = advance_time(held.state, plant=self._plant, now=now, idle_seconds=now - held.heard_at)
+            elapsed = advance_time(held.state, plant=held.state.plant, now=now, idle_seconds=now - held.heard_at)
             for alert in elapsed.alerts:
                 self._publisher.alert(number, alert)
+                held.spoken.add(held.state.slots[alert.machine_id])
             self._publish_windows(held, elapsed.energy_windows)
             if held.statuses_due and now - held.statuses_sent_at >= self._settings.status_seconds:
                 for status in statuses(held.state, sorted(held.statuses_due), plant=self._plant):
@@ -131,21 +171,38 @@ class Pipeline:
         now = self._clock()
         for record in records:
             await asyncio.sleep(0)
-            try:
-                history = EnergyHistory.model_validate_json(record.value or b"")
-            except ValidationError as error:
-                refusal = _refusal_of(record.value, error)
+            refusal = self._import(held, record.value or b"", now)
+            if refusal is not None:
                 self._publisher.refusal(HISTORY, held.number, record.offset, refusal, at=now)
-                continue
-            first = int(history.start.timestamp()) // HOUR
-            for hour, energy_kwh in enumerate(history.energy_kwh, start=first):
-                if energy_kwh is not None and held.series.record_imported(history.machine_id, hour, energy_kwh, at=now):
-                    self._metrics.history_hours.inc()
         held.imports.advance(next_offset)
+
+    def _import(self, held: Partition, value: bytes, now: float) -> Refusal | None:
+        """Add the hours of one message; return why it was refused."""
+        most, most_bytes = self._settings.most_machines, self._settings.max_message_bytes
+        if len(value) > most_bytes:
+            return _refusal_of(value, f"{len(value)} bytes is above the limit of {most_bytes}")
+        try:
+            history = EnergyHistory.model_validate_json(value)
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            return _refusal_of(value, f"{'.'.join(str(part) for part in first['loc']) or 'value'}: {first['msg']}")
+        begin, hours = int(history.start.timestamp()) // HOUR, len(history.energy_kwh)
+        fault = None
+        if (begin + hours) * HOUR > now + LATEST_AHEAD_SECONDS:
+            fault = f"start: {hours} hours from it on reach into the future"
+        elif history.machine_id not in held.series.states and len(held.series.states) >= most:
+            fault = f"machine_id: the partition has its {most} series"
+        if fault is not None:
+            return _refusal_of(value, fault)
+        for hour, energy_kwh in enumerate(history.energy_kwh, start=begin):
+            if energy_kwh is not None and held.series.record_imported(history.machine_id, hour, energy_kwh, at=now):
+                self._metrics.history_hours.inc()
+        return None
 
     def _publish_windows(self, held: Partition, windows: tuple[EnergyWindow, ...]) -> None:
         now = self._clock()
         for window in windows:
+            held.spoken.add(held.state.slots[window.machine_id])
             self._publisher.energy_window(held.number, window)
             count_matured(self._metrics, held.series.record_window(window, at=now))
 
@@ -158,6 +215,8 @@ class Pipeline:
         metrics.scores_flagged.inc(int(scores.flagged.sum()))
         metrics.unknown_sensors.inc(decoded.unknown_fields)
         metrics.readings_late.inc(assessment.late)
+        for reason, openings in assessment.suppressed.items():
+            metrics.alerts_suppressed.labels(reason=reason).inc(openings)
 
     def _count_machines(self) -> None:
         conditions = dict.fromkeys(CONDITIONS, 0)
@@ -176,8 +235,5 @@ class Pipeline:
             self._metrics.alerts_open.labels(kind=kind).set(number)
 
 
-def _refusal_of(value: bytes | None, error: ValidationError) -> Refusal:
-    first = error.errors(include_url=False)[0]
-    place = ".".join(str(part) for part in first["loc"]) or "value"
-    detail = f"{place}: {first['msg']}; send what `nexova history import` sends"
-    return Refusal(reason="not_a_history", detail=detail, payload=value or b"")
+def _refusal_of(value: bytes, fault: str) -> Refusal:
+    return Refusal(reason="not_a_history", detail=f"{fault}; send what `nexova history import` sends", payload=value)

@@ -1,16 +1,24 @@
-"""Messages to topics: one method for each kind of message, with what is counted of it."""
+"""Messages to topics: one method for each kind of message, with what is counted of it.
+
+Scores and dead letters go out at once: whoever sends them again sends the same. All others replace what was said
+before, so only the owner of their partition may write them; energy windows, which are numbered, go together with the
+state that knows the number.
+"""
 
 from bisect import bisect_left
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
 from core.assess import Assessment, Scores
-from core.forecasting.series_state import Outgoing
+from core.forecasting.series_state import Outgoing as SavedMessage
 from core.state.tracks import CONDITIONS
+from processor.allowance import Allowance
+from processor.fenced_producer import Outgoing
 from processor.forecasting.accuracy_metrics import count_steps
 from processor.outputs import Outputs
 from processor.partitions import SourceRecord
 from processor.score_writer import ScoreWriter
+from processor.writers import Writers
 from runtime.metrics import ProcessorMetrics
 from schemas.alerts import Alert
 from schemas.codec import Refusal
@@ -25,13 +33,22 @@ class Publisher:
     """Queues messages, each to the partition of its machine, and counts them. `clock` gives epoch seconds."""
 
     def __init__(
-        self, outputs: Outputs, metrics: ProcessorMetrics, *, publish_scores: bool, clock: Callable[[], float]
+        self,
+        outputs: Outputs,
+        writers: Writers,
+        metrics: ProcessorMetrics,
+        *,
+        publish_scores: bool,
+        dead_letters_per_second: float = 50.0,
+        clock: Callable[[], float],
     ) -> None:
         self.dead_letters = 0
         self._outputs = outputs
+        self._writers = writers
         self._metrics = metrics
         self._publish_scores = publish_scores
         self._clock = clock
+        self._letters = Allowance(rate=dead_letters_per_second, clock=clock)
         self._scores = ScoreWriter(CONDITIONS)
 
     def assessment(self, partition: int, assessment: Assessment, records: Sequence[SourceRecord]) -> None:
@@ -53,24 +70,38 @@ class Publisher:
         self._send(ALERTS, alert.alert_id, alert, partition)
 
     def energy_window(self, partition: int, window: EnergyWindow) -> None:
-        """Queue an energy window."""
+        """Queue an energy window for the next checkpoint."""
         self._metrics.energy_windows.labels(state="revised" if window.revision else "final").inc()
         if window.counter is not None and not window.revision:
             count_steps(self._metrics, window.counter)
-        self._send(ENERGY, window.key, window, partition)
+        self._writers.send_with_state(partition, ENERGY, key=window.key, value=window.encode())
 
     def status(self, partition: int, status: MachineStatus) -> None:
         """Queue a machine's status."""
         self._send(MACHINES, status.machine_id, status, partition)
 
-    def saved(self, partition: int, messages: list[Outgoing]) -> None:
-        """Queue messages of forecasts that are saved, byte for byte."""
+    def saved(self, partition: int, messages: list[SavedMessage]) -> None:
+        """Queue messages that are saved and may not have been published, byte for byte."""
         for topic, key, value in messages:
-            self._outputs.send(topic, key=key, value=value, partition=partition)
+            self._writers.send(partition, topic, key=key, value=value)
+
+    def counted(self, messages: list[SavedMessage]) -> list[Outgoing]:
+        """Return messages as a writer takes them, counted."""
+        for topic, _, _ in messages:
             self._outputs.count(topic)
+        return [Outgoing(topic, key.encode(), value) for topic, key, value in messages]
 
     def refusal(self, topic: str, partition: int, offset: int, refusal: Refusal, *, at: float) -> None:
-        """Queue a dead letter for what stood at an offset of a topic. at: wall clock, epoch s."""
+        """Count a refusal, and queue a dead letter for what stood at an offset of a topic. at: wall clock, epoch s.
+
+        Of a flood of them only so many a second are published: one sender's mistake must not cost more than it sends.
+        """
+        if topic == READINGS:
+            self._metrics.readings_rejected.labels(reason=refusal.reason).inc(refusal.count)
+        self.dead_letters += refusal.count
+        if not self._letters.take():
+            self._metrics.dead_letters_left_out.inc()
+            return
         letter = DeadLetter.of(
             Source(topic=topic, partition=partition, offset=offset),
             reason=refusal.reason,
@@ -78,11 +109,9 @@ class Publisher:
             payload=refusal.payload,
             failed_at=datetime.fromtimestamp(at, UTC),
         )
-        if topic == READINGS:
-            self._metrics.readings_rejected.labels(reason=refusal.reason).inc()
         self._metrics.dead_letters.labels(reason=refusal.reason).inc()
-        self.dead_letters += 1
-        self._send(DEAD_LETTERS, letter.key, letter, partition)
+        self._outputs.send(DEAD_LETTERS, key=letter.key, value=letter.encode(), partition=partition)
+        self._outputs.count(DEAD_LETTERS)
 
     def poll(self) -> None:
         """Serve delivery reports; to be called now and then."""
@@ -102,5 +131,4 @@ class Publisher:
         self._outputs.send_all(SCORES, self._scores.write(batch.machine_ids, columns), partition=partition)
 
     def _send(self, topic: str, key: str, message: Message, partition: int) -> None:
-        self._outputs.send(topic, key=key, value=message.encode(), partition=partition)
-        self._outputs.count(topic)
+        self._writers.send(partition, topic, key=key, value=message.encode())

@@ -15,19 +15,16 @@ from numba import njit
 from numpy.typing import NDArray
 
 from schemas.message import SCHEMA_VERSION
+from schemas.rounding import DECIMALS, TOLERANCE, UNITS
 from schemas.scores import Score
 
 Bytes = NDArray[np.uint8]
 Ints = NDArray[np.int64]
 Floats = NDArray[np.float64]
 
-DECIMALS: Final = 4
-"""Decimals of a number on the wire; further ones are cut, not rounded, so that no score climbs over a threshold."""
-
 _ID, _TIME, _NUMBER, _FLAG, _WORD = range(5)
 _TIME_BYTES: Final = len("9999-12-31T23:59:59.999999")
 _NUMBER_BYTES: Final = len("-999999999.0000")
-_UNIT: Final = 10**DECIMALS
 
 
 class _Texts(typing.NamedTuple):
@@ -173,15 +170,14 @@ def _number(out: Bytes, at: int, value: float) -> int:
         out[at] = 45  # "-"
         at += 1
         value = -value
-    # the product of a number with exactly so many decimals may fall short by its last bit
-    units = int(value * _UNIT + 1e-9)
-    whole = units // _UNIT
+    units = int(value * UNITS + TOLERANCE)
+    whole = units // UNITS
     width, rest = 1, whole // 10
     while rest:
         width, rest = width + 1, rest // 10
     at = _digits(out, at, whole, width)
     out[at] = 46  # "."
-    at = _digits(out, at + 1, units % _UNIT, DECIMALS)
+    at = _digits(out, at + 1, units % UNITS, DECIMALS)
     while out[at - 1] == 48 and out[at - 2] != 46:  # noqa: PLR2004  "0" and "."; one digit stays after the point
         at -= 1
     return at

@@ -36,7 +36,7 @@ def unhealthy(ports: Iterable[int]) -> list[str]:
 def main() -> int:
     """Return 0 where all is well, else 1 with a line for each port that is not."""
     settings = load_settings()
-    wrong = unhealthy((settings.processor.web_port, settings.api.port))
+    wrong = unhealthy((settings.processor.web_port, settings.forwarder.web_port, settings.api.port))
     for line in wrong:
         sys.stderr.write(f"{line}\n")
     return int(bool(wrong))

@@ -9,16 +9,16 @@ import logging
 import re
 import time
 import uuid
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any, Final
 
-from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import KafkaError, KafkaException, TopicCollection
 from confluent_kafka.admin import AdminClient
-from confluent_kafka.admin._metadata import ClusterMetadata
 from confluent_kafka.cimpl import NewTopic
 
-from runtime.errors import BrokerRefused, BrokerUnavailable
+from runtime.errors import BrokerRefused, BrokerUnavailable, SettingsError
 from runtime.settings import KafkaSettings
 from schemas.topics import CATALOGUE, Topic
 
@@ -30,12 +30,20 @@ _DEBUG: Final = 7
 _ALL_BROKERS_DOWN: Final = KafkaError._ALL_BROKERS_DOWN  # noqa: SLF001
 _AUTHENTICATION: Final = KafkaError._AUTHENTICATION  # noqa: SLF001
 _UNANSWERED: Final = frozenset({KafkaError._TIMED_OUT, KafkaError._TRANSPORT})  # noqa: SLF001
+_NOT_THERE: Final = frozenset({KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError.LEADER_NOT_AVAILABLE})
+_DENIED: Final = frozenset({KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.CLUSTER_AUTHORIZATION_FAILED})
 _MILLISECONDS_PER_HOUR: Final = 3_600_000
 _THREE_COPIES: Final = 3
 
 
 def client_config(kafka: KafkaSettings) -> dict[str, Any]:
-    """Configuration that every librdkafka client of ours starts from: addresses, security, quiet logs."""
+    """Return the configuration that every librdkafka client of ours starts from: addresses, security, quiet logs.
+
+    Raises:
+        SettingsError: a file that a setting names cannot be read.
+    """
+    for name in ("ssl_ca_file", "ssl_certificate_file", "ssl_key_file"):
+        _check_file(f"NEXOVA_KAFKA__{name.upper()}", getattr(kafka, name))
     config: dict[str, Any] = {
         "bootstrap.servers": kafka.bootstrap_servers,
         "client.id": kafka.client_id,
@@ -102,9 +110,10 @@ def wait_for_broker(
     Raises:
         BrokerUnavailable: nobody answered in `max_retries` + 1 tries of `try_seconds` each.
         BrokerRefused: a broker does not accept our credentials; trying again would not help.
+        SettingsError: the client cannot be configured like this.
     """
     failures: list[KafkaError] = []
-    admin = AdminClient(client_config(kafka) | {"error_cb": failures.append, "reconnect.backoff.max.ms": 500})
+    admin = admin_client(kafka, {"error_cb": failures.append, "reconnect.backoff.max.ms": 500})
     reason = "no answer"
     for number in range(max_retries + 1):
         if number and on_retry is not None:
@@ -130,16 +139,24 @@ def wait_for_broker(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TopicState:
-    """One topic of the catalogue as the broker has it; `partitions` is 0 where it does not exist."""
+    """One topic of the catalogue as the broker has it; `partitions` is 0 where it does not exist.
+
+    topic_id: the broker's identity of the topic: one that is deleted and created anew has another. None: it does not
+    exist. denied: it cannot be said whether it exists, because the user has no right to describe it.
+    """
 
     name: str
     partitions: int
     wanted_partitions: int
     created: bool = False
+    topic_id: str | None = None
+    denied: bool = False
 
     @property
     def problem(self) -> str | None:
         """What is wrong and what to do about it, in one line; None when all is well."""
+        if self.denied:
+            return f"our user may not describe {self.name}; grant it rights on the topic (see `nexova doctor`)"
         if self.partitions == 0:
             return f"{self.name} does not exist; run `nexova topics create`"
         if self.partitions != self.wanted_partitions:
@@ -160,22 +177,22 @@ def create_topics(
         BrokerRefused: the broker did not accept a topic (rights, replication factor, its policy).
     """
     topics = tuple(catalogue)
-    admin = AdminClient(client_config(kafka))
+    admin = admin_client(kafka)
     deadline = time.monotonic() + timeout_seconds
-    before = _partitions_by_topic(_metadata(admin, kafka, timeout_seconds))
-    missing = [topic for topic in topics if topic.name not in before]
+    states = _describe(admin, kafka, topics, timeout_seconds)
+    missing = [topic for topic, state in zip(topics, states, strict=True) if not (state.partitions or state.denied)]
     if missing:
         futures = admin.create_topics(
             [_new_topic(kafka, topic) for topic in missing], operation_timeout=timeout_seconds
         )
         for name, future in futures.items():
             _await_creation(kafka, name, future)
-    existing = before
-    # a broker acknowledges before all of it knows the topic; who produces at once would be refused
-    while any(topic.name not in existing for topic in missing) and time.monotonic() < deadline:
-        existing = _partitions_by_topic(_metadata(admin, kafka, max(1.0, deadline - time.monotonic())))
+        states = _describe(admin, kafka, topics, timeout_seconds)
+    # a broker acknowledges before all of it knows the topic; a producer that starts at once would be refused
+    while any(not (state.partitions or state.denied) for state in states) and time.monotonic() < deadline:
+        states = _describe(admin, kafka, topics, max(1.0, deadline - time.monotonic()))
     created = {topic.name for topic in missing}
-    return tuple(_state(kafka, topic, existing, created=topic.name in created) for topic in topics)
+    return tuple(replace(state, created=state.name in created) for state in states)
 
 
 def list_topics(
@@ -186,8 +203,23 @@ def list_topics(
     Raises:
         BrokerUnavailable: no broker answered in time.
     """
-    existing = _partitions_by_topic(_metadata(AdminClient(client_config(kafka)), kafka, timeout_seconds))
-    return tuple(_state(kafka, topic, existing) for topic in catalogue)
+    return _describe(admin_client(kafka), kafka, tuple(catalogue), timeout_seconds)
+
+
+def admin_client(kafka: KafkaSettings, changes: Mapping[str, Any] | None = None) -> AdminClient:
+    """Return a client for questions about the cluster.
+
+    Raises:
+        SettingsError: librdkafka does not accept the configuration, a certificate for example.
+    """
+    try:
+        return AdminClient(client_config(kafka) | dict(changes or {}))
+    except KafkaException as error:
+        reason = error.args[0].str() if isinstance(error.args[0], KafkaError) else str(error.args[0])
+        raise SettingsError(
+            f"no Kafka client can be made from the settings ({reason.strip()}); check NEXOVA_KAFKA__SSL_… and "
+            "NEXOVA_KAFKA__SASL_…"
+        ) from None
 
 
 def partitions_of(kafka: KafkaSettings, topic: Topic) -> int:
@@ -233,27 +265,36 @@ def _await_creation(kafka: KafkaSettings, name: str, future: Any) -> None:
         ) from None
 
 
-def _state(kafka: KafkaSettings, topic: Topic, existing: dict[str, int], *, created: bool = False) -> TopicState:
-    return TopicState(
-        name=topic.name,
-        partitions=existing.get(topic.name, 0),
-        wanted_partitions=partitions_of(kafka, topic),
-        created=created,
-    )
+def _describe(
+    admin: AdminClient, kafka: KafkaSettings, topics: tuple[Topic, ...], timeout_seconds: float
+) -> tuple[TopicState, ...]:
+    answers = admin.describe_topics(TopicCollection([topic.name for topic in topics]), request_timeout=timeout_seconds)
+    return tuple(_state(kafka, topic, answers[topic.name], timeout_seconds) for topic in topics)
 
 
-def _metadata(admin: AdminClient, kafka: KafkaSettings, timeout_seconds: float) -> ClusterMetadata:
+def _state(kafka: KafkaSettings, topic: Topic, answer: Any, timeout_seconds: float) -> TopicState:
+    state = TopicState(name=topic.name, partitions=0, wanted_partitions=partitions_of(kafka, topic))
     try:
-        return admin.list_topics(timeout=timeout_seconds)
+        found = answer.result()
     except KafkaException as error:
+        failure: KafkaError = error.args[0]
+        if failure.code() in _NOT_THERE:
+            return state
+        if failure.code() in _DENIED:
+            return replace(state, denied=True)
         raise BrokerUnavailable(
             f"no Kafka broker answered at {kafka.bootstrap_servers} within {timeout_seconds:g} s "
-            f"({error.args[0].str()}); start one, or set NEXOVA_KAFKA__BOOTSTRAP_SERVERS to where it is"
+            f"({failure.str()}); start one, or set NEXOVA_KAFKA__BOOTSTRAP_SERVERS to where it is"
         ) from None
+    return replace(state, partitions=len(found.partitions), topic_id=str(found.topic_id))
 
 
-def _partitions_by_topic(metadata: ClusterMetadata) -> dict[str, int]:
-    return {name: len(topic.partitions) for name, topic in metadata.topics.items() if topic.error is None}
+def _check_file(setting: str, path: Path | None) -> None:
+    try:
+        if path is not None:
+            path.open("rb").close()
+    except OSError as error:
+        raise SettingsError(f"{setting}={path} cannot be read ({error.strerror}); set it to a PEM file") from None
 
 
 def _reason(failures: list[KafkaError], *, fallback: KafkaException) -> str:

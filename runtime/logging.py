@@ -22,6 +22,7 @@ CHATTY: Final = (
     "confluent_kafka",
     "faust",
     "fsspec",
+    "httpx",
     "mode",
     "numba",
     "prophet",

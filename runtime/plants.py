@@ -1,5 +1,6 @@
 """Plant files: where they are and how they are read. `core.plant` has the rules of their content."""
 
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
@@ -15,25 +16,40 @@ def shipped_plants() -> dict[str, Path]:
     return {path.stem: path for path in sorted(_SHIPPED.glob("*.toml"))}
 
 
-def load_plant(path: Path | None) -> Plant:
-    """Return the plant of the file `path`; None is `default`, and a bare name is the shipped plant of that name.
+def plant_path(path: Path | None) -> Path:
+    """Return the file that `load_plant` reads: None is `default`, and a bare name is the shipped plant of that name."""
+    chosen = Path("default") if path is None else path
+    return shipped_plants().get(str(chosen), chosen)
+
+
+def load_plant(path: Path | None, *, now: datetime | None = None) -> Plant:
+    """Return the plant of the file that `plant_path` names, with the windows of its maintenance calendar.
+
+    now: the calendar is expanded around this instant; default: the present one.
 
     Raises:
         UsageError: the file is not there, cannot be read or breaks a rule; the message says what to do.
     """
-    shipped = shipped_plants()
-    chosen = Path("default") if path is None else path
-    chosen = shipped.get(str(chosen), chosen)
+    chosen = plant_path(path)
     try:
         text = chosen.read_text(encoding="utf-8")
     except FileNotFoundError as error:
-        names = ", ".join(shipped)
+        names = ", ".join(shipped_plants())
         raise UsageError(
             f"plant file {chosen}: does not exist; give a TOML file or one of the shipped plants: {names}"
         ) from error
     except (OSError, UnicodeDecodeError) as error:
         raise UsageError(f"plant file {chosen}: cannot be read as UTF-8 text: {error}") from error
     try:
-        return parse_plant(text, source=str(chosen))
+        plant = parse_plant(text, source=str(chosen))
     except PlantError as error:
         raise UsageError(str(error)) from error
+    return plant if plant.alerts.calendar is None else _with_calendar(plant, chosen.parent, now or datetime.now(UTC))
+
+
+def _with_calendar(plant: Plant, folder: Path, now: datetime) -> Plant:
+    from runtime.maintenance_calendar import read_calendar  # noqa: PLC0415  most plants have none
+
+    windows = read_calendar(folder / str(plant.alerts.calendar), timezone=plant.timezone, now=now)
+    alerts = plant.alerts.model_copy(update={"maintenance": (*plant.alerts.maintenance, *windows)})
+    return plant.model_copy(update={"alerts": alerts})

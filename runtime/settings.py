@@ -7,13 +7,11 @@ prefix: MODEL_PATH, LOG_LEVEL, WORKERS, MAX_RETRIES, CACHE_TIMEOUT. Nothing is r
 
 import re
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Annotated, Any, Literal, Self, cast
+from typing import Any, Literal, Self, cast
 
 from pydantic import (
     AliasChoices,
     BaseModel,
-    BeforeValidator,
     ConfigDict,
     Field,
     SecretStr,
@@ -26,40 +24,20 @@ from pydantic_settings import SettingsError as SourceError
 
 from runtime.errors import SettingsError
 from runtime.forecasting.settings import ForecastSettings
+from runtime.processor_settings import ProcessorSettings
+from runtime.setting_types import (
+    LogLevel,
+    OptionalPath,
+    OptionalSecret,
+    OptionalText,
+    SaslMechanism,
+    SecurityProtocol,
+    Servers,
+)
 
 PREFIX = "NEXOVA_"
 _TOKEN = re.compile(r"(?P<name>[A-Za-z0-9._-]{1,64}):(?P<scope>read|operate|admin):(?P<hash>[0-9A-Fa-f]{64})")
 _SECRET = re.compile("password|token", re.IGNORECASE)
-_SERVER = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):[0-9]{1,5}")
-
-
-def _servers(value: object) -> object:
-    """Accept `host:port[,host:port…]` only; without a port it would look like a broker that never answers."""
-    if isinstance(value, str):
-        for server in value.split(","):
-            if not _SERVER.fullmatch(server.strip()):
-                raise ValueError(f"each server must be host:port, and {server.strip()!r} is not")
-        return ",".join(server.strip() for server in value.split(","))
-    return value
-
-
-def _upper(value: object) -> object:
-    return value.upper() if isinstance(value, str) else value
-
-
-def _none_if_empty(value: object) -> object:
-    """`NAME=` in an env file means that the value is not set."""
-    return None if value == "" else value
-
-
-Servers = Annotated[str, BeforeValidator(_servers)]
-OptionalPath = Annotated[Path | None, BeforeValidator(_none_if_empty)]
-OptionalText = Annotated[str | None, BeforeValidator(_none_if_empty)]
-OptionalSecret = Annotated[SecretStr | None, BeforeValidator(_none_if_empty)]
-OptionalRate = Annotated[float | None, Field(gt=0.0, le=1e6), BeforeValidator(_none_if_empty)]
-SecurityProtocol = Annotated[Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"], BeforeValidator(_upper)]
-SaslMechanism = Annotated[Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None, BeforeValidator(_none_if_empty)]
-LogLevel = Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], BeforeValidator(_upper)]
 
 
 class KafkaSettings(BaseModel):
@@ -125,80 +103,6 @@ class KafkaSettings(BaseModel):
             raise ValueError(f"sasl_* is given with security_protocol {protocol}; set SASL_SSL, or remove sasl_*")
         if (self.ssl_certificate_file is None) != (self.ssl_key_file is None):
             raise ValueError("ssl_certificate_file and ssl_key_file belong together; give both or neither")
-        return self
-
-
-class ProcessorSettings(BaseModel):
-    """Batches, checkpoints, health checks and rollbacks of the processor."""
-
-    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
-
-    checkpoint_seconds: float = Field(
-        1.0, gt=0.0, le=60.0, description="Seconds between checkpoints; after a crash, at most this much is read again."
-    )
-    batch_records: int = Field(
-        6144, ge=1, le=65_536, description="Maximum number of messages of one partition in a micro-batch."
-    )
-    publish_scores: bool = Field(default=True, description="Publish a score for each reading to nexova.scores.")
-    web_host: str = Field(
-        "127.0.0.1",
-        min_length=1,
-        description="Address that /metrics and /healthz listen on; use 0.0.0.0 in a container.",
-    )
-    web_port: int = Field(6066, ge=1, le=65_535, description="Port that /metrics and /healthz listen on.")
-    stall_seconds: float = Field(
-        60.0,
-        gt=0.0,
-        le=3600.0,
-        description="Seconds without progress while work is waiting, after which /healthz fails.",
-    )
-    exit_after_stall_seconds: float = Field(
-        180.0,
-        gt=0.0,
-        le=86_400.0,
-        description="Seconds without progress after which the process exits with an error.",
-    )
-    status_seconds: float = Field(
-        5.0, gt=0.0, le=3600.0, description="Minimum seconds between two status messages of one machine."
-    )
-    dead_letter_limit_per_second: OptionalRate = Field(
-        None, description="Dead letters per second, averaged over a minute, at which the worker stops; empty: never."
-    )
-    max_message_bytes: int = Field(
-        1_048_576,
-        ge=1024,
-        le=104_857_600,
-        description="Maximum size in bytes of a message that is decoded; a larger one becomes a dead letter.",
-    )
-    rollback_seconds: float = Field(
-        3600.0,
-        ge=0.0,
-        le=2_592_000.0,
-        description="Seconds of the canary window after a promotion; a bad alert rate then causes a rollback; 0: none.",
-    )
-    rollback_readings: int = Field(
-        1000,
-        ge=1,
-        le=100_000_000,
-        description="Minimum number of readings before the alert rate of a new version is compared.",
-    )
-    rollback_factor: float = Field(
-        3.0,
-        ge=1.0,
-        le=1000.0,
-        description="Factor by which the alert rate may be above or below that of the previous version.",
-    )
-    rollback_margin: float = Field(
-        0.05, ge=0.0, le=1.0, description="Share of readings by which that bound is widened on both sides."
-    )
-
-    @model_validator(mode="after")
-    def _exit_comes_after_the_warning(self) -> Self:
-        if self.exit_after_stall_seconds < self.stall_seconds:
-            raise ValueError(
-                f"exit_after_stall_seconds ({self.exit_after_stall_seconds}) must not be below "
-                f"stall_seconds ({self.stall_seconds})"
-            )
         return self
 
 
@@ -298,6 +202,20 @@ def _bare(name: str) -> AliasChoices:
     return AliasChoices(f"{PREFIX}{name}", name)
 
 
+class ForwarderSettings(BaseModel):
+    """Where a forwarder serves its pages, and its secrets; all else is said on its command line."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+    web_host: str = Field(
+        "127.0.0.1", min_length=1, description="Address of /metrics, /health and /ready; 0.0.0.0 in a container."
+    )
+    web_port: int = Field(6067, ge=1, le=65_535, description="Port of these pages.")
+    token: OptionalSecret = Field(None, description="Bearer token for HTTP receivers. Never logged.")
+    smtp_username: OptionalText = Field(None, description="User name at the mail server; empty: none is given.")
+    smtp_password: OptionalSecret = Field(None, description="Password at the mail server. Never logged.")
+
+
 class Settings(BaseSettings):
     """All settings of all processes; immutable."""
 
@@ -317,6 +235,7 @@ class Settings(BaseSettings):
     processor: ProcessorSettings = ProcessorSettings()
     forecasts: ForecastSettings = ForecastSettings()
     api: ApiSettings = ApiSettings()
+    forwarder: ForwarderSettings = ForwarderSettings()
     plant_file: OptionalPath = Field(
         None, description="Plant file with sensors, machine types, limits and policies; empty: the shipped default."
     )

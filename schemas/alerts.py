@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from schemas.message import MachineId, Message, Part, Share, Timestamp
+from schemas.message import MachineId, Message, Part, Quantity, Share, Timestamp
 
 AlertKind = Literal["anomaly", "limit", "silent", "sensor_fault", "forecast_breach", "fleet"]
 Severity = Literal["info", "warning", "critical"]
@@ -16,9 +16,9 @@ class Signal(Part):
     """One sensor's part in an alert."""
 
     sensor: str
-    actual: Annotated[float | None, Field(description="In the sensor's unit; null when the sensor said nothing.")]
-    expected: Annotated[float | None, Field(description="What the baseline expects, in the sensor's unit.")]
-    deviation: Annotated[float | None, Field(description="Actual less expected, in standard deviations.")]
+    actual: Annotated[Quantity | None, Field(description="In the sensor's unit; null when the sensor said nothing.")]
+    expected: Annotated[Quantity | None, Field(description="What the baseline expects, in the sensor's unit.")]
+    deviation: Annotated[Quantity | None, Field(description="Actual less expected, in standard deviations.")]
     contribution: Annotated[Share, Field(description="Share of the score, all signals together 1.")]
 
 
@@ -49,3 +49,6 @@ class Alert(Message):
     model: AlertModel
     confidence: Share
     warm_up: bool = False
+    members: Annotated[
+        tuple[str, ...], Field(description="Of a fleet alert: the ids of the alerts that it groups.")
+    ] = ()

@@ -10,6 +10,7 @@ from schemas.energy import EnergyWindow
 from schemas.feedback import Feedback
 from schemas.forecasts import Forecast
 from schemas.machines import MachineStatus
+from schemas.message import Quantity, Risk, Share
 from schemas.recommendations import Band, Reason, Recommendation
 from schemas.scores import Score
 
@@ -20,9 +21,9 @@ Warnings = Annotated[list[str], Field(description="Limits of the answer; left ou
 class ForecastResponse(BaseModel):
     """The next `horizon` values; 80 % of what comes is expected between the bounds."""
 
-    forecast: list[float] = Field(examples=[[101.2, 101.9]])
-    lower_bound: list[float] = Field(examples=[[98.7, 99.1]])
-    upper_bound: list[float] = Field(examples=[[103.7, 104.7]])
+    forecast: list[Quantity] = Field(examples=[[101.2, 101.9]])
+    lower_bound: list[Quantity] = Field(examples=[[98.7, 99.1]])
+    upper_bound: list[Quantity] = Field(examples=[[103.7, 104.7]])
     model: str = Field(description="What really answered.", examples=["seasonal_median"])
     horizon: int = Field(examples=[24])
     warnings: Warnings = []
@@ -35,7 +36,7 @@ class AnomalyResult(BaseModel):
     """How unusual one row is."""
 
     is_anomaly: bool = Field(description="True from a score of 0.5 on.", examples=[False])
-    anomaly_score: float = Field(ge=0, le=1, description="High means anomalous.", examples=[0.25])
+    anomaly_score: Share = Field(description="High means anomalous.", examples=[0.25])
     model: str = Field(description="What really answered; fallback: no trained model.", examples=["isolation_forest"])
     baseline: _Baseline
     contributions: list[Signal] = Field(description="Largest first.")
@@ -52,7 +53,7 @@ class AnomalyResponse(BaseModel):
 class Advice(BaseModel):
     """Maintenance advice after a row."""
 
-    risk_level: float = Field(ge=0, le=3, description="0 above 7 days to failure, 1, 2 and 3 at 7, 3 and 1 days.")
+    risk_level: Risk = Field(description="0 above 7 days to failure, 1, 2 and 3 at 7, 3 and 1 days.")
     band: Band
     urgent: bool
     recommendation: str
@@ -99,7 +100,7 @@ class ModelStatus(BaseModel):
     trained_from: datetime | None = None
     trained_to: datetime | None = None
     rows_used: int | None = None
-    metrics: dict[str, float | None] = {}
+    metrics: dict[str, Quantity | None] = {}
 
 
 class ModelsStatusResponse(BaseModel):

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from operator import attrgetter
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final
 
 import annotated_types
 import msgspec
@@ -19,9 +19,18 @@ from pydantic import AwareDatetime, BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from schemas.dead_letters import DeadLetterReason
+from schemas.near_names import looks_like
 from schemas.readings import Reading, reading_model
 
+Body = typing.TypeVar("Body", bound=BaseModel)
+
+MOST_READINGS: Final = 10_000
+"""Readings of one message; one that holds more is refused whole, before its elements cost anything."""
+MOST_EXPLAINED: Final = 16
+"""Refusals of one message that are explained; the rest is counted."""
 _IN_ONE_CALL: Final = 512
+_SHOWN: Final = 200  # characters of unknown names in a message
+_NOTICED: Final = 100  # unknown names that are reported
 _CONSTRAINTS: Final[dict[Any, tuple[str, str]]] = {
     annotated_types.MinLen: ("min_length", "min_length"),
     annotated_types.MaxLen: ("max_length", "max_length"),
@@ -32,11 +41,12 @@ _CONSTRAINTS: Final[dict[Any, tuple[str, str]]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refusal:
-    """Why one reading was refused; `payload` is the part of the message that held it."""
+    """Why a reading was refused; `payload` is the part of the message that held it. count: readings it stands for."""
 
     reason: DeadLetterReason
     detail: str
     payload: bytes
+    count: int = 1
 
 
 class DecodedReading(typing.Protocol):
@@ -47,7 +57,7 @@ class DecodedReading(typing.Protocol):
 
 
 def derive_struct(model: type[BaseModel], *, forbid_unknown_fields: bool = False) -> type[msgspec.Struct]:
-    """A msgspec type with the fields, defaults and bounds of a flat pydantic `model`.
+    """Return a msgspec type with the fields, defaults and bounds of a pydantic `model`, and of models in its fields.
 
     Its constructor takes the fields by place too, required ones first: that is twice as fast as by name.
     """
@@ -57,6 +67,14 @@ def derive_struct(model: type[BaseModel], *, forbid_unknown_fields: bool = False
         fields.append((name, annotation) if info.is_required() else (name, annotation, info.default))
     fields.sort(key=len)  # a default makes the third element; the sort is stable
     return msgspec.defstruct(model.__name__, fields, forbid_unknown_fields=forbid_unknown_fields, frozen=True, gc=False)
+
+
+def derive_answer(model: type[Body]) -> type[Body]:
+    """Return the struct of an answer's body, to be made and encoded many times: it checks and rounds nothing.
+
+    To a type checker it is the body itself, as it has the same fields and takes them by name.
+    """
+    return typing.cast("type[Body]", derive_struct(model))
 
 
 def _msgspec_type(info: FieldInfo) -> Any:
@@ -80,8 +98,10 @@ def _strip(annotation: Any) -> Any:
         return _strip(typing.get_args(annotation)[0])
     if origin in (types.UnionType, typing.Union):
         return typing.Union[tuple(_strip(part) for part in typing.get_args(annotation))]  # noqa: UP007
-    if origin is Literal:
-        return annotation
+    if origin in (list, tuple, dict):
+        return origin[tuple(_strip(part) for part in typing.get_args(annotation))]
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return derive_struct(annotation)
     return annotation
 
 
@@ -96,6 +116,7 @@ class ReadingDecoder:
         self.model: type[Reading] = reading_model(self.sensors)
         known = set(self.model.model_fields)
         self._known = known
+        self._noticed: dict[str, bool] = {}
         # the strict type costs nothing and tells us, by failing, that a reading carries unknown fields
         self._strict = msgspec.json.Decoder(derive_struct(self.model, forbid_unknown_fields=True))
         self._lenient = msgspec.json.Decoder(derive_struct(self.model))
@@ -138,26 +159,53 @@ class ReadingDecoder:
             elements = elements_or_none
         if not elements:
             return [], [_refusal("empty_value", "the array is empty; send at least one reading", value)], 0
+        return self._decode_elements(elements, value)
+
+    def _decode_elements(self, elements: list[bytes], value: bytes) -> tuple[list[DecodedReading], list[Refusal], int]:
+        if len(elements) > MOST_READINGS:
+            detail = f"{len(elements)} elements is above the limit of {MOST_READINGS}; {_REMEDY['too_large']}"
+            return [], [_refusal("too_large", detail, value)], 0
         readings: list[DecodedReading] = []
         refusals: list[Refusal] = []
-        unknown = 0
+        unknown = unexplained = 0
         for element in elements:
-            good, bad, strangers = self._decode_element(element)
+            good, bad, strangers = self._decode_element(element, explain=len(refusals) < MOST_EXPLAINED)
             readings += good
             refusals += bad
             unknown += strangers
+            unexplained += not good and not bad
+        if unexplained:
+            detail = f"{unexplained} more readings of this message were refused; {_REMEDY['not_explained']}"
+            refusals.append(Refusal(reason="not_explained", detail=detail, payload=value, count=unexplained))
         return readings, refusals, unknown
 
-    def _decode_element(self, value: bytes) -> tuple[list[DecodedReading], list[Refusal], int]:
+    def _decode_element(self, value: bytes, *, explain: bool = True) -> tuple[list[DecodedReading], list[Refusal], int]:
         try:
             return [self.decode_one(value)], [], 0
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             pass
         try:
             reading = typing.cast("DecodedReading", self._lenient.decode(value))
-            return [reading], [], len(self._object.decode(value).keys() - self._known)
+            names = self._object.decode(value).keys()
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-            return [], [self._explain(value, error)], 0
+            return [], [self._explain(value, error)] if explain else [], 0
+        unknown = names - self._known
+        if names.isdisjoint(self.sensors):
+            if not explain:
+                return [], [], 0
+            # a machine whose every value is ignored must not look as if it ran well
+            shown = ", ".join(sorted(unknown))[:_SHOWN]
+            detail = f"{shown}: no sensor of this plant{looks_like(sorted(unknown), self.sensors)}"
+            return [], [_refusal("no_known_sensor", f"{detail}; {_REMEDY['no_known_sensor']}", value)], 0
+        if len(self._noticed) < _NOTICED:
+            self._noticed.update(dict.fromkeys(unknown - self._noticed.keys(), False))
+        return [reading], [], len(unknown)
+
+    def new_unknown_names(self) -> list[str]:
+        """Return each unknown name that readings had since the last call and never before, with what it looks like."""
+        new = sorted(name for name, told in self._noticed.items() if not told)
+        self._noticed.update(dict.fromkeys(new, True))
+        return [f"{name[:_SHOWN]!r}{looks_like([name], self.sensors).replace(f', {name!r}', ',')}" for name in new]
 
     def _explain(self, value: bytes, error: Exception) -> Refusal:
         """Which rule `value` broke, as pydantic sees it: its errors carry a type and a place."""
@@ -187,6 +235,8 @@ def _split_leniently(value: bytes) -> list[bytes] | None:
 _ORDER: Final = {"('machine_id',)": 0, "('timestamp',)": 1}
 _REMEDY: Final[dict[DeadLetterReason, str]] = {
     "not_json": "send UTF-8 JSON",
+    "too_large": "send fewer readings a message",
+    "not_explained": "mend what the dead letters before this one name",
     "not_a_reading": "send an object with machine_id, timestamp and the plant's sensors, or an array of such objects",
     "not_a_history": "send machine_id, start (a whole hour) and energy_kwh, one number or null an hour",
     "machine_id_missing": "send the machine's name as machine_id",
@@ -195,6 +245,7 @@ _REMEDY: Final[dict[DeadLetterReason, str]] = {
     "timestamp_invalid": "send RFC 3339 with zone, as 2026-03-01T12:00:00Z",
     "sensor_wrong_type": "send a JSON number, null, or leave the sensor out",
     "sensor_not_finite": "send a finite number, null, or leave the sensor out",
+    "no_known_sensor": "send the plant file's names of sensors, or add these to it",
 }
 
 

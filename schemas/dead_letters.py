@@ -15,6 +15,9 @@ DeadLetterReason = Literal[
     "not_json",
     "not_a_reading",
     "not_a_history",
+    "not_a_feedback",
+    "not_explained",
+    "too_many_machines",
     "machine_id_missing",
     "machine_id_invalid",
     "timestamp_missing",
@@ -22,6 +25,8 @@ DeadLetterReason = Literal[
     "timestamp_out_of_range",
     "sensor_wrong_type",
     "sensor_not_finite",
+    "no_known_sensor",
+    "refused_by_receiver",
 ]
 PAYLOAD_LIMIT: Final = 64 * 1024
 

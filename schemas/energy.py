@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from schemas.message import MachineId, Message, Part, Share, Timestamp
+from schemas.message import Amount, MachineId, Message, Part, Quantity, Share, Timestamp
 
 
 class CounterSteps(Part):
@@ -14,8 +14,8 @@ class CounterSteps(Part):
     rollovers: Annotated[int, Field(ge=0, description="Falls at its modulus.")] = 0
     unknown: Annotated[int, Field(ge=0, description="Steps that no possible energy explains; they count as none.")] = 0
     unplaced_kwh: Annotated[
-        float,
-        Field(ge=0, description="Counted in a gap that ends in this hour; not in energy_kwh, as no hour is known."),
+        Amount,
+        Field(description="Counted in a gap that ends in this hour; not in energy_kwh, as no hour is known."),
     ] = 0.0
 
 
@@ -25,10 +25,10 @@ class EnergyWindow(Message):
     machine_id: MachineId
     start: Timestamp
     end: Timestamp
-    energy_kwh: Annotated[float, Field(description="Energy of the covered part; gaps are never invented.")]
-    mean_power_kw: float | None
-    peak_power_kw: float | None
-    production: Annotated[float | None, Field(description="Units made; null without a production sensor.")]
+    energy_kwh: Annotated[Quantity, Field(description="Energy of the covered part; gaps are never invented.")]
+    mean_power_kw: Quantity | None
+    peak_power_kw: Quantity | None
+    production: Annotated[Quantity | None, Field(description="Units made; null without a production sensor.")]
     readings: Annotated[int, Field(ge=0)]
     expected_readings: Annotated[int, Field(ge=0)]
     completeness: Share

@@ -4,18 +4,29 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from schemas.message import MachineId, Message, Timestamp
+from schemas.bounds import InputMachineId, InputTimestamp
+from schemas.message import Message
 
-FeedbackKind = Literal["acknowledged", "confirmed", "false_alarm", "expected", "snoozed", "maintenance_done", "failure"]
+FeedbackKind = Literal[
+    "acknowledged",
+    "confirmed",
+    "false_alarm",
+    "expected",
+    "snoozed",
+    "new_normal",
+    "maintenance_done",
+    "failure",
+    "withdrawn",
+]
 
 
 class Feedback(Message):
     """One statement of a person about a machine or an alert."""
 
-    machine_id: MachineId
+    machine_id: InputMachineId
     kind: FeedbackKind
-    at: Annotated[Timestamp, Field(description="When it happened or was said.")]
-    alert_id: str | None = None
-    until: Annotated[Timestamp | None, Field(description="End of a snooze or an expected condition.")] = None
-    author: str | None = None
+    at: Annotated[InputTimestamp, Field(description="When it happened or was said.")]
+    alert_id: Annotated[str | None, Field(max_length=200)] = None
+    until: Annotated[InputTimestamp | None, Field(description="End of a snooze or an expected condition.")] = None
+    author: Annotated[str | None, Field(max_length=200)] = None
     comment: Annotated[str | None, Field(max_length=2000)] = None

@@ -4,7 +4,7 @@ from typing import Annotated, Final
 
 from pydantic import Field
 
-from schemas.message import Message, Part, Share, Timestamp
+from schemas.message import Message, Part, Quantity, Share, Timestamp
 
 _OF_A_PLANT: Final = "plant:"
 
@@ -23,17 +23,17 @@ class ForecastPoint(Part):
     """One step of a forecast, in the series' unit."""
 
     timestamp: Timestamp
-    value: float
-    lower: float
-    upper: float
+    value: Quantity
+    lower: Quantity
+    upper: Quantity
 
 
 class Backtest(Part):
     """How the answering model did on origins before this one."""
 
-    wape: float | None
+    wape: Quantity | None
     coverage: Share | None
-    compared: Annotated[dict[str, float], Field(default_factory=dict, description="WAPE of each other model.")]
+    compared: Annotated[dict[str, Quantity], Field(default_factory=dict, description="WAPE of each other model.")]
 
 
 class TrackRecord(Part):
@@ -41,18 +41,20 @@ class TrackRecord(Part):
 
     horizon_day: Annotated[int, Field(ge=1, description="1: the first 24 hours of a forecast.")]
     points: Annotated[int, Field(ge=0, description="Forecast hours that were measured since.")]
-    wape: float | None
+    wape: Quantity | None
     coverage: Annotated[Share | None, Field(description="Share of them within the interval.")]
-    interval_score: Annotated[float | None, Field(description="Mean Winkler score, in the series' unit; low is good.")]
+    interval_score: Annotated[
+        Quantity | None, Field(description="Mean Winkler score, in the series' unit; low is good.")
+    ]
 
 
 class Cost(Part):
     """What the energy of a forecast costs by the plant's tariff."""
 
     currency: str
-    value: float
-    lower: Annotated[float, Field(description="If every hour came out at its lower bound.")]
-    upper: float
+    value: Quantity
+    lower: Annotated[Quantity, Field(description="If every hour came out at its lower bound.")]
+    upper: Quantity
 
 
 class Forecast(Message):

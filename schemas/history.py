@@ -1,10 +1,12 @@
 """EnergyHistory: what a machine consumed before we watched it."""
 
+from datetime import datetime
 from typing import Annotated, Final
 
 from pydantic import Field, field_validator
 
-from schemas.message import Finite, MachineId, Message, Timestamp
+from schemas.bounds import InputMachineId, InputTimestamp, Kwh
+from schemas.message import Message
 
 MOST_HOURS: Final = 8_760
 
@@ -12,16 +14,16 @@ MOST_HOURS: Final = 8_760
 class EnergyHistory(Message):
     """Consecutive hours of one machine, from elsewhere. They fill hours that were not measured, and replace none."""
 
-    machine_id: MachineId
-    start: Annotated[Timestamp, Field(description="Beginning of the first hour, a whole hour of UTC.")]
+    machine_id: InputMachineId
+    start: Annotated[InputTimestamp, Field(description="Beginning of the first hour, a whole hour of UTC.")]
     energy_kwh: Annotated[
-        tuple[Finite | None, ...],
+        tuple[Kwh | None, ...],
         Field(min_length=1, max_length=MOST_HOURS, description="Energy of each hour; null where it is not known."),
     ]
 
     @field_validator("start")
     @classmethod
-    def _is_a_whole_hour(cls, value: Timestamp) -> Timestamp:
+    def _is_a_whole_hour(cls, value: datetime) -> datetime:
         if value.timestamp() % 3600:
             raise ValueError("must be a whole hour of UTC")
         return value

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from schemas.message import MachineId, Message, Share, Timestamp
+from schemas.message import MachineId, Message, Quantity, Risk, Share, Timestamp
 
 Condition = Literal["running", "idle", "off", "silent", "unknown"]
 
@@ -17,8 +17,8 @@ class MachineStatus(Message):
     machine_type: str | None = None
     condition: Condition
     warm_up: Annotated[Share, Field(description="Progress of the baseline, 1 when learned.")]
-    values: Annotated[dict[str, float | None], Field(description="Last value of each sensor, in its unit.")]
+    values: Annotated[dict[str, Quantity | None], Field(description="Last value of each sensor, in its unit.")]
     anomaly_score: Share | None = None
-    risk: Annotated[float, Field(ge=0, le=3)] | None = None
+    risk: Risk | None = None
     readings: Annotated[int, Field(ge=0, description="Readings counted since the machine is known.")]
     alerts_open: Annotated[int, Field(ge=0)] = 0

@@ -1,10 +1,13 @@
-"""What all messages share: a version, frozen values, and time with a zone."""
+"""What all messages share: a version, frozen values, time with a zone, and numbers of a stated precision."""
 
 from datetime import datetime
 from typing import Annotated, Final
 
 import msgspec
-from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
+from pydantic_core import to_json
+
+from schemas.rounding import cut_score, round_quantity
 
 SCHEMA_VERSION: Final = 1
 
@@ -12,7 +15,7 @@ _Zoned: Final = Annotated[datetime, msgspec.Meta(tz=True)]
 
 
 def _only_rfc3339(value: object) -> object:
-    """Reads text as the fast decoder does, so that both agree on what a timestamp is.
+    """Read text as the fast decoder does, so that both agree on what a timestamp is.
 
     What pydantic would guess is refused: epoch numbers, dates without a time, times without seconds.
     """
@@ -34,7 +37,19 @@ Timestamp = Annotated[
 ]
 MachineId = Annotated[str, Field(min_length=1, max_length=128, description="Name of the machine.")]
 Finite = Annotated[float, Field(allow_inf_nan=False)]
-Share = Annotated[float, Field(ge=0, le=1)]
+_InUnit = Annotated[float, Field(ge=0, le=1)]
+_InRisk = Annotated[float, Field(ge=0, le=3)]
+_NotNegative = Annotated[float, Field(ge=0)]
+
+# each states its bounds twice: the second time for the JSON Schema of what is sent
+Share = Annotated[_InUnit, PlainSerializer(cut_score, return_type=_InUnit, when_used="json")]
+"""Score, share or probability in [0, 1]."""
+Risk = Annotated[_InRisk, PlainSerializer(cut_score, return_type=_InRisk, when_used="json")]
+"""Level of wear: 0 above 7 days to failure, 1, 2 and 3 at 7, 3 and 1 days."""
+Quantity = Annotated[float, PlainSerializer(round_quantity, return_type=float, when_used="json")]
+"""Number in the unit of a sensor, of energy, or without one."""
+Amount = Annotated[_NotNegative, PlainSerializer(round_quantity, return_type=_NotNegative, when_used="json")]
+"""Quantity that is never negative."""
 
 
 class Part(BaseModel):
@@ -49,5 +64,9 @@ class Message(Part):
     schema_version: int = SCHEMA_VERSION
 
     def encode(self) -> bytes:
-        """The message as UTF-8 JSON."""
+        """Return the message as UTF-8 JSON, as it is sent: numbers have the digits of `schemas.rounding`."""
         return self.model_dump_json().encode()
+
+    def encode_exact(self) -> bytes:
+        """Return the message as UTF-8 JSON with all digits, for state from which rules go on."""
+        return to_json(self.model_dump(), inf_nan_mode="null")

@@ -1,11 +1,9 @@
 """Recommendation: what to do about a machine's wear, and how soon."""
 
-from typing import Annotated, Literal
-
-from pydantic import Field
+from typing import Literal
 
 from schemas.alerts import AlertModel
-from schemas.message import MachineId, Message, Part, Share, Timestamp
+from schemas.message import Amount, MachineId, Message, Part, Risk, Share, Timestamp
 
 Band = Literal["none", "watch", "plan", "urgent"]
 
@@ -21,9 +19,9 @@ class Reason(Part):
 class HoursToFailure(Part):
     """An interval of running hours until the expected failure."""
 
-    low: Annotated[float, Field(ge=0)]
-    mid: Annotated[float, Field(ge=0)]
-    high: Annotated[float, Field(ge=0)]
+    low: Amount
+    mid: Amount
+    high: Amount
 
 
 class Recommendation(Message):
@@ -31,7 +29,7 @@ class Recommendation(Message):
 
     machine_id: MachineId
     issued_at: Timestamp
-    risk_level: Annotated[float, Field(ge=0, le=3)]
+    risk_level: Risk
     band: Band
     urgent: bool
     text: str

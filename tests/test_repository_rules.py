@@ -15,7 +15,7 @@ from packaging.requirements import Requirement
 from tests.brokers import DEMAND_ALL, unavailable
 
 ROOT = Path(__file__).resolve().parents[1]
-PACKAGES = ("nexova", "schemas", "core", "runtime", "producer", "processor", "trainer", "api", "cli")
+PACKAGES = ("nexova", "schemas", "core", "runtime", "producer", "processor", "trainer", "api", "forwarder", "cli")
 REFUSED_LOCKS = {
     "uv.lock",
     "poetry.lock",

@@ -1,6 +1,6 @@
-"""What the processor remembers of each machine, from the changelog of its table, without asking the processor.
+"""What the processor remembers of each machine, from the changelog of its state, without asking the processor.
 
-The newest record of each shard is kept as it came, and opened only when somebody asks for a machine in it.
+The newest records of each machine are kept as they came, and opened only when somebody asks for it.
 """
 
 import logging
@@ -12,7 +12,8 @@ import msgspec
 
 from api.live.records import ViewRecord
 from core.plant import Plant
-from core.state.fleet import FleetState, shard_of
+from core.state.fleet import FleetState
+from core.state.records import BASELINE, MACHINE
 from core.state.tracks import Tracks
 
 LOGGER: Final = logging.getLogger("nexova.api.baselines")
@@ -33,15 +34,19 @@ class Baselines:
     def take(self, records: Sequence[ViewRecord]) -> None:
         """Takes in records of the changelog."""
         for record in records:
-            shard = record.identity.partition("/")[2]
+            kind = record.identity.partition("/")[0]
+            if kind not in {MACHINE, BASELINE}:
+                continue
             if record.value is None:
-                self._records.pop((record.partition, shard), None)
-            elif shard.isdigit():
-                self._records[record.partition, shard] = record.value
+                self._records.pop((record.partition, record.identity), None)
+            else:
+                self._records[record.partition, record.identity] = record.value
 
     def of(self, machine_id: str, partition: int) -> Tracks | None:
         """What is remembered of a machine whose readings are in `partition`: a table of one row; None: nothing."""
-        record = self._records.get((partition, str(shard_of(machine_id))))
+        keys = [f"{kind}/{machine_id}" for kind in (BASELINE, MACHINE)]
+        log = [(key.encode(), self._records.get((partition, key))) for key in keys]
+        record = log[-1][1]
         if record is None:
             return None
         known = self._open.get(machine_id)
@@ -49,13 +54,11 @@ class Baselines:
             return known[1]
         state = FleetState(self._plant)
         try:
-            state.restore(record)
+            state.restore([(key, value) for key, value in log if value is not None])
         except (msgspec.MsgspecError, KeyError, ValueError, TypeError) as error:
             LOGGER.warning("the state of %s cannot be read: %s", machine_id, error)
             return None
-        slot = state.slots.get(machine_id)
-        if slot is None:
-            return None
+        slot = state.slots[machine_id]
         columns: list[Any] = [column[slot : slot + 1].copy() for column in state.tracks]
         tracks = Tracks(*columns)
         self._open[machine_id] = (record, tracks)

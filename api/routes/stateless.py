@@ -18,7 +18,8 @@ from api.services import Services
 from core.adhoc.answers import FALLBACK
 from core.adhoc.rows import History
 from core.state.tracks import Tracks
-from schemas.answers import AnomalyResponse, ForecastResponse, RecommendationsResponse
+from schemas.answers import Advice, AnomalyResponse, ForecastResponse, RecommendationsResponse
+from schemas.rounding import round_quantity
 
 _encode = msgspec.json.Encoder().encode
 
@@ -59,7 +60,7 @@ def router(services: Services) -> APIRouter:
         metrics.rows.labels(kind="risk").inc(len(results))
         if results[-1].model == FALLBACK:
             metrics.fallbacks.labels(kind="risk").inc()
-        last = {name: getattr(results[-1], name) for name in results[-1].__struct_fields__}
+        last = {name: getattr(results[-1], name) for name in Advice.model_fields}
         return _json(last | {"results": results, "total": len(results)}, warnings)
 
     @routes.post("/forecast", response_model=ForecastResponse, summary="Forecast a series")
@@ -83,9 +84,9 @@ def router(services: Services) -> APIRouter:
             metrics.fallbacks.labels(kind="forecast").inc()
         return _json(
             {
-                "forecast": answer.forecast,
-                "lower_bound": answer.lower_bound,
-                "upper_bound": answer.upper_bound,
+                "forecast": [*map(round_quantity, answer.forecast)],
+                "lower_bound": [*map(round_quantity, answer.lower_bound)],
+                "upper_bound": [*map(round_quantity, answer.upper_bound)],
                 "model": answer.model,
                 "horizon": body.horizon,
             },

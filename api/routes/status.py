@@ -1,7 +1,6 @@
 """How the service is: health, models, metrics."""
 
 from datetime import UTC, datetime
-from importlib.metadata import PackageNotFoundError, version
 from typing import Any, Literal
 
 from fastapi import APIRouter, Depends, Request
@@ -17,15 +16,8 @@ from runtime.errors import NexovaError
 from runtime.metrics.page import metrics_page
 from runtime.models.inference import ANOMALY, MAINTENANCE
 from runtime.models.repository import ModelRepository
+from runtime.release import release
 from schemas.answers import HealthResponse, KafkaHealth, ModelsStatusResponse, ModelStatus, ReadyResponse
-
-
-def release() -> str:
-    """The version of this software, as far as it is installed."""
-    try:
-        return version("nexova")
-    except PackageNotFoundError:
-        return "checkout"
 
 
 def kafka_health(services: Services) -> KafkaHealth:

@@ -14,7 +14,7 @@ import typer
 from cli.docs import tables
 from cli.docs.examples import alert_example
 from runtime.errors import FailureError, UsageError
-from runtime.metrics import ApiMetrics, ProcessorMetrics, ProducerMetrics
+from runtime.metrics import ApiMetrics, ForwarderMetrics, ProcessorMetrics, ProducerMetrics
 from runtime.plants import load_plant
 from runtime.settings_reference import settings_table
 from schemas.export import asyncapi, json_schemas
@@ -58,6 +58,7 @@ def render(folder: Path) -> dict[Path, str]:
         "metrics.md": {
             "processor": tables.metrics_table(ProcessorMetrics),
             "producer": tables.metrics_table(ProducerMetrics),
+            "forwarder": tables.metrics_table(ForwarderMetrics),
             "api": tables.metrics_table(ApiMetrics),
         },
         "settings.md": {"settings": settings_table().strip()},

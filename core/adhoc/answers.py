@@ -4,7 +4,6 @@ from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
@@ -14,9 +13,13 @@ from core.maintenance import BAND_STARTS, BANDS, advice_text
 from core.models import Models
 from core.plant import Plant
 from core.plant.limits import CRITICAL
+from core.rounding import cut_scores, round_quantities
 from core.state.tracks import watched_sensors
-from schemas.answers import BaselineLevel
-from schemas.recommendations import Band
+from schemas.alerts import Signal
+from schemas.answers import Advice, AnomalyResult
+from schemas.codec import derive_answer
+from schemas.recommendations import Band, Reason
+from schemas.rounding import cut_score, in_words
 from schemas.scores import FLAG_AT
 
 Floats = NDArray[np.float64]
@@ -25,46 +28,10 @@ FALLBACK: Final = "fallback"
 _LEAST_SHARE: Final = 0.01
 _LIMIT_RISK: Final = (0.0, 2.0, 3.0)  # risk of no broken limit, a warning limit, a critical one
 _NOTABLE: Final = 0.5  # scales by which a sensor must be off to be a reason
-
-
-class Part(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """One sensor's part in an answer. deviation: actual less expected, in standard deviations."""
-
-    sensor: str
-    actual: float | None
-    expected: float | None
-    deviation: float | None
-    contribution: float
-
-
-class AnomalyAnswer(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """How unusual one row is. anomaly_score: in [0, 1], high means anomalous, flagged from 0.5 on."""
-
-    is_anomaly: bool
-    anomaly_score: float
-    model: str
-    baseline: BaselineLevel
-    contributions: tuple[Part, ...]
-
-
-class Why(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """One reason for advice."""
-
-    sensor: str
-    contribution: float
-    sentence: str
-
-
-class RiskAnswer(msgspec.Struct, frozen=True, kw_only=True, gc=False):
-    """How worn a machine is after a row. risk_level: 0 above 7 days to failure, 1, 2 and 3 at 7, 3 and 1 days."""
-
-    risk_level: float
-    band: Band
-    urgent: bool
-    recommendation: str
-    reasons: tuple[Why, ...]
-    model: str
-    baseline: BaselineLevel
+_Signal: Final = derive_answer(Signal)
+_AnomalyResult: Final = derive_answer(AnomalyResult)
+_Reason: Final = derive_answer(Reason)
+_Advice: Final = derive_answer(Advice)
 
 
 def anomaly_answers(
@@ -74,17 +41,17 @@ def anomaly_answers(
     references: Mapping[str, Reference],
     plant: Plant,
     forest: str,
-) -> list[list[AnomalyAnswer]]:
+) -> list[list[AnomalyResult]]:
     """An answer for each row of each history; `forest` is what an answer calls the trained model."""
     scored = score_rows(histories, models=models, references=references, plant=plant)
     values = np.concatenate([history.values for history in histories])
     watched = watched_sensors(plant)
     place = {index: position for position, index in enumerate(watched)}
     names = plant.sensor_names
-    score = np.round(scored.score, 4).tolist()
-    shares = np.round(scored.contribution, 4).tolist()
-    actual, expected = _plain(values), _plain(np.round(scored.expected, 4))
-    deviation = _plain(np.round(scored.deviation, 2))
+    score = cut_scores(scored.score).tolist()
+    shares = cut_scores(scored.contribution).tolist()
+    actual, expected = _plain(round_quantities(values)), _plain(round_quantities(scored.expected))
+    deviation = _plain(round_quantities(scored.deviation))
     order = np.argsort(-scored.contribution, axis=1, kind="stable").tolist()
     by_forest = scored.by_forest.tolist()
     answers = []
@@ -99,7 +66,7 @@ def anomaly_answers(
                     break
                 column = place.get(index)
                 parts.append(
-                    Part(
+                    _Signal(
                         sensor=names[index],
                         actual=actual[row][index],
                         expected=None if column is None else expected[row][column],
@@ -108,12 +75,12 @@ def anomaly_answers(
                     )
                 )
             own.append(
-                AnomalyAnswer(
+                _AnomalyResult(
                     is_anomaly=score[row] >= FLAG_AT,
                     anomaly_score=score[row],
                     model=forest if by_forest[row] else FALLBACK,
                     baseline=level,
-                    contributions=tuple(parts),
+                    contributions=parts,
                 )
             )
             row += 1
@@ -133,7 +100,7 @@ def risk_answers(
     references: Mapping[str, Reference],
     plant: Plant,
     forest: str,
-) -> list[list[RiskAnswer]]:
+) -> list[list[Advice]]:
     """Advice after each row of each history; a broken limit counts as much as the forest's estimate."""
     scored = score_rows(histories, models=Models(), references=references, plant=plant)
     features, complete = wear_features(histories, plant=plant)
@@ -150,8 +117,8 @@ def risk_answers(
             value = float(np.fmax(estimate, by_limit))
             band = BANDS[bisect_right(BAND_STARTS, value)]
             own.append(
-                RiskAnswer(
-                    risk_level=round(value, 3),
+                _Advice(
+                    risk_level=cut_score(value),
                     band=band,
                     urgent=band == "urgent",
                     recommendation=_advice(history.machine_id, band),
@@ -194,7 +161,7 @@ def _risk(models: Models, features: NDArray[np.float32], complete: NDArray[np.bo
     return risk
 
 
-def _reasons(values: Floats, scored: ScoredRows, row: int, plant: Plant) -> tuple[Why, ...]:
+def _reasons(values: Floats, scored: ScoredRows, row: int, plant: Plant) -> list[Reason]:
     """Broken limits first, then sensors away from what is expected, farthest first; shares of all together 1."""
     impossible = scored.impossible[row]
     broken = np.flatnonzero(scored.limits[row] | impossible)
@@ -204,8 +171,10 @@ def _reasons(values: Floats, scored: ScoredRows, row: int, plant: Plant) -> tupl
         if scored.limits[row, index]:
             beyond = "a critical limit" if scored.limits[row, index] == CRITICAL else "a warning limit"
         else:
-            beyond = f"the possible {sensor.minimum:g} to {sensor.maximum:g} {sensor.unit}: check the sensor"
-        sentence = f"{sensor.name} is {values[index]:.4g} {sensor.unit}, beyond {beyond}"
+            beyond = (
+                f"the possible {in_words(sensor.minimum)} to {in_words(sensor.maximum)} {sensor.unit}: check the sensor"
+            )
+        sentence = f"{sensor.name} is {in_words(values[index])} {sensor.unit}, beyond {beyond}"
         said.append((sensor.name, 5.0 * float(max(scored.limits[row, index], 1)), sentence))
     watched = watched_sensors(plant)
     away = np.nan_to_num(scored.deviation[row])
@@ -215,14 +184,15 @@ def _reasons(values: Floats, scored: ScoredRows, row: int, plant: Plant) -> tupl
             continue
         side = "above" if away[column] > 0 else "below"
         sentence = (
-            f"{sensor.name} is {values[watched[column]]:.4g} {sensor.unit}, {abs(away[column]):.1f} "
-            f"standard deviations {side} the expected {scored.expected[row, column]:.4g} {sensor.unit}"
+            f"{sensor.name} is {in_words(values[watched[column]])} {sensor.unit}, {abs(away[column]):.1f} "
+            f"standard deviations {side} the expected {in_words(scored.expected[row, column])} {sensor.unit}"
         )
         said.append((sensor.name, float(abs(away[column])), sentence))
     total = sum(weight for _, weight, _ in said) or 1.0
-    return tuple(
-        Why(sensor=name, contribution=round(weight / total, 4), sentence=sentence) for name, weight, sentence in said
-    )
+    return [
+        _Reason(sensor=name, contribution=cut_score(weight / total), sentence=sentence)
+        for name, weight, sentence in said
+    ]
 
 
 def _advice(machine_id: str | None, band: Band) -> str:

@@ -13,7 +13,7 @@ Many histories are judged in one pass, because a pass costs more than a row.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Final, Self
+from typing import Any, Final, Self
 
 import numpy as np
 from scipy.special import chdtri
@@ -22,11 +22,11 @@ from core.arrays import Bools, Features, Floats, Ints
 from core.batch import ReadingBatch
 from core.detection.baseline import fit_baseline
 from core.detection.features import observe, physical
-from core.detection.row_results import RowResults
 from core.detection.scoring import combine_scores
 from core.models import FlagBy, Models
 from core.plant import Plant
 from core.plant.limits import LEVELS, limit_severity
+from core.row_results import RowResults
 from core.state.tables import allocate
 from core.state.tracks import CONDITIONS, Tracks, tracks_layout, watched_sensors
 from core.state.traits import MachineTraits, traits_of
@@ -138,7 +138,8 @@ class _Pass:
                 continue
             # a machine that stands now is asked about as if it ran
             assumed = {"fitted"} if known.condition[0] == _RUNNING else {"fitted", "condition", "running_since"}
-            for name, column, one in zip(Tracks._fields, tracks, known, strict=True):
+            columns: tuple[Any, ...] = tracks
+            for name, column, one in zip(Tracks._fields, columns, known, strict=True):
                 if name not in assumed:
                     column[first:end] = one
         slots, times = np.concatenate(self.slots), np.concatenate(self.times)
@@ -345,7 +346,8 @@ def _learned(values: Floats, plant: Plant) -> Tracks:
     table = allocate(Tracks, tracks_layout(plant), 1)
     table.set_baseline(0, fitted)
     # the rows are scored from the first one on, so their averages start there
-    table.averages[0] = 0.0
+    table.averages[0], table.spread_mean[0] = 0.0, 0.0
+    table.spread[0] = np.exp(table.spread_usual[0]) - table.spread_floor[0]
     return table
 
 

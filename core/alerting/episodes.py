@@ -1,30 +1,40 @@
-"""Which scores people hear of: episodes with an on-delay (n of m), hysteresis, and updates in moderation.
+"""Which scores become alerts: episodes with an on-delay (n of m), hysteresis, cool-down and a budget.
 
 The score is not the alert. An episode opens when n of the last m readings were over, is updated when it gets worse
-or now and then, and resolves after a run of calm readings.
+or from time to time, and resolves after a run of calm readings. The terms are those of ISA-18.2 and EEMUA 191.
 """
 
 from typing import Final, NamedTuple
 
 import numpy as np
 from numba import njit
-from numpy.typing import NDArray
 
-from core.plant import AlertPolicy
-from core.state.episodes import FOLLOWED_KINDS, Episodes
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
-Bools = NDArray[np.bool_]
+from core.arrays import Bools, Codes, Floats, Ints
+from core.state.alert_rules import AlertRules
+from core.state.episodes import FOLLOWED_KINDS, SUPPRESSIONS, Episodes
 
 OPENED: Final = 1
 UPDATED: Final = 2
 RESOLVED: Final = 3
 SEVERITIES: Final = ("info", "warning", "critical")
+_CRITICAL: Final = 2
+
+NOT_SUPPRESSED: Final = 0
+IN_MAINTENANCE: Final = 1
+SHELVED: Final = 2
+_DISABLED: Final = 3
+_COOLDOWN: Final = 4
+_BUDGET: Final = 5
+_WEEK_SECONDS: Final = 7 * 86_400.0
+_UPDATE_SHARE: Final = 0.25  # of an episode's age: a long one is updated ever less often ...
+_LONGEST_UPDATE_SECONDS: Final = 86_400.0  # ... but daily
 
 
 class Changes(NamedTuple):
-    """Episodes that changed, in row order: row, code, and the episode's figures at that reading; (c,) each."""
+    """Episodes that changed, in row order: row, code, and the episode's figures at that reading; (c,) each.
+
+    suppressed: openings that did not become an alert, by the codes of `SUPPRESSIONS`.
+    """
 
     row: Ints
     code: Ints
@@ -32,6 +42,7 @@ class Changes(NamedTuple):
     over: Ints
     peak: Floats
     share: Floats
+    suppressed: Ints
 
 
 def follow(
@@ -43,31 +54,48 @@ def follow(
     over: Bools,
     calm: Bools,
     severity: Ints,
+    suppressed: Codes,
     episodes: Episodes,
-    policy: AlertPolicy,
+    rules: AlertRules,
 ) -> Changes:
-    """Advances the episodes of `kind` by one batch, in place, and returns the changes.
+    """Advance the episodes of `kind` by one batch, in place, and return the changes.
 
     timestamps: (n,) epoch s, of a machine's rows never falling. level: (n,) in [0, 1], what the peak is taken of.
     over: the reading speaks for an alert. calm: it speaks against one. severity: (n,) index into `SEVERITIES` that
-    this reading deserves. An episode that starts again soon after it was resolved goes on: UPDATED, not OPENED.
+    this reading deserves. suppressed: (n,) codes of `SUPPRESSIONS` that hold from outside (maintenance, shelved).
+    An episode that starts again soon after it was resolved goes on: UPDATED, not OPENED.
     """
-    rows, codes, severities, counts, peaks, shares = _follow(
-        FOLLOWED_KINDS.index(kind),
-        slots,
-        timestamps,
-        level,
-        over,
-        calm,
-        severity,
-        episodes,
-        policy.readings_over,
-        policy.of_readings,
-        policy.resolve_after_readings,
-        policy.update_seconds,
-        policy.merge_gap_seconds,
+    rows, codes, severities, counts, peaks, shares, held_back = _follow(
+        FOLLOWED_KINDS.index(kind), slots, timestamps, level, over, calm, severity, suppressed, episodes, rules
     )
-    return Changes(row=rows, code=codes, severity=severities, over=counts, peak=peaks, share=shares)
+    return Changes(
+        row=rows, code=codes, severity=severities, over=counts, peak=peaks, share=shares, suppressed=held_back
+    )
+
+
+@njit(cache=True)
+def _opening(
+    slot: int, kind: int, now: float, severity: int, suppressed: int, episodes: Episodes, rules: AlertRules
+) -> tuple[int, int]:
+    """Return what becomes of an episode that would open: its code, 0 for none, and why it is suppressed."""
+    if suppressed != NOT_SUPPRESSED:
+        return 0, suppressed
+    if not rules.enabled[slot, kind]:
+        return 0, _DISABLED
+    since = now - episodes.updated_at[slot, kind]
+    if since <= rules.merge_gap_seconds[slot, kind]:
+        return UPDATED, NOT_SUPPRESSED
+    if since < rules.cooldown_seconds[slot, kind]:
+        return 0, _COOLDOWN
+    openings = 0.0
+    if episodes.openings[slot, kind] > 0:
+        age = max(now - episodes.opened_at[slot, kind], 0.0)
+        openings = episodes.openings[slot, kind] * np.exp(-age / _WEEK_SECONDS)
+    if severity < _CRITICAL and openings + 1.0 > rules.budget_per_week[slot, kind]:
+        return 0, _BUDGET
+    episodes.openings[slot, kind] = openings + 1.0
+    episodes.opened_at[slot, kind] = now
+    return OPENED, NOT_SUPPRESSED
 
 
 @njit(cache=True)
@@ -79,13 +107,10 @@ def _follow(
     over: Bools,
     calm: Bools,
     severity: Ints,
+    suppressed: Codes,
     episodes: Episodes,
-    readings_over: int,
-    of_readings: int,
-    resolve_after: int,
-    update_seconds: float,
-    merge_gap_seconds: float,
-) -> tuple[Ints, Ints, Ints, Ints, Floats, Floats]:
+    rules: AlertRules,
+) -> tuple[Ints, Ints, Ints, Ints, Floats, Floats, Ints]:
     n = len(slots)
     changed = 0
     rows = np.empty(n, np.int64)
@@ -94,9 +119,10 @@ def _follow(
     counts = np.empty(n, np.int64)
     peaks = np.empty(n, np.float64)
     shares = np.empty(n, np.float64)
-    window = (1 << of_readings) - 1
+    held_back = np.zeros(len(SUPPRESSIONS), np.int64)
     for row in range(n):
         slot = slots[row]
+        window = (1 << rules.of_readings[slot, kind]) - 1
         recent = ((episodes.recent[slot, kind] << 1) | np.int64(over[row])) & window
         episodes.recent[slot, kind] = recent
         if recent == 0 and not episodes.open[slot, kind]:
@@ -106,12 +132,16 @@ def _follow(
             hits += recent & 1
             recent >>= 1
         code = 0
+        now = timestamps[row]
         if not episodes.open[slot, kind]:
-            if hits < readings_over or not over[row]:
+            if hits < rules.readings_over[slot, kind] or not over[row]:
                 continue
-            code = UPDATED
-            if timestamps[row] - episodes.updated_at[slot, kind] > merge_gap_seconds:
-                code = OPENED
+            code, reason = _opening(slot, kind, now, severity[row], suppressed[row], episodes, rules)
+            if code == 0:
+                held_back[reason] += 1
+                episodes.recent[slot, kind] = 0  # counted once; it takes as many readings until the next attempt
+                continue
+            if code == OPENED:
                 episodes.severity[slot, kind] = 0
                 episodes.over[slot, kind] = 0
                 episodes.peak[slot, kind] = 0.0
@@ -128,20 +158,23 @@ def _follow(
                 worse = severity[row] > episodes.severity[slot, kind]
                 episodes.severity[slot, kind] = max(episodes.severity[slot, kind], severity[row])
             episodes.calm[slot, kind] = episodes.calm[slot, kind] + 1 if calm[row] else 0
-            if episodes.calm[slot, kind] >= resolve_after:
+            if episodes.calm[slot, kind] >= rules.resolve_after_readings[slot, kind]:
                 code = RESOLVED
                 episodes.open[slot, kind] = False
                 episodes.recent[slot, kind] = 0
-            elif worse or (over[row] and timestamps[row] - episodes.updated_at[slot, kind] >= update_seconds):
-                code = UPDATED
+            elif suppressed[row] == NOT_SUPPRESSED and over[row]:
+                age = now - episodes.opened_at[slot, kind]
+                patience = max(rules.update_seconds[slot, kind], min(_UPDATE_SHARE * age, _LONGEST_UPDATE_SECONDS))
+                if worse or now - episodes.updated_at[slot, kind] >= patience:
+                    code = UPDATED
         if code:
-            episodes.updated_at[slot, kind] = timestamps[row]
+            episodes.updated_at[slot, kind] = now
             rows[changed] = row
             codes[changed] = code
             severities[changed] = episodes.severity[slot, kind]
             counts[changed] = episodes.over[slot, kind]
             peaks[changed] = episodes.peak[slot, kind]
-            shares[changed] = hits / of_readings
+            shares[changed] = hits / rules.of_readings[slot, kind]
             changed += 1
     return (
         rows[:changed],
@@ -150,4 +183,5 @@ def _follow(
         counts[:changed],
         peaks[:changed],
         shares[:changed],
+        held_back,
     )

@@ -8,8 +8,9 @@ from zoneinfo import ZoneInfo
 import numpy as np
 
 from core.alerting.messages import alert_id
-from core.forecasting.messages import IssuedForecast
+from core.issued_forecast import IssuedForecast
 from schemas.alerts import Alert, AlertModel, Signal
+from schemas.rounding import in_words
 from schemas.scores import FLAG_AT
 
 KIND: Final = "forecast_breach"
@@ -59,15 +60,16 @@ def breach_alert(
         signals=(
             Signal(
                 sensor="power",
-                actual=round(float(course.value[step]), 4),
+                actual=float(course.value[step]),
                 expected=limit,
                 deviation=None,
                 contribution=1.0,
             ),
         ),
         summary=(
-            f"{plant_name}: {course.value[step]:.4g} kW are forecast for {local:%Y-%m-%d %H:%M %Z}, up to "
-            f"{course.upper[step]:.4g} kW, against a limit of {limit:.4g} kW; probability {probability:.0%}."
+            f"{plant_name}: {in_words(course.value[step])} kW are forecast for {local:%Y-%m-%d %H:%M %Z}, up to "
+            f"{in_words(course.upper[step])} kW, against a limit of {in_words(limit)} kW; "
+            f"probability {probability:.0%}."
         ),
         model=model,
         confidence=probability,

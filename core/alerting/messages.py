@@ -8,12 +8,12 @@ from typing import Any, Final, cast
 import numpy as np
 from numpy.typing import NDArray
 
+from core import row_results
 from core.alerting.episodes import RESOLVED, SEVERITIES, UPDATED, Changes
 from core.batch import ReadingBatch
-from core.detection import row_results
-from core.detection.row_results import RowResults
 from core.plant import Plant, Sensor
 from core.plant.limits import broken_limits
+from core.row_results import RowResults
 from core.state.fleet import FleetState
 from core.state.tracks import watched_sensors
 from schemas.alerts import Alert, AlertKind, AlertModel, Signal
@@ -167,14 +167,20 @@ class AlertWriter:
         )
 
 
-def forget_resolved(state: FleetState, plant: Plant) -> None:
+def resolved(alert: Alert, *, at: float) -> Alert:
+    """Return an alert as one that ended at `at`, epoch s, or when it was last changed."""
+    end = max(datetime.fromtimestamp(at, UTC), alert.updated_at)
+    return alert.model_copy(update={"state": "resolved", "updated_at": end, "resolved_at": end})
+
+
+def forget_resolved(state: FleetState) -> None:
     """Drops resolved alerts that no new episode can continue any more."""
     for key, alert in list(state.alerts.items()):
         if alert.resolved_at is None:
             continue
         # a machine's own time decides: others may be far ahead of it; a second is room for rounding
         passed = state.newest_of(alert.machine_id) - alert.resolved_at.timestamp()
-        if passed > plant.alerts.merge_gap_seconds + 1.0:
+        if passed > float(state.rules.merge_gap_seconds[state.slots[alert.machine_id]].max()) + 1.0:
             del state.alerts[key]
 
 

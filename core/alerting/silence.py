@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from core.alerting.messages import MOST_SIGNALS, RULE, alert_id
+from core.alerting.suppression import suppressed_at
 from core.batch import ReadingBatch
 from core.plant import Plant
 from core.state.fleet import FleetState
@@ -46,7 +47,7 @@ class SilenceWatch:
         state = self.state
         watermark = np.maximum.accumulate(np.append(state.watermark, timestamps))
         # one device whose clock runs ahead must not make all others look silent
-        progress = np.minimum(np.diff(watermark), self.plant.alerts.silent_after_seconds / 2).cumsum() + state.progress
+        progress = np.minimum(np.diff(watermark), self.plant.silent_after_seconds / 2).cumsum() + state.progress
         state.heard[slots] = progress
         state.progress = float(progress[-1])
         state.watermark = float(watermark[-1])
@@ -54,15 +55,19 @@ class SilenceWatch:
     def opened_after(self, idle_seconds: float) -> list[Alert]:
         """Machines that have been silent for too long, when the partition itself has been for `idle_seconds`."""
         opened = []
-        limit = self.plant.alerts.silent_after_seconds
+        rules = self.state.rules
         last_seen = self.state.tracks.last_seen
         silence = self.state.progress - self.state.heard[: len(self.state.ids)] + idle_seconds
-        for slot in np.flatnonzero(silence > limit):
+        count = len(self.state.ids)
+        for slot in np.flatnonzero((silence > rules.silent_after_seconds[:count]) & rules.notices_silence[:count]):
+            limit = float(rules.silent_after_seconds[slot])
             machine_id = self.state.ids[slot]
             known = self.state.alerts.get((machine_id, "silent"))
             if known is not None and known.state != "resolved":
                 continue
             seen = float(last_seen[slot])
+            if suppressed_at("silent", int(slot), seen + limit, self.state):
+                continue
             at = datetime.fromtimestamp(seen + limit, UTC)
             off = CONDITIONS[self.state.tracks.condition[slot]] == "off"
             last = datetime.fromtimestamp(seen, UTC)

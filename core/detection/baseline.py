@@ -19,6 +19,12 @@ CLIP: Final = 5.0  # standard deviations; one wild reading must not own an avera
 _BLOCK: Final = 40  # readings a block, for the estimate of drift
 _SKIP: Final = 30  # readings until an average has forgotten where it started
 _START: Final = 20  # readings whose mean starts an average
+SPREAD_MEAN_GAIN: Final = 0.1
+SPREAD_GAIN: Final = 0.05
+"""Weights of the newest reading in a sensor's moving mean and in the variance around it."""
+VARIANCE_CLIP: Final = 25.0  # squared scales
+_SPREAD_FLOOR: Final = 0.05  # squared scales; of variances near 0 only that they are counts
+_SPREAD_SKIP: Final = 60  # readings until a variance has forgotten where it started
 _LEAST_NOISE: Final = 0.1  # scales; readings far closer in time than the machine is quick differ by next to nothing
 
 
@@ -31,6 +37,10 @@ class Baseline:
     its random walk per reading, in squared scales, (D,). precision: inverse covariances of the fast and slow averages,
     (2, D, D). typical: median squared distance of each, (2,). limit: ratio to `typical` that normal readings exceed at
     the stated rate. averages: where the fast and slow averages stand after the last reading, (2, D).
+
+    Of the moving variances, whose features are ln(variance + spread_floor): spread_usual, their means, (D,);
+    spread_precision, such that the squared distance from them is 1 at their own limit, (D, D); spread_mean and
+    spread, the means and variances after the last reading in scales and squared scales, (D,).
     """
 
     mean: Floats
@@ -41,6 +51,11 @@ class Baseline:
     typical: Floats
     limit: float
     averages: Floats
+    spread_usual: Floats
+    spread_floor: Floats
+    spread_precision: Floats
+    spread_mean: Floats
+    spread: Floats
 
 
 def fit_baseline(
@@ -82,6 +97,19 @@ def fit_baseline(
         typical[which] = max(float(np.median(distances)), 1e-9)
         limits[which] = _limit(n, moving, weight, false_alarm_rate) / typical[which]
         averages[which] = smooth[-1]
+    # what the plant file gives a sensor that hardly moves, its variance is given too
+    still = 1.0 - np.minimum(spread / np.where(least_scale > 0, np.maximum(spread, least_scale), 1.0), 1.0) ** 2
+    still = np.where(least_scale > 0, still, 0.0)
+    spread_floor = _SPREAD_FLOOR + still
+    features, spread_mean, moving_spread = _spreads(spoken, spread_floor)
+    features = features[min(_SPREAD_SKIP, n // 2) :]
+    usual = features.mean(axis=0)
+    features -= usual
+    # a sensor that moved less than its floor is given the uncertainty that a variance of its floor has
+    covariance = ledoit_wolf(features) + np.diag(still * 2 * SPREAD_GAIN / (2 - SPREAD_GAIN) + 1e-9)
+    spread_precision = np.asarray(np.linalg.inv(covariance), dtype=np.float64)
+    typical_spread = np.median(np.einsum("ni,ij,nj->n", features, spread_precision, features))
+    spread_limit = max(_limit(n, moving, SPREAD_GAIN, false_alarm_rate), float(typical_spread))
     return Baseline(
         mean=mean,
         scale=scale,
@@ -91,6 +119,11 @@ def fit_baseline(
         typical=typical,
         limit=float(np.sqrt(limits.prod())),
         averages=averages,
+        spread_usual=usual,
+        spread_floor=spread_floor,
+        spread_precision=spread_precision / spread_limit,
+        spread_mean=spread_mean,
+        spread=moving_spread,
     )
 
 
@@ -117,7 +150,9 @@ def _drift(z: Floats) -> Floats:
     means = z[: blocks * _BLOCK].reshape(blocks, _BLOCK, -1).mean(axis=1)
     moved = (np.diff(means, axis=0) ** 2).mean(axis=0)
     noise = np.minimum(z.var(axis=0), (np.diff(z, axis=0) ** 2).mean(axis=0) / 2)
-    drift: Floats = np.maximum(0.0, (moved - 2 * noise / _BLOCK) / (2 * _BLOCK / 3))
+    # so few differences have a standard error: without it half of all steady channels would be taken for wandering
+    chance = 2 * noise / _BLOCK * (1 + np.sqrt(2 / (blocks - 1)))
+    drift: Floats = np.maximum(0.0, (moved - chance) / (2 * _BLOCK / 3))
     return drift
 
 
@@ -153,3 +188,18 @@ def _smoothed(z: Floats, weight: float, start: Floats) -> Floats:
                 average[d] += weight * (z[row, d] - average[d])
         out[row] = average
     return out
+
+
+@njit(cache=True)
+def _spreads(z: Floats, floor: Floats) -> tuple[Floats, Floats, Floats]:
+    """Logarithms of moving variances of `z`, (n, D), NaN where missing; means and variances at the end, (D,)."""
+    out = np.empty_like(z)
+    mean, variance = np.zeros(z.shape[1]), np.ones(z.shape[1])
+    for row in range(len(z)):
+        for d in range(z.shape[1]):
+            if not np.isnan(z[row, d]):
+                away = z[row, d] - mean[d]
+                mean[d] += SPREAD_MEAN_GAIN * away
+                variance[d] += SPREAD_GAIN * (min(away * away, VARIANCE_CLIP) - variance[d])
+        out[row] = np.log(variance + floor)
+    return out, mean, variance

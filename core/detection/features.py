@@ -14,9 +14,10 @@ from numpy.typing import NDArray
 
 from core.batch import ReadingBatch
 from core.detection.baseline import fit_baseline
-from core.detection.row_results import RowResults
+from core.detection.distance import score_distances
 from core.detection.tracking import track
 from core.plant import Plant
+from core.row_results import RowResults
 from core.state.tables import allocate
 from core.state.tracks import SLOW_HOURS, Tracks, tracks_layout, watched_sensors
 from core.state.traits import MachineTraits, traits_of
@@ -106,23 +107,32 @@ def observe(
             _fit(tracks, slot, buffers[buffer_of[slot]], plant)
         if row == len(batch):
             break
+        first = row
         row = track(
-            row,
+            first,
             slots,
             batch.timestamps,
             values,
             watched,
             _or_minus_one(plant.index_of_role("power")),
             _or_minus_one(plant.index_of_role("runtime")),
-            np.array([plant.detection.fast_smoothing, plant.detection.slow_smoothing]),
             np.array(SLOW_HOURS) * 3600.0,
             plant.detection.settle_seconds,
-            np.array([sensor.minimum_deviation for sensor in plant.sensors]),
             np.array([sensor.stuck_after_readings or 0 for sensor in plant.sensors]),
             tracks,
             traits,
             buffers,
             buffer_of,
+            results,
+        )
+        score_distances(
+            first,
+            row,
+            values,
+            watched,
+            np.array([plant.detection.fast_smoothing, plant.detection.slow_smoothing]),
+            np.array([sensor.minimum_deviation for sensor in plant.sensors]),
+            tracks,
             results,
         )
     for slot in learners:

@@ -3,8 +3,8 @@
 import numpy as np
 
 from core.arrays import Floats
-from core.detection.row_results import RowResults
 from core.models import FlagBy, Models
+from core.row_results import RowResults
 
 
 def combine_scores(distance: Floats, forest: Floats, *, flag_by: FlagBy) -> Floats:

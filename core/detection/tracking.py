@@ -6,7 +6,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-from core.detection.row_results import FAULT_MISSING, FAULT_STUCK, RowResults
+from core.row_results import DETECT, FAULT_MISSING, FAULT_STUCK, REST, RowResults
 from core.state.tracks import Tracks
 
 Floats = NDArray[np.float64]
@@ -19,12 +19,9 @@ Features = NDArray[np.float32]
 _RUNNING: Final = 0
 _IDLE: Final = 1
 _OFF: Final = 2
-_CLIP: Final = 5.0
 _MISSING_FACTOR: Final = 4.0  # a sensor is missing once its gap is so many times what is usual
 _MISSING_LEAST: Final = 4
 _MISSING_MOST: Final = 20  # a longer gap is no habit
-_SHIFT_GAIN: Final = 1 / 300  # how fast the baseline of a wandering channel follows it
-_SHIFT_DRIFT: Final = 0.002  # drift at which it follows with full gain
 _COUNTED_BACK: Final = 1.0  # hours by which running hours must fall to have been reset
 _LEVEL_SECONDS: Final = 3600.0  # how long a sensor's recent level remembers, but at least so many readings:
 _LEVEL_READINGS: Final = 12
@@ -47,10 +44,8 @@ def track(
     watched: Ints,
     power: int,
     runtime: int,
-    smoothing: Floats,
     slow_seconds: Floats,
     settle_seconds: float,
-    least_deviation: Floats,
     stuck_after: Ints,
     tracks: Tracks,
     traits: tuple[Floats, Floats, Floats],
@@ -84,11 +79,13 @@ def track(
         out.warm[row] = tracks.fitted[slot]
         # a start in the future was told by a clock that has been set right since
         if out.condition[row] != _RUNNING or 0 <= now - tracks.running_since[slot] < settle_seconds:
-            _forget(slot, smoothing, tracks)
+            out.phase[row] = REST
             if out.condition[row] == _RUNNING:
                 _begin_level(slot, values[row], watched, tracks)
             continue
         if not tracks.fitted[slot]:
+            if _has_none(values[row], watched):
+                continue  # nothing to learn from
             buffer = buffers[buffer_of[slot]]
             for d in range(len(watched)):
                 buffer[tracks.learned[slot], d] = values[row, watched[d]]
@@ -97,8 +94,16 @@ def track(
                 return row + 1
             continue
         _surprises(row, slot, now, elapsed, values[row], watched, tracks, out)
-        _detect(row, slot, values[row], watched, smoothing, least_deviation, tracks, out)
+        out.phase[row] = DETECT
     return len(slots)
+
+
+@njit(cache=True, nogil=True)
+def _has_none(values: Floats, watched: Ints) -> bool:
+    for d in range(len(watched)):  # noqa: SIM110  compiled
+        if not np.isnan(values[watched[d]]):
+            return False
+    return True
 
 
 @njit(cache=True, nogil=True)
@@ -202,15 +207,6 @@ def _maintenance_features(
 
 
 @njit(cache=True, nogil=True)
-def _forget(slot: int, smoothing: Floats, tracks: Tracks) -> None:
-    # what was unusual before a stop, a repair maybe, must not speak against the machine after it
-    for d in range(tracks.averages.shape[2]):
-        for which in range(2):
-            tracks.averages[slot, which, d] -= smoothing[which] * tracks.averages[slot, which, d]
-    tracks.recent[slot] = np.nan
-
-
-@njit(cache=True, nogil=True)
 def _begin_level(slot: int, values: Floats, watched: Ints, tracks: Tracks) -> None:
     """Takes what a machine that settles after a start shows as its recent level, in place."""
     for d in range(len(watched)):
@@ -267,83 +263,3 @@ def _surprises(
 def _half_at(value: float, half: float) -> float:
     # flat near 0 and near 1, so that trees cut where it matters, in between
     return value * value / (value * value + half * half)
-
-
-@_part
-def _detect(
-    row: int,
-    slot: int,
-    values: Floats,
-    watched: Ints,
-    smoothing: Floats,
-    least_deviation: Floats,
-    tracks: Tracks,
-    out: RowResults,
-) -> None:
-    sensors = len(watched)
-    present = 0
-    for d in range(sensors):
-        value = values[watched[d]]
-        scale = tracks.scale[slot, d]
-        expected = tracks.mean[slot, d] + tracks.shift[slot, d] * scale
-        out.expected[row, d] = expected
-        # a sensor that never spoke during warm-up has no baseline to be held against
-        if not (np.isnan(value) or np.isnan(expected)):
-            present += 1
-            z = (value - expected) / scale
-            out.deviation[row, d] = z
-            clipped = min(max(z, -_CLIP), _CLIP)
-            for which in range(2):
-                tracks.averages[slot, which, d] += smoothing[which] * (clipped - tracks.averages[slot, which, d])
-    if present == 0:
-        return  # nothing was said, so nothing is known
-    ratio = 1.0
-    for which in range(2):
-        squared = 0.0
-        for d in range(sensors):
-            part = 0.0
-            for other in range(sensors):
-                part += tracks.precision[slot, which, d, other] * tracks.averages[slot, which, other]
-            part *= tracks.averages[slot, which, d]
-            squared += part
-            out.contribution[row, d] += max(part, 0.0) / 2
-        ratio *= _median_of_recent(tracks.recent[slot, which], squared) / tracks.typical[slot, which]
-    ratio = np.sqrt(max(ratio, 0.0))
-    total = out.contribution[row].sum()
-    if total > 0:
-        out.contribution[row] /= total
-        out.substantial[row] = _substantial(row, slot, watched, least_deviation, tracks, out)
-    limit = tracks.limit[slot]
-    out.distance[row] = ratio / (ratio + limit)
-    out.scored[row] = True
-    if ratio < limit / 2:
-        for d in range(sensors):
-            follow = _SHIFT_GAIN * min(1.0, tracks.drift[slot, d] / _SHIFT_DRIFT)
-            clipped = min(max(float(out.deviation[row, d]), -_CLIP), _CLIP)
-            tracks.shift[slot, d] += follow * clipped
-
-
-@njit(cache=True, nogil=True)
-def _substantial(row: int, slot: int, watched: Ints, least_deviation: Floats, tracks: Tracks, out: RowResults) -> bool:
-    for d in range(len(watched)):
-        # sensors that carry less than their share of the score do not speak for it
-        if out.contribution[row, d] * len(watched) >= 1:
-            away = max(abs(out.deviation[row, d]), abs(tracks.averages[slot, 0, d])) * tracks.scale[slot, d]
-            if away >= least_deviation[watched[d]]:
-                return True
-    return False
-
-
-@njit(cache=True, nogil=True)
-def _median_of_recent(recent: Floats, newest: float) -> float:
-    """Shifts `newest` into the last five and returns their median; those that are NaN do not count."""
-    for position in range(4):
-        recent[position] = recent[position + 1]
-    recent[4] = newest
-    if np.isnan(recent.sum()):
-        return float(np.nanmedian(recent))
-    a, b, c, d = recent[0], recent[1], recent[2], recent[3]
-    # of four values neither the least nor the greatest can be the median of five
-    low = max(min(a, b), min(c, d))
-    high = min(max(a, b), max(c, d))
-    return float(max(min(low, high), min(max(low, high), newest)))

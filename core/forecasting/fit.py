@@ -11,11 +11,11 @@ from zoneinfo import ZoneInfo
 import numpy as np
 from numpy.typing import NDArray
 
-from core.energy.local_days import wall_hours
 from core.forecasting.engine import Answer, Calendar, HourlySeries, Memory, forecast_next
 from core.forecasting.engine.answering import usable
 from core.forecasting.engine.candidates import CandidateForecaster, best_of
 from core.forecasting.seasonal import hourly_median
+from core.plant.local_days import wall_hours
 
 Floats = NDArray[np.float64]
 Ints = NDArray[np.int64]

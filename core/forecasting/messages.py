@@ -1,35 +1,17 @@
 """Messages of issued forecasts, from the answer of a fit and the accuracy of earlier ones."""
 
-from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final
 from zoneinfo import ZoneInfo
 
 import numpy as np
-from numpy.typing import NDArray
 
-from core.energy.tariffs import cost_of
 from core.forecasting.accuracy import ForecastAccuracy
 from core.forecasting.engine import LEVEL
 from core.forecasting.fit import Fitted
+from core.issued_forecast import IssuedForecast
 from core.plant import Plant
+from core.plant.tariffs import cost_of
 from schemas.forecasts import Backtest, Forecast, ForecastPoint, TrackRecord
-
-Floats = NDArray[np.float64]
-
-_DIGITS: Final = 4
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class IssuedForecast:
-    """A forecast of the hours from `origin` on, (h,) each in kWh; `model` answers, in the place of `replaces`."""
-
-    origin: int
-    value: Floats
-    lower: Floats
-    upper: Floats
-    model: str
-    replaces: str | None = None
 
 
 def issued_forecast(fitted: Fitted, *, fallback: Fitted | None, origin: int) -> IssuedForecast:
@@ -51,8 +33,11 @@ def forecast_message(
     backtest: Backtest | None = None,
     members: int | None = None,
 ) -> Forecast:
-    """Return the message of a issued. trained: first hour, and the hour after the last, that it was learned from."""
-    value, lower, upper = (np.round(one, _DIGITS) for one in (issued.value, issued.lower, issued.upper))
+    """Return the message of an issued forecast.
+
+    trained: first hour, and the hour after the last, that it was learned from.
+    """
+    value, lower, upper = issued.value, issued.lower, issued.upper
     tariff = plant.energy.tariff
     return Forecast(
         series_id=series_id,
@@ -76,11 +61,11 @@ def forecast_message(
 
 
 def backtest_of(fitted: Fitted) -> Backtest:
-    """Return how a fit did in its own past, to four digits."""
+    """Return how a fit did in its own past."""
     return Backtest(
-        wape=_rounded(fitted.wape),
-        coverage=None if fitted.coverage is None else min(1.0, max(0.0, round(fitted.coverage, _DIGITS))),
-        compared={name: round(wape, _DIGITS) for name, wape in sorted(fitted.compared.items()) if np.isfinite(wape)},
+        wape=_known(fitted.wape),
+        coverage=None if fitted.coverage is None else min(1.0, max(0.0, fitted.coverage)),
+        compared={name: wape for name, wape in sorted(fitted.compared.items()) if np.isfinite(wape)},
     )
 
 
@@ -90,17 +75,17 @@ def track_record(accuracy: ForecastAccuracy, *, days: int) -> tuple[TrackRecord,
         TrackRecord(
             horizon_day=day,
             points=score.points,
-            wape=_rounded(score.wape),
-            coverage=_rounded(score.coverage),
-            interval_score=_rounded(score.interval_score),
+            wape=_known(score.wape),
+            coverage=_known(score.coverage),
+            interval_score=_known(score.interval_score),
         )
         for day, score in enumerate(accuracy.scores(days=days), start=1)
         if score.points
     )
 
 
-def _rounded(value: float | None) -> float | None:
-    return None if value is None or not np.isfinite(value) else round(value, _DIGITS)
+def _known(value: float | None) -> float | None:
+    return None if value is None or not np.isfinite(value) else value
 
 
 def _moment(hour: int) -> datetime:

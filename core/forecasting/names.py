@@ -19,9 +19,12 @@ SEASONAL_MEDIAN: Final = "seasonal_median"
 """Median of the newest four values of the same phase: the baseline that others must beat, and the fallback."""
 BASELINES: Final = (SEASONAL_MEDIAN, "long_median", "weighted_mean", "naive_day")
 """Members of the blend that need no fit."""
-LINEAR: Final = ("absolute_deviations", "ridge", "absolute", "ridge_of_logarithms")
+OF_LOGARITHMS: Final = "ridge_of_logarithms"
+LINEAR: Final = ("absolute_deviations", "ridge", "absolute", OF_LOGARITHMS)
 """Members of the blend that are fitted."""
-MEMBERS: Final = BASELINES + LINEAR
+ANALOGUES: Final = ("analogues", "wide_analogues")
+"""Members of the blend that are medians of what followed similar states."""
+MEMBERS: Final = BASELINES + LINEAR + ANALOGUES
 WITH_INPUTS: Final = ("ridge_with_inputs", "absolute_with_inputs")
 """Members of the blend where known-future inputs are given."""
 

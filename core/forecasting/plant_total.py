@@ -11,8 +11,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from core.forecasting.messages import IssuedForecast
 from core.forecasting.names import PLANT_SUM
+from core.issued_forecast import IssuedForecast
 
 Floats = NDArray[np.float64]
 

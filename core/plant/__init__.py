@@ -4,7 +4,7 @@ Pure: `parse_plant` takes the text of a TOML file and the name to call it by in 
 carries its unit in its name or description.
 """
 
-from core.plant.alert_policy import AlertPolicy
+from core.plant.alert_policy import AlertOverride, AlertPolicy, AlertRule, FleetPolicy, MaintenanceWindow
 from core.plant.parsing import parse_plant
 from core.plant.plant import Plant
 from core.plant.policies import CsvFormat, DetectionPolicy, EnergyPolicy, Period, ReadingPolicy, Tariff
@@ -14,12 +14,16 @@ from core.plant.sensors import RESERVED_NAMES, TRUTH_COLUMNS, EnergyCounter, Mac
 __all__ = [
     "RESERVED_NAMES",
     "TRUTH_COLUMNS",
+    "AlertOverride",
     "AlertPolicy",
+    "AlertRule",
     "CsvFormat",
     "DetectionPolicy",
     "EnergyCounter",
     "EnergyPolicy",
+    "FleetPolicy",
     "MachineType",
+    "MaintenanceWindow",
     "Period",
     "Plant",
     "PlantError",

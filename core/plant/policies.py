@@ -1,6 +1,5 @@
 """Policies of a plant file: detection, energy, believed timestamps, recorded files."""
 
-from datetime import UTC, datetime
 from typing import Annotated, Literal, Self
 
 from pydantic import AwareDatetime, Field, model_validator
@@ -14,6 +13,7 @@ from core.plant.rules import (
     check_region,
     ordered,
 )
+from schemas.bounds import EARLIEST, LATEST_AHEAD_SECONDS
 
 
 class DetectionPolicy(PlantModel):
@@ -22,7 +22,7 @@ class DetectionPolicy(PlantModel):
     warm_up_readings: int = Field(default=400, ge=20, le=100_000, description="readings a baseline is learned from")
     false_alarm_rate: float = Field(default=0.01, gt=0, lt=0.5, description="share of normal readings above 0.5")
     fast_smoothing: float = Field(default=0.2, gt=0, le=1, description="weight of the newest reading, fast average")
-    slow_smoothing: float = Field(default=0.05, gt=0, le=1, description="weight of the newest reading, slow average")
+    slow_smoothing: float = Field(default=0.03, gt=0, le=1, description="weight of the newest reading, slow average")
     settle_seconds: NotNegative = Field(
         default=0.0, description="running time after a start before readings are scored or learned from, s"
     )
@@ -58,9 +58,10 @@ class EnergyPolicy(PlantModel):
     """How hourly energy windows close."""
 
     grace_seconds: NotNegative = Field(default=120.0, description="event time a window waits for late readings, s")
-    close_idle_after_seconds: Positive = Field(
-        default=300.0,
-        description="wall-clock time after which a partition without readings closes its windows, s",
+    close_idle_after_seconds: Positive | None = Field(
+        default=None,
+        description="wall-clock time after which a partition without readings closes its windows, s; none: two "
+        "intervals, 300 s at least",
     )
     peak_limit: Positive | None = Field(default=None, description="power of the whole plant to stay under, kW")
     holidays: str | None = Field(
@@ -78,8 +79,10 @@ class EnergyPolicy(PlantModel):
 class ReadingPolicy(PlantModel):
     """Which timestamps are believed."""
 
-    earliest: AwareDatetime = Field(default=datetime(2000, 1, 1, tzinfo=UTC), description="older ones are refused")
-    latest_ahead_seconds: NotNegative = Field(default=3600.0, description="further in the future is refused, s")
+    earliest: AwareDatetime = Field(default=EARLIEST, description="older ones are refused")
+    latest_ahead_seconds: NotNegative = Field(
+        default=LATEST_AHEAD_SECONDS, description="further in the future is refused, s"
+    )
 
 
 class CsvFormat(PlantModel):

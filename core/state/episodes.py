@@ -2,11 +2,15 @@
 
 from typing import Final, NamedTuple
 
-from core.arrays import Bools, Floats, Ints
+from core.arrays import Bools, Features, Floats, Ints
 from core.state.tables import Column, Layout
 
 FOLLOWED_KINDS: Final = ("anomaly", "limit", "sensor_fault")
 """Kinds of alerts that follow readings; each has a column in `Episodes`."""
+_KINDS: Final = (len(FOLLOWED_KINDS),)
+
+SUPPRESSIONS: Final = ("none", "maintenance", "shelved", "disabled", "cooldown", "budget")
+"""Why an episode did not open; the place in this list is the code."""
 
 
 class Episodes(NamedTuple):
@@ -14,6 +18,8 @@ class Episodes(NamedTuple):
 
     recent: whether the last readings were over, newest in the lowest bit. severity: index into `SEVERITIES`.
     calm: calm readings in a row. over: readings over the threshold so far. updated_at: of the last change, epoch s.
+    opened_at: of the newest episode, epoch s. openings: how often one opened, each weighing less by its age
+    (exponentially, a week), as it stood at opened_at.
     """
 
     recent: Ints
@@ -23,14 +29,18 @@ class Episodes(NamedTuple):
     over: Ints
     peak: Floats
     updated_at: Floats
+    opened_at: Floats
+    openings: Features
 
 
 EPISODES_LAYOUT: Final[Layout] = {
-    "recent": Column("i8", (len(FOLLOWED_KINDS),)),
-    "open": Column("b1", (len(FOLLOWED_KINDS),)),
-    "severity": Column("i8", (len(FOLLOWED_KINDS),)),
-    "calm": Column("i8", (len(FOLLOWED_KINDS),)),
-    "over": Column("i8", (len(FOLLOWED_KINDS),)),
-    "peak": Column("f8", (len(FOLLOWED_KINDS),)),
-    "updated_at": Column("f8", (len(FOLLOWED_KINDS),), float("-inf")),
+    "recent": Column("i8", _KINDS, part="common"),
+    "open": Column("b1", _KINDS, part="common"),
+    "severity": Column("i8", _KINDS, stored="i1", part="common"),
+    "calm": Column("i8", _KINDS, stored="i4", part="common"),
+    "over": Column("i8", _KINDS, stored="i4", part="common"),
+    "peak": Column("f8", _KINDS, part="common"),
+    "updated_at": Column("f8", _KINDS, float("-inf"), part="common"),
+    "opened_at": Column("f8", _KINDS, float("-inf"), part="common"),
+    "openings": Column("f4", _KINDS, part="common"),
 }

@@ -1,37 +1,37 @@
-"""All that is remembered of the machines of one partition, and its form in the changelog.
+"""All that is remembered of the machines of one partition; `core.state.records` is its form in the changelog."""
 
-Machines are kept in shards by a hash of their name: one changelog record a shard. A record holds whole machines
-together with the source offset that each has seen, so whatever mix of old and new records a crash leaves behind,
-a replayed reading is known machine by machine and changes nothing.
-"""
-
-from collections.abc import Iterable, Iterator
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Final
-from zlib import crc32
+from itertools import islice
+from typing import Any, Final, NamedTuple, get_args
 
 import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from core.energy.windows import Window, Windows, packed_windows
+from core.energy.windows import Windows
 from core.plant import Plant
+from core.state import records as saved
+from core.state.alert_rules import AlertRules, alert_rules, maintenance_spans
+from core.state.annotations import Annotation
 from core.state.episodes import EPISODES_LAYOUT, Episodes
-from core.state.tables import Layout, allocate, grown, pack, unpack
+from core.state.records import Record, RowTypes
+from core.state.tables import Column, Layout, allocate, grown, kept, put_rows, rows_of
 from core.state.tracks import Tracks, tracks_layout
 from core.state.traits import MachineTraits, traits_of
 from core.state.wear import WEAR_LAYOUT, Wear
-from schemas.alerts import Alert
+from schemas.alerts import Alert, AlertKind
 
-SHARDS: Final = 64
-_FORMAT: Final = 1
-_SURVIVES: Final = ("last_offset", "readings", "last_seen", "interval")
-"""What is kept when the plant's sensors have changed since a record was written; the rest is learned anew."""
+_FIRST_ROOM: Final = 16
+_AT_ONCE: Final = 4096  # machines that are restored together
+_KINDS: Final = get_args(AlertKind)
 
 
-def shard_of(machine_id: str) -> int:
-    """The shard of a machine; a function of its name alone."""
-    return crc32(machine_id.encode()) % SHARDS
+class _Latest(NamedTuple):
+    score: NDArray[np.float64]
+
+
+_LATEST_LAYOUT: Final[Layout] = {"score": Column("f8", fill=float("nan"))}
 
 
 @dataclass(slots=True)
@@ -40,7 +40,8 @@ class FleetState:
 
     alerts: newest alert of a machine and kind, open or resolved a short while ago. watermark: newest event time,
     epoch s. progress: how far event time has come since the state was made, s; heard: where it stood at each
-    machine's last reading. dirty: slots changed since the last `changed_shards`.
+    machine's last reading. dirty: slots changed since they were saved. era: how often the topic of the readings was
+    made anew, which makes offsets begin again.
     """
 
     plant: Plant
@@ -51,26 +52,42 @@ class FleetState:
     wear: Wear = field(init=False)
     traits: MachineTraits = field(init=False)
     scores: NDArray[np.float64] = field(init=False)
+    rules: AlertRules = field(init=False)
+    maintenance_spans: NDArray[np.float64] = field(init=False)
+    annotations: dict[int, Annotation] = field(default_factory=dict)
     warm_ups: dict[int, NDArray[np.float32]] = field(default_factory=dict)
-    windows: Windows = field(default_factory=dict)
+    windows: Windows = field(default_factory=Windows)
     alerts: dict[tuple[str, str], Alert] = field(default_factory=dict)
     watermark: float = float("-inf")
     progress: float = 0.0
     heard: NDArray[np.float64] = field(init=False)
     dirty: set[int] = field(default_factory=set)
-    _tracks_layout: Layout = field(init=False)
+    era: int = 0
+    _layouts: dict[str, Layout] = field(init=False)
+    _types: RowTypes = field(init=False)
+    _baselines: dict[int, int] = field(default_factory=dict)
+    _hours: dict[int, tuple[Hashable, ...]] = field(default_factory=dict)
+    _learned: dict[int, int] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        self._tracks_layout = tracks_layout(self.plant)
-        self.tracks = allocate(Tracks, self._tracks_layout, 16)
-        self.episodes = allocate(Episodes, EPISODES_LAYOUT, 16)
-        self.wear = allocate(Wear, WEAR_LAYOUT, 16)
-        self.traits = MachineTraits(np.empty(16), np.empty(16), np.empty(16))
-        self.scores = np.full(16, np.nan)
-        self.heard = np.zeros(16)
+        self._layouts = {
+            "tracks": tracks_layout(self.plant),
+            "episodes": EPISODES_LAYOUT,
+            "wear": WEAR_LAYOUT,
+            "latest": _LATEST_LAYOUT,
+        }
+        self._types = RowTypes.of(self._layouts, self.plant.fingerprint)
+        self.tracks = allocate(Tracks, self._layouts["tracks"], _FIRST_ROOM)
+        self.episodes = allocate(Episodes, EPISODES_LAYOUT, _FIRST_ROOM)
+        self.wear = allocate(Wear, WEAR_LAYOUT, _FIRST_ROOM)
+        self.traits = MachineTraits(*(np.empty(_FIRST_ROOM) for _ in MachineTraits._fields))
+        self.scores = np.full(_FIRST_ROOM, np.nan)
+        self.heard = np.zeros(_FIRST_ROOM)
+        self.rules = alert_rules(self.plant, [""] * _FIRST_ROOM)
+        self.maintenance_spans = maintenance_spans(self.plant)
 
     def slots_of(self, machine_ids: Iterable[str]) -> NDArray[np.int64]:
-        """Table rows of these machines; a machine not seen before gets one."""
+        """Return the table rows of these machines; a machine not seen before gets one."""
         slots = self.slots
         return np.array([slots[m] if m in slots else self._add(m) for m in machine_ids], dtype=np.int64)
 
@@ -78,83 +95,181 @@ class FleetState:
         slot = len(self.ids)
         capacity = len(self.scores)
         if slot == capacity:
-            self.tracks = grown(self.tracks, self._tracks_layout, 2 * capacity)
+            self.tracks = grown(self.tracks, self._layouts["tracks"], 2 * capacity)
             self.episodes = grown(self.episodes, EPISODES_LAYOUT, 2 * capacity)
             self.wear = grown(self.wear, WEAR_LAYOUT, 2 * capacity)
             self.traits = MachineTraits(*(np.concatenate([array, np.empty(capacity)]) for array in self.traits))
+            self.rules = AlertRules(*(np.concatenate([array, array]) for array in self.rules))
             self.scores = np.concatenate([self.scores, np.full(capacity, np.nan)])
             self.heard = np.concatenate([self.heard, np.zeros(capacity)])
         self.ids.append(machine_id)
         self.slots[machine_id] = slot
         for array, value in zip(self.traits, traits_of(self.plant, machine_id), strict=True):
             array[slot] = value
+        if self.plant.alerts.overrides:  # without any, all rows are alike
+            for column, values in zip(self.rules, alert_rules(self.plant, [machine_id]), strict=True):
+                column[slot] = values[0]
         return slot
 
+    def use_policy(self, plant: Plant) -> None:
+        """Go on by the alert policy of a changed plant file, whose other parts are as they were."""
+        self.plant = plant
+        capacity = len(self.scores)
+        self.rules = alert_rules(plant, [*self.ids, *[""] * (capacity - len(self.ids))])
+        self.maintenance_spans = maintenance_spans(plant)
+
     def newest_of(self, machine_id: str) -> float:
-        """Time of a known machine's newest reading, epoch s."""
+        """Return the time of a known machine's newest reading, epoch s."""
         return float(self.tracks.last_seen[self.slots[machine_id]])
 
-    def changed_shards(self) -> Iterator[tuple[int, bytes]]:
-        """Shards with changed machines, as (shard, record); afterwards nothing is dirty."""
-        shards = {shard_of(self.ids[slot]) for slot in self.dirty}
-        self.dirty = set()
-        members: dict[int, list[int]] = {shard: [] for shard in shards}
-        for slot, machine_id in enumerate(self.ids):
-            shard = shard_of(machine_id)
-            if shard in members:
-                members[shard].append(slot)
-        for shard, slots in members.items():
-            yield shard, self._record(slots)
+    def forget(self, slots: Iterable[int]) -> list[Record]:
+        """Drop machines, and return the records that delete them. Table rows of all others change."""
+        gone = set(slots)
+        if not gone:
+            return []
+        deleted: list[Record] = []
+        for slot in sorted(gone):
+            machine_id = self.ids[slot]
+            parts: list[tuple[str, int | None]] = [(saved.HOURS, None), (saved.BASELINE, None)]
+            parts += [(saved.WARM_UP, n) for n in range(self._learned.get(slot, 0))]
+            deleted += [(saved.key_of(part, machine_id, number), None) for part, number in parts]
+            deleted.append((saved.key_of(saved.MACHINE, machine_id), None))
+            for kind in [kind for machine, kind in self.alerts if machine == machine_id]:
+                del self.alerts[machine_id, kind]
+        stay = [slot for slot in range(len(self.ids)) if slot not in gone]
+        self.windows.forget([self.ids[slot] for slot in gone], np.array(stay, dtype=np.int64))
+        rows, room = np.array(stay, dtype=np.int64), max(_FIRST_ROOM, 1 << len(stay).bit_length())
+        self.tracks = kept(self.tracks, self._layouts["tracks"], rows, room)
+        self.episodes = kept(self.episodes, EPISODES_LAYOUT, rows, room)
+        self.wear = kept(self.wear, WEAR_LAYOUT, rows, room)
+        self.traits = MachineTraits(*(np.resize(array[rows], room) for array in self.traits))
+        self.rules = AlertRules(
+            *(np.resize(array[rows] if len(rows) else array, (room, *array.shape[1:])) for array in self.rules)
+        )
+        self.scores = np.append(self.scores[rows], np.full(room - len(rows), np.nan))
+        self.heard = np.append(self.heard[rows], np.zeros(room - len(rows)))
+        self.ids = [self.ids[slot] for slot in stay]
+        self.slots = {machine_id: slot for slot, machine_id in enumerate(self.ids)}
+        place = {old: new for new, old in enumerate(stay)}
+        self.dirty = {place[slot] for slot in self.dirty if slot in place}
+        for kept_by_slot in (self.warm_ups, self.annotations, self._baselines, self._hours, self._learned):
+            values = [(place[slot], value) for slot, value in kept_by_slot.items() if slot in place]
+            kept_by_slot.clear()
+            kept_by_slot.update(values)  # type: ignore[arg-type]
+        return deleted
 
-    def _record(self, slots: list[int]) -> bytes:
+    def records_of(self, slots: Sequence[int]) -> list[Record]:
+        """Return what is to be saved of these machines, parts before the machines' own records; they are clean then."""
+        if not len(slots):
+            return []
         rows = np.array(slots, dtype=np.int64)
-        ids = [self.ids[slot] for slot in slots]
-        members = set(ids)
-        return msgspec.msgpack.encode(
-            {
-                "format": _FORMAT,
-                "plant": self.plant.fingerprint,
-                "ids": ids,
-                "tracks": pack(self.tracks, rows),
-                "episodes": pack(self.episodes, rows),
-                "wear": pack(self.wear, rows),
-                "scores": self.scores[rows].tobytes(),
-                "warm_ups": {self.ids[s]: self.warm_ups[s].tobytes() for s in slots if s in self.warm_ups},
-                "windows": packed_windows(self.windows, members),
-                "alerts": [alert.encode() for (machine, _), alert in self.alerts.items() if machine in members],
-            }
-        )
+        tables = self._tables()
+        common, own = rows_of(tables, self._types.common, rows), rows_of(tables, self._types.own, rows)
+        baselines = rows_of(tables, self._types.baseline, rows)
+        sums = _checksums(baselines)
+        out: list[Record] = []
+        for place, slot in enumerate(slots):
+            machine_id = self.ids[slot]
+            if sums[place] != self._baselines.get(slot, 0) and self.tracks.fitted[slot]:
+                self._baselines[slot] = sums[place]
+                record = saved.part_record(self._types, baselines[place].tobytes())
+                out.append((saved.key_of(saved.BASELINE, machine_id), record))
+            open_hours = self._save_hours(slot, out)
+            learned = self._save_warm_up(slot, out)
+            alerts = self._alerts_of(machine_id)
+            row = common[place].tobytes() + own[place].tobytes()
+            tail = [alerts, open_hours, learned, self.annotations.get(slot)]
+            out.append(
+                (saved.key_of(saved.MACHINE, machine_id), saved.machine_record(self._types, self.era, row, tail))
+            )
+        self.dirty.difference_update(slots)
+        return out
 
-    def restore(self, record: bytes) -> None:
-        """Adds the machines of a changelog record.
+    def _tables(self) -> dict[str, Any]:
+        latest = _Latest(self.scores)
+        return {"tracks": self.tracks, "episodes": self.episodes, "wear": self.wear, "latest": latest}
 
-        A record of another plant file keeps its counts, offsets, windows and alerts; its baselines are learned anew.
+    def _alerts_of(self, machine_id: str) -> list[bytes]:
+        found = (self.alerts.get((machine_id, kind)) for kind in _KINDS)
+        return [alert.encode_exact() for alert in found if alert is not None]
+
+    def _save_hours(self, slot: int, out: list[Record]) -> list[Any]:
+        """Write the settled hours where they have changed; return the others, packed."""
+        machine_id = self.ids[slot]
+        windows = self.windows.of(machine_id).values()
+        settled = [window for window in windows if window.settled]
+        known = tuple(window.version for window in settled)
+        if known != self._hours.get(slot, ()):
+            self._hours[slot] = known
+            body = msgspec.msgpack.encode([window.pack() for window in settled])
+            record = saved.part_record(self._types, body) if settled else None
+            out.append((saved.key_of(saved.HOURS, machine_id), record))
+        return [window.pack() for window in windows if not window.settled]
+
+    def _save_warm_up(self, slot: int, out: list[Record]) -> bytes:
+        """Write the readings that fill a record; return the rest."""
+        machine_id, before = self.ids[slot], self._learned.get(slot, 0)
+        rows = self.warm_ups.get(slot)
+        full = 0 if rows is None else len(rows) // saved.WARM_UP_ROWS
+        for number in range(min(before, full) if rows is None else before, full):
+            body = rows[number * saved.WARM_UP_ROWS : (number + 1) * saved.WARM_UP_ROWS].tobytes()  # type: ignore[index]
+            record = saved.part_record(self._types, body)
+            out.append((saved.key_of(saved.WARM_UP, machine_id, number), record))
+        out += [(saved.key_of(saved.WARM_UP, machine_id, number), None) for number in range(full, before)]
+        self._learned[slot] = full
+        return b"" if rows is None else rows[full * saved.WARM_UP_ROWS :].tobytes()
+
+    def restore(self, log: Iterable[Record]) -> None:
+        """Add the machines of a changelog, read from its beginning.
+
+        A machine of another plant file keeps its counts, offsets, windows and alerts; its baseline is learned anew.
         Silence counts from now on.
+
+        Raises:
+            UnknownStateFormat: another version wrote it.
         """
-        packed: dict[str, Any] = msgspec.msgpack.decode(record)
-        rows = self.slots_of(packed["ids"])
-        same = packed["plant"] == self.plant.fingerprint and packed["format"] == _FORMAT
-        columns = packed["tracks"]
-        unpack(
-            self.tracks,
-            self._tracks_layout,
-            rows,
-            columns if same else {name: columns[name] for name in _SURVIVES},
-        )
-        if packed["format"] == _FORMAT:
-            # an alert that is open outlives a change of the plant file, so that readings can resolve it
-            unpack(self.episodes, EPISODES_LAYOUT, rows, packed["episodes"])
-            for text in packed["alerts"]:
+        unpacked = (saved.unpack(self._types, one) for one in saved.newest(log))
+        while some := list(islice(unpacked, _AT_ONCE)):
+            self._restore(some)
+
+    def _restore(self, some: list[saved.Packed]) -> None:
+        rows = self.slots_of(one.machine_id for one in some)
+        tables = self._tables()
+        for kind, part in (
+            (self._types.common, "common"),
+            (self._types.own, "own"),
+            (self._types.baseline, "baseline"),
+        ):
+            bodies = [(slot, body) for slot, one in zip(rows, some, strict=True) if (body := getattr(one, part))]
+            if bodies:
+                places = np.array([slot for slot, _ in bodies], dtype=np.int64)
+                put_rows(tables, places, np.frombuffer(b"".join(body for _, body in bodies), kind))
+        watched = self.tracks.mean.shape[1]
+        sums = _checksums(rows_of(tables, self._types.baseline, rows))
+        for place, one in enumerate(some):
+            slot = int(rows[place])
+            self.era = max(self.era, one.era)
+            for text in one.alerts:
                 alert = Alert.model_validate_json(text)
                 self.alerts[alert.machine_id, alert.kind] = alert
-        if same:
-            unpack(self.wear, WEAR_LAYOUT, rows, packed["wear"])
-            self.scores[rows] = np.frombuffer(packed["scores"], np.float64)
-            for machine_id, values in packed["warm_ups"].items():
-                watched = self.tracks.mean.shape[1]
-                self.warm_ups[self.slots[machine_id]] = np.frombuffer(values, np.float32).reshape(-1, watched)
-        for window in map(Window.unpack, packed["windows"]):
-            self.windows[window.machine_id, window.hour] = window
+            for packed in one.hours:
+                self.windows.restore(one.machine_id, packed, slot)
+            settled = [window for window in self.windows.of(one.machine_id).values() if window.settled]
+            self._hours[slot] = tuple(window.version for window in settled)
+            if one.baseline is not None:
+                self._baselines[slot] = sums[place]
+            if len(one.learned) and watched:
+                self.warm_ups[slot] = one.learned.reshape(-1, watched).copy()
+                self._learned[slot] = len(self.warm_ups[slot]) // saved.WARM_UP_ROWS
+            if one.annotation is not None:
+                self.annotations[slot] = one.annotation
         seen = self.tracks.last_seen[rows]
         if not np.isnan(seen).all():
             self.watermark = max(self.watermark, float(np.nanmax(seen)))
+
+
+def _checksums(rows: NDArray[Any]) -> list[int]:
+    """Return a number of each structured row that differs where the rows do."""
+    if not rows.dtype.itemsize:
+        return [0] * len(rows)
+    return [hash(row) for row in rows.view(f"V{rows.dtype.itemsize}").tolist()]

@@ -1,27 +1,36 @@
 """Tables of per-machine numbers: one row a machine, as arrays that compiled rules can walk."""
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 Table = TypeVar("Table", bound=tuple[NDArray[Any], ...])
 
+Part = Literal["common", "own", "baseline"]
+"""Where a column is saved: in the machine's record whatever the plant file says ("common"), in the machine's record
+for as long as the plant's sensors stay ("own"), or in a record that is written when a baseline was learned."""
+
 
 class Column(NamedTuple):
-    """One array of a table: element type, shape of one machine's cell, and the value of a new machine."""
+    """One array of a table: element type, shape of one machine's cell, and the value of a new machine.
+
+    stored: element type in the changelog, where that is narrower than in memory and loses nothing.
+    """
 
     dtype: str
     shape: tuple[int, ...] = ()
     fill: float = 0.0
+    stored: str | None = None
+    part: Part = "own"
 
 
 Layout = Mapping[str, Column]
 
 
 def allocate(kind: type[Table], layout: Layout, capacity: int) -> Table:
-    """A table of `kind`, a NamedTuple of arrays with the fields of `layout`, for `capacity` machines."""
+    """Return a table of `kind`, a NamedTuple of arrays with the fields of `layout`, for `capacity` machines."""
     arrays = {
         name: np.full((capacity, *column.shape), column.fill, dtype=column.dtype) for name, column in layout.items()
     }
@@ -29,24 +38,43 @@ def allocate(kind: type[Table], layout: Layout, capacity: int) -> Table:
 
 
 def grown(table: Table, layout: Layout, capacity: int) -> Table:
-    """The same table with room for `capacity` machines."""
+    """Return the same table with room for `capacity` machines."""
     larger = allocate(type(table), layout, capacity)
     for old, new in zip(table, larger, strict=True):
         new[: len(old)] = old
     return larger
 
 
-def pack(table: Table, slots: NDArray[np.int64]) -> dict[str, bytes]:
-    """The rows of `slots`, column by column, as bytes."""
-    names = table._fields  # type: ignore[attr-defined]
-    return {name: array[slots].tobytes() for name, array in zip(names, table, strict=True)}
+def kept(table: Table, layout: Layout, rows: NDArray[np.int64], capacity: int) -> Table:
+    """Return a table of `capacity` machines that begins with these rows."""
+    smaller = allocate(type(table), layout, capacity)
+    for old, new in zip(table, smaller, strict=True):
+        new[: len(rows)] = old[rows]
+    return smaller
 
 
-def unpack(table: Table, layout: Layout, slots: NDArray[np.int64], packed: Mapping[str, bytes]) -> None:
-    """Puts packed rows into `slots`. A column that was not packed, or in another shape, keeps its fill."""
-    for name, array in zip(table._fields, table, strict=True):  # type: ignore[attr-defined]
-        column = layout[name]
-        values = np.frombuffer(packed.get(name, b""), dtype=column.dtype)
-        shape = (len(slots), *column.shape)
-        if values.size == np.prod(shape):
-            array[slots] = values.reshape(shape)
+def row_type(layouts: Mapping[str, Layout], part: Part) -> np.dtype[Any]:
+    """Return the type of one machine's row in the changelog: the columns of `part` of all tables, without padding."""
+    fields = [
+        (f"{table}.{name}", f"<{column.stored or column.dtype}", column.shape)
+        for table, layout in layouts.items()
+        for name, column in layout.items()
+        if column.part == part
+    ]
+    return np.dtype(fields)
+
+
+def rows_of(tables: Mapping[str, Any], kind: np.dtype[Any], slots: NDArray[np.int64]) -> NDArray[Any]:
+    """Return the columns of `kind` of these slots as structured rows, (n,)."""
+    rows = np.empty(len(slots), kind)
+    for name in kind.names or ():
+        table, _, column = name.partition(".")
+        rows[name] = getattr(tables[table], column)[slots]
+    return rows
+
+
+def put_rows(tables: Mapping[str, Any], slots: NDArray[np.int64], rows: NDArray[Any]) -> None:
+    """Write structured rows, (n,), into these slots."""
+    for name in rows.dtype.names or ():
+        table, _, column = name.partition(".")
+        getattr(tables[table], column)[slots] = rows[name]

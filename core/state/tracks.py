@@ -3,7 +3,7 @@
 from dataclasses import fields
 from typing import Final, NamedTuple
 
-from core.arrays import Bools, Floats, Ints
+from core.arrays import Bools, Features, Floats, Ints
 from core.detection.baseline import Baseline
 from core.plant import Plant
 from core.state.tables import Column, Layout
@@ -26,8 +26,10 @@ class Tracks(NamedTuple):
     Condition: condition (m,) code, running_since (m,) epoch s.
     Sensor health, in readings: missing_run, missing_usual (NaN until a first gap is known), same_run (m, S).
     Baseline: learned (m,), fitted (m,), and the fields of `core.detection.baseline.Baseline`; shift (m, D) in scales.
-    Averages of standardised values: averages (m, 2, D); recent (m, 2, 5) squared distances; level (m, D), where
-    they have been lately.
+    Averages of standardised values: averages (m, 2, D); previous (m, D), the last value in scales; recent (m, 3, 5)
+    squared distances; level (m, D), where they have been lately; spread_mean and spread (m, D), of moving variances.
+    Episode of the distance: strain (m,), smoothed ratio to the limit; plateau (m,), its peak, slowly forgotten;
+    returning (m,), readings in a row near the episode's end.
     Slow averages in the sensors' units: slow (m, 2, D), over slow_hours (m,) running hours so far.
     """
 
@@ -52,6 +54,15 @@ class Tracks(NamedTuple):
     typical: Floats
     limit: Floats
     averages: Floats
+    previous: Features
+    spread_usual: Features
+    spread_floor: Features
+    spread_precision: Features
+    spread_mean: Features
+    spread: Features
+    strain: Features
+    plateau: Features
+    returning: Ints
     level: Floats
     recent: Floats
     slow: Floats
@@ -76,29 +87,38 @@ def tracks_layout(plant: Plant) -> Layout:
     sensors, watched = len(plant.sensors), len(watched_sensors(plant))
     nan = float("nan")
     return {
-        "last_offset": Column("i8", fill=-1),
-        "readings": Column("i8"),
-        "last_seen": Column("f8", fill=nan),
-        "interval": Column("f8", fill=plant.interval_seconds),
+        "last_offset": Column("i8", fill=-1, part="common"),
+        "readings": Column("i8", part="common"),
+        "last_seen": Column("f8", fill=nan, part="common"),
+        "interval": Column("f8", fill=plant.interval_seconds, part="common"),
         "last_values": Column("f8", (sensors,), nan),
-        "condition": Column("i8", fill=CONDITIONS.index("unknown")),
+        "condition": Column("i8", fill=CONDITIONS.index("unknown"), stored="i1"),
         "running_since": Column("f8", fill=nan),
-        "missing_run": Column("i8", (sensors,)),
+        "missing_run": Column("i8", (sensors,), stored="i4"),
         "missing_usual": Column("f8", (sensors,), nan),
-        "same_run": Column("i8", (sensors,)),
-        "learned": Column("i8"),
+        "same_run": Column("i8", (sensors,), stored="i4"),
+        "learned": Column("i8", stored="i4"),
         "fitted": Column("b1"),
-        "mean": Column("f8", (watched,)),
-        "scale": Column("f8", (watched,), 1.0),
-        "noise": Column("f8", (watched,), 1.0),
-        "drift": Column("f8", (watched,)),
+        "mean": Column("f8", (watched,), part="baseline"),
+        "scale": Column("f8", (watched,), 1.0, part="baseline"),
+        "noise": Column("f8", (watched,), 1.0, part="baseline"),
+        "drift": Column("f8", (watched,), part="baseline"),
         "shift": Column("f8", (watched,)),
-        "precision": Column("f8", (2, watched, watched)),
-        "typical": Column("f8", (2,), 1.0),
-        "limit": Column("f8", fill=1.0),
+        "precision": Column("f8", (2, watched, watched), part="baseline"),
+        "typical": Column("f8", (2,), 1.0, part="baseline"),
+        "limit": Column("f8", fill=1.0, part="baseline"),
         "averages": Column("f8", (2, watched)),
+        "previous": Column("f4", (watched,)),
+        "spread_usual": Column("f4", (watched,), part="baseline"),
+        "spread_floor": Column("f4", (watched,), 1.0, part="baseline"),
+        "spread_precision": Column("f4", (watched, watched), part="baseline"),
+        "spread_mean": Column("f4", (watched,)),
+        "spread": Column("f4", (watched,), 1.0),
+        "strain": Column("f4"),
+        "plateau": Column("f4"),
+        "returning": Column("i8", stored="i4"),
         "level": Column("f8", (watched,)),
-        "recent": Column("f8", (2, 5), nan),
+        "recent": Column("f8", (3, 5), nan),
         "slow": Column("f8", (len(SLOW_HOURS), watched), nan),
         "slow_hours": Column("f8"),
     }

@@ -16,6 +16,6 @@ class Wear(NamedTuple):
 
 WEAR_LAYOUT: Final[Layout] = {
     "risk": Column("f8", fill=float("nan")),
-    "band": Column("i8"),
+    "band": Column("i8", stored="i1"),
     "issued_at": Column("f8", fill=float("nan")),
 }

@@ -18,10 +18,11 @@ import numpy as np
 from core.alerting.forecast_breach import breach_alert
 from core.forecasting.accuracy import COLUMNS
 from core.forecasting.hourly_history import energy_of
-from core.forecasting.messages import IssuedForecast, forecast_message, track_record
+from core.forecasting.messages import forecast_message, track_record
 from core.forecasting.names import PLANT_SUM
 from core.forecasting.plant_total import FIRST_TOGETHER, Total, learned, summed
 from core.forecasting.series_state import SeriesState
+from core.issued_forecast import IssuedForecast
 from core.plant import Plant
 from processor.forecasting.accuracy_metrics import count_matured
 from processor.partitions import Partition, PartitionTable

@@ -14,7 +14,6 @@ from zoneinfo import ZoneInfo
 import numpy as np
 from numpy.typing import NDArray
 
-from core.energy.local_days import wall_hours
 from core.energy.meter import counter_rules
 from core.forecasting.fit import FitRequest, Fitted, fallback, on_the_wall_clock, usual_week
 from core.forecasting.hourly_history import WEEK
@@ -22,6 +21,7 @@ from core.forecasting.messages import backtest_of, forecast_message, issued_fore
 from core.forecasting.names import SEASONAL_MEDIAN
 from core.forecasting.series_state import SeriesState
 from core.plant import Plant
+from core.plant.local_days import wall_hours
 from processor.forecasting.fit_wire import CANDIDATES_SETTING, FitFailed, region_holidays
 from processor.forecasting.fits import FitProcess, FitTooSlow
 from processor.partitions import Partition, PartitionTable

@@ -3,9 +3,11 @@
 from typing import Final, Literal, get_args
 
 from core.models import Refusal
+from core.state.episodes import SUPPRESSIONS
 from runtime.metrics.catalogue import Label, MetricSet, counter, gauge, histogram
 from schemas.alerts import AlertKind, AlertState, Severity
 from schemas.dead_letters import DeadLetterReason
+from schemas.feedback import FeedbackKind
 from schemas.machines import Condition
 from schemas.recommendations import Band
 from schemas.topics import (
@@ -58,6 +60,21 @@ class ProcessorMetrics(MetricSet):
         _KIND,
         Label(name="state", values=get_args(AlertState)),
         Label(name="severity", values=get_args(Severity)),
+    )
+    alerts_suppressed = counter(
+        "nexova_alerts_suppressed_total",
+        "Episodes that met the conditions of an alert and did not open one, by reason.",
+        Label(name="reason", values=SUPPRESSIONS[1:]),
+    )
+    policy_changes = counter(
+        "nexova_alert_policy_changes_total",
+        "Changed alert policies of the plant file, by result.",
+        Label(name="result", values=("taken", "refused")),
+    )
+    feedback = counter(
+        "nexova_feedback_applied_total",
+        "Statements of people that were applied to the state of their machine, by kind.",
+        Label(name="kind", values=get_args(FeedbackKind)),
     )
     alerts_open = gauge("nexova_alerts_open", "Open alerts on this worker's partitions, by kind.", _KIND)
     recommendations = counter(
@@ -166,6 +183,12 @@ class ProcessorMetrics(MetricSet):
         Label(name="topic", values=(READINGS, HISTORY)),
     )
     rebalances = counter("nexova_rebalances_total", "Completed assignments of partitions to this worker.")
+    dead_letters_left_out = counter(
+        "nexova_dead_letters_left_out_total", "Refusals beyond the rate of dead letters: counted, not published."
+    )
+    machines_forgotten = counter("nexova_machines_forgotten_total", "Machines forgotten after a long silence.")
+    partitions_lost = counter("nexova_partitions_lost_total", "Partitions that another worker had taken over.")
+    changelog_bytes = counter("nexova_changelog_bytes_total", "Bytes of state written, before compression.")
     output_messages = counter(
         "nexova_output_messages_total", "Messages that the broker acknowledged, by topic.", _TOPIC
     )
@@ -176,6 +199,21 @@ class ProcessorMetrics(MetricSet):
         _MODEL,
         Label(name="version", bound="one for each name at a time: the series of the last one is removed"),
         Label(name="feature_fingerprint", bound="one for each version"),
+    )
+    model_trained = gauge(
+        "nexova_model_trained_timestamp_seconds",
+        "When the promoted version of a model was trained, in epoch seconds.",
+        _MODEL,
+    )
+    training_newest = gauge(
+        "nexova_training_newest_timestamp_seconds",
+        "When the newest version of a model was trained, promoted or not, in epoch seconds.",
+        _MODEL,
+    )
+    training_rejected = gauge(
+        "nexova_training_newest_rejected",
+        "1 where the promotion gate rejected the newest version of a model, else 0.",
+        _MODEL,
     )
     model_fallbacks = counter(
         "nexova_model_fallbacks_total",
@@ -199,6 +237,15 @@ class ProcessorMetrics(MetricSet):
         _MODEL,
     )
     event_loop_lag = gauge("nexova_event_loop_lag_seconds", "Seconds by which the event loop's last timer fired late.")
+    build = gauge(
+        "nexova_build_info",
+        "1, labelled with the release of this worker and its Python.",
+        Label(name="version", bound="one"),
+        Label(name="python", bound="one"),
+    )
+    ready = gauge(
+        "nexova_ready", "1 while the worker has its partitions and their state, else 0; same result as /ready."
+    )
     healthy = gauge("nexova_healthy", "1 while every health check passes, else 0; same result as /healthz.")
     health_checks_failed = gauge(
         "nexova_health_checks_failed",

@@ -11,7 +11,7 @@ import msgspec
 import numpy as np
 import numpy.typing as npt
 
-from core.adhoc.answers import FALLBACK, AnomalyAnswer, RiskAnswer, anomaly_answers, risk_answers
+from core.adhoc.answers import FALLBACK, anomaly_answers, risk_answers
 from core.adhoc.rows import History, Reference
 from core.detection.features import feature_fingerprint
 from core.forecasting.engine import HourlySeries
@@ -25,6 +25,7 @@ from runtime.models.inference import AnomalyDocument, Opener, last_good, load_mo
 from runtime.models.manifest import Promotion
 from runtime.models.repository import ModelRepository
 from runtime.plants import load_plant
+from schemas.answers import Advice, AnomalyResult
 
 LOGGER: Final = logging.getLogger("nexova.inference")
 
@@ -110,7 +111,7 @@ class ModelInference:
         except NexovaError:
             return None
 
-    def anomalies(self, histories: Sequence[History]) -> list[list[AnomalyAnswer]]:
+    def anomalies(self, histories: Sequence[History]) -> list[list[AnomalyResult]]:
         """Return an answer for each row of each history."""
         return anomaly_answers(
             histories,
@@ -120,7 +121,7 @@ class ModelInference:
             forest=self.kind_of(self.models.anomaly),
         )
 
-    def risks(self, histories: Sequence[History]) -> list[list[RiskAnswer]]:
+    def risks(self, histories: Sequence[History]) -> list[list[Advice]]:
         """Return maintenance advice after each row of each history."""
         return risk_answers(
             histories,

@@ -12,7 +12,6 @@ from core.assess import assess
 from core.batch import ReadingBatch
 from core.models import Models
 from core.state.fleet import FleetState
-from processor.checkpoint import shard_key
 from runtime.kafka import create_topics, producer_config
 from runtime.plants import load_plant
 from schemas.feedback import Feedback
@@ -340,8 +339,8 @@ def test_a_machine_is_held_against_the_baseline_that_the_processor_has(plant_bro
     wait_ready(server)
     partition = server.app.state.services.live.view.machines["press-09"].partition
     producer = Producer(producer_config(plant_broker.kafka))
-    for shard, record in state.changed_shards():
-        producer.produce(changelog.name, record, shard_key(partition, shard), partition)
+    for key, record in state.records_of(sorted(state.dirty)):
+        producer.produce(changelog.name, record, key, partition)
     assert producer.flush(30) == 0
 
     usual = {"power": 30.0, "temperature": 40.0, "vibration": 2.0, "runtime": 100.0, "production": 200.0}

@@ -17,9 +17,10 @@ from core.batch import ReadingBatch
 from core.models import Models
 from core.plant import Plant
 from core.state.fleet import FleetState
+from core.state.records import Record
 from schemas.energy import EnergyWindow
 from tests.builders import START
-from tests.core.streams import PublishedOutputs, close_all, part, restored, run_batches
+from tests.core.streams import PublishedOutputs, close_all, part, restored, run_batches, saved
 
 EVENTS: Final = ("nothing", "save", "crash", "move", "wait")
 
@@ -42,19 +43,19 @@ def with_interruptions(draw: st.DrawFn, arrival: ReadingBatch) -> Story:
 def published_after(story: Story, *, plant: Plant) -> PublishedOutputs:
     """The windows that the topic holds at the end; a revision of lower number replaces nothing there."""
     outputs, state = PublishedOutputs(), FleetState(plant)
-    records: dict[int, bytes] = {}
-    saved = position = 0
+    log: list[Record] = []
+    reached = position = 0
     for place, event in (*story.events, (len(story.arrival), "nothing")):
         more, state = run_batches([part(story.arrival, position, place)], plant=plant, models=Models(), state=state)
         publish(outputs, more.windows)
         outputs.late += more.late
         position = place
         if event in {"save", "move"}:
-            records |= dict(state.changed_shards())
-            saved = position
+            log += saved(state)
+            reached = position
         if event in {"crash", "move"}:
-            state = restored(list(records.values()), plant=plant)
-            position = saved
+            state = restored(log, plant=plant)
+            position = reached
             # what was read since the last save is read again, and a part of it may come twice
             again, state = run_batches(
                 [part(story.arrival, max(0, position - 3), place)], plant=plant, models=Models(), state=state

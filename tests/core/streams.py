@@ -16,6 +16,7 @@ from core.batch import ReadingBatch
 from core.models import Features, Models
 from core.plant import Plant
 from core.state.fleet import FleetState
+from core.state.records import Record
 from schemas.alerts import Alert
 from schemas.energy import EnergyWindow
 from tests.builders import START, a_plant, the_usual_sensors
@@ -215,10 +216,10 @@ def remembered(state: FleetState) -> dict[str, Any]:
         machines[machine_id]["warm_up"] = state.warm_ups[slot].tolist() if slot in state.warm_ups else None
     for (machine_id, kind), alert in state.alerts.items():
         machines[machine_id][f"alert.{kind}"] = alert
-    for (machine_id, hour), window in state.windows.items():
-        kept = window.pack()
+    for machine_id, hour in state.windows:
+        kept = state.windows[machine_id, hour].pack()
         # how often a window was published is a matter of when it was looked at
-        machines[machine_id][f"window.{hour}"] = {k: v for k, v in kept.items() if k not in {"published", "changed"}}
+        machines[machine_id][f"window.{hour}"] = kept[:1] + kept[4:]
     return {"machines": _nan_equal(machines), "watermark": state.watermark}
 
 
@@ -231,9 +232,13 @@ def _nan_equal(value: Any) -> Any:
     return "nan" if isinstance(value, float) and np.isnan(value) else value
 
 
-def restored(records: Sequence[bytes], *, plant: Plant = PLANT) -> FleetState:
-    """A state from changelog records, as after a restart."""
+def saved(state: FleetState) -> list[Record]:
+    """The changelog records of all that has changed; afterwards nothing has."""
+    return state.records_of(sorted(state.dirty))
+
+
+def restored(log: Sequence[Record], *, plant: Plant = PLANT) -> FleetState:
+    """A state from a changelog, as after a restart."""
     state = FleetState(plant)
-    for record in records:
-        state.restore(record)
+    state.restore(log)
     return state

@@ -8,7 +8,7 @@ from core.advance import advance_time, statuses
 from core.models import Models
 from core.state.fleet import FleetState
 from tests.builders import PUMP, START, ARow, a_batch, a_plant, a_reading, normal_rows
-from tests.core.streams import MODELS, restored, run_batches
+from tests.core.streams import MODELS, restored, run_batches, saved
 from tests.core.timelines import drawn_rows
 
 PLANT = a_plant()
@@ -47,9 +47,9 @@ def test_the_progress_of_the_warm_up_is_reported(readings: int, share: float) ->
 
 def test_a_warm_up_that_was_shortened_is_at_most_complete() -> None:
     state = after(*normal_rows(30))
-    [(_, record)] = state.changed_shards()
+    record = saved(state)
     shorter = a_plant(detection={"warm_up_readings": 20})
-    state = restored([record], plant=shorter)
+    state = restored(record, plant=shorter)
     assert statuses(state, [0], plant=shorter)[0].warm_up == 1
 
 
@@ -91,13 +91,13 @@ def test_an_open_alert_is_never_forgotten() -> None:
 
 def test_what_time_changed_is_saved() -> None:
     state = after(*drawn_rows("...."))
-    dict(state.changed_shards())
+    saved(state)
     assert not advance_time(state, plant=PLANT, now=START + 60, idle_seconds=10).alerts
     assert not state.dirty
     elapsed = advance_time(state, plant=PLANT, now=START + 7200, idle_seconds=7000)
     assert len(elapsed.alerts) == len(elapsed.energy_windows) == 1
-    [(_, record)] = state.changed_shards()
-    state = restored([record], plant=PLANT)
+    record = saved(state)
+    state = restored(record, plant=PLANT)
     again = advance_time(state, plant=PLANT, now=START + 7200, idle_seconds=7000)
     assert not again.alerts
     assert not again.energy_windows

@@ -35,13 +35,14 @@ def test_time_that_passes_between_batches_changes_no_score_and_no_alert_on_readi
 ) -> None:
     whole, state = run_batches([stream])
     pieces, other = run_batches([])
-    for batch in cut(stream, where):
+    for number, batch in enumerate(cut(stream, where)):
         more, other = run_batches([batch], state=other)
         pieces.scores += more.scores
         pieces.alerts += more.alerts
         pieces.publish(more.windows.values())
         # the clock of a machine's readings may be years behind ours
-        pieces.publish(advance_time(other, plant=PLANT, now=START + 1e8, idle_seconds=1e6).energy_windows)
+        now = START + 1e8 + 60 * number
+        pieces.publish(advance_time(other, plant=PLANT, now=now, idle_seconds=1e6).energy_windows)
     assert pieces.scores == whole.scores
     assert [alert for alert in pieces.alerts if alert.kind != "silent"] == whole.alerts
     close_all(whole, state)

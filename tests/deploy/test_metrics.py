@@ -7,12 +7,12 @@ import pytest
 from prometheus_client import CollectorRegistry, Counter, generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
-from runtime.metrics import MetricSet, ProcessorMetrics, ProducerMetrics, process_registry
+from runtime.metrics import ForwarderMetrics, MetricSet, ProcessorMetrics, ProducerMetrics, process_registry
 from schemas.dead_letters import DeadLetterReason
 from schemas.topics import CATALOGUE
 from tests.deploy.checks import exercise, run
 
-SETS = (ProcessorMetrics, ProducerMetrics)
+SETS = (ProcessorMetrics, ProducerMetrics, ForwarderMetrics)
 EVERY = [metric for each in SETS for metric in each.catalogue()]
 
 

@@ -66,7 +66,7 @@ def test_a_lost_mark_is_an_error_and_not_a_page_that_ages(copy: Path) -> None:
     page = copy / "metrics.md"
     page.write_text(page.read_text(encoding="utf-8").replace("generated: producer", "generated: producers"))
 
-    with pytest.raises(UsageError, match="it must mark exactly: api, processor, producer"):
+    with pytest.raises(UsageError, match="it must mark exactly: api, forwarder, processor, producer"):
         call("write", "--folder", str(copy))
 
 

@@ -10,7 +10,20 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 GLOSSARY = ROOT / "docs" / "glossary.md"
-CODE = ("nexova", "schemas", "core", "runtime", "producer", "processor", "trainer", "api", "cli", "benchmarks", "tests")
+CODE = (
+    "nexova",
+    "schemas",
+    "core",
+    "runtime",
+    "producer",
+    "processor",
+    "trainer",
+    "api",
+    "forwarder",
+    "cli",
+    "benchmarks",
+    "tests",
+)
 # each with the name that took its place
 REPLACED = {
     "lane": "BatchExecutor",

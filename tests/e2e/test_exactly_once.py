@@ -13,6 +13,8 @@ from core.assess import assess
 from core.batch import ReadingBatch
 from core.models import Models
 from core.state.fleet import FleetState
+from processor.changelog import MACHINES as MACHINES_TABLE
+from processor.changelog import changelog_of
 from runtime.kafka import create_topics
 from runtime.plants import load_plant
 from schemas.alerts import Alert
@@ -94,13 +96,8 @@ class ExactlyOnce:
     @pytest.mark.timeout(280)
     def test_the_state_counts_every_reading_of_every_machine_once(self, survived: Broker) -> None:
         state = FleetState(PLANT)
-        newest = dict(read_all(survived, f"{survived.kafka.group}-machines-changelog"))
-        for key, record in newest.items():
-            assert key is not None
-            assert record is not None
-            if key.endswith(b"/end"):
-                continue
-            state.restore(record)
+        log = read_all(survived, changelog_of(survived.kafka, MACHINES_TABLE))
+        state.restore([(key or b"", record) for key, record in log])
         counts = {machine_id: int(state.tracks.readings[state.slots[machine_id]]) for machine_id in MACHINES}
         assert counts == dict.fromkeys(MACHINES, SECONDS)
 

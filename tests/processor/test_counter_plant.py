@@ -12,15 +12,17 @@ from prometheus_client import CollectorRegistry
 from core.forecasting.hourly_history import WEEK
 from core.models import Models
 from core.plant import parse_plant
+from core.state.records import Record
 from processor.forecasting.scheduler import Forecasts
 from processor.outputs import Outputs
 from processor.partitions import Partition, PartitionTable
 from processor.pipeline import Pipeline
 from processor.publisher import Publisher
 from processor.versions.running import RunningModels
+from processor.writers import Writers
 from runtime.forecasting.settings import ForecastSettings
 from runtime.metrics import ProcessorMetrics
-from runtime.settings import ProcessorSettings
+from runtime.processor_settings import ProcessorSettings
 from schemas.energy import CounterSteps, EnergyWindow
 from schemas.topics import ENERGY
 from tests.builders import START
@@ -50,10 +52,12 @@ class Kept:
     def __init__(self) -> None:
         self.windows: dict[str, EnergyWindow] = {}
 
-    def send(self, topic: str, *, key: str, value: bytes, partition: int) -> None:
+    def send(self, partition: int, topic: str, *, key: str, value: bytes) -> None:
         assert partition == 0
         if topic == ENERGY:
             self.windows[key] = EnergyWindow.model_validate_json(value)
+
+    send_with_state = send
 
     def send_all(self, topic: str, messages: Iterable[tuple[bytes, bytes]], *, partition: int) -> None: ...
 
@@ -63,13 +67,13 @@ class Kept:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Record:
+class SourceReading:
     offset: int
     value: bytes | None
     timestamp: int = 0
 
 
-def records(first: int, last: int) -> list[Record]:
+def records(first: int, last: int) -> list[SourceReading]:
     """A reading of the meter every 5 minutes at a steady 60 kW; it rolls over, and is replaced later."""
     found = []
     for number in range(first, last):
@@ -78,7 +82,7 @@ def records(first: int, last: int) -> list[Record]:
             register = POWER * (number - 29) / 12  # a new one, put in just after the reading of number 29
         at = datetime.fromtimestamp(START + 300 * number, UTC).isoformat()
         message = {"machine_id": "pump-01", "timestamp": at, "meter": register}
-        found.append(Record(offset=number, value=json.dumps(message).encode()))
+        found.append(SourceReading(offset=number, value=json.dumps(message).encode()))
     return found
 
 
@@ -95,7 +99,9 @@ class Worker:
             plant=PLANT,
             running=RunningModels(Models(), plant=PLANT, metrics=self.metrics),
             partitions=self.partitions,
-            publisher=Publisher(cast("Outputs", self.kept), self.metrics, publish_scores=True, clock=now),
+            publisher=Publisher(
+                cast("Outputs", self.kept), cast("Writers", self.kept), self.metrics, publish_scores=True, clock=now
+            ),
             settings=ProcessorSettings(),
             metrics=self.metrics,
             clock=now,
@@ -103,11 +109,12 @@ class Worker:
             open_breaches=lambda: 0,
         )
 
-    def adopt(self, saved: list[bytes], *, at: int) -> Partition:
-        held, _ = self.partitions.adopt(0, machines=saved, next_offset=at, series=[], next_import=0, at=now())
-        return held
+    def adopt(self, saved: list[Record], *, at: int) -> Partition:
+        state, series = self.partitions.new_state(), self.partitions.new_series()
+        state.restore(saved)
+        return self.partitions.adopt(0, state=state, next_offset=at, series=series, next_import=0, at=now())
 
-    def read(self, held: Partition, read: list[Record]) -> None:
+    def read(self, held: Partition, read: list[SourceReading]) -> None:
         prepared = self.pipeline.prepare(read)
         assert not prepared.decoded.refused
         self.pipeline.publish(held, prepared, self.pipeline.assess(held, prepared))
@@ -120,7 +127,7 @@ def test_a_machine_with_a_meter_has_its_hours_from_it_over_a_rollover_a_new_mete
     first, second = Worker(), Worker()
     held = first.adopt([], at=0)
     first.read(held, records(0, 20))
-    saved = [record for _, record in held.state.changed_shards()]
+    saved = held.state.records_of(sorted(held.state.dirty))
     first.read(held, records(20, 22))  # and dies
     held = second.adopt(saved, at=20)
     second.read(held, records(20, 50))

@@ -30,11 +30,13 @@ class Steps:
     def __init__(self) -> None:
         self.log: list[str] = []
         self.allowed = threading.Event()
+        self.prepared: defaultdict[int, threading.Event] = defaultdict(threading.Event)
         self.begun: defaultdict[int, threading.Event] = defaultdict(threading.Event)
         self.poison: int | None = None
 
     def prepare(self, records: Sequence[Record]) -> Any:
         self.log.append(f"prepare {records[0].offset}")
+        self.prepared[records[0].offset].set()
         return SimpleNamespace(records=records, at=0.0)
 
     def assess(self, held: Partition, prepared: Any) -> int:  # noqa: ARG002
@@ -57,8 +59,7 @@ def partitions() -> PartitionTable:
 
 @pytest.fixture
 def held(partitions: PartitionTable) -> Partition:
-    held, _ = partitions.adopt(3, machines=[], next_offset=0, series=[], next_import=0, at=0.0)
-    return held
+    return partitions.adopt(3, next_offset=0, next_import=0, at=0.0)
 
 
 @pytest.fixture
@@ -88,7 +89,7 @@ async def test_the_next_batch_is_decoded_while_one_is_assessed(
 ) -> None:
     await process(executor, held, 0)
     second = asyncio.create_task(process(executor, held, 10))
-    await asyncio.sleep(0)
+    assert await asyncio.to_thread(steps.prepared[10].wait, 10)
     assert steps.log == ["prepare 0", "prepare 10"]
     steps.allowed.set()
     await second

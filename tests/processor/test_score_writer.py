@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from core.state.tracks import CONDITIONS
-from processor.score_writer import DECIMALS, ScoreWriter
+from processor.score_writer import ScoreWriter
+from schemas.rounding import DECIMALS
 from schemas.scores import Score
 
 WRITER = ScoreWriter(CONDITIONS)

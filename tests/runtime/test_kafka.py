@@ -3,6 +3,7 @@ import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from confluent_kafka import Consumer, Producer
@@ -12,7 +13,7 @@ from pydantic import SecretStr
 from runtime.apache_kafka import apache_kafka
 from runtime.children import free_port
 from runtime.embedded import embedded_broker
-from runtime.errors import BrokerRefused, BrokerUnavailable
+from runtime.errors import BrokerRefused, BrokerUnavailable, SettingsError
 from runtime.kafka import (
     client_config,
     consumer_config,
@@ -143,6 +144,36 @@ def test_every_configuration_is_one_that_librdkafka_knows() -> None:
     AdminClient(client_config(kafka))
 
 
+def test_a_certificate_that_is_not_there_is_named_with_its_setting(tmp_path: Path) -> None:
+    missing = tmp_path / "ca.pem"
+    kafka = KafkaSettings(security_protocol="SSL", ssl_ca_file=missing)
+    with pytest.raises(SettingsError) as caught:
+        wait_for_broker(kafka, max_retries=0)
+    assert str(caught.value) == (
+        f"NEXOVA_KAFKA__SSL_CA_FILE={missing} cannot be read (No such file or directory); set it to a PEM file"
+    )
+
+
+def test_a_certificate_that_is_none_is_a_mistake_in_the_settings(tmp_path: Path) -> None:
+    (tmp_path / "ca.pem").write_text("no certificate")
+    kafka = KafkaSettings(security_protocol="SSL", ssl_ca_file=tmp_path / "ca.pem")
+    with pytest.raises(SettingsError, match="no Kafka client can be made") as caught:
+        wait_for_broker(kafka, max_retries=0)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_topic_created_anew_has_another_identity(broker: Broker) -> None:
+    wanted = [replace(BY_NAME[READINGS], name=unique("anew"))]
+    (first,) = create_topics(broker.kafka, wanted)
+    admin = AdminClient(client_config(broker.kafka))  # kept: its answers end with it
+    admin.delete_topics([first.name])[first.name].result(10)
+    while list_topics(broker.kafka, wanted)[0].partitions:
+        pass
+    (second,) = create_topics(broker.kafka, wanted)
+    assert first.topic_id
+    assert second.topic_id not in {None, first.topic_id}
+
+
 def test_readers_without_a_group_never_share_one() -> None:
     kafka = KafkaSettings()
     assert consumer_config(kafka)["group.id"] != consumer_config(kafka)["group.id"]
@@ -166,7 +197,9 @@ class TestWithPasswords:
             "controller.quorum.voters": f"1@127.0.0.1:{controller}",
             "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,SASL:SASL_PLAINTEXT,CONTROLLER:PLAINTEXT",
             "listener.name.sasl.sasl.enabled.mechanisms": "PLAIN",
-            "listener.name.sasl.plain.sasl.jaas.config": f'{login} user_nexova="right";',
+            "listener.name.sasl.plain.sasl.jaas.config": f'{login} user_nexova="right" user_guest="right";',
+            "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+            "super.users": "User:ANONYMOUS;User:nexova",
         }
         with apache_kafka(plain, properties=properties, heap="512m"):
             yield f"127.0.0.1:{secure}"
@@ -175,6 +208,16 @@ class TestWithPasswords:
         kafka = with_password(address, "right")
         wait_for_broker(kafka, max_retries=2)
         assert all(topic.partitions == 0 for topic in list_topics(kafka))
+
+    def test_a_missing_right_is_not_taken_for_a_missing_topic(self, address: str) -> None:
+        (topic,) = wanted = [replace(BY_NAME[READINGS], name=unique("guarded"))]
+        create_topics(with_password(address, "right"), wanted)
+        (state,) = list_topics(with_password(address, "right", user="guest"), wanted)
+        assert (state.denied, state.partitions) == (True, 0)
+        assert state.problem is not None
+        assert state.problem.startswith(f"our user may not describe {topic.name}; grant it")
+        (state,) = create_topics(with_password(address, "right", user="guest"), wanted)
+        assert (state.denied, state.created) == (True, False)
 
     def test_a_wrong_password_is_refused_at_once_and_not_shown(self, address: str) -> None:
         retries: list[int] = []
@@ -194,12 +237,12 @@ def nobody() -> KafkaSettings:
     return KafkaSettings(bootstrap_servers=f"127.0.0.1:{free_port()}")
 
 
-def with_password(address: str, password: str) -> KafkaSettings:
+def with_password(address: str, password: str, *, user: str = "nexova") -> KafkaSettings:
     return KafkaSettings(
         bootstrap_servers=address,
         security_protocol="SASL_PLAINTEXT",
         sasl_mechanism="PLAIN",
-        sasl_username="nexova",
+        sasl_username=user,
         sasl_password=SecretStr(password),
     )
 

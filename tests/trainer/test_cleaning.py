@@ -10,7 +10,7 @@ from hypothesis import given, settings
 
 from core.batch import ReadingBatch
 from core.detection.features import observe, physical
-from core.detection.row_results import FAULT_STUCK
+from core.row_results import FAULT_STUCK
 from core.state.tables import allocate
 from core.state.tracks import Tracks, tracks_layout
 from core.state.traits import MachineTraits, traits_of

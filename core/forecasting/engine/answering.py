@@ -10,7 +10,7 @@ from core.forecasting.engine.cold import cold_answer
 from core.forecasting.engine.evidence import blank, issued, matured, simulated
 from core.forecasting.engine.inputs import KnownInputs
 from core.forecasting.engine.intervals import bounds_of
-from core.forecasting.engine.members import MOST_DAYS, Pasts, fitted, said
+from core.forecasting.engine.members import MOST_DAYS, Pasts, fitted, predictions
 from core.forecasting.engine.memory import Memory
 from core.forecasting.engine.profiles import is_free
 from core.forecasting.engine.series import DAY, IMPOSSIBLE, WEEK, Answer, Calendar, Floats, HourlySeries
@@ -25,6 +25,8 @@ _STALE_HOURS: Final = 2 * WEEK
 _MISSED_HOURS: Final = 3
 _CARRIED: Final = 0.8
 _FADING: Final = 0.9
+_CLEARLY_WORSE: Final = 1.05
+"""Error against the seasonal median's from which that takes over from fitted members; nearer by, chance decides."""
 
 Stage = Literal["cold", "baselines", "linear"]
 
@@ -106,7 +108,7 @@ def _answered(memory: Memory, pasts: Pasts, bounds: tuple[float, float]) -> tupl
     errors = memory.errors.astype(np.float64)
     if len(errors):
         weights = weights_of(errors[:, :-1])
-        instead = np.repeat(taken_over(errors), DAY)
+        instead = np.repeat(taken_over(errors, margin=_CLEARLY_WORSE if usable else 1.0), DAY)
     else:
         weights = np.zeros((len(pasts.members), steps // DAY))
         weights[0], instead = 1.0, np.zeros(steps, dtype=bool)
@@ -147,15 +149,15 @@ def _members(memory: Memory, pasts: Pasts, *, linear: bool) -> Floats:
     later = (end - (memory.fitted_at or end)) % DAY
     if not linear or not later:
         coefficients = memory.coefficients if linear else memory.coefficients[:0]
-        return np.asarray(said(pasts, coefficients, np.array([end]), steps)[0])
+        return np.asarray(predictions(pasts, coefficients, np.array([end]), steps)[0])
     longer = np.concatenate([memory.coefficients, memory.coefficients[:, -DAY:]], axis=1)
-    anchored = said(pasts, longer, np.array([end - later]), steps + DAY)[0]
+    anchored = predictions(pasts, longer, np.array([end - later]), steps + DAY, analogues=False)[0]
     since = np.arange(max(0, later - _MISSED_HOURS), later)
     missed = known_mean(pasts.series.at(end - later + since) - anchored[:, since], axis=1)
     fading = _CARRIED * np.power(_FADING, np.arange(1, steps + 1, dtype=np.float64))
     found = anchored[:, later : later + steps] + np.nan_to_num(missed)[:, None] * fading
-    baselines = said(pasts, memory.coefficients[:0], np.array([end]), steps)[0]
-    return np.asarray(np.where(np.isnan(baselines), found, baselines))
+    others = predictions(pasts, memory.coefficients[:0], np.array([end]), steps, analogues=True)[0]
+    return np.asarray(np.where(np.isnan(others), found, others))
 
 
 def _record(memory: Memory, names: tuple[str, ...]) -> tuple[float | None, float | None, dict[str, float]]:

@@ -6,7 +6,7 @@ from typing import Any, Final
 import numpy as np
 
 from core.forecasting.engine.intervals import KEPT, adapted, hits_of
-from core.forecasting.engine.members import Pasts, fitted, said
+from core.forecasting.engine.members import Pasts, fitted, predictions
 from core.forecasting.engine.memory import Memory
 from core.forecasting.engine.series import DAY, LEVEL, WEEK, Floats, HourlySeries, Ints
 from core.forecasting.engine.weights import blended, by_day, horizon_days, weights_of
@@ -81,7 +81,7 @@ def simulated(memory: Memory, pasts: Pasts, *, known_until: int, linear: bool) -
         return fresh
     origins = newest - DAY * np.arange(count)[::-1]
     coefficients = fitted(pasts, steps, origin=int(origins[0])) if linear else np.zeros((0, 0, 0), np.float32)
-    members = said(pasts, coefficients, origins, steps)
+    members = predictions(pasts, coefficients, origins, steps)
     actual = series.at(origins[:, None] + np.arange(steps))
     weights = weights_of(by_day(np.abs(members - actual[:, None])))
     blend = blended(members, weights)

@@ -1,4 +1,4 @@
-"""Members of the blend: four baselines that need no fit, and four linear members."""
+"""Members of the blend: baselines that need no fit, linear members, and medians of what followed similar states."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -6,11 +6,12 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from core.forecasting.engine.analogues import analogue_medians
 from core.forecasting.engine.features import Past
 from core.forecasting.engine.inputs import InputTable, KnownInputs
 from core.forecasting.engine.linear import applied, ridge
 from core.forecasting.engine.series import DAY, WEEK, Calendar, Floats, HourlySeries, Ints
-from core.forecasting.names import BASELINES, LINEAR, MEMBERS, WITH_INPUTS
+from core.forecasting.names import ANALOGUES, BASELINES, LINEAR, MEMBERS, OF_LOGARITHMS, WITH_INPUTS
 
 Singles = NDArray[np.float32]
 
@@ -20,6 +21,7 @@ _WARM_UP: Final = 4 * WEEK  # of an origin, before it says something about the n
 _YEAR: Final = 52 * WEEK
 _LEAST_POSITIVE: Final = 0.95
 _FLOOR: Final = 0.01
+_LARGEST_LOGARITHM: Final = 600.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,23 +91,28 @@ def fitted(pasts: Pasts, steps: int, *, origin: int) -> Singles:
     return np.stack([*found, of_logarithms, *with_inputs])
 
 
-def said(pasts: Pasts, coefficients: Singles, origins: Ints, steps: int) -> Floats:
-    """Return the forecasts of each member at these origins, (o, m, s), NaN where it has none."""
-    outlook = pasts.plain.outlook(origins, steps)
-    found = np.full((len(origins), len(pasts.members), steps), np.nan)
-    for place, course in enumerate((outlook.median, outlook.long_median, outlook.fading, outlook.last_day)):
-        found[:, place] = course
-    if len(coefficients):
-        for place in range(3):
-            found[:, len(BASELINES) + place] = outlook.profile + applied(coefficients[place], outlook.inputs)
-        for place in range(len(LINEAR), len(coefficients)):
-            found[:, len(BASELINES) + place] = outlook.profile + applied(coefficients[place], outlook.inputs)
-        if pasts.logarithm is not None:
-            outlook = pasts.logarithm.outlook(origins, steps)
-            found[:, len(MEMBERS) - 1] = np.exp(
-                np.minimum(outlook.profile + applied(coefficients[3], outlook.inputs), 600)
-            )
-    return np.asarray(np.clip(found, *pasts.plausible))
+def predictions(
+    pasts: Pasts, coefficients: Singles, origins: Ints, steps: int, *, analogues: bool | None = None
+) -> Floats:
+    """Return the forecasts of each member at these origins, (o, m, s), NaN where it has none.
+
+    coefficients: of the linear members, or none of them. analogues: whether these take part; None: as the linear ones.
+    """
+    outlook = pasts.plain.outlook(origins, steps, with_inputs=bool(len(coefficients)))
+    baselines = (outlook.median, outlook.long_median, outlook.fading, outlook.last_day)
+    found = dict(zip(BASELINES, baselines, strict=True))
+    for name, own in zip((*LINEAR, *WITH_INPUTS), coefficients, strict=False):
+        if name != OF_LOGARITHMS:
+            found[name] = outlook.profile + applied(own, outlook.inputs)
+        elif pasts.logarithm is not None:
+            logs = pasts.logarithm.outlook(origins, steps)
+            found[name] = np.exp(np.minimum(logs.profile + applied(own, logs.inputs), _LARGEST_LOGARITHM))
+    if len(coefficients) if analogues is None else analogues:
+        medians = analogue_medians(pasts.plain, pasts.series, origins, steps)
+        found |= {name: medians[:, place] for place, name in enumerate(ANALOGUES)}
+    missing = np.full((len(origins), steps), np.nan)
+    every = np.stack([found.get(name, missing) for name in pasts.members], axis=1)
+    return np.asarray(np.clip(every, *pasts.plausible))
 
 
 def _logarithm(series: HourlySeries, calendar: Calendar, tables: tuple[InputTable, ...]) -> Past | None:

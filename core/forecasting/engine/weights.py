@@ -54,10 +54,10 @@ def blended(said: Floats, weights: Floats) -> Floats:
     return np.asarray(np.where(total > 0, mean, said[..., 0, :]))
 
 
-def taken_over(errors: Floats) -> Floats:
-    """Return whether, on each day (d,), the blend (last row of errors (k, m + 1, d)) erred more than the median."""
+def taken_over(errors: Floats, *, margin: float = 1.0) -> Floats:
+    """Return whether, on each day (d,), the blend, last of errors (k, m + 1, d), exceeded `margin` times the median."""
     mean = known_mean(errors[-TAKEOVER:], axis=0)
-    return np.asarray(mean[-1] > mean[0])
+    return np.asarray(mean[-1] > margin * mean[0])
 
 
 def name_of(weights: Floats, names: tuple[str, ...]) -> str:

@@ -82,7 +82,7 @@ def test_every_alert_is_complete_and_every_episode_is_a_story(stream: ReadingBat
         assert shares == sorted(shares, reverse=True)
         assert 0 < sum(shares) <= 1 + 1e-6
         assert all(0 <= share <= 1 for share in shares)
-        assert Alert.model_validate_json(alert.encode()) == alert
+        assert Alert.model_validate_json(alert.encode()).encode() == alert.encode()
     for episode in story(outputs).values():
         assert [alert.state for alert in episode].index("opened") == 0
         for before, after in pairwise(episode):

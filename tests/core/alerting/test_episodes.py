@@ -10,18 +10,19 @@ from typing import Any, Final
 import numpy as np
 import pytest
 
-from core.alerting.episodes import OPENED, RESOLVED, UPDATED, Changes, follow
-from core.plant import AlertPolicy
+from core.alerting.episodes import IN_MAINTENANCE, OPENED, RESOLVED, SHELVED, SUPPRESSIONS, UPDATED, Changes, follow
+from core.state.alert_rules import AlertRules, alert_rules
 from core.state.episodes import EPISODES_LAYOUT, FOLLOWED_KINDS, Episodes
 from core.state.tables import allocate
-from tests.builders import START
+from tests.builders import START, a_plant
 
 LEVELS: Final = {".": 0.1, "-": 0.45, "x": 0.6, "X": 0.9}
 WARNING, CRITICAL = 1, 2
+SUPPRESSED: Final = {"m": IN_MAINTENANCE, "s": SHELVED}
 CODES: Final = {OPENED: "O", UPDATED: "U", RESOLVED: "R"}
 
 
-def a_policy(**changes: Any) -> AlertPolicy:
+def rules_of(machines: int = 1, **changes: Any) -> AlertRules:
     usual = {
         "readings_over": 3,
         "of_readings": 5,
@@ -29,22 +30,26 @@ def a_policy(**changes: Any) -> AlertPolicy:
         "update_seconds": 10.0,
         "merge_gap_seconds": 6.0,
     }
-    return AlertPolicy(**{**usual, **changes})
+    plant = a_plant(alerts={**usual, **changes})
+    return alert_rules(plant, [f"pump-{number:02d}" for number in range(machines)])
 
 
-def changes_of(drawing: str, episodes: Episodes | None = None, **policy: Any) -> Changes:
+def changes_of(
+    drawing: str, episodes: Episodes | None = None, suppressed: str = "", step: float = 1.0, **policy: Any
+) -> Changes:
     """The changes of one machine's limit alerts over a drawn timeline."""
     level = np.array([LEVELS[sign] for sign in drawing])
     return follow(
         "limit",
         slots=np.zeros(len(drawing), dtype=np.int64),
-        timestamps=START + np.arange(len(drawing), dtype=np.float64),
+        timestamps=START + step * np.arange(len(drawing)),
         level=level,
         over=level >= 0.5,
         calm=level < 0.4,
         severity=np.where(level >= 0.8, CRITICAL, WARNING),
+        suppressed=np.array([SUPPRESSED.get(sign, 0) for sign in suppressed.ljust(len(drawing))], dtype=np.int8),
         episodes=allocate(Episodes, EPISODES_LAYOUT, 1) if episodes is None else episodes,
-        policy=a_policy(**policy),
+        rules=rules_of(**policy),
     )
 
 
@@ -140,11 +145,73 @@ def test_machines_and_kinds_do_not_hear_each_other() -> None:
         over=level >= 0.5,
         calm=level < 0.4,
         severity=np.full(len(readings), WARNING),
+        suppressed=np.zeros(len(readings), dtype=np.int8),
         episodes=episodes,
-        policy=a_policy(),
+        rules=rules_of(machines=3),
     )
     assert [(row // 3, row % 3) for row in changes.row.tolist()] == [(4, 0), (5, 1), (9, 1), (10, 0)]
     for kind in ("limit", "sensor_fault"):
         column = FOLLOWED_KINDS.index(kind)
         assert not episodes.open[:, column].any()
         assert not episodes.over[:, column].any()
+
+
+def held_back(changes: Changes) -> dict[str, int]:
+    return {name: n for name, n in zip(SUPPRESSIONS, changes.suppressed.tolist(), strict=True) if n}
+
+
+def opened(changes: Changes) -> list[int]:
+    return changes.row[changes.code == OPENED].tolist()
+
+
+def test_nothing_opens_in_maintenance_and_what_goes_on_opens_after_it() -> None:
+    changes = changes_of("xxxxxxxxxx", suppressed="mmmmm")
+    # the fifth reading was the second attempt's second: it takes three again
+    assert opened(changes) == [5]
+    assert held_back(changes) == {"maintenance": 1}
+
+
+def test_an_open_alert_that_is_shelved_sends_no_updates_but_resolves() -> None:
+    changes = changes_of("xxxXXXX....", suppressed="   ssss")
+    assert changes.code.tolist() == [OPENED, RESOLVED]
+    assert changes.severity.tolist() == [WARNING, CRITICAL]
+
+
+def test_within_the_merge_gap_a_cool_down_does_not_matter_since_the_alert_goes_on() -> None:
+    assert drawn("xxx....xxx", cooldown_seconds=100.0) == "..O...R..U"
+
+
+def test_after_the_merge_gap_the_cool_down_holds_openings_back() -> None:
+    changes = changes_of("xxx...........xxx" + 6 * "." + "xxx", cooldown_seconds=15.0)
+    assert opened(changes) == [2, 25]
+    assert held_back(changes) == {"cooldown": 1}
+
+
+def test_beyond_its_budget_only_critical_alerts_open() -> None:
+    one = "xxx............"
+    changes = changes_of(3 * one + one.replace("x", "X"), budget_per_week=2.0)
+    assert opened(changes) == [2, 17, 47]
+    assert held_back(changes) == {"budget": 1}
+
+
+def test_a_budget_comes_back_with_time() -> None:
+    day = 86_400.0
+    one = "x" + 11 * "."
+    policy: dict[str, Any] = {"readings_over": 1, "of_readings": 1, "budget_per_week": 1.0}
+    assert opened(changes_of(2 * one, step=day / 4, **policy)) == [0]
+    # exponentially: after twelve steps of three weeks next to nothing of the first is left
+    assert opened(changes_of(2 * one, step=21 * day, **policy | {"budget_per_week": 1.01})) == [0, 12]
+
+
+def test_a_kind_that_is_switched_off_never_opens() -> None:
+    changes = changes_of("xxxxxxx", enabled=False)
+    assert opened(changes) == []
+    assert held_back(changes) == {"disabled": 2}
+
+
+def test_a_long_episode_is_updated_ever_less_often_but_daily() -> None:
+    hour = 3600.0
+    week = changes_of("xxx" + 7 * 24 * 4 * "x", step=hour / 4, update_seconds=60.0)
+    updates = week.row[week.code == UPDATED]
+    assert 10 < len(updates) < 40
+    assert np.diff(updates).max() * hour / 4 <= 24 * hour

@@ -13,7 +13,7 @@ from core.models import Models
 from core.state.fleet import FleetState
 from schemas.alerts import Alert
 from tests.builders import PUMP, START, ARow, a_batch, a_plant, a_reading
-from tests.core.streams import restored, run_batches
+from tests.core.streams import restored, run_batches, saved
 
 PLANT = a_plant()
 OTHER = "pump-02"
@@ -108,7 +108,7 @@ def test_a_device_that_sends_what_it_kept_for_hours_is_not_silent() -> None:
 def test_silence_is_remembered_over_a_restart_and_ended_by_a_reading() -> None:
     _, state = heard(*minutes(PUMP, 0, 4), *minutes(OTHER, 0, 20))
     [opened] = noticed(state)
-    state = restored([record for _, record in state.changed_shards()], plant=PLANT)
+    state = restored(saved(state), plant=PLANT)
     assert not noticed(state)
     [resolved], _ = heard(a_reading(at=1200), state=state, first_offset=50)
     assert resolved.alert_id == opened.alert_id
@@ -116,7 +116,7 @@ def test_silence_is_remembered_over_a_restart_and_ended_by_a_reading() -> None:
 
 def test_silence_that_goes_on_after_a_restart_is_noticed_with_the_same_id() -> None:
     _, state = heard(*minutes(PUMP, 0, 4), *minutes(OTHER, 0, 8))
-    record = [record for _, record in state.changed_shards()]
+    record = saved(state)
     [expected] = [alert for alert in noticed(state, idle=200) if alert.machine_id == PUMP]
     state = restored(record, plant=PLANT)
     assert not noticed(state, idle=200)

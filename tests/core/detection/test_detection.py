@@ -189,3 +189,36 @@ class TestDetection:
         values = noise(460)
         values[400, :, 0] = 900.0
         assert flagged(values, a_plain_plant(3), after=430).max() == 0
+
+
+class TestEpisodes:
+    def test_a_small_fault_two_hundred_readings_after_a_large_one_is_found(self) -> None:
+        values = noise(900)
+        values[400:500, :, 0] += 60
+        values[700:800, :, 1] += 8
+        scores = assessed(values, a_plain_plant(3)).scores.anomaly.reshape(900, -1)
+        assert (scores[410:500] >= FLAG_AT).mean() > 0.99
+        assert (scores[600:700] >= FLAG_AT).mean() < 0.05
+        assert (scores[710:800] >= FLAG_AT).mean() > 0.9
+
+    def test_a_machine_that_comes_back_near_to_where_it_was_is_calm_again(self) -> None:
+        values = noise(900)
+        values[400:500, :, 0] += 60
+        values[500:, :, 0] += 5  # repaired, but not as before
+        scores = assessed(values, a_plain_plant(3)).scores.anomaly.reshape(900, -1)
+        assert (scores[650:] >= FLAG_AT).mean() < 0.05
+
+    def test_unrest_around_the_same_level_is_found(self) -> None:
+        values = noise(700)
+        values[500:] = 50 + 5 * (values[500:] - 50)
+        scores = assessed(values, a_plain_plant(3)).scores.anomaly.reshape(700, -1)
+        assert (scores[560:] >= FLAG_AT).mean() > 0.9
+
+    def test_a_single_wild_value_counts_no_more_than_five_deviations(self) -> None:
+        values, wilder = noise(460), noise(460)
+        values[420, :, 0] += 20
+        wilder[420, :, 0] += 20_000
+        plain, wild = (
+            assessed(each, a_plain_plant(3)).scores.anomaly.reshape(460, -1)[440:] for each in (values, wilder)
+        )
+        assert np.abs(plain - wild).max() < 0.1

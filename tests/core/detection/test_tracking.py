@@ -7,9 +7,9 @@ import pytest
 
 from core.batch import ReadingBatch
 from core.detection.features import observe, physical
-from core.detection.row_results import FAULT_IMPOSSIBLE, FAULT_MISSING, FAULT_NONE, FAULT_STUCK, RowResults
 from core.models import Models
 from core.plant import Plant
+from core.row_results import FAULT_IMPOSSIBLE, FAULT_MISSING, FAULT_NONE, FAULT_STUCK, RowResults
 from core.state.tables import allocate
 from core.state.tracks import CONDITIONS, Tracks, tracks_layout
 from core.state.traits import MachineTraits, traits_of

@@ -13,7 +13,7 @@ from core.plant import EnergyCounter, Plant
 from core.state.fleet import FleetState
 from schemas.energy import CounterSteps, EnergyWindow
 from tests.builders import PUMP, START, ARow, a_bare_reading, a_batch, a_plant, a_sensor, the_usual_sensors
-from tests.core.streams import PublishedOutputs, close_all, restored, run_batches
+from tests.core.streams import PublishedOutputs, close_all, restored, run_batches, saved
 
 HOUR = 3600.0
 MINUTE = 60.0
@@ -142,11 +142,31 @@ def test_a_device_that_had_counted_elsewhere_is_unknown_energy_and_is_counted() 
     assert window.completeness == pytest.approx(19 / 60)
 
 
-def test_a_register_that_fails_for_a_reading_costs_that_reading() -> None:
-    """0 for a minute: neither the fall nor the return of 500 kWh is energy."""
-    window = hours_of([at(0, 500), at(10, 505), at(11, 0), at(12, 506), at(20, 507)])[0]
-    assert window.energy_kwh == pytest.approx(5 + 0 + 1)
-    assert (steps_of(window).resets, steps_of(window).unknown) == (1, 1)
+@pytest.mark.parametrize(
+    ("registers", "energy"),
+    [
+        ([500, 505, 0, 506, 507], 7),  # reads 0 once and comes back
+        ([500, 505, 0, 0, 506, 507], 7),
+        ([500, 505, 9000, 506, 507], 7),  # reads far too much once
+        ([500, 505, 504, 505, 506, 507], 7),  # falls by a step
+        ([500, 505, 499, 500, 501], 7),  # falls for good by less than a tenth
+    ],
+)
+def test_a_wrong_reading_that_is_taken_back_is_no_energy_and_no_step(registers: list[float], energy: float) -> None:
+    window = hours_of([at(5 * i, register) for i, register in enumerate(registers)])[0]
+
+    assert window.energy_kwh == pytest.approx(energy)
+    assert steps_of(window) == CounterSteps()
+
+
+@pytest.mark.parametrize("wrong", [58, 59, 60, 61])
+@pytest.mark.parametrize("backwards", [False, True])
+def test_a_wrong_reading_at_the_end_of_an_hour_changes_neither_hour(wrong: int, *, backwards: bool) -> None:
+    rows = [at(minute, 0 if minute == wrong else 500 + minute) for minute in range(130)]
+    hours = hours_of(rows[::-1] if backwards else rows)
+
+    assert [hours[hour].energy_kwh for hour in (0, 1)] == pytest.approx([60, 60])
+    assert steps_of(hours[0]) == steps_of(hours[1]) == CounterSteps()
 
 
 def test_a_register_rolls_over_at_its_modulus() -> None:
@@ -213,27 +233,30 @@ class TestPublishing:
         [window] = closed
         assert (window.revision, window.completeness) == (0, pytest.approx(55 / 60))
 
+    def by_the_clock(self, state: FleetState, minute: float) -> list[EnergyWindow]:
+        """What closes when nothing more has come by this minute."""
+        now = START + minute * MINUTE
+        return list(advance_time(state, plant=self.plant, now=now, idle_seconds=1900).energy_windows)
+
     def test_it_does_not_wait_longer_than_the_reading_could_help(self) -> None:
         _, state = self.run_batches(*rising(5, 60, every=15))
-        closed, state = self.run_batches(a_bare_reading("pump-02", at=81.9 * MINUTE), state=state, first_offset=10)
-        assert closed == []
-        closed, state = self.run_batches(a_bare_reading("pump-02", at=82 * MINUTE), state=state, first_offset=20)
-        assert [window.revision for window in closed] == [0]
+        assert self.by_the_clock(state, 81.9) == []
+        assert [(window.revision, window.final) for window in self.by_the_clock(state, 82)] == [(0, False)]
         # it helps whenever it comes, and one beyond the gap changes nothing
         late, _ = self.run_batches(at(79, 140), state=state, first_offset=30)
-        assert [window.revision for window in late] == [1]
+        assert [(window.revision, window.final) for window in late] == [(1, True)]
 
-    def test_a_reading_beyond_the_longest_gap_revises_nothing(self) -> None:
+    def test_a_reading_beyond_the_longest_gap_says_only_that_the_hour_is_final(self) -> None:
         _, state = self.run_batches(*rising(5, 60, every=15))
-        self.run_batches(a_bare_reading("pump-02", at=82 * MINUTE), state=state, first_offset=10)
-        closed, _ = self.run_batches(at(90, 140), at(95, 141), state=state, first_offset=20)
-        assert closed == []
+        [first] = self.by_the_clock(state, 82)
+        [second], _ = self.run_batches(at(90, 140), at(95, 141), state=state, first_offset=20)
+        assert second == first.model_copy(update={"revision": 1, "final": True})
 
     def test_the_energy_of_a_silence_of_days_is_told_when_the_machine_is_back(self) -> None:
         _, state = self.run_batches(*rising(5, 60, every=15))
         outputs = PublishedOutputs()
         outputs.publish(advance_time(state, plant=self.plant, now=START + 9e5, idle_seconds=1e6).energy_windows)
-        state = restored([record for _, record in state.changed_shards()], plant=self.plant)
+        state = restored(saved(state), plant=self.plant)
         _, state = self.run_batches(at(5 * 1440, 400), at(5 * 1440 + 30, 401), state=state, first_offset=20)
         last = PublishedOutputs()
         close_all(last, state)
@@ -250,7 +273,7 @@ class TestState:
             plant=old,
             models=Models(),
         )
-        state = restored([record for _, record in state.changed_shards()], plant=PLANT)
+        state = restored(saved(state), plant=PLANT)
         rows = [at(m, 100 + m / 2, power=30.0) for m in range(30, 70)]
         outputs, state = run_batches(
             [a_batch(*rows, plant=PLANT, first_offset=100)], plant=PLANT, models=Models(), state=state
@@ -261,7 +284,7 @@ class TestState:
 
     def test_a_plant_file_that_lost_its_counter_restores_what_was_kept(self) -> None:
         _, state = run_batches([a_batch(*rising(0, 30), plant=PLANT)], plant=PLANT, models=Models())
-        state = restored([record for _, record in state.changed_shards()], plant=a_plant())
+        state = restored(saved(state), plant=a_plant())
         outputs = PublishedOutputs()
         close_all(outputs, state)
         [window] = outputs.windows.values()

@@ -9,13 +9,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core.advance import advance_time
-from core.energy import windows as energy
+from core.assess import assess
+from core.energy.closing import closing_of
 from core.models import Models
 from core.plant import Plant
 from core.state.fleet import FleetState
 from schemas.energy import EnergyWindow
 from tests.builders import PUMP, START, ARow, a_bare_reading, a_batch, a_plant, a_sensor, the_usual_sensors
-from tests.core.streams import PublishedOutputs, close_all, restored, run_batches
+from tests.core.streams import PublishedOutputs, close_all, restored, run_batches, saved
 
 PLANT = a_plant(
     sensors=[*the_usual_sensors(), a_sensor("output", unit="units/h", role="production")],
@@ -52,7 +53,7 @@ def test_an_hour_at_one_power_is_that_many_kilowatt_hours() -> None:
     assert (window.start, window.end) == (at(0), at(1))
     assert (window.energy_kwh, window.mean_power_kw, window.peak_power_kw) == (30, 30, 30)
     assert (window.readings, window.expected_readings, window.completeness) == (60, 60, 1)
-    assert (window.revision, window.final) == (0, True)
+    assert window.revision == 0
     assert window.production is None
 
 
@@ -193,17 +194,15 @@ class TestPublishing:
     def test_it_is_published_once(self) -> None:
         outputs, state = self.run_batches(*steady(0, 2 * HOUR))
         assert len(outputs.windows) == 1
-        again = energy.close(
-            state.windows, watermark=START + 2 * HOUR, newest_of=state.newest_of, grace_seconds=120, interval_seconds=60
-        )
-        assert again == []
+        assert closing_of(PLANT).by_own_time(state.windows, [PUMP], np.array([0]), state.tracks.last_seen) == []
 
     def test_late_readings_revise_it(self) -> None:
         rows = steady(0, HOUR)
         outputs, state = self.run_batches(*rows[:30], *rows[40:], *steady(HOUR, 2 * HOUR))
         [first] = outputs.windows.values()
         outputs, _ = self.run_batches(*rows[30:40], state=state, first_offset=200)
-        [second] = outputs.windows.values()
+        assert not outputs.windows
+        [second] = advance_time(state, plant=PLANT, now=START + 2 * HOUR, idle_seconds=0).energy_windows
         assert (first.revision, second.revision) == (0, 1)
         assert (first.completeness, second.completeness) == (pytest.approx(50 / 60), 1)
         assert second.key == first.key
@@ -226,11 +225,11 @@ class TestPublishing:
         outputs, state = self.run_batches(*steady(1800, 2 * HOUR), state=state, first_offset=1000)
         assert outputs.late == 0
         window = outputs.windows[f"{PUMP}@2026-01-01T00:00:00Z"]
-        assert (window.revision, window.readings, window.completeness) == (1, 60, 1)
+        assert (window.revision, window.readings, window.completeness) == (0, 60, 1)
 
     def test_a_clock_that_runs_ahead_does_not_make_others_late(self) -> None:
         _, state = self.run_batches(*steady(0, 1800), *steady(9 * HOUR, 9 * HOUR + 60, machine_id="pump-02"))
-        outputs, _ = self.run_batches(*steady(1800, HOUR), state=state, first_offset=1000)
+        outputs, _ = self.run_batches(*steady(1800, HOUR + 180), state=state, first_offset=1000)
         assert outputs.late == 0
         assert outputs.windows[f"{PUMP}@2026-01-01T00:00:00Z"].completeness == 1
 
@@ -251,11 +250,44 @@ class TestPublishing:
         assert (second.revision, second.readings, second.completeness) == (1, 60, 1)
 
     def test_what_was_published_stays_published_over_a_restart(self) -> None:
-        _, state = self.run_batches(*steady(0, HOUR), *steady(0, 10, machine_id="pump-02"))
-        records = dict(state.changed_shards())
-        outputs, state = self.run_batches(*steady(HOUR, 2 * HOUR, machine_id="pump-02"), state=state, first_offset=200)
-        assert outputs.windows[f"{PUMP}@2026-01-01T00:00:00Z"].revision == 0
+        _, state = self.run_batches(*steady(0, HOUR))
+        records = saved(state)
+        [first] = advance_time(state, plant=PLANT, now=START + 2 * HOUR, idle_seconds=3600).energy_windows
+        assert (first.revision, first.final) == (0, False)
         # pump-01 sent nothing more, but its hour went out meanwhile
-        state = restored(list((records | dict(state.changed_shards())).values()), plant=PLANT)
-        outputs, _ = self.run_batches(*steady(10, 20, every=10), state=state, first_offset=400)
-        assert outputs.windows[f"{PUMP}@2026-01-01T00:00:00Z"].revision == 1
+        state = restored(records + saved(state), plant=PLANT)
+        outputs, _ = self.run_batches(*steady(2 * HOUR, 2 * HOUR + 60), state=state, first_offset=400)
+        [second] = outputs.windows.values()
+        assert (second.revision, second.final) == (1, True)
+
+    def test_a_clock_that_runs_ahead_closes_no_hour_of_the_others(self) -> None:
+        """pump-02 is an hour ahead; all windows of pump-01 come once, complete and final."""
+        rows = [
+            row
+            for minute in range(200)
+            for row in (
+                a_bare_reading(at=60.0 * minute, power=50.0),
+                a_bare_reading("pump-02", at=60.0 * minute + 3599, power=50.0),
+            )
+        ]
+        state, published = FleetState(PLANT), []
+        for first in range(0, len(rows), 2):
+            batch = a_batch(*rows[first : first + 2], plant=PLANT, first_offset=first)
+            published += assess(batch, state=state, models=Models(), plant=PLANT).energy_windows
+            published += advance_time(state, plant=PLANT, now=START + 30.0 * first, idle_seconds=0).energy_windows
+        own = [window for window in published if window.machine_id == PUMP]
+        assert [(window.start, window.completeness, window.final) for window in own] == [
+            (at(hour), 1, True) for hour in range(3)
+        ]
+
+    def test_a_window_is_revised_once_a_minute_at_most(self) -> None:
+        rows = steady(0, HOUR)
+        _, state = self.run_batches(*rows[:30], *rows[50:], *steady(HOUR, 2 * HOUR))
+        revisions = []
+        for number, row in enumerate(rows[30:50]):
+            _, state = self.run_batches(row, state=state, first_offset=200 + number)
+            now = START + 3 * HOUR + 10 * number
+            revisions += advance_time(state, plant=PLANT, now=now, idle_seconds=0).energy_windows
+        revisions += advance_time(state, plant=PLANT, now=START + 4 * HOUR, idle_seconds=0).energy_windows
+        assert [window.revision for window in revisions] == [1, 2, 3, 4, 5]
+        assert [window.readings for window in revisions] == [41, 47, 53, 59, 60]

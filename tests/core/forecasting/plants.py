@@ -18,3 +18,31 @@ def a_planned_plant(*, days: int = 120, seed: int = 5) -> tuple[HourlySeries, Kn
     energy = 20 + 0.6 * production + random.normal(0, 6, len(hour)) * (1 + (production > 0))
     series = HourlySeries(first_hour=MONDAY, values=np.maximum(0.0, energy))
     return series, KnownInputs(names=("production",), first_hour=MONDAY, values=production[None])
+
+
+def an_idling_plant(*, days: int = 220, seed: int = 0) -> HourlySeries:
+    """Return the energy of a plant in batches: busy and idle days, overtime and night shifts that follow its orders."""
+    random = np.random.default_rng(seed)
+    orders = np.zeros(days // 7 + 1)
+    for week in range(1, len(orders)):
+        orders[week] = 0.75 * orders[week - 1] + random.normal(0, 0.35)
+    energy, batch, stopped, nights = np.zeros(days * DAY), 0.0, 0, False
+    for day in range(days):
+        weekday, order = day % 7, orders[day // 7]
+        if weekday == 0:
+            nights = bool(random.random() < (0.75 if nights else 0.12 * np.exp(order)))
+        stopped = max(0, stopped - 1)
+        share = {5: 0.5 * np.exp(1.2 * order), 6: 0.12 * np.exp(1.5 * order)}.get(weekday, 1 - 0.06 * np.exp(-order))
+        busy = not stopped and random.random() < share
+        if weekday < 5 and not busy and not stopped and random.random() < 0.4:
+            stopped = int(random.integers(1, 3)) + 1
+        overtime = weekday < 5 and random.random() < 1 / (1 + np.exp(-3 * order - 0.5))
+        end = 13 if weekday == 5 else 21 if overtime else 17
+        level = np.exp(0.6 * order + random.normal(0, 0.15))
+        for hour in range(DAY):
+            batch = 0.75 * batch + random.normal(0, 0.23)
+            shift, night = 8 <= hour < end, nights and weekday < 5
+            idle = 3.5 + abs(random.normal(0, 0.5))
+            busy_hour = 4 + 70 * level * np.exp(batch) * (1.0 if shift else 0.4)
+            energy[day * DAY + hour] = busy_hour if busy and (shift or night) else idle
+    return HourlySeries(first_hour=MONDAY, values=energy)

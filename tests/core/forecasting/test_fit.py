@@ -6,9 +6,9 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pytest
 
-from core.energy.local_days import wall_hours
 from core.forecasting.engine import HourlySeries
 from core.forecasting.fit import FitRequest, fit, on_the_wall_clock, usual_week
+from core.plant.local_days import wall_hours
 
 BERLIN = "Europe/Berlin"
 WEEKS = 6

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from core.alerting.forecast_breach import breach_alert, probability_above
-from core.forecasting.messages import IssuedForecast
 from core.forecasting.plant_total import Total, learned, summed
+from core.issued_forecast import IssuedForecast
 from schemas.alerts import Alert, AlertModel
 
 HOUR = 490_032

@@ -47,6 +47,8 @@ def test_the_median_takes_over_on_the_days_where_the_blend_was_worse() -> None:
     errors = np.ones((30, 3, 2))
     errors[-28:, -1, 1] = 1.1
     assert taken_over(errors).tolist() == [False, True]
+    assert taken_over(errors, margin=1.05).tolist() == [False, True]
+    assert taken_over(errors, margin=1.15).tolist() == [False, False]
 
 
 def test_a_member_that_decides_alone_gives_its_name() -> None:

@@ -17,6 +17,7 @@ from core.batch import ReadingBatch
 from core.models import Models
 from core.plant import Plant, Sensor
 from core.state import FleetState
+from core.state.records import Record
 from core.state.tracks import CONDITIONS
 from runtime.plants import load_plant
 from schemas.message import Message
@@ -99,7 +100,7 @@ def _messages(name: str, case: _Case) -> Iterator[tuple[str, Message]]:
     random = np.random.default_rng(case.seed)
     readings = _readings(case, random)
     state = FleetState(case.plant)
-    records: dict[int, bytes] = {}
+    log: list[Record] = []
     first = 0
     while first < len(readings):
         last = min(len(readings), first + int(random.integers(40, 200)))
@@ -119,11 +120,10 @@ def _messages(name: str, case: _Case) -> Iterator[tuple[str, Message]]:
         messages += [*passed.alerts, *passed.energy_windows]
         messages += statuses(state, list(range(len(state.ids))), plant=case.plant)
         yield from ((name, message) for message in messages)
-        records |= dict(state.changed_shards())
+        log += state.records_of(sorted(state.dirty))
         if random.random() < 0.2:
             state = FleetState(case.plant)
-            for shard in sorted(records):
-                state.restore(records[shard])
+            state.restore(log)
         first = last
     passed = advance_time(state, plant=case.plant, now=now + 1e5, idle_seconds=1e5)
     yield from ((name, message) for message in (*passed.alerts, *passed.energy_windows))

@@ -1,11 +1,11 @@
 """Tables of per-machine numbers."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from core.state.tables import Column, allocate, grown, pack, unpack
+from core.state.tables import Column, allocate, grown, kept, put_rows, row_type, rows_of
 
 
 class Table(NamedTuple):
@@ -22,10 +22,6 @@ def a_table(rows: int = 3) -> Table:
     return table
 
 
-def packed(table: Table, *rows: int) -> dict[str, bytes]:
-    return pack(table, np.array(rows))
-
-
 def test_new_rows_hold_their_fill() -> None:
     table = allocate(Table, LAYOUT, 2)
     assert (table.count.tolist(), table.mean.tolist()) == ([0, 0], [[-1, -1], [-1, -1]])
@@ -37,17 +33,15 @@ def test_a_grown_table_keeps_what_it_had() -> None:
     assert table.mean.shape == (5, 2)
 
 
-def test_packed_rows_can_be_put_elsewhere() -> None:
+def test_rows_can_be_put_elsewhere_in_narrower_columns() -> None:
+    narrow = {"count": Column("i8", stored="i2", part="common"), "mean": Column("f8", (2,), -1.0)}
     table, other = a_table(), allocate(Table, LAYOUT, 4)
-    unpack(other, LAYOUT, np.array([3, 0]), packed(table, 1, 2))
+    kind = row_type({"table": narrow}, "common")
+    assert kind.itemsize == 2
+    put_rows({"table": other}, np.array([3, 0]), rows_of({"table": table}, kind, np.array([1, 2])))
     assert other.count.tolist() == [2, 0, 0, 1]
+    assert (other.mean == -1).all()
 
 
-def test_a_column_that_is_unknown_or_of_another_shape_keeps_its_fill() -> None:
-    columns: dict[str, Any] = packed(a_table(), 1, 2)
-    wider = {"count": Column("i8"), "mean": Column("f8", (3,), 7.0)}
-    other = allocate(Table, wider, 2)
-    unpack(other, wider, np.array([0, 1]), columns)
-    assert (other.count.tolist(), other.mean.tolist()) == ([1, 2], [[7, 7, 7], [7, 7, 7]])
-    unpack(other, wider, np.array([0, 1]), {"mean": b""})
-    assert other.count.tolist() == [1, 2]
+def test_rows_that_are_kept_come_first_and_the_rest_is_as_new() -> None:
+    assert kept(a_table(), LAYOUT, np.array([2, 1]), 3).count.tolist() == [2, 1, 0]

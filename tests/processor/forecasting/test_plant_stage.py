@@ -7,7 +7,8 @@ import pytest
 from prometheus_client import CollectorRegistry
 
 from core.forecasting.hourly_history import WEEK
-from core.forecasting.messages import IssuedForecast, forecast_message
+from core.forecasting.messages import forecast_message
+from core.issued_forecast import IssuedForecast
 from processor.forecasting.plant_stage import PlantStage
 from processor.partitions import PartitionTable
 from runtime.clock import Clock
@@ -29,7 +30,7 @@ class Stage:
 
     def __init__(self) -> None:
         self.partitions = PartitionTable(PLANT, history_hours=13 * WEEK)
-        self.held, _ = self.partitions.adopt(0, machines=[], next_offset=0, series=[], next_import=0, at=0.0)
+        self.held = self.partitions.adopt(0, next_offset=0, next_import=0, at=0.0)
         self.now = 0.0
         self.metrics = ProcessorMetrics(CollectorRegistry())
         self.stage = PlantStage(

@@ -33,7 +33,7 @@ class Desk:
 
     def __init__(self, **settings: Any) -> None:
         self.partitions = PartitionTable(PLANT, history_hours=13 * WEEK)
-        self.held, _ = self.partitions.adopt(0, machines=[], next_offset=0, series=[], next_import=0, at=0.0)
+        self.held = self.partitions.adopt(0, next_offset=0, next_import=0, at=0.0)
         self.clock = Clock()
         self.metrics = ProcessorMetrics(CollectorRegistry())
         self.forecasts = Forecasts(

@@ -25,9 +25,9 @@ def cost_of(tariff: Tariff, first_hour: int, zone: ZoneInfo, *, value: Floats, l
     # a price below zero turns the bounds round
     return Cost(
         currency=tariff.currency,
-        value=round(float((price * value).sum()), 4),
-        lower=round(float(bounds.min(axis=0).sum()), 4),
-        upper=round(float(bounds.max(axis=0).sum()), 4),
+        value=float((price * value).sum()),
+        lower=float(bounds.min(axis=0).sum()),
+        upper=float(bounds.max(axis=0).sum()),
     )
 
 

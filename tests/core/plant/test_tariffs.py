@@ -6,8 +6,8 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import pytest
 
-from core.energy.tariffs import cost_of, prices
 from core.plant import PlantError, Tariff, parse_plant
+from core.plant.tariffs import cost_of, prices
 from runtime.plants import shipped_plants
 
 BERLIN = ZoneInfo("Europe/Berlin")

@@ -6,6 +6,11 @@ import numpy as np
 
 from core.arrays import Bools, Codes, Features, Floats, Ints
 
+LEARN: Final = 0
+REST: Final = 1
+DETECT: Final = 2
+"""Phases of a machine: it learns its baseline, it stands or settles, or it is held against what it learned."""
+
 FAULT_NONE: Final = 0
 FAULT_MISSING: Final = 1
 FAULT_STUCK: Final = 2
@@ -17,7 +22,7 @@ class RowResults(NamedTuple):
 
     slot (n,): row of the machine in the tables.
     newest (n,): time of the machine, epoch s: that of its newest reading so far, which never runs backwards.
-    condition (n,) code; warm (n,): its baseline is learned; scored (n,): running, settled and warm.
+    condition (n,) code; phase (n,) code; warm (n,): its baseline is learned; scored (n,): running, settled and warm.
     anomaly (n, D + 2) and maintenance (n, Fm) features; risky (n,): the slow averages exist.
     distance (n,): score of the machine's own distance in [0, 1], NaN where not scored, 0.5 at its limit.
     expected (n, D) in the sensors' units; deviation (n, D) in scales; contribution (n, D), at least 0, sum 1.
@@ -27,6 +32,7 @@ class RowResults(NamedTuple):
     slot: Ints
     newest: Floats
     condition: Ints
+    phase: Codes
     warm: Bools
     scored: Bools
     anomaly: Features
@@ -47,6 +53,7 @@ class RowResults(NamedTuple):
             slot=slots,
             newest=np.zeros(rows, dtype=np.float64),
             condition=np.zeros(rows, dtype=np.int64),
+            phase=np.zeros(rows, dtype=np.int8),
             warm=np.zeros(rows, dtype=np.bool_),
             scored=np.zeros(rows, dtype=np.bool_),
             anomaly=np.zeros((rows, watched + 2), dtype=np.float32),

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from core.energy.local_days import days_of, hours_in, wall_hours
+from core.plant.local_days import days_of, hours_in, wall_hours
 from schemas.energy import EnergyWindow
 from tests.builders import a_window
 

@@ -1,0 +1,147 @@
+"""Alerts at many machines at once: one alert of the plant that names its members.
+
+A common cause (a power dip, a dead gateway, a hot day) opens alerts at many machines within minutes. People are to
+hear of it once: from the moment that a share of the plant's machines has joined, a fleet alert names them, takes
+later ones in, and resolves when the last member has. The second stage of the processor feeds it with what all
+workers publish, so it holds for machines of all partitions.
+"""
+
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Final
+
+from core.alerting.messages import RULE, alert_id
+from core.plant import FleetPolicy
+from schemas.alerts import Alert, Signal
+from schemas.scores import FLAG_AT
+
+KIND: Final = "fleet"
+MEMBER_KINDS: Final = frozenset({"anomaly", "limit", "silent", "sensor_fault"})
+_NAMED: Final = 5  # machines that the sentence names
+_MOST_MEMBERS: Final = 200  # that the message names; it stays far below a broker's limit
+
+
+@dataclass(slots=True, kw_only=True)
+class FleetWatch:
+    """The open alerts of all machines, and the fleet alert that they amount to, if any.
+
+    plant_name: stands where other alerts have their machine. machines: those of the plant, as far as known.
+    catching_up: the past is being read, whose messages may come in any order; nothing is due until `settle`.
+    """
+
+    plant_name: str
+    policy: FleetPolicy
+    machines: set[str] = field(default_factory=set)
+    open: dict[str, Alert] = field(default_factory=dict)
+    current: Alert | None = None
+    catching_up: bool = False
+
+    def take(self, alert: Alert) -> Alert | None:
+        """Take an alert in that some worker published; return the fleet alert if this changed it."""
+        if alert.kind == KIND:
+            if alert.machine_id == self.plant_name and (
+                self.current is None or alert.updated_at >= self.current.updated_at
+            ):
+                self.current = alert if alert.state != "resolved" else None
+            return None
+        if alert.kind not in MEMBER_KINDS:
+            return None
+        self.machines.add(alert.machine_id)
+        if alert.state == "resolved":
+            self.open.pop(alert.alert_id, None)
+        else:
+            self.open[alert.alert_id] = alert
+        if not self.policy.enabled or self.catching_up:
+            return None
+        return self._opened(alert) if self.current is None else self._followed(alert)
+
+    def settle(self) -> Alert | None:
+        """End the catching up; return what is due now that the past has been read.
+
+        That is the end of a fleet alert whose members all have ended, or one that nobody has published yet.
+        """
+        self.catching_up = False
+        known = self.current
+        if known is None:
+            newest_first = sorted(self.open.values(), key=lambda one: one.opened_at, reverse=True)
+            return next((found for one in newest_first if (found := self._opened(one)) is not None), None)
+        if any(member in self.open for member in known.members):
+            return None
+        self.current = None
+        return known.model_copy(update={"state": "resolved", "resolved_at": known.updated_at})
+
+    def _opened(self, newest: Alert) -> Alert | None:
+        if newest.state == "resolved":
+            return None
+        since = newest.opened_at.timestamp() - self.policy.within_seconds
+        until = newest.opened_at.timestamp() + self.policy.within_seconds
+        members = [one for one in self.open.values() if since <= one.opened_at.timestamp() <= until]
+        hit = {one.machine_id for one in members}
+        common = len(hit) >= max(self.policy.minimum_machines, self.policy.share * len(self.machines))
+        if not common and len(members) < self.policy.flood_openings:
+            return None
+        self.current = self._written(members, at=newest.updated_at, flood=not common)
+        return self.current
+
+    def _followed(self, newest: Alert) -> Alert | None:
+        known = self.current
+        if known is None:
+            return None
+        named = set(known.members)
+        at = max(newest.updated_at, known.updated_at)
+        if newest.state == "resolved":
+            if newest.alert_id not in named or any(member in self.open for member in named):
+                return None
+            self.current = None
+            return known.model_copy(update={"state": "resolved", "updated_at": at, "resolved_at": at})
+        near = abs((newest.opened_at - known.opened_at).total_seconds()) <= self.policy.within_seconds
+        if newest.alert_id in named or not near or len(named) >= _MOST_MEMBERS:
+            return None
+        members = [self.open[member] for member in known.members if member in self.open]
+        self.current = self._written([*members, newest], at=at, flood=False, known=known)
+        return self.current
+
+    def _written(self, members: list[Alert], *, at: datetime, flood: bool, known: Alert | None = None) -> Alert:
+        members = sorted(members, key=lambda one: (one.opened_at, one.alert_id))[:_MOST_MEMBERS]
+        first = members[0].opened_at if known is None else known.opened_at
+        machines = sorted({one.machine_id for one in members})
+        ids = tuple(dict.fromkeys([*(known.members if known is not None else ()), *(one.alert_id for one in members)]))
+        critical = any(one.severity == "critical" for one in members)
+        signals = _common_signals(members)
+        shown = ", ".join(machines[:_NAMED]) + (f" and {len(machines) - _NAMED} more" if len(machines) > _NAMED else "")
+        what = "alarm flood" if flood else "probable common cause"
+        cause = f", mostly {signals[0].sensor}" if signals else ""
+        share = min(1.0, len(machines) / max(len(self.machines), 1))
+        return Alert(
+            alert_id=alert_id(self.plant_name, KIND, first) if known is None else known.alert_id,
+            machine_id=self.plant_name,
+            kind=KIND,
+            severity="critical" if critical else "warning",
+            state="opened" if known is None else "updated",
+            opened_at=first,
+            updated_at=max(at, first),
+            peak_score=max(one.peak_score for one in members),
+            threshold=FLAG_AT,
+            readings=sum(one.readings for one in members),
+            signals=signals,
+            summary=(
+                f"{self.plant_name}: {len(ids)} alerts at {len(machines)} machines since "
+                f"{first.astimezone(UTC):%Y-%m-%d %H:%M:%S} UTC, {what}{cause}: {shown}."
+            ),
+            model=RULE,
+            confidence=round(share, 4),
+            members=ids,
+        )
+
+
+def _common_signals(members: list[Alert]) -> tuple[Signal, ...]:
+    """Return the sensors that contribute most over all members; values differ by machine and stay with them."""
+    total: dict[str, float] = {}
+    for member in members:
+        for signal in member.signals:
+            total[signal.sensor] = total.get(signal.sensor, 0.0) + signal.contribution / len(members)
+    ranked = sorted(total.items(), key=lambda item: (-item[1], item[0]))[:8]
+    return tuple(
+        Signal(sensor=name, actual=None, expected=None, deviation=None, contribution=min(1.0, round(share, 4)))
+        for name, share in ranked
+    )

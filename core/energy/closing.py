@@ -1,0 +1,115 @@
+"""When hours are published: once their machine's own time has passed them, or as they are when it falls silent.
+
+Time is the machine's own: another one's clock closes none of its hours. A window is final once its machine's time has
+passed it and its grace. The hours of a machine that has fallen silent are published as they are, and are not final.
+What comes late makes a revision, and revisions come at a bounded rate.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+
+from core.energy.meter import CounterRules, counter_rules
+from core.energy.windows import REVISION_SECONDS, Floats, Ints, Window, Windows
+from core.plant import Plant
+from schemas.energy import EnergyWindow
+
+REVISED_EVERY_SECONDS: Final = 60.0
+"""Least time by the clock between two revisions of a window."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Closing:
+    """When windows close. interval_seconds: see `Window.summary`. counter_rules: where the plant has a counter."""
+
+    grace_seconds: float
+    interval_seconds: float
+    counter_rules: CounterRules | None = None
+
+    def by_own_time(
+        self, windows: Windows, machine_ids: Sequence[str], slots: Ints, last_seen: Floats
+    ) -> list[EnergyWindow]:
+        """Return what closes by the readings of these machines, and drop the windows that are past revision.
+
+        slots: table rows of the machines. last_seen: by table row, a machine's own time, epoch s. A window closes once,
+        when its machine's time has passed it and its grace; what a late reading changes afterwards goes out at the
+        bounded rate of `by_the_clock`.
+        """
+        closed = []
+        own_time = last_seen[slots]
+        for place in np.flatnonzero(windows.due[slots] <= own_time).tolist():
+            machine_id, newest = machine_ids[place], float(own_time[place])
+            for window in list(windows.of(machine_id).values()):
+                drop = window.end + self.grace_seconds + REVISION_SECONDS < newest
+                if (not window.final and self._is_over(window, newest)) or (drop and window.changed):
+                    closed.append(self._publish(window, final=True))
+                if drop:
+                    windows.drop(machine_id, window.hour)
+            self._plan(windows, machine_id, int(slots[place]))
+        return closed
+
+    def by_the_clock(self, windows: Windows, estimates: Mapping[str, float], *, now: float) -> list[EnergyWindow]:
+        """Return what closes without a further reading, and the revisions that are due.
+
+        estimates: where the time of each machine should stand that has been silent for long, epoch s. Its hours are
+        published as they are, and are not final: it may have kept readings. now: seconds of any clock; a window is
+        revised once in `REVISED_EVERY_SECONDS` at most.
+        """
+        said = [
+            self._publish(window, final=False, now=now)
+            for machine_id, estimate in estimates.items()
+            for window in windows.of(machine_id).values()
+            if window.published < 0 and self._is_over(window, estimate)
+        ]
+        for key in sorted(windows.late):
+            window = windows.get(key)
+            if window is not None and window.changed and 0 <= now - window.said_at < REVISED_EVERY_SECONDS:
+                continue
+            windows.late.discard(key)
+            if window is not None and window.changed:
+                said.append(self._publish(window, final=window.final, now=now))
+        return said
+
+    def _is_over(self, window: Window, now: float) -> bool:
+        if window.end + self.grace_seconds > now:
+            return False
+        # an hour by a counter is over when no reading on time can say more of it, which may be one of the next hour
+        rules = self.counter_rules
+        if rules is None or window.counter is None or window.published >= 0:
+            return True
+        return window.counter.settled_at(rules) <= now - self.grace_seconds
+
+    def _publish(self, window: Window, *, final: bool, now: float = float("-inf")) -> EnergyWindow:
+        window.change(changed=False)
+        window.disown()
+        window.published += 1
+        window.final, window.said_at = window.final or final, now
+        summary = window.summary(
+            window.published,
+            interval_seconds=self.interval_seconds,
+            counter_rules=self.counter_rules,
+            final=window.final,
+        )
+        if window.final:
+            window.close()
+        return summary
+
+    def _plan(self, windows: Windows, machine_id: str, slot: int) -> None:
+        """Note when a machine's windows are to be looked at again."""
+        own = windows.of(machine_id).values()
+        windows.due[slot] = np.inf
+        if own:
+            last_call = min(window.end for window in own) + self.grace_seconds + REVISION_SECONDS
+            closes = min((window.end + self.grace_seconds for window in own if not window.final), default=np.inf)
+            windows.due[slot] = min(closes, last_call)
+
+
+def closing_of(plant: Plant) -> Closing:
+    """Return when the windows of this plant close."""
+    return Closing(
+        grace_seconds=plant.energy.grace_seconds,
+        interval_seconds=plant.interval_seconds,
+        counter_rules=counter_rules(plant),
+    )

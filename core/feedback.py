@@ -1,0 +1,145 @@
+"""What people say of alerts and machines, and what follows from it at once.
+
+    false_alarm        closes the alert; repeated ones of one signature raise its threshold, within bounds
+    expected, snoozed  close it (expected) and shelve its kind until the end that is given (ISA-18.2: shelving)
+    new_normal         closes it, and the machine's present level becomes its baseline
+    maintenance_done   closes all alerts of the machine; its slow averages and its advice begin anew
+    withdrawn          takes shelving and raised thresholds of the machine back
+
+Other statements (acknowledged, confirmed, failure) change nothing here; the trainer learns from them.
+"""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+import numpy as np
+
+from core.state.annotations import Annotation
+from core.state.episodes import FOLLOWED_KINDS
+from core.state.fleet import FleetState
+from schemas.alerts import Alert
+from schemas.feedback import Feedback
+
+LONGEST_SHELVING_SECONDS: Final = 31 * 86_400.0
+"""Shelving has an end that a person can oversee; a later one is cut to this."""
+ANSWERED_SECONDS: Final = 3600.0
+"""How long the kind of an alert that was answered stays closed although its readings go on as they were."""
+
+
+_CLOSING: Final = frozenset({"false_alarm", "expected", "new_normal"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FeedbackOutcome:
+    """Alerts that a statement resolved, and whether it changed anything."""
+
+    alerts: tuple[Alert, ...] = ()
+    changed: bool = False
+
+
+def take_feedback(state: FleetState, feedback: Feedback, *, partition: int, offset: int) -> FeedbackOutcome:
+    """Apply a statement to the state of its machine, in place; a known offset changes nothing.
+
+    partition, offset: where the statement stands in its topic. A machine that is not known here has nothing to change.
+    """
+    slot = state.slots.get(feedback.machine_id)
+    if slot is None:
+        return FeedbackOutcome()
+    annotation = state.annotations.get(slot, Annotation())
+    if offset <= annotation.taken.get(partition, -1):
+        return FeedbackOutcome()
+    annotation = Annotation(
+        shelved=dict(annotation.shelved),
+        false_alarms=dict(annotation.false_alarms),
+        taken=annotation.taken | {partition: offset},
+    )
+    state.annotations[slot] = annotation
+    state.dirty.add(slot)
+    spoken_of = _alert_of(state, feedback)
+    if feedback.kind == "maintenance_done":
+        closed = _closed(state, slot, _alerts_of(state, feedback.machine_id), feedback.at)
+        _begin_anew(state, slot)
+    elif feedback.kind in _CLOSING and spoken_of is not None:
+        closed = _closed(state, slot, [spoken_of], feedback.at)
+    else:
+        closed = []
+    _note(annotation, feedback, spoken_of)
+    if feedback.kind == "new_normal":
+        accept_level(state, slot)
+    return FeedbackOutcome(alerts=tuple(closed), changed=True)
+
+
+def _note(annotation: Annotation, feedback: Feedback, spoken_of: Alert | None) -> None:
+    """Keep what of a statement goes on to hold, in place."""
+    said_at = feedback.at.timestamp()
+    kinds = FOLLOWED_KINDS if spoken_of is None else (spoken_of.kind,)
+    if feedback.kind == "withdrawn":
+        annotation.shelved.clear()
+        annotation.false_alarms.clear()
+        return
+    if feedback.kind == "false_alarm" and spoken_of is not None and spoken_of.signals:
+        signature = spoken_of.signals[0].sensor
+        annotation.false_alarms[signature] = annotation.false_alarms.get(signature, 0) + 1
+    until = said_at
+    if feedback.kind in {"false_alarm", "expected"} and spoken_of is not None:
+        until += ANSWERED_SECONDS
+    if feedback.kind in {"expected", "snoozed"} and feedback.until is not None:
+        until = max(until, min(feedback.until.timestamp(), said_at + LONGEST_SHELVING_SECONDS))
+    if until > said_at:
+        for kind in kinds:
+            annotation.shelved[kind] = max(annotation.shelved.get(kind, until), until)
+
+
+def accept_level(state: FleetState, slot: int) -> None:
+    """Make the recent level of a machine its baseline, in place: what was a deviation is the new normal."""
+    tracks = state.tracks
+    moved = np.nan_to_num(tracks.level[slot])
+    tracks.mean[slot] += moved * tracks.scale[slot]
+    tracks.level[slot] = 0.0
+    tracks.shift[slot] = 0.0
+    tracks.averages[slot] = 0.0
+    tracks.recent[slot] = np.nan
+
+
+def _begin_anew(state: FleetState, slot: int) -> None:
+    """Forget what a machine was like before its maintenance, in place."""
+    state.tracks.slow[slot] = np.nan
+    state.tracks.slow_hours[slot] = 0.0
+    state.wear.risk[slot] = np.nan
+    state.wear.band[slot] = 0
+
+
+def _alert_of(state: FleetState, feedback: Feedback) -> Alert | None:
+    """Return the alert that a statement speaks of, while it is kept; without an id, the machine's newest open one."""
+    own = _alerts_of(state, feedback.machine_id)
+    if feedback.alert_id is not None:
+        return next((alert for alert in own if alert.alert_id == feedback.alert_id), None)
+    still_open = [alert for alert in own if alert.state != "resolved"]
+    return max(still_open, key=lambda alert: alert.opened_at, default=None)
+
+
+def _alerts_of(state: FleetState, machine_id: str) -> list[Alert]:
+    return [alert for (machine, _), alert in state.alerts.items() if machine == machine_id]
+
+
+def _closed(state: FleetState, slot: int, alerts: list[Alert], at: datetime) -> list[Alert]:
+    closed = []
+    for alert in alerts:
+        if alert.state == "resolved":
+            continue
+        # the machine's own time is what its alerts are told in; a person's clock may be ahead of it
+        newest = float(state.tracks.last_seen[slot])
+        when = at if not np.isfinite(newest) else min(at, datetime.fromtimestamp(newest, UTC))
+        when = max(when, alert.updated_at)
+        resolved = alert.model_copy(update={"state": "resolved", "updated_at": when, "resolved_at": when})
+        state.alerts[alert.machine_id, alert.kind] = resolved
+        if alert.kind in FOLLOWED_KINDS:
+            column = FOLLOWED_KINDS.index(alert.kind)
+            state.episodes.open[slot, column] = False
+            state.episodes.recent[slot, column] = 0
+            state.episodes.calm[slot, column] = 0
+            # a reopening within the merge gap would continue what a person has just closed
+            state.episodes.updated_at[slot, column] = when.timestamp()
+        closed.append(resolved)
+    return closed

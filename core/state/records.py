@@ -1,0 +1,196 @@
+"""The state's form in the changelog: one record a machine, and beside it what changes seldom.
+
+    machine/<id>          what changes with every reading, and the hours that are open
+    baseline/<id>         what was learned once
+    hours/<id>            hours that were published and may still be revised
+    warm-up/<n>/<id>      readings of a machine that still learns, so many at a time
+
+A record holds a whole machine together with the source offset that it has seen, so whatever mix of old and new
+machines a crash leaves behind, a replayed reading is known machine by machine and changes nothing. Parts of a machine
+stand before its own record and count with it: a part that no machine record follows is the rest of a save that was
+cut short.
+"""
+
+import struct
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from typing import Any, Final, NamedTuple
+
+import msgspec
+import numpy as np
+from numpy.typing import NDArray
+
+from core.state.annotations import Annotation
+from core.state.tables import Layout, row_type
+
+FORMAT: Final = 2
+"""Raise when the meaning of a record changes: what was written before is then refused, or translated here."""
+WARM_UP_ROWS: Final = 32
+"""Readings of a machine that still learns in one record of their own; what is less stands in the machine's record."""
+MACHINE: Final = "machine"
+BASELINE: Final = "baseline"
+HOURS: Final = "hours"
+WARM_UP: Final = "warm-up"
+END: Final = b"end"
+_NONE: Final[list[Any]] = [[], [], b"", None]
+_HEAD: Final = struct.Struct("<BxHI8s")  # format, bytes of the own row, era, digest of the row types
+
+Record = tuple[bytes, bytes | None]
+"""Key and value; None deletes what was under the key."""
+
+
+class UnknownStateFormat(ValueError):
+    """State that was written by another version in a way that this one cannot read; says what to do."""
+
+
+class RowTypes(NamedTuple):
+    """The rows of one plant's records; digest: of all of them, by which a record knows what it was written with."""
+
+    common: np.dtype[Any]
+    own: np.dtype[Any]
+    baseline: np.dtype[Any]
+    digest: bytes
+
+    @classmethod
+    def of(cls, layouts: dict[str, Layout], plant: str) -> "RowTypes":
+        """The row types of these tables; plant: fingerprint of the plant file."""
+        common, own, baseline = (row_type(layouts, part) for part in ("common", "own", "baseline"))
+        text = f"{plant} {own.descr} {baseline.descr}"
+        return cls(common, own, baseline, blake2b(text.encode(), digest_size=8).digest())
+
+
+class Packed(NamedTuple):
+    """One machine as its records hold it; own is None where the plant's sensors were others."""
+
+    machine_id: str
+    era: int
+    common: bytes
+    own: bytes | None
+    baseline: bytes | None
+    alerts: list[bytes]
+    hours: list[Any]
+    learned: NDArray[np.float32]
+    annotation: Annotation | None = None
+
+
+def key_of(part: str, machine_id: str, number: int | None = None) -> bytes:
+    """Return the key of a part of a machine; number: which of several."""
+    return f"{part}/{machine_id}".encode() if number is None else f"{part}/{number}/{machine_id}".encode()
+
+
+def machine_record(types: RowTypes, era: int, row: bytes, tail: list[Any]) -> bytes:
+    """Return a machine's record.
+
+    row: of `common` and `own`. tail: alerts, open hours, readings being learned, and annotation.
+    """
+    head = _HEAD.pack(FORMAT, types.own.itemsize, era, types.digest)
+    return head + row + (msgspec.msgpack.encode(tail) if any(tail) else b"")
+
+
+def part_record(types: RowTypes, body: bytes) -> bytes:
+    """Return the record of another part."""
+    return _HEAD.pack(FORMAT, 0, 0, types.digest) + body
+
+
+class Saved(NamedTuple):
+    """The newest records of one machine; warm_ups: by number."""
+
+    machine_id: str
+    machine: bytes
+    baseline: bytes | None
+    hours: bytes | None
+    warm_ups: dict[int, bytes]
+
+
+def newest(records: Iterable[Record]) -> Iterator[Saved]:
+    """Return the newest records of each machine in a changelog that is read from its beginning.
+
+    A machine's record that knows less than one before it was written by a worker that no longer owned the partition,
+    on a broker that does not hold such writes back: it changes nothing.
+
+    Raises:
+        UnknownStateFormat: another version wrote a record.
+    """
+    machines: dict[str, _Machine] = {}
+    pending: dict[str, list[tuple[str, bytes | None]]] = {}
+    for key, value in records:
+        if key == END:
+            continue
+        kind, _, machine_id = key.decode().partition("/")
+        if value is not None:
+            _check(key, value)
+        if kind == MACHINE:
+            parts = pending.pop(machine_id, [])
+            if value is None:
+                machines.pop(machine_id, None)
+            elif machine_id not in machines or _reached(value) >= _reached(machines[machine_id].record):
+                machine = machines.setdefault(machine_id, _Machine())
+                machine.record = value
+                machine.parts.update(parts)
+        elif kind in {BASELINE, HOURS}:
+            pending.setdefault(machine_id, []).append((kind, value))
+        elif kind == WARM_UP:
+            number, _, machine_id = machine_id.partition("/")
+            pending.setdefault(machine_id, []).append((number, value))
+        else:
+            raise UnknownStateFormat(_refusal(f"a record under {key[:40]!r}"))
+    for machine_id, machine in machines.items():
+        parts_of = {part: content for part, content in machine.parts.items() if content is not None}
+        baseline, hours = parts_of.pop(BASELINE, None), parts_of.pop(HOURS, None)
+        yield Saved(machine_id, machine.record, baseline, hours, {int(part): one for part, one in parts_of.items()})
+
+
+@dataclass(slots=True)
+class _Machine:
+    """What has been read of one machine; parts: by kind, those of a warm-up by number."""
+
+    record: bytes = b""
+    parts: dict[str, bytes | None] = field(default_factory=dict)
+
+
+def unpack(types: RowTypes, saved: Saved) -> Packed:
+    """Return a machine from its records; what another plant's sensors taught is left out."""
+    machine_id, machine, baseline, hours, warm_ups = saved
+    _, own_bytes, era, digest = _HEAD.unpack_from(machine)
+    same = digest == types.digest
+    place = _HEAD.size + types.common.itemsize
+    tail: list[Any] = (
+        msgspec.msgpack.decode(machine[place + own_bytes :]) if len(machine) > place + own_bytes else _NONE
+    )
+    learned = b"".join(_body(types, content) or b"" for _, content in sorted(warm_ups.items()))
+    return Packed(
+        machine_id=machine_id,
+        era=era,
+        common=machine[_HEAD.size : place],
+        own=machine[place : place + own_bytes] if same else None,
+        baseline=None if baseline is None else _body(types, baseline),
+        alerts=tail[0],
+        hours=(msgspec.msgpack.decode(hours[_HEAD.size :]) if hours else []) + tail[1],
+        learned=np.frombuffer(learned + tail[2], np.float32) if same else np.empty(0, np.float32),
+        annotation=None if tail[3] is None else msgspec.convert(tail[3], Annotation),
+    )
+
+
+def _body(types: RowTypes, record: bytes) -> bytes | None:
+    """The body of a part, None where it was written for other rows."""
+    *_, digest = _HEAD.unpack_from(record)
+    return record[_HEAD.size :] if digest == types.digest else None
+
+
+def _reached(machine: bytes) -> tuple[int, int]:
+    _, _, era, _ = _HEAD.unpack_from(machine)
+    # the first column of every row; a change of that raises FORMAT
+    return era, int.from_bytes(machine[_HEAD.size : _HEAD.size + 8], "little", signed=True)
+
+
+def _check(key: bytes, value: bytes) -> None:
+    if len(value) < _HEAD.size or value[0] != FORMAT:
+        raise UnknownStateFormat(_refusal(f"{key[:40]!r} in format {value[0] if value else 'of nothing'}"))
+
+
+def _refusal(found: str) -> str:
+    return (
+        f"the changelog holds {found}, and this version reads format {FORMAT}; run the version that wrote it, or "
+        "delete the changelog topics and the consumer group, so that the readings that are kept are read again"
+    )

@@ -1,0 +1,110 @@
+"""Partitions taken over: the worker becomes the owner, reads what was saved, and goes on from there."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from typing import Final
+
+from core.forecasting.series_state import Outgoing as SavedMessage
+from core.forecasting.series_state import SeriesTable
+from core.state.fleet import FleetState
+from core.state.records import UnknownStateFormat
+from processor.changelog import MACHINES, SERIES, End, Restored, newest_values
+from processor.partitions import Partition, PartitionTable
+from processor.publisher import Publisher
+from processor.writers import Writers
+from runtime.clock import Clock
+from runtime.errors import FailureError
+
+LOGGER: Final = logging.getLogger("nexova.processor")
+
+
+class Adoption:
+    """Takes partitions over, several at a time.
+
+    read: reads a table's changelog of a partition. epoch: changes whenever partitions are given up.
+    """
+
+    def __init__(
+        self,
+        *,
+        read: Callable[[str, int], Restored],
+        partitions: PartitionTable,
+        writers: Writers,
+        publisher: Publisher,
+        clock: Clock,
+        epoch: Callable[[], int],
+    ) -> None:
+        self._read = read
+        self._partitions = partitions
+        self._writers = writers
+        self._publisher = publisher
+        self._clock = clock
+        self._epoch = epoch
+        self._under_way: dict[int, asyncio.Task[Partition | None]] = {}
+
+    async def adopt(self, number: int, *, readings: int, imports: int) -> Partition | None:
+        """Return a partition, taken over where that was not done yet; None where it was given up meanwhile.
+
+        readings, imports: offsets from which on the partition was to be read, without what its state says.
+
+        Raises:
+            FailureError: the broker does not answer, or the state cannot be read.
+        """
+        if number in self._partitions:
+            return self._partitions[number]
+        task = self._under_way.get(number)
+        if task is None:
+            task = asyncio.create_task(self._adopt(number, readings, imports))
+            self._under_way[number] = task
+            task.add_done_callback(lambda _: self._under_way.pop(number, None))
+        # one that waits and is cancelled must not take the others' partition along
+        return await asyncio.shield(task)
+
+    async def _adopt(self, number: int, readings: int, imports: int) -> Partition | None:
+        epoch = self._epoch()
+        started = self._clock.monotonic()
+        writer = await self._writers.acquire(number)
+        # nobody else can write from here on, so what is read is the last word
+        (state, end), (series, unpublished, imported) = await asyncio.gather(
+            asyncio.to_thread(self._machines, number), asyncio.to_thread(self._series, number)
+        )
+        if self._epoch() != epoch:
+            await writer.close()
+            return None
+        self._writers.hold(number, writer)
+        held = self._partitions.adopt(
+            number,
+            state=state,
+            next_offset=min(readings, 0 if end is None else end.offset),
+            series=series,
+            next_import=min(imports, 0 if imported is None else imported.offset),
+            at=self._clock.wall(),
+        )
+        self._publisher.saved(number, unpublished)
+        if end is None and readings:
+            LOGGER.warning(
+                "partition %d: nothing is saved of it although offsets up to %d are committed: the readings that are "
+                "kept are read again",
+                *(number, readings),
+            )
+        LOGGER.info(
+            "partition %d: %d machines restored up to offset %d in %.1f s, committed up to %d",
+            *(number, len(state.ids), 0 if end is None else end.offset, self._clock.monotonic() - started, readings),
+        )
+        return held
+
+    def _machines(self, number: int) -> tuple[FleetState, End | None]:
+        restored = self._read(MACHINES, number)
+        state = self._partitions.new_state()
+        try:
+            state.restore(restored.records)
+        except UnknownStateFormat as error:
+            raise FailureError(str(error)) from None
+        return state, restored.end
+
+    def _series(self, number: int) -> tuple[SeriesTable, list[SavedMessage], End | None]:
+        restored = self._read(SERIES, number)
+        series = self._partitions.new_series()
+        unpublished = series.restore(newest_values(restored.records), at=self._clock.wall())
+        return series, unpublished, restored.end

@@ -1,0 +1,149 @@
+"""The topics that hold the state, and how a partition of them is read.
+
+A worker that takes a partition over reads its changelogs itself, whole partitions at a time: Faust's tables would
+read them record by record and keep every record a second time in memory.
+"""
+
+import time
+from dataclasses import dataclass
+from typing import Final
+
+import msgspec
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+
+from core.state.records import END, FORMAT, Record, UnknownStateFormat
+from processor.fenced_producer import Outgoing
+from runtime.errors import BrokerUnavailable, FailureError
+from runtime.kafka import consumer_config, create_topics
+from runtime.settings import KafkaSettings
+from schemas.message import Message
+from schemas.topics import Topic
+
+MACHINES: Final = "machines"
+SERIES: Final = "series"
+_LARGEST_RECORD: Final = 8 * 1_048_576
+_AT_ONCE: Final = 10_000
+_PATIENCE_SECONDS: Final = 30.0
+_EOF: Final = KafkaError._PARTITION_EOF  # noqa: SLF001  public in all but name
+_MENDS_ITSELF: Final = frozenset({KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN})  # noqa: SLF001
+
+
+class End(msgspec.Struct, frozen=True, kw_only=True):
+    """The record that ends a checkpoint: how far the state of its partition reaches.
+
+    offset: of the first source record that is not in it.
+    """
+
+    format: int = FORMAT
+    offset: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Restored:
+    """A changelog partition as it was read: its records in order, and its end."""
+
+    records: list[Record]
+    end: End | None
+
+
+def changelog_of(kafka: KafkaSettings, table: str) -> str:
+    """Return the topic of a table's changelog."""
+    return f"{kafka.group}-{table}-changelog"
+
+
+def end_record(kafka: KafkaSettings, table: str, *, offset: int) -> Outgoing:
+    """Return the record that says how far the state of a partition reaches."""
+    return Outgoing(changelog_of(kafka, table), END, msgspec.msgpack.encode(End(offset=offset)))
+
+
+def read_changelog(
+    kafka: KafkaSettings, table: str, partition: int, *, patience: float = _PATIENCE_SECONDS
+) -> Restored:
+    """Read a partition of a table's changelog from its beginning to its end; blocks.
+
+    To be called by the partition's owner: nothing is written meanwhile.
+
+    Raises:
+        BrokerUnavailable: the end was not reached within `patience` seconds without a record.
+        FailureError: the topic cannot be read, or was written by another version.
+    """
+    topic = changelog_of(kafka, table)
+    consumer = Consumer(
+        consumer_config(kafka)
+        | {
+            "enable.partition.eof": True,
+            "isolation.level": "read_committed",
+            "check.crcs": False,
+            "fetch.wait.max.ms": 10,
+            "queued.max.messages.kbytes": 65_536,
+        }
+    )
+    records: list[Record] = []
+    end: bytes | None = None
+    try:
+        consumer.assign([TopicPartition(topic, partition, 0)])
+        heard = time.monotonic()
+        while True:
+            messages = consumer.consume(_AT_ONCE, 0.05)
+            if messages:
+                heard = time.monotonic()
+            elif time.monotonic() - heard > patience:
+                raise BrokerUnavailable(f"{topic}/{partition} gave nothing for {patience:g} s; check the broker")
+            for message in messages:
+                error = message.error()
+                if error is None:
+                    key = message.key() or b""
+                    if key == END:
+                        end = message.value()
+                    else:
+                        records.append((key, message.value()))
+                elif error.code() == _EOF:
+                    return Restored(records=records, end=_end(topic, end))
+                elif error.code() not in _MENDS_ITSELF:
+                    raise FailureError(f"{topic}/{partition} cannot be read ({error.str()}); check our rights")
+    except KafkaException as error:
+        raise FailureError(f"{topic}/{partition} cannot be read ({error.args[0].str()}); check the broker") from None
+    finally:
+        consumer.close()
+
+
+def _end(topic: str, value: bytes | None) -> End | None:
+    if value is None:
+        return None
+    try:
+        end = msgspec.msgpack.decode(value, type=End)
+    except msgspec.MsgspecError as error:
+        raise UnknownStateFormat(f"{topic} ends with what this version cannot read ({error})") from None
+    if end.format != FORMAT:
+        raise UnknownStateFormat(f"{topic} is of format {end.format}, and this version reads {FORMAT}")
+    return end
+
+
+def newest_values(records: list[Record]) -> list[bytes]:
+    """Return the newest value under each key."""
+    return [value for value in dict(records).values() if value is not None]
+
+
+def create_changelogs(kafka: KafkaSettings) -> None:
+    """Create the changelogs that are missing, and return once brokers know them.
+
+    Raises:
+        FailureError: one exists with another number of partitions.
+        BrokerUnavailable, BrokerRefused: as of `runtime.kafka.create_topics`.
+    """
+    topics = [
+        Topic(
+            name=changelog_of(kafka, table),
+            title=f"State: {table}",
+            key="part/machine",
+            message=Message,
+            cleanup="compact",
+            retention_hours=None,
+            max_message_bytes=_LARGEST_RECORD,
+            description="What the processor remembers.",
+        )
+        for table in (MACHINES, SERIES)
+    ]
+    for topic in create_topics(kafka, topics):
+        if topic.problem:
+            raise FailureError(topic.problem)

@@ -1,0 +1,167 @@
+"""Writing that only the owner of a partition can do: a transactional producer of its own for each partition.
+
+The transactional id names the partition. Whoever takes the partition over begins with `acquire`, and from then on the
+broker refuses everything that an earlier owner still tries to write, however late it wakes up: see
+docs/decisions/0110-one-owner-writes.md.
+"""
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Final, NamedTuple, Protocol
+
+from confluent_kafka import KafkaError, KafkaException, Producer
+
+from runtime.errors import FailureError
+from runtime.kafka import producer_config
+from runtime.settings import KafkaSettings, Settings
+
+_TRANSACTION_SECONDS: Final = 60.0
+_TRY_SECONDS: Final = 2.0
+_PAUSE_SECONDS: Final = 0.2
+_LINGER_MS: Final = 1  # what goes together is handed over together
+_FENCED: Final = frozenset(
+    {
+        KafkaError._FENCED,  # noqa: SLF001  public in all but name
+        KafkaError.PRODUCER_FENCED,
+        KafkaError.INVALID_PRODUCER_EPOCH,
+        KafkaError.INVALID_PRODUCER_ID_MAPPING,
+        KafkaError.INVALID_TXN_STATE,
+    }
+)
+
+
+class Outgoing(NamedTuple):
+    """A message to one partition; value None deletes what was under the key."""
+
+    topic: str
+    key: bytes
+    value: bytes | None
+
+
+class OwnersProducer(Protocol):
+    """What writes the messages of one partition; see `FencedProducer`."""
+
+    def acquire(self) -> None:
+        """Become the only one that can write."""
+
+    def write(self, messages: Sequence[Outgoing]) -> None:
+        """Write messages, all or none."""
+
+    def close(self) -> None:
+        """Let go of the broker."""
+
+
+class Fenced(FailureError):
+    """Another worker has taken the partition over; nothing of what was to be written is there."""
+
+
+class WriteFailed(FailureError):
+    """The broker did not take a write, and trying again cannot help or was in vain."""
+
+
+class FencedProducer:
+    """Writes messages of one partition, all of a call or none. Blocks; one call at a time, from any thread.
+
+    patience: seconds after which a broker that does not answer makes a write fail. stopped: whether to give up before.
+    """
+
+    def __init__(
+        self, kafka: KafkaSettings, partition: int, *, patience: float, stopped: Callable[[], bool] = lambda: False
+    ) -> None:
+        self._partition = partition
+        self._patience = patience
+        self._stopped = stopped
+        self._producer = Producer(
+            producer_config(kafka)
+            | {
+                "transactional.id": transactional_id(kafka, partition),
+                "transaction.timeout.ms": int(_TRANSACTION_SECONDS * 1000),
+                "compression.type": "zstd",
+                "linger.ms": _LINGER_MS,
+                "queue.buffering.max.kbytes": 131_072,
+            }
+        )
+
+    def acquire(self) -> None:
+        """Become the only one that can write; what an earlier owner had not committed is undone.
+
+        Raises:
+            WriteFailed: the broker did not answer in time, or refused.
+        """
+        self._persist(lambda: self._producer.init_transactions(_TRY_SECONDS))
+
+    def write(self, messages: Sequence[Outgoing]) -> None:
+        """Write messages as one transaction; returns when readers see them.
+
+        Raises:
+            Fenced: another worker has acquired the partition.
+            WriteFailed: the broker refused them, or did not answer in time.
+        """
+        deadline = time.monotonic() + self._patience
+        while True:
+            try:
+                self._producer.begin_transaction()
+                for message in messages:
+                    self._produce(message, deadline)
+                self._persist(lambda: self._producer.commit_transaction(_TRY_SECONDS), deadline=deadline)
+            except KafkaException as error:
+                reason: KafkaError = error.args[0]
+                if not reason.txn_requires_abort() or time.monotonic() >= deadline or self._stopped():
+                    raise self._failure(reason) from None
+                self._persist(lambda: self._producer.abort_transaction(_TRY_SECONDS), deadline=deadline)
+            else:
+                return
+
+    def close(self) -> None:
+        """Let go of the broker, without waiting for it."""
+        with suppress(KafkaException):
+            self._producer.purge(in_queue=True, in_flight=True, blocking=False)
+
+    def _produce(self, message: Outgoing, deadline: float) -> None:
+        while True:
+            try:
+                self._producer.produce(message.topic, message.value, message.key, self._partition)
+            except BufferError:
+                if time.monotonic() >= deadline or self._stopped():
+                    raise WriteFailed(f"partition {self._partition}: the broker takes nothing; check it") from None
+                self._producer.poll(_PAUSE_SECONDS)
+            else:
+                return
+
+    def _persist(self, call: Callable[[], None], *, deadline: float | None = None) -> None:
+        """Make a call until the broker has answered it. Of an error that a new transaction can mend, raise it."""
+        until = time.monotonic() + self._patience if deadline is None else deadline
+        while True:
+            try:
+                call()
+            except KafkaException as error:
+                reason: KafkaError = error.args[0]
+                if reason.code() in _FENCED:
+                    raise self._failure(reason) from None
+                if reason.txn_requires_abort():
+                    raise
+                if not reason.retriable() or time.monotonic() >= until or self._stopped():
+                    raise self._failure(reason) from None
+                time.sleep(_PAUSE_SECONDS)
+            else:
+                return
+
+    def _failure(self, reason: KafkaError) -> FailureError:
+        if reason.code() in _FENCED:
+            return Fenced(f"partition {self._partition} was taken over by another worker ({reason.name()})")
+        return WriteFailed(
+            f"partition {self._partition} could not be written ({reason.str()}); check the broker, the topics and our "
+            "rights on them and on the transactional ids"
+        )
+
+
+def producers_of(settings: Settings, *, stopped: Callable[[], bool]) -> Callable[[int], FencedProducer]:
+    """Return what makes the producer of a partition; it waits for a broker as long as a worker may stand still."""
+    patience = settings.processor.exit_after_stall_seconds
+    return lambda partition: FencedProducer(settings.kafka, partition, patience=patience, stopped=stopped)
+
+
+def transactional_id(kafka: KafkaSettings, partition: int) -> str:
+    """Return the transactional id of the owner of a partition."""
+    return f"{kafka.group}-{partition}"

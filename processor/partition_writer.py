@@ -1,0 +1,81 @@
+"""What is written of one partition, in the order in which it was added, as fast as transactions follow one another.
+
+While one transaction is under way, what is added waits and goes together into the next: a lone alert is on its way at
+once, and a thousand messages share the cost of one commit.
+"""
+
+import asyncio
+from collections.abc import Callable, Iterable
+from concurrent.futures import Executor
+from typing import Final
+
+from processor.fenced_producer import Fenced, Outgoing, OwnersProducer
+
+_AT_ONCE: Final = 20_000
+
+
+class PartitionWriter:
+    """Writes through the producer of one partition; belongs to the event loop.
+
+    lost: whether another worker has taken the partition over; then nothing more is written, and `on_lost` was called.
+    on_failure: called with what made a write fail otherwise.
+    """
+
+    def __init__(
+        self,
+        producer: OwnersProducer,
+        *,
+        threads: Executor,
+        on_lost: Callable[[Fenced], None],
+        on_failure: Callable[[Exception], None],
+    ) -> None:
+        self.lost = False
+        self._producer = producer
+        self._threads = threads
+        self._on_lost = on_lost
+        self._on_failure = on_failure
+        self._waiting: list[Outgoing] = []
+        self._failure: Exception | None = None
+        self._writing: asyncio.Task[None] | None = None
+
+    def add(self, messages: Iterable[Outgoing]) -> None:
+        """Add messages, to be written soon."""
+        if self.lost or self._failure is not None:
+            return
+        self._waiting += messages
+        if self._waiting and self._writing is None:
+            self._writing = asyncio.get_running_loop().create_task(self._write())
+
+    async def settle(self) -> None:
+        """Return when all that was added is written, or the partition was lost.
+
+        Raises:
+            Exception: what made the write fail.
+        """
+        while self._writing is not None:
+            await asyncio.wait([self._writing])
+        if self._failure is not None:
+            raise self._failure
+
+    async def close(self) -> None:
+        """Write no more; what is not yet written is dropped."""
+        self.lost = True
+        self._waiting = []
+        while self._writing is not None:
+            await asyncio.wait([self._writing])
+        await asyncio.get_running_loop().run_in_executor(self._threads, self._producer.close)
+
+    async def _write(self) -> None:
+        loop = asyncio.get_running_loop()
+        try:
+            while self._waiting:
+                some, self._waiting = self._waiting[:_AT_ONCE], self._waiting[_AT_ONCE:]
+                await loop.run_in_executor(self._threads, self._producer.write, some)
+        except Fenced as error:
+            self.lost, self._waiting = True, []
+            self._on_lost(error)
+        except Exception as error:  # noqa: BLE001  going on would leave out what was not written
+            self._failure, self._waiting = error, []
+            self._on_failure(error)
+        finally:
+            self._writing = None

@@ -1,0 +1,45 @@
+"""What the model repository says of training, for Prometheus: the trainer is a job that is gone when it is scraped."""
+
+import asyncio
+import logging
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Final
+
+from runtime.errors import NexovaError
+from runtime.metrics import ProcessorMetrics
+from runtime.models.repository import ModelRepository
+
+LOGGER: Final = logging.getLogger("nexova.processor.models")
+_EVERY_SECONDS: Final = 60
+
+
+async def watch_training(
+    repository: ModelRepository, metrics: ProcessorMetrics, *, stopped: Callable[[], bool]
+) -> None:
+    """Observe the repository every minute until `stopped()` holds, in a thread: a bucket may take its time."""
+    while not stopped():
+        await asyncio.to_thread(observe_training, repository, metrics)
+        for _ in range(_EVERY_SECONDS):
+            if not stopped():
+                await asyncio.sleep(1)
+
+
+def observe_training(repository: ModelRepository, metrics: ProcessorMetrics) -> None:
+    """Set the gauges of training from the newest version of each model; keep them where the repository fails."""
+    try:
+        for name in repository.names():
+            newest, current = repository.versions(name)[-1], repository.current(name)
+            metrics.training_newest.labels(name=name).set(trained_at(newest))
+            gate = repository.manifest(name, newest).gate
+            rejected = newest != current and gate is not None and not gate.promote
+            metrics.training_rejected.labels(name=name).set(rejected)
+            if current is not None:
+                metrics.model_trained.labels(name=name).set(trained_at(current))
+    except NexovaError as error:
+        LOGGER.warning("the state of training is unknown: %s", error.message)
+
+
+def trained_at(version: str) -> float:
+    """Return when a version was made, in epoch seconds; its id says so."""
+    return datetime.strptime(version, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC).timestamp()

@@ -1,0 +1,38 @@
+"""Types of settings: how text from the environment becomes a value, or is refused."""
+
+import re
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import BeforeValidator, Field, SecretStr
+
+_SERVER = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):[0-9]{1,5}")
+
+
+def _servers(value: object) -> object:
+    """Accept `host:port[,host:port…]` only; without a port it would look like a broker that never answers."""
+    if isinstance(value, str):
+        for server in value.split(","):
+            if not _SERVER.fullmatch(server.strip()):
+                raise ValueError(f"each server must be host:port, and {server.strip()!r} is not")
+        return ",".join(server.strip() for server in value.split(","))
+    return value
+
+
+def _upper(value: object) -> object:
+    return value.upper() if isinstance(value, str) else value
+
+
+def _none_if_empty(value: object) -> object:
+    """`NAME=` in an env file means that the value is not set."""
+    return None if value == "" else value
+
+
+Servers = Annotated[str, BeforeValidator(_servers)]
+OptionalPath = Annotated[Path | None, BeforeValidator(_none_if_empty)]
+OptionalText = Annotated[str | None, BeforeValidator(_none_if_empty)]
+OptionalSecret = Annotated[SecretStr | None, BeforeValidator(_none_if_empty)]
+OptionalRate = Annotated[float | None, Field(gt=0.0, le=1e6), BeforeValidator(_none_if_empty)]
+SecurityProtocol = Annotated[Literal["PLAINTEXT", "SSL", "SASL_PLAINTEXT", "SASL_SSL"], BeforeValidator(_upper)]
+SaslMechanism = Annotated[Literal["PLAIN", "SCRAM-SHA-256", "SCRAM-SHA-512"] | None, BeforeValidator(_none_if_empty)]
+LogLevel = Annotated[Literal["DEBUG", "INFO", "WARNING", "ERROR", "CRITICAL"], BeforeValidator(_upper)]

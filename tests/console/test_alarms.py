@@ -18,15 +18,15 @@ def row(
     machine_id: str = "press-01",
     *,
     minutes: float = 5,
-    said: tuple[Feedback, ...] = (),
+    statements: tuple[Feedback, ...] = (),
     **changes: object,
 ) -> AlarmRow:
     return AlarmRow(
-        alert=an_episode(number, machine_id, NOW - timedelta(minutes=minutes), **changes), feedback=said, now=NOW
+        alert=an_episode(number, machine_id, NOW - timedelta(minutes=minutes), **changes), feedback=statements, now=NOW
     )
 
 
-def said(kind: str, *, minutes: float = 1, **changes: object) -> Feedback:
+def statement(kind: str, *, minutes: float = 1, **changes: object) -> Feedback:
     return Feedback.model_validate(
         {"machine_id": "press-01", "kind": kind, "at": NOW - timedelta(minutes=minutes), **changes}
     )
@@ -43,8 +43,8 @@ def test_what_needs_somebody_comes_first() -> None:
         row(1, severity="critical"),
         row(2, minutes=2),
         row(3, minutes=9),
-        row(4, severity="critical", said=(said("acknowledged"),)),
-        row(5, severity="critical", said=(said("snoozed", until=NOW + timedelta(hours=1)),)),
+        row(4, severity="critical", statements=(statement("acknowledged"),)),
+        row(5, severity="critical", statements=(statement("snoozed", until=NOW + timedelta(hours=1)),)),
         over(6, begun=20, lasted=5),
     ]
     shuffled = sorted(wanted, key=lambda one: -int(one.alert.alert_id[-3:]))
@@ -57,8 +57,8 @@ def test_what_needs_somebody_comes_first() -> None:
         (row(), "open"),
         (row(minutes=25 * 60), "stale"),
         (over(1, begun=9, lasted=3), "over"),
-        (row(said=(said("snoozed", until=NOW + timedelta(hours=1)),)), "shelved"),
-        (row(said=(said("snoozed", minutes=90, until=NOW - timedelta(minutes=30)),)), "open"),
+        (row(statements=(statement("snoozed", until=NOW + timedelta(hours=1)),)), "shelved"),
+        (row(statements=(statement("snoozed", minutes=90, until=NOW - timedelta(minutes=30)),)), "open"),
     ],
 )
 def test_each_alert_has_its_place(alert: AlarmRow, group: str) -> None:
@@ -66,7 +66,7 @@ def test_each_alert_has_its_place(alert: AlarmRow, group: str) -> None:
 
 
 def test_the_verdict_is_the_last_judgement_and_not_the_last_word() -> None:
-    found = row(said=(said("false_alarm"), said("confirmed"), said("acknowledged"))).verdict
+    found = row(statements=(statement("false_alarm"), statement("confirmed"), statement("acknowledged"))).verdict
     assert found is not None
     assert found.kind == "confirmed"
 
@@ -104,7 +104,7 @@ def test_the_figures_are_those_of_the_last_day() -> None:
         row(2, minutes=1500, severity="info"),
         over(3, begun=60, lasted=20, severity="critical"),
         over(4, begun=40, lasted=10, severity="info"),
-        row(5, minutes=5, severity="info", said=(said("acknowledged"),)),
+        row(5, minutes=5, severity="info", statements=(statement("acknowledged"),)),
     ]
     found = alarm_figures(rows, NOW)
     assert (found.count, found.active, found.unacknowledged) == (3, 2, 1)
@@ -126,7 +126,9 @@ def test_a_day_without_alerts_has_figures_too() -> None:
 def test_no_cell_of_the_export_is_a_formula_and_none_is_lost(text: str, first: str) -> None:
     # the wire cannot carry half of a surrogate pair, and a spreadsheet knows no NUL
     text = (first + text).encode("utf-8", "ignore").decode().replace("\0", "")
-    exported = as_csv([row(machine_id=text or "x", summary=text or "x", said=(said("confirmed", comment=text),))])
+    exported = as_csv(
+        [row(machine_id=text or "x", summary=text or "x", statements=(statement("confirmed", comment=text),))]
+    )
     header, cells = list(csv.reader(io.StringIO(exported, newline="")))
     assert len(header) == len(cells)
     assert not any(cell[:1] in {"=", "+", "-", "@", "\t", "\r", "\n"} for cell in cells if cell)

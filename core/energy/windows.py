@@ -336,7 +336,7 @@ def accumulate(
 
 
 def _count(window: Window, timestamps: Floats, register: Floats, *, now: float) -> bool:
-    """Add register readings to a window; return whether other windows of its machine, which stands at `now`, need it."""
+    """Add register readings to a window; return whether other windows of its machine, now at `now`, need it."""
     if window.counter is None:
         window.counter = CounterHour(window.hour * HOUR)
         window.counter.add(timestamps, register)

@@ -87,6 +87,7 @@ def assess(batch: ReadingBatch, *, state: FleetState, models: Models, plant: Pla
         traits=state.traits,
         warm_ups=state.warm_ups,
         plant=plant,
+        habits=state.habits,
     )
     rows.fault[np.isnan(values) & ~np.isnan(batch.values)] = FAULT_IMPOSSIBLE
     scores = _score(batch, rows, models)

@@ -33,6 +33,7 @@ from schemas.topics import READINGS
 
 _WARM_UP = 20
 _PLANT = Path(__file__).parents[1] / "plants" / "default.toml"
+_BEGIN = time.time() - 60 * 86_400  # so far back that no reading lies in the future
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 
@@ -71,11 +72,10 @@ def readings(machines: int, first: int, last: int) -> tuple[list[str], list[byte
     """Keys and values of the readings of these numbers: machines in turn, a minute between two of one machine."""
     random = np.random.default_rng(first)
     values = np.round(random.normal([40, 60, 2.5, 300], [2, 1, 0.2, 10], (last - first, 4)), 3).tolist()
-    begin = time.time() - 86_400
     keys, found = [], []
     for number, (power, temperature, vibration, production) in zip(range(first, last), values, strict=True):
         name, step = f"machine-{number % machines:06d}", number // machines
-        stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(begin + 60 * step))
+        stamp = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(_BEGIN + 60 * step))
         keys.append(name)
         found.append(
             f'{{"machine_id":"{name}","timestamp":"{stamp}","power":{power},"temperature":{temperature},'

@@ -9,14 +9,12 @@ from typing import Any, Final, Self
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
+from core.arrays import Bools, Floats, Ints
 from core.plant import Plant
 from schemas.bounds import MOST_ID_LENGTH, machine_id_fault
 from schemas.codec import DecodedReading, ReadingDecoder, Refusal
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 _TIMESTAMP: Final[Any] = attrgetter("timestamp")
 
 
@@ -46,7 +44,7 @@ class ReadingBatch:
         values: Floats,
         offsets: Ints | None = None,
     ) -> Self:
-        """A batch of equally long columns; without `offsets`, rows are numbered from 0."""
+        """Return a batch of equally long columns; without `offsets`, rows are numbered from 0."""
         distinct = tuple(dict.fromkeys(machine_ids))
         index = {machine_id: position for position, machine_id in enumerate(distinct)}
         machine = np.fromiter(map(index.__getitem__, machine_ids), dtype=np.int64, count=len(machine_ids))
@@ -70,8 +68,8 @@ class ReadingBatch:
         batch = ReadingBatch.from_columns(names, self.timestamps[stay], self.values[stay], self.offsets[stay])
         return batch, left_out
 
-    def take(self, rows: NDArray[np.bool_]) -> "ReadingBatch":
-        """The rows where `rows` is true; machines keep their indices."""
+    def take(self, rows: Bools) -> "ReadingBatch":
+        """Return the rows where `rows` is true; machines keep their indices."""
         return ReadingBatch(
             machine_ids=self.machine_ids,
             machine=self.machine[rows],
@@ -99,7 +97,7 @@ def decode_records(
     now: datetime,
     max_message_bytes: int,
 ) -> Decoded:
-    """Columns from records with these offsets and values.
+    """Return columns from records with these offsets and values.
 
     Nothing raises: what cannot be used is refused with its reason.
     """
@@ -142,7 +140,7 @@ def _values(readings: Sequence[DecodedReading], decoder: ReadingDecoder) -> Floa
 def _decode_one_by_one(
     offsets_of: Sequence[int], values_of: Sequence[bytes | None], decoder: ReadingDecoder, max_message_bytes: int
 ) -> tuple[list[DecodedReading], list[int], list[tuple[int, Refusal]], int]:
-    """Readings with their offsets, refusals with theirs, and unknown fields, of messages that hold some of each."""
+    """Return readings with their offsets, refusals with theirs, and unknown fields, one message after another."""
     readings: list[DecodedReading] = []
     offsets: list[int] = []
     refused: list[tuple[int, Refusal]] = []
@@ -160,7 +158,7 @@ def _decode_one_by_one(
     return readings, offsets, refused, unknown
 
 
-def _believed(timestamps: Floats, plant: Plant, now: datetime) -> NDArray[np.bool_]:
+def _believed(timestamps: Floats, plant: Plant, now: datetime) -> Bools:
     latest = now.timestamp() + plant.readings.latest_ahead_seconds
     return (timestamps >= plant.readings.earliest.timestamp()) & (timestamps <= latest)
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from core.arrays import Bools, Codes, Floats, Ints
 from producer.chance import Chance
 from producer.physics import Physics
 from producer.shifts import (
@@ -25,9 +25,7 @@ from producer.shifts import (
 )
 from producer.wear import DAY_SECONDS, Lives
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
-States = NDArray[np.int8]
+States = Codes
 
 _HOUR: Final = 60
 _SATURDAY: Final = 5
@@ -68,7 +66,7 @@ class MachineDays:
     _minutes_at: dict[float, int] = field(default_factory=dict, init=False, repr=False)
 
     def states(self, days: Ints) -> States:
-        """What the machine does in each minute of the grids of UTC `days`, (D, GRID_MINUTES)."""
+        """Return what the machine does in each minute of the grids of UTC `days`, (D, GRID_MINUTES)."""
         crew_late = int(16 * self.chance.child("crew").uniform(np.zeros(1, np.int64))[0]) - 8
         planned = WEEKS[self.physics.week][(self._local(days) - crew_late) % WEEK_MINUTES]
         minutes = _grid_minutes(days)
@@ -83,7 +81,7 @@ class MachineDays:
         return result
 
     def grid(self, days: Ints) -> Grid:
-        """The grids of UTC `days`, distinct and rising. Single days are remembered for the next call."""
+        """Return the grids of UTC `days`, distinct and rising. Single days are remembered for the next call."""
         if len(days) == 1 and int(days[0]) in self._kept:
             return self._kept[int(days[0])]
         state = self.states(days)
@@ -133,8 +131,8 @@ class MachineDays:
     def _local(self, days: Ints) -> Ints:
         return np.stack([local_minutes(int(day), self.timezone) for day in days])
 
-    def _stopped(self, minute: Ints) -> NDArray[np.bool_]:
-        """Where something unplanned halts the work: some hours hold one short stop."""
+    def _stopped(self, minute: Ints) -> Bools:
+        """Return where something unplanned halts the work: some hours hold one short stop."""
         hour = minute // _HOUR
         first, last = int(hour.min()), int(hour.max())
         draws = self.chance.child("stops").uniform(np.arange(first * 3, (last + 1) * 3)).reshape(-1, 3)
@@ -143,7 +141,7 @@ class MachineDays:
         length = shortest + (longest - shortest) * length
         begin = (_HOUR - length) * begin
         into = minute % _HOUR
-        stopped: NDArray[np.bool_] = (happens < _STOP_CHANCE) & (into >= begin) & (into < begin + length)
+        stopped: Bools = (happens < _STOP_CHANCE) & (into >= begin) & (into < begin + length)
         return stopped
 
     def _load(self, seconds: Floats, local: Ints) -> Floats:
@@ -161,8 +159,8 @@ class MachineDays:
         return clipped
 
 
-def of_day(grid: NDArray[np.int8]) -> NDArray[np.int8]:
-    """The 1440 minutes of each day, without lead and end, (D, 1440)."""
+def of_day(grid: Codes) -> Codes:
+    """Return the 1440 minutes of each day, without lead and end, (D, 1440)."""
     return grid[:, LEAD_MINUTES : LEAD_MINUTES + DAY_MINUTES]
 
 

@@ -7,8 +7,8 @@ from itertools import pairwise
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from core.arrays import Bools, Codes, Floats, Ints
 from core.plant import Plant
 from producer.chance import Chance
 from producer.faults import InjectedFault, apply_faults, plan_day
@@ -18,8 +18,7 @@ from producer.timeline import MachineTimeline
 from producer.wear import DAY_SECONDS
 from runtime.errors import UsageError
 
-Floats = NDArray[np.float64]
-Bytes = NDArray[np.int8]
+Bytes = Codes
 
 _GOLDEN: Final = 0.6180339887498949  # spreads machines evenly over their lives, however many there are
 _DAYS_AT_ONCE: Final = 64
@@ -89,7 +88,7 @@ class Fleet:
         )
 
     def observe(self, seconds: Floats, *, scripted: Sequence[InjectedFault] = ()) -> Observed:
-        """All machines at `seconds`, rising, (T,), with the planned faults and those of a script on top."""
+        """Return all machines at `seconds`, rising, (T,), with the planned faults and those of a script on top."""
         shape = (len(seconds), len(self.timelines))
         observed = Observed(
             seconds=seconds,
@@ -107,12 +106,12 @@ class Fleet:
         return observed
 
     def planned_faults(self, start: float, end: float) -> tuple[InjectedFault, ...]:
-        """The planned faults that touch [start, end), in order of their start."""
+        """Return the planned faults that touch [start, end), in order of their start."""
         found = [fault for index in range(len(self.timelines)) for fault in self._planned_of(index, start, end)]
         return tuple(sorted(found, key=lambda fault: (fault.start, fault.machine_id)))
 
     def runs_throughout(self, index: int, start: float, end: float) -> bool:
-        """Whether a machine runs in every minute of [start, end], and has settled."""
+        """Return whether a machine runs in every minute of [start, end], and has settled."""
         days = np.arange(int(start // DAY_SECONDS), int(end // DAY_SECONDS) + 1)
         steady = self._steady(index, days).ravel()
         origin = int(days[0]) * DAY_MINUTES
@@ -162,7 +161,7 @@ class Fleet:
         found = [fault for day in days.tolist() for fault in self._planned[index, day]]
         return [fault for fault in found if fault.start < end and fault.end > start]
 
-    def _steady(self, index: int, days: NDArray[np.int64]) -> NDArray[np.bool_]:
+    def _steady(self, index: int, days: Ints) -> Bools:
         """Minutes of UTC `days` in which a machine runs and has settled since its last start, (D, 1440)."""
         settle = max(_LEAST_SETTLE_MINUTES, int(np.ceil(self.plant.detection.settle_seconds / 60.0)))
         settle = min(settle, LEAD_MINUTES - 1)
@@ -173,5 +172,5 @@ class Fleet:
             counted[:, first : first + DAY_MINUTES] - counted[:, first - settle - 1 : first + DAY_MINUTES - settle - 1]
         )
         after_epoch = days[:, None] * DAY_MINUTES + np.arange(DAY_MINUTES) >= self.epoch // 60
-        steady: NDArray[np.bool_] = (window == settle + 1) & after_epoch
+        steady: Bools = (window == settle + 1) & after_epoch
         return steady

@@ -10,17 +10,15 @@ from typing import Final
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from pandas.tseries.frequencies import to_offset
 
+from core.arrays import Floats
 from core.plant import Plant
 from producer.faults import FAULT_KINDS, InjectedFault
 from producer.fleet import Fleet
 from producer.shifts import CONDITIONS
 from runtime.errors import UsageError
 from runtime.plants import load_plant
-
-Floats = NDArray[np.float64]
 
 DATA_START: Final = datetime(2025, 1, 6, tzinfo=UTC)
 """A Monday. Generated data lies in the past, so that it can be replayed into a plant that refuses the future."""
@@ -59,7 +57,7 @@ class IndustrialDataGenerator:
         *,
         start: datetime = DATA_START,
     ) -> pd.DataFrame:
-        """Readings of all machines in order of time, with their truth.
+        """Return readings of all machines in order of time, with their truth.
 
         Columns: machine_id, timestamp (UTC), one per sensor (NaN where it gave nothing), anomaly (0 or 1),
         anomaly_kind ("none" or a kind of `producer.faults`), hours_to_failure (of the hidden wear, with nobody
@@ -96,7 +94,7 @@ class IndustrialDataGenerator:
         return _table(fleet, seconds)
 
     def injected_faults(self) -> tuple[InjectedFault, ...]:
-        """The faults in the table made last, in order of their start; none before the first call."""
+        """Return the faults in the table made last, in order of their start; none before the first call."""
         if self._made is None:
             return ()
         return self._made.fleet.planned_faults(self._made.fleet.epoch, self._made.end)

@@ -6,8 +6,8 @@ from functools import cached_property
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from core.arrays import Floats
 from core.plant import Plant
 from producer.chance import Chance
 from producer.faults import FaultKind, InjectedFault, sensors_of
@@ -15,8 +15,6 @@ from producer.fleet import Fleet, Observed
 from producer.physics import quantities
 from producer.publish import Readings
 from runtime.errors import UsageError
-
-Floats = NDArray[np.float64]
 
 DAY_SECONDS: Final = 86_400.0
 SHOWN_KINDS: Final[tuple[FaultKind, ...]] = ("overheat", "imbalance", "stuck", "spike", "dip", "dropout")
@@ -74,7 +72,7 @@ class Simulator:
         _ = self.fleet.machine_ids, quantities(self.plant)
 
     def history(self) -> Iterator[Readings]:
-        """The readings before `now`, in order of time, at most a day at a time."""
+        """Yield the readings before `now`, in order of time, at most a day at a time."""
         step = self.plant.interval_seconds
         seconds = np.arange(self.now - self.days * DAY_SECONDS + step, self.now, step)
         together = max(1, min(int(_CHUNK_SECONDS / step), _CHUNK_ROWS // len(self.fleet.machine_ids)))

@@ -9,8 +9,8 @@ from functools import cached_property
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from core.arrays import Bools, Codes, Floats, Ints
 from core.plant import Plant
 from producer.chance import Chance
 from producer.days import Grid, MachineDays, of_day
@@ -18,9 +18,7 @@ from producer.physics import Physics, Quantity, physics_of, quantities
 from producer.shifts import IDLE, LEAD_MINUTES, RUNNING
 from producer.wear import DAY_SECONDS, Lives
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
-States = NDArray[np.int8]
+States = Codes
 
 _MILLISECONDS: Final = 1000.0
 _RUNNING_SHARE_BEFORE: Final = 0.7  # of the hours of its life before the simulation began
@@ -48,8 +46,8 @@ class _Instants:
     """The physical state of the machine at n instants, from which sensors follow."""
 
     seconds: Floats
-    running: NDArray[np.bool_]
-    idle: NDArray[np.bool_]
+    running: Bools
+    idle: Bools
     load: Floats
     heat: Floats
     wear: Floats
@@ -106,7 +104,7 @@ class MachineTimeline:
         )
 
     def signals(self, seconds: Floats) -> Signals:
-        """What the machine's sensors say at `seconds`, epoch seconds not before the epoch, (n,) and n at least 1.
+        """Return what the machine's sensors say at `seconds`, epoch seconds from 0 on, (n,) and n at least 1.
 
         Raises:
             ValueError: an instant lies before the epoch.
@@ -150,7 +148,7 @@ class MachineTimeline:
         return result
 
     def _sensor(self, column: int, quantity: Quantity, at: _Instants) -> tuple[Floats, Floats]:
-        """A sensor's true value and the standard deviation of its noise, (n,) each."""
+        """Return a sensor's true value and the standard deviation of its noise, (n,) each."""
         own = self.physics
         parts = own.components
         value: Floats
@@ -190,7 +188,7 @@ class MachineTimeline:
         return hall
 
     def _running_hours(self, at: _Instants, grid: Grid, row: Ints, minute: Ints, part: Floats) -> Floats:
-        """Hours run since the last maintenance, (n,)."""
+        """Return the hours run since the last maintenance, (n,)."""
         ran = np.cumsum(of_day(grid.state) == RUNNING, axis=1)
         before = np.concatenate([np.zeros((len(ran), 1), np.int64), ran], axis=1)
         day = np.floor(at.seconds / DAY_SECONDS).astype(np.int64)

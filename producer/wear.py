@@ -9,12 +9,9 @@ from functools import cached_property
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from core.arrays import Floats, Ints
 from producer.chance import Chance
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 
 DAY_SECONDS: Final = 86_400.0
 _DRAWS: Final = 16  # numbers kept for each life
@@ -81,12 +78,12 @@ class Lives:
         return self.starts[:, None] + self._days_by_component * DAY_SECONDS
 
     def life_at(self, seconds: Floats) -> Ints:
-        """Which life each instant belongs to; instants before the first belong to the first."""
+        """Return which life each instant belongs to; instants before the first belong to the first."""
         at: Ints = np.clip(np.searchsorted(self.starts, seconds, side="right") - 1, 0, None)
         return at
 
     def hours_to_failure(self, seconds: Floats) -> Floats:
-        """Hours until the first component fails, with nobody intervening, at least 0."""
+        """Return the hours until the first component fails, with nobody intervening, at least 0."""
         failing = self._failures[self.life_at(seconds)].min(axis=1)
         hours: Floats = np.maximum(failing - seconds, 0.0) / 3600.0
         return hours

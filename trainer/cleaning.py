@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 
 import numpy as np
-import numpy.typing as npt
 
+from core.arrays import HOUR, Bools, Floats
 from core.batch import ReadingBatch
 from core.detection.features import physical
 from core.plant import Plant
@@ -19,8 +19,6 @@ from core.state.traits import traits_of
 from schemas.alerts import Alert
 from schemas.feedback import Feedback
 
-Bools = npt.NDArray[np.bool_]
-Floats = npt.NDArray[np.float64]
 Reason = Literal[
     "in an alert that nobody judged", "sensor stuck", "during maintenance", "between a failure and its repair"
 ]
@@ -33,7 +31,6 @@ LONGEST_REPAIR_HOURS: Final = 168.0
 """Maintenance that is done later than that after a failure is not its repair."""
 _ABOUT_READINGS: Final = frozenset({"anomaly", "limit", "sensor_fault"})
 _JUDGEMENTS: Final = frozenset({"confirmed", "false_alarm", "expected"})
-_HOUR: Final = 3600.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +91,7 @@ def clean(batch: ReadingBatch, statements: FeedbackHistory, *, plant: Plant, hor
 
 
 def resting(batch: ReadingBatch, plant: Plant) -> tuple[Bools, Bools]:
-    """Rows of machines that are off, and of those that idle, (n,) each; none where no power is known."""
+    """Return the rows of machines that are off, and of those that idle, (n,) each; none where no power is known."""
     power = plant.index_of_role("power")
     if power is None:
         none = np.zeros(len(batch), dtype=bool)
@@ -106,7 +103,7 @@ def resting(batch: ReadingBatch, plant: Plant) -> tuple[Bools, Bools]:
 
 
 def stuck(batch: ReadingBatch, plant: Plant) -> Bools:
-    """Rows in a run of equal values of a sensor that is stuck by the plant file, the run's first rows included.
+    """Return the rows in a run of equal values of a sensor that is stuck by the plant file, its first rows included.
 
     As in the stream: a run of zeros is none, gaps do not break it, and a machine that stands may repeat itself.
     """
@@ -144,7 +141,7 @@ def _in_order(batch: ReadingBatch) -> tuple[ReadingBatch, int]:
 
 
 def _alerts(batch: ReadingBatch, statements: FeedbackHistory) -> tuple[Bools, Bools]:
-    """Rows in alerts that nobody judged, and rows in confirmed ones, (n,) each; confirmed goes before."""
+    """Return the rows in alerts without feedback, and rows in confirmed ones, (n,) each; confirmed goes before."""
     latest = {alert.alert_id: alert for alert in statements.alerts if alert.kind in _ABOUT_READINGS}
     judged = {one.alert_id: one for one in statements.feedback if one.kind in _JUDGEMENTS and one.alert_id is not None}
     unjudged, confirmed = np.zeros(len(batch), dtype=bool), np.zeros(len(batch), dtype=bool)
@@ -166,7 +163,7 @@ def _maintained(batch: ReadingBatch, feedback: Iterable[Feedback]) -> Bools:
     for one in feedback:
         if one.kind == "maintenance_done":
             done = one.at.timestamp()
-            rows[_between(batch, one.machine_id, done - MAINTENANCE_HOURS * _HOUR, done)] = True
+            rows[_between(batch, one.machine_id, done - MAINTENANCE_HOURS * HOUR, done)] = True
     return rows
 
 
@@ -176,14 +173,14 @@ def _broken(batch: ReadingBatch, feedback: Sequence[Feedback]) -> Bools:
     for machine_id, failures in _moments(feedback, "failure").items():
         for failed in failures.tolist():
             later = repairs.get(machine_id, np.zeros(0))
-            later = later[(later >= failed) & (later <= failed + LONGEST_REPAIR_HOURS * _HOUR)]
-            repaired = float(later[0]) if later.size else failed + REPAIR_HOURS * _HOUR
+            later = later[(later >= failed) & (later <= failed + LONGEST_REPAIR_HOURS * HOUR)]
+            repaired = float(later[0]) if later.size else failed + REPAIR_HOURS * HOUR
             rows[_between(batch, machine_id, failed, repaired)] = True
     return rows
 
 
 def _hours_to_failure(batch: ReadingBatch, feedback: Sequence[Feedback], *, horizon: float) -> tuple[Floats, Bools]:
-    """Hours to the failure that follows, (n,), and whether what follows is known.
+    """Return the hours to the failure that follows, (n,), and whether what follows is known.
 
     Work on the machine before it failed hides whether it would have; so does the end of the history.
     """
@@ -197,8 +194,8 @@ def _hours_to_failure(batch: ReadingBatch, feedback: Sequence[Feedback], *, hori
         # a machine that failed may have sent nothing since
         fails = np.isfinite(failure) & (failure <= repair)
         hidden = np.minimum(repair, batch.timestamps.max())
-        hours[rows] = np.where(fails, (failure - at) / _HOUR, np.inf)
-        known[rows] = fails | (hidden - at >= horizon * _HOUR)
+        hours[rows] = np.where(fails, (failure - at) / HOUR, np.inf)
+        known[rows] = fails | (hidden - at >= horizon * HOUR)
     return hours, known
 
 
@@ -211,20 +208,20 @@ def _moments(feedback: Iterable[Feedback], kind: str) -> dict[str, Floats]:
 
 
 def _next(moments: Floats | None, at: Floats) -> Floats:
-    """The first of the moments at or after each of `at`, infinite where none is."""
+    """Return the first of the moments at or after each of `at`, infinite where none is."""
     if moments is None:
         return np.full(at.size, np.inf)
     return np.append(moments, np.inf)[np.searchsorted(moments, at, side="left")]
 
 
 def _rows_of(batch: ReadingBatch, number: int) -> slice:
-    """The rows of a machine, in a batch that is in order."""
+    """Return the rows of a machine, in a batch that is in order."""
     first, end = np.searchsorted(batch.machine, (number, number + 1))
     return slice(int(first), int(end))
 
 
 def _between(batch: ReadingBatch, machine_id: str, begin: float, end: float) -> slice:
-    """The rows of a machine from `begin` to `end`, both included, in a batch that is in order."""
+    """Return the rows of a machine from `begin` to `end`, both included, in a batch that is in order."""
     if machine_id not in batch.machine_ids:
         return slice(0, 0)
     own = _rows_of(batch, batch.machine_ids.index(machine_id))

@@ -1,13 +1,13 @@
-"""What is said about rows outside the stream: scores and advice in words, figures and reasons."""
+"""Answers about rows outside the stream: scores and maintenance advice, with reasons."""
 
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from core.adhoc.rows import History, Reference, ScoredRows, score_rows, wear_features
+from core.arrays import Bools, Features, Floats
 from core.detection.features import physical
 from core.maintenance import BAND_STARTS, BANDS, advice_text
 from core.models import Models
@@ -21,8 +21,6 @@ from schemas.codec import derive_answer
 from schemas.recommendations import Band, Reason
 from schemas.rounding import cut_score, in_words
 from schemas.scores import FLAG_AT
-
-Floats = NDArray[np.float64]
 
 FALLBACK: Final = "fallback"
 _LEAST_SHARE: Final = 0.01
@@ -42,7 +40,7 @@ def anomaly_answers(
     plant: Plant,
     forest: str,
 ) -> list[list[AnomalyResult]]:
-    """An answer for each row of each history; `forest` is what an answer calls the trained model."""
+    """Return an answer for each row of each history; `forest` is what an answer calls the trained model."""
     scored = score_rows(histories, models=models, references=references, plant=plant)
     values = np.concatenate([history.values for history in histories])
     watched = watched_sensors(plant)
@@ -89,7 +87,7 @@ def anomaly_answers(
 
 
 def _plain(values: Floats) -> list[list[float | None]]:
-    """Rows of Python numbers, None where NaN."""
+    """Return rows of Python numbers, None where NaN."""
     return [[None if one != one else one for one in row] for row in values.tolist()]  # noqa: PLR0124  NaN
 
 
@@ -132,7 +130,7 @@ def risk_answers(
 
 
 def _possible_types(history: History, references: Mapping[str, Reference], plant: Plant) -> list[int]:
-    """Codes of the machine types that the rows may be of: the stated one, the likeliest, or else all."""
+    """Return the codes of the machine types that the rows may be of: the stated one, the likeliest, or else all."""
     kind = plant.type_of(history.machine_id) if history.machine_id else None
     if kind is not None:
         return [plant.machine_types.index(kind)]
@@ -147,7 +145,7 @@ def _possible_types(history: History, references: Mapping[str, Reference], plant
     return list(range(len(plant.machine_types))) or [-1]
 
 
-def _risk(models: Models, features: NDArray[np.float32], complete: NDArray[np.bool_], kinds: list[int]) -> Floats:
+def _risk(models: Models, features: Features, complete: Bools, kinds: list[int]) -> Floats:
     """Risk after each row, the mean over the possible types; NaN where there is no estimate."""
     risk = np.full(len(features), np.nan)
     if models.maintenance is None or not complete.any():

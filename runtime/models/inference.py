@@ -6,7 +6,8 @@ from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, Final, Generic, Literal, Protocol, Self, TypeVar
 
 import numpy as np
-import numpy.typing as npt
+
+from core.arrays import Features, Floats
 
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # the runtime would report its use; it looks when it is imported
 import onnxruntime
@@ -25,9 +26,6 @@ from runtime.models.repository import (
     ModelRepository,
     UnknownVersion,
 )
-
-Features = npt.NDArray[np.float32]
-Floats = npt.NDArray[np.float64]
 
 ANOMALY, MAINTENANCE = "anomaly", "maintenance"
 GRAPH, DOCUMENT = "model.onnx", "model.json"

@@ -5,10 +5,11 @@ from typing import Any, Final
 
 import numpy as np
 
+from core.arrays import DAY, WEEK, Floats, Ints
 from core.forecasting.engine.intervals import KEPT, adapted, hits_of
 from core.forecasting.engine.members import Pasts, fitted, predictions
 from core.forecasting.engine.memory import Memory
-from core.forecasting.engine.series import DAY, LEVEL, WEEK, Floats, HourlySeries, Ints
+from core.forecasting.engine.series import LEVEL, HourlySeries
 from core.forecasting.engine.weights import blended, by_day, horizon_days, weights_of
 
 _LEAST_BEFORE: Final = WEEK

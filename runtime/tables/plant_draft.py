@@ -103,10 +103,11 @@ def draft_plant(table: Table, *, name: str, zone: str) -> Draft:
         *(f'"{_quoted(sensor.column)}" = "{sensor.name}"' for sensor in sensors),
     ]
     left = [one for one in others if one not in columns]
+    doubtful = [one.name for one in sensors if one.guessed or one.role]
     notes = [
         f"{len(sensors)} sensors of {len(set(owners.tolist()))} machines, a reading every {interval:g} s",
         *([f"columns not used: {listed(left)}"] if left else []),
-        f"look at: ranges, and units and roles of {listed([one.name for one in sensors if one.guessed or one.role]) or 'none'}",
+        f"look at: ranges, and units and roles of {listed(doubtful) or 'none'}",
         *aside.sentences(),
     ]
     return Draft(text="\n".join(lines) + "\n", notes=tuple(notes))

@@ -5,12 +5,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 import numpy as np
-from numpy.typing import NDArray
 
 from core.alerting.episodes import SEVERITIES, follow
 from core.alerting.messages import RULE, AlertWriter
 from core.alerting.silence import SilenceWatch
 from core.alerting.suppression import raised_thresholds, suppression_of
+from core.arrays import Bools, Floats, Ints
 from core.batch import ReadingBatch
 from core.detection.features import observe, physical
 from core.detection.scoring import anomaly_scores
@@ -31,8 +31,6 @@ from schemas.energy import EnergyWindow
 from schemas.recommendations import Recommendation
 from schemas.scores import FLAG_AT
 
-Floats = NDArray[np.float64]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scores:
@@ -43,10 +41,10 @@ class Scores:
 
     batch: ReadingBatch
     anomaly: Floats
-    flagged: NDArray[np.bool_]
+    flagged: Bools
     risk: Floats
-    condition: NDArray[np.int64]
-    warm: NDArray[np.bool_]
+    condition: Ints
+    warm: Bools
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -122,7 +120,7 @@ def _score(batch: ReadingBatch, rows: RowResults, models: Models) -> Scores:
     )
 
 
-def _remember_last(state: FleetState, slots: NDArray[np.int64], scores: Scores) -> None:
+def _remember_last(state: FleetState, slots: Ints, scores: Scores) -> None:
     # rows are in order, so of several readings of a machine the last one stays
     state.scores[slots] = scores.anomaly
 
@@ -131,7 +129,7 @@ def _alerts(
     scores: Scores,
     *,
     values: Floats,
-    slots: NDArray[np.int64],
+    slots: Ints,
     rows: RowResults,
     state: FleetState,
     models: Models,
@@ -201,7 +199,7 @@ def _anomaly_model(models: Models) -> AlertModel:
 def _recommendations(
     scores: Scores,
     *,
-    slots: NDArray[np.int64],
+    slots: Ints,
     rows: RowResults,
     state: FleetState,
     models: Models,
@@ -245,7 +243,7 @@ def _energy(
     values: Floats,
     rows: RowResults,
     *,
-    every_slot: NDArray[np.int64],
+    every_slot: Ints,
     state: FleetState,
     plant: Plant,
 ) -> tuple[tuple[EnergyWindow, ...], int]:

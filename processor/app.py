@@ -10,8 +10,8 @@ from typing import Any, Final
 
 import faust
 
+from core.arrays import WEEK
 from core.detection.features import feature_fingerprint
-from core.forecasting.hourly_history import WEEK
 from core.plant import Plant
 from core.precompile import precompile
 from core.rollout import AlertCounts

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from core.arrays import Bools, Features, Floats, Ints
 from core.batch import ReadingBatch
 from core.detection.baseline import fit_baseline
 from core.detection.distance import score_distances
@@ -21,8 +21,6 @@ from core.row_results import RowResults
 from core.state.tables import allocate
 from core.state.tracks import SLOW_HOURS, Tracks, tracks_layout, watched_sensors
 from core.state.traits import MachineTraits, traits_of
-
-Floats = NDArray[np.float64]
 
 FEATURES_VERSION: Final = 2
 """Raise when the meaning of a feature changes: models trained before are then refused."""
@@ -59,20 +57,20 @@ class FeatureFrame:
     distance: the score that the machine's own distance gives, (n,), NaN where not scored.
     """
 
-    anomaly: NDArray[np.float32]
-    maintenance: NDArray[np.float32]
-    running: NDArray[np.bool_]
+    anomaly: Features
+    maintenance: Features
+    running: Bools
     distance: Floats
 
 
 def observe(
     batch: ReadingBatch,
     *,
-    slots: NDArray[np.int64],
+    slots: Ints,
     values: Floats,
     tracks: Tracks,
     traits: MachineTraits,
-    warm_ups: dict[int, NDArray[np.float32]],
+    warm_ups: dict[int, Features],
     plant: Plant,
 ) -> RowResults:
     """Runs the readings of `batch` through their machines' tracks, in place, and returns what each row showed.
@@ -147,7 +145,7 @@ def _or_minus_one(index: int | None) -> int:
     return -1 if index is None else index
 
 
-def _fit(tracks: Tracks, slot: int, rows: NDArray[np.float32], plant: Plant) -> None:
+def _fit(tracks: Tracks, slot: int, rows: Features, plant: Plant) -> None:
     least = np.array([plant.sensors[index].minimum_deviation / 3 for index in watched_sensors(plant)])
     policy = plant.detection
     baseline = fit_baseline(

@@ -6,8 +6,7 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
+from core.arrays import Bools, Floats, Ints
 
 MINUTES: Final = 60
 UNIT: Final = 1e6
@@ -92,7 +91,7 @@ def _count_in(  # noqa: PLR0917  compiled functions take arguments by place
     counts: NDArray[np.int32],
     readings: Ints,
     peak: Ints,
-    changed: NDArray[np.bool_],
+    changed: Bools,
 ) -> None:
     for n in range(len(rows)):
         row, minute = rows[n], minutes[n]

@@ -11,8 +11,9 @@ from typing import Final
 
 import numpy as np
 
+from core.arrays import Floats, Ints
 from core.energy.meter import CounterRules, counter_rules
-from core.energy.windows import REVISION_SECONDS, Floats, Ints, Window, Windows
+from core.energy.windows import REVISION_SECONDS, Window, Windows
 from core.plant import Plant
 from schemas.energy import EnergyWindow
 

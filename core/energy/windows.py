@@ -16,16 +16,12 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from core.arrays import HOUR, Floats, Ints
 from core.energy.cells import MINUTES, UNIT, Cells, count_in
 from core.energy.meter import CounterHour, CounterRules, hours_between, join
 from schemas.energy import EnergyWindow
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
-
-HOUR: Final = 3600
 REVISION_SECONDS: Final = 2 * HOUR
 """How long after its end and grace a window takes late readings and is published again."""
 _LEAST_TO_TELL: Final = 3  # minutes with a reading, below which an hour does not show how often its machine speaks

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from prometheus_client import CollectorRegistry
 
+from core.arrays import WEEK
 from core.forecasting.accuracy import COLUMNS
 from core.forecasting.fit import Fitted
-from core.forecasting.hourly_history import MEASURED, WEEK
+from core.forecasting.hourly_history import MEASURED
 from processor.forecasting.scheduler import Forecasts
 from processor.partitions import PartitionTable
 from runtime.forecasting.settings import ForecastSettings

@@ -15,9 +15,12 @@ from core.arrays import Bools, Features, Floats, Ints
 from core.batch import ReadingBatch
 from core.detection.baseline import fit_baseline
 from core.detection.distance import score_distances
+from core.detection.seasonal import score_habits
+from core.detection.surprise import score_by_surprise
 from core.detection.tracking import track
 from core.plant import Plant
 from core.row_results import RowResults
+from core.state.habits import Habits, habits_layout
 from core.state.tables import allocate
 from core.state.tracks import SLOW_HOURS, Tracks, tracks_layout, watched_sensors
 from core.state.traits import MachineTraits, traits_of
@@ -27,13 +30,13 @@ FEATURES_VERSION: Final = 2
 
 
 def anomaly_feature_names(plant: Plant) -> tuple[str, ...]:
-    """Names of the anomaly features: each sensor's surprise in [-1, 1], and the longest runs in [0, 1]."""
+    """Return the names of the anomaly features: each sensor's surprise in [-1, 1], and the longest runs in [0, 1]."""
     watched = [plant.sensors[index].name for index in watched_sensors(plant)]
     return (*(f"{name}.surprise" for name in watched), "stillness", "silence")
 
 
 def maintenance_feature_names(plant: Plant) -> tuple[str, ...]:
-    """Names of the maintenance features: slow averages in the sensors' units, running hours, machine type."""
+    """Return the names of the maintenance features: slow averages in sensors' units, running hours, machine type."""
     watched = [plant.sensors[index].name for index in watched_sensors(plant)]
     slow = tuple(f"{name}.mean_{hours:g}h" for hours in SLOW_HOURS for name in watched)
     return (*slow, "runtime", "machine_type")
@@ -72,11 +75,13 @@ def observe(
     traits: MachineTraits,
     warm_ups: dict[int, Features],
     plant: Plant,
+    habits: Habits | None = None,
 ) -> RowResults:
-    """Runs the readings of `batch` through their machines' tracks, in place, and returns what each row showed.
+    """Run the readings of `batch` through their machines' tracks, in place, and return what each row showed.
 
     slots: table row of each reading, (n,). values: physical values, NaN where missing or impossible, (n, S).
     warm_ups: readings of machines that still learn, by slot; filled, fitted and dropped here.
+    habits: of slow sensors; None leaves them out.
     """
     watched = np.array(watched_sensors(plant), dtype=np.int64)
     size = plant.detection.warm_up_readings
@@ -138,6 +143,9 @@ def observe(
             warm_ups.pop(slot, None)
         else:
             warm_ups[slot] = buffers[buffer_of[slot], : tracks.learned[slot]].copy()
+    score_by_surprise(results, values, plant)
+    if habits is not None:
+        score_habits(batch, values, tracks, habits, results, plant)
     return results
 
 
@@ -158,7 +166,7 @@ def _fit(tracks: Tracks, slot: int, rows: Features, plant: Plant) -> None:
 
 
 def extract(batch: ReadingBatch, *, plant: Plant) -> FeatureFrame:
-    """The feature rows of a history that begins with `batch`: machines start without a baseline."""
+    """Return the feature rows of a history that begins with `batch`: machines start without a baseline."""
     tracks = allocate(Tracks, tracks_layout(plant), len(batch.machine_ids))
     traits = MachineTraits(*np.array([traits_of(plant, machine_id) for machine_id in batch.machine_ids]).T.copy())
     results = observe(
@@ -169,6 +177,7 @@ def extract(batch: ReadingBatch, *, plant: Plant) -> FeatureFrame:
         traits=traits,
         warm_ups={},
         plant=plant,
+        habits=allocate(Habits, habits_layout(plant), len(batch.machine_ids)),
     )
     return FeatureFrame(
         anomaly=results.anomaly, maintenance=results.maintenance, running=results.scored, distance=results.distance

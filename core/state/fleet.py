@@ -15,6 +15,7 @@ from core.state import records as saved
 from core.state.alert_rules import AlertRules, alert_rules, maintenance_spans
 from core.state.annotations import Annotation
 from core.state.episodes import EPISODES_LAYOUT, Episodes
+from core.state.habits import Habits, habits_layout
 from core.state.records import Record, RowTypes
 from core.state.tables import Column, Layout, allocate, grown, kept, put_rows, rows_of
 from core.state.tracks import Tracks, tracks_layout
@@ -50,6 +51,7 @@ class FleetState:
     tracks: Tracks = field(init=False)
     episodes: Episodes = field(init=False)
     wear: Wear = field(init=False)
+    habits: Habits = field(init=False)
     traits: MachineTraits = field(init=False)
     scores: NDArray[np.float64] = field(init=False)
     rules: AlertRules = field(init=False)
@@ -74,12 +76,14 @@ class FleetState:
             "tracks": tracks_layout(self.plant),
             "episodes": EPISODES_LAYOUT,
             "wear": WEAR_LAYOUT,
+            "habits": habits_layout(self.plant),
             "latest": _LATEST_LAYOUT,
         }
         self._types = RowTypes.of(self._layouts, self.plant.fingerprint)
         self.tracks = allocate(Tracks, self._layouts["tracks"], _FIRST_ROOM)
         self.episodes = allocate(Episodes, EPISODES_LAYOUT, _FIRST_ROOM)
         self.wear = allocate(Wear, WEAR_LAYOUT, _FIRST_ROOM)
+        self.habits = allocate(Habits, self._layouts["habits"], _FIRST_ROOM)
         self.traits = MachineTraits(*(np.empty(_FIRST_ROOM) for _ in MachineTraits._fields))
         self.scores = np.full(_FIRST_ROOM, np.nan)
         self.heard = np.zeros(_FIRST_ROOM)
@@ -98,6 +102,7 @@ class FleetState:
             self.tracks = grown(self.tracks, self._layouts["tracks"], 2 * capacity)
             self.episodes = grown(self.episodes, EPISODES_LAYOUT, 2 * capacity)
             self.wear = grown(self.wear, WEAR_LAYOUT, 2 * capacity)
+            self.habits = grown(self.habits, self._layouts["habits"], 2 * capacity)
             self.traits = MachineTraits(*(np.concatenate([array, np.empty(capacity)]) for array in self.traits))
             self.rules = AlertRules(*(np.concatenate([array, array]) for array in self.rules))
             self.scores = np.concatenate([self.scores, np.full(capacity, np.nan)])
@@ -142,6 +147,7 @@ class FleetState:
         self.tracks = kept(self.tracks, self._layouts["tracks"], rows, room)
         self.episodes = kept(self.episodes, EPISODES_LAYOUT, rows, room)
         self.wear = kept(self.wear, WEAR_LAYOUT, rows, room)
+        self.habits = kept(self.habits, self._layouts["habits"], rows, room)
         self.traits = MachineTraits(*(np.resize(array[rows], room) for array in self.traits))
         self.rules = AlertRules(
             *(np.resize(array[rows] if len(rows) else array, (room, *array.shape[1:])) for array in self.rules)
@@ -187,7 +193,13 @@ class FleetState:
 
     def _tables(self) -> dict[str, Any]:
         latest = _Latest(self.scores)
-        return {"tracks": self.tracks, "episodes": self.episodes, "wear": self.wear, "latest": latest}
+        return {
+            "tracks": self.tracks,
+            "episodes": self.episodes,
+            "wear": self.wear,
+            "habits": self.habits,
+            "latest": latest,
+        }
 
     def _alerts_of(self, machine_id: str) -> list[bytes]:
         found = (self.alerts.get((machine_id, kind)) for kind in _KINDS)

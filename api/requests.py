@@ -8,7 +8,9 @@ from core.plant import Plant
 from runtime.forecasting.answers import LONGEST_HORIZON, MOST_POINTS, ForecastModel
 from schemas.message import Finite, MachineId
 
-FeedbackVerb = Literal["acknowledged", "confirmed", "false_alarm", "expected", "snoozed"]
+FeedbackVerb = Literal[
+    "acknowledged", "confirmed", "false_alarm", "expected", "snoozed", "new_normal", "maintenance_done", "withdrawn"
+]
 _Strict = ConfigDict(strict=True, extra="forbid", frozen=True)
 _EXAMPLE = {"power": 100, "temperature": 45, "vibration": 2, "runtime": 1.0, "production": 5.0}
 

@@ -9,15 +9,15 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 import typer
-from confluent_kafka import KafkaError, Message, Producer
 
 from cli.table_options import DecimalOption, EncodingOption, SeparatorOption
 from core.forecasting.engine import HourlySeries
-from runtime.errors import BrokerUnavailable, FailureError
+from runtime.errors import FailureError
 from runtime.forecasting.series_csv import read_hours
-from runtime.kafka import list_topics, producer_config, wait_for_broker
+from runtime.kafka import list_topics, wait_for_broker
 from runtime.plants import load_plant
-from runtime.settings import KafkaSettings, load_settings
+from runtime.send import send_all
+from runtime.settings import load_settings
 from runtime.tables.recognise import TextForm
 from schemas.history import EnergyHistory
 from schemas.topics import HISTORY
@@ -25,7 +25,6 @@ from schemas.topics import HISTORY
 app = typer.Typer(no_args_is_help=True, help="Import past hourly energy into the processor's state.")
 
 _HOURS_A_MESSAGE: Final = 1_000
-_DELIVERY_SECONDS: Final = 30.0
 
 
 @app.callback()
@@ -65,7 +64,7 @@ def import_(
     for topic in list_topics(settings.kafka):
         if topic.name == HISTORY and topic.problem:
             raise FailureError(topic.problem)
-    send(list(messages_of(machine, hours)), settings.kafka)
+    send_all(settings.kafka, HISTORY, ((machine, message) for message in messages_of(machine, hours)))
     known = int(np.isfinite(hours.values).sum())
     weeks = settings.forecasts.history_weeks
     typer.echo(f"{known:,} hours of {machine} sent; the processor keeps the newest {weeks} weeks")
@@ -79,26 +78,3 @@ def messages_of(machine_id: str, hours: HourlySeries) -> Iterator[EnergyHistory]
             start = datetime.fromtimestamp((hours.first_hour + begin) * 3600, UTC)
             values = tuple(value if np.isfinite(value) else None for value in part.tolist())
             yield EnergyHistory(machine_id=machine_id, start=start, energy_kwh=values)
-
-
-def send(messages: list[EnergyHistory], kafka: KafkaSettings) -> None:
-    """Sends messages, and waits until the broker has them.
-
-    Raises:
-        BrokerUnavailable: it did not take them in time.
-        FailureError: it refused one.
-    """
-    failures: list[str] = []
-
-    def report(error: KafkaError | None, _: Message) -> None:
-        if error is not None:
-            failures.append(error.str())
-
-    producer = Producer(producer_config(kafka))
-    for message in messages:
-        producer.produce(HISTORY, message.encode(), message.machine_id, on_delivery=report)
-    left = producer.flush(_DELIVERY_SECONDS)
-    if failures:
-        raise FailureError(f"a message to {HISTORY} was refused: {failures[0]}; check our user's rights")
-    if left:
-        raise BrokerUnavailable(f"{kafka.bootstrap_servers} did not take {left} messages in time; try again")

@@ -60,6 +60,7 @@ COMMANDS: Final[dict[str, Entry]] = {
     "produce": Entry(
         module="cli.produce", attribute="app", help="Send simulated readings, or replay them from files.", group=True
     ),
+    "feedback": Entry(module="cli.feedback", attribute="feedback", help="Answer an alert."),
     "history": Entry(module="cli.history", attribute="app", help="Import past hourly energy.", group=True),
     "data": Entry(module="cli.data", attribute="app", help="Generate labelled data for training.", group=True),
     "train": Entry(module="cli.train", attribute="train", help="Train models and publish them to the repository."),

@@ -40,7 +40,7 @@ def advance_time(state: FleetState, *, plant: Plant, now: float, idle_seconds: f
 
 def _estimates(state: FleetState, plant: Plant, *, now: float, idle_seconds: float) -> dict[str, float]:
     """Where the time of each machine with hours to close should stand that has been silent for long, epoch s."""
-    limit = plant.energy.close_idle_after_seconds
+    limit = plant.close_idle_after_seconds
     count = len(state.ids)
     elapsed = state.progress - state.heard[:count] + idle_seconds
     estimates = np.full(count, now) if idle_seconds >= limit else state.tracks.last_seen[:count] + elapsed

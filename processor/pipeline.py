@@ -4,11 +4,12 @@ Knows Kafka's records, but neither Faust nor threads: `processor.executor` decid
 """
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import get_args
+from typing import Final, get_args
 
 import numpy as np
 from pydantic import ValidationError
@@ -33,6 +34,8 @@ from schemas.codec import ReadingDecoder, Refusal
 from schemas.energy import EnergyWindow
 from schemas.history import EnergyHistory
 from schemas.topics import HISTORY, READINGS
+
+LOGGER: Final = logging.getLogger("nexova.processor")
 
 
 @dataclass(slots=True, kw_only=True)
@@ -96,6 +99,9 @@ class Pipeline:
             now=datetime.fromtimestamp(now, UTC),
             max_message_bytes=self._settings.max_message_bytes,
         )
+        if decoded.unknown_fields:
+            for name in self._decoder.new_unknown_names():
+                LOGGER.warning("readings have %s: no sensor of plant %s, ignored; add it there", name, self._plant.name)
         return Prepared(
             records=records,
             decoded=decoded,

@@ -19,6 +19,7 @@ from pydantic import AwareDatetime, BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from schemas.dead_letters import DeadLetterReason
+from schemas.near_names import looks_like
 from schemas.readings import Reading, reading_model
 
 Body = typing.TypeVar("Body", bound=BaseModel)
@@ -28,6 +29,8 @@ MOST_READINGS: Final = 10_000
 MOST_EXPLAINED: Final = 16
 """Refusals of one message that are explained; the rest is counted."""
 _IN_ONE_CALL: Final = 512
+_SHOWN: Final = 200  # characters of unknown names in a message
+_NOTICED: Final = 100  # unknown names that are reported
 _CONSTRAINTS: Final[dict[Any, tuple[str, str]]] = {
     annotated_types.MinLen: ("min_length", "min_length"),
     annotated_types.MaxLen: ("max_length", "max_length"),
@@ -113,6 +116,7 @@ class ReadingDecoder:
         self.model: type[Reading] = reading_model(self.sensors)
         known = set(self.model.model_fields)
         self._known = known
+        self._noticed: dict[str, bool] = {}
         # the strict type costs nothing and tells us, by failing, that a reading carries unknown fields
         self._strict = msgspec.json.Decoder(derive_struct(self.model, forbid_unknown_fields=True))
         self._lenient = msgspec.json.Decoder(derive_struct(self.model))
@@ -182,9 +186,26 @@ class ReadingDecoder:
             pass
         try:
             reading = typing.cast("DecodedReading", self._lenient.decode(value))
-            return [reading], [], len(self._object.decode(value).keys() - self._known)
+            names = self._object.decode(value).keys()
         except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
             return [], [self._explain(value, error)] if explain else [], 0
+        unknown = names - self._known
+        if names.isdisjoint(self.sensors):
+            if not explain:
+                return [], [], 0
+            # a machine whose every value is ignored must not look as if it ran well
+            shown = ", ".join(sorted(unknown))[:_SHOWN]
+            detail = f"{shown}: no sensor of this plant{looks_like(sorted(unknown), self.sensors)}"
+            return [], [_refusal("no_known_sensor", f"{detail}; {_REMEDY['no_known_sensor']}", value)], 0
+        if len(self._noticed) < _NOTICED:
+            self._noticed.update(dict.fromkeys(unknown - self._noticed.keys(), False))
+        return [reading], [], len(unknown)
+
+    def new_unknown_names(self) -> list[str]:
+        """Return each unknown name that readings had since the last call and never before, with what it looks like."""
+        new = sorted(name for name, told in self._noticed.items() if not told)
+        self._noticed.update(dict.fromkeys(new, True))
+        return [f"{name[:_SHOWN]!r}{looks_like([name], self.sensors).replace(f', {name!r}', ',')}" for name in new]
 
     def _explain(self, value: bytes, error: Exception) -> Refusal:
         """Which rule `value` broke, as pydantic sees it: its errors carry a type and a place."""
@@ -224,6 +245,7 @@ _REMEDY: Final[dict[DeadLetterReason, str]] = {
     "timestamp_invalid": "send RFC 3339 with zone, as 2026-03-01T12:00:00Z",
     "sensor_wrong_type": "send a JSON number, null, or leave the sensor out",
     "sensor_not_finite": "send a finite number, null, or leave the sensor out",
+    "no_known_sensor": "send the plant file's names of sensors, or add these to it",
 }
 
 

@@ -25,6 +25,7 @@ DeadLetterReason = Literal[
     "timestamp_out_of_range",
     "sensor_wrong_type",
     "sensor_not_finite",
+    "no_known_sensor",
     "refused_by_receiver",
 ]
 PAYLOAD_LIMIT: Final = 64 * 1024

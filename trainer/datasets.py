@@ -16,10 +16,10 @@ import pandas as pd
 from core.batch import ReadingBatch
 from core.plant import Plant
 from runtime.errors import UsageError
-from runtime.tables.columns import near_misses
 from runtime.tables.readings import readings_of
 from runtime.tables.recognise import TextForm
 from runtime.tables.table import Table, read_table
+from schemas.near_names import looks_like
 
 Floats = npt.NDArray[np.float64]
 Bools = npt.NDArray[np.bool_]
@@ -137,10 +137,9 @@ def _checked(table: Table, *, plant: Plant) -> tuple[pd.DataFrame, str]:
     """Return the columns we use (machine ids as text, epoch seconds, floats), and how they were read."""
     missing = [column for column in ("machine_id", "timestamp", *plant.sensor_names) if column not in table.columns]
     if missing:
-        near = near_misses(table.columns, plant.sensor_names)
-        looks = "".join(f"; {column!r} looks like {sensor}" for column, sensor in near.items())
         raise UsageError(
-            f"{table.path}: has no column {', '.join(missing)}; it has {', '.join(table.columns)}{looks}: "
+            f"{table.path}: has no column {', '.join(missing)}; it has {', '.join(table.columns)}"
+            f"{looks_like(table.columns, plant.sensor_names)}: "
             "name the columns as the plant file does"
         )
     found = readings_of(table, plant, truth=(ANOMALY_COLUMN, FAILURE_COLUMN))

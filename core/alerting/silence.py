@@ -47,7 +47,7 @@ class SilenceWatch:
         state = self.state
         watermark = np.maximum.accumulate(np.append(state.watermark, timestamps))
         # one device whose clock runs ahead must not make all others look silent
-        progress = np.minimum(np.diff(watermark), self.plant.alerts.silent_after_seconds / 2).cumsum() + state.progress
+        progress = np.minimum(np.diff(watermark), self.plant.silent_after_seconds / 2).cumsum() + state.progress
         state.heard[slots] = progress
         state.progress = float(progress[-1])
         state.watermark = float(watermark[-1])

@@ -84,6 +84,8 @@ def track(
                 _begin_level(slot, values[row], watched, tracks)
             continue
         if not tracks.fitted[slot]:
+            if _has_none(values[row], watched):
+                continue  # nothing to learn from
             buffer = buffers[buffer_of[slot]]
             for d in range(len(watched)):
                 buffer[tracks.learned[slot], d] = values[row, watched[d]]
@@ -94,6 +96,14 @@ def track(
         _surprises(row, slot, now, elapsed, values[row], watched, tracks, out)
         out.phase[row] = DETECT
     return len(slots)
+
+
+@njit(cache=True, nogil=True)
+def _has_none(values: Floats, watched: Ints) -> bool:
+    for d in range(len(watched)):  # noqa: SIM110  compiled
+        if not np.isnan(values[watched[d]]):
+            return False
+    return True
 
 
 @njit(cache=True, nogil=True)

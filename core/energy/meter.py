@@ -4,6 +4,9 @@ A register counts kWh and only rises, but for a reset to 0 (another device) and 
 its first reading is kept and the last of each minute, of two at one instant the greater; and of the time around it the
 last reading before and the first after it. Each is a maximum or a minimum, so neither order nor repetition changes any.
 
+A reading of about 0, a small fall or a rise beyond what is possible counts for nothing where one of the next two
+readings is back where the register was. A fall by one step, or by less than a tenth, is no reset and no energy.
+
 The energy between two readings lies in the hour that holds both. Where an hour ends between them it is divided by time,
 unless they are further apart than the plant file allows: then its sum is known but no hour of it, and it stays apart.
 """
@@ -27,6 +30,9 @@ StepKind = Literal["usual", "reset", "rollover", "unknown"]
 
 HOUR: Final = 3600
 _MINUTE: Final = 60
+_WRONG_READINGS: Final = 2  # in a row, at most, that a later one can take back
+_ROUNDING: Final = 1e-6
+_DIP: Final = 0.1  # of the register: a smaller fall is no reset
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -44,16 +50,50 @@ class CounterRules:
         What a machine at its highest power could not have drawn is no energy: a wrong reading, or a device replaced
         by one that had counted elsewhere.
         """
-        rise = after[1] - before[1]
-        most = self.maximum_power * (after[0] - before[0]) / HOUR + self.resolution
+        rise, most = after[1] - before[1], self.most(before, after)
         if 0 <= rise <= most:
             return rise, "usual"
         if rise < 0:
+            if -rise <= max(self.resolution * (1 + _ROUNDING), _DIP * before[1]):
+                return 0.0, "usual"
             if self.modulus is not None and rise + self.modulus <= most:
                 return rise + self.modulus, "rollover"
             if after[1] <= most:
                 return after[1], "reset"
         return 0.0, "unknown"
+
+    def most(self, before: Reading, after: Reading) -> float:
+        """Return the energy that the machine can have drawn between two readings, and one step, kWh."""
+        return self.maximum_power * (after[0] - before[0]) / HOUR + self.resolution
+
+    def believed(self, readings: Sequence[Reading]) -> list[Reading]:
+        """Return readings in order of time without wrong ones: those that a later one takes back."""
+        kept: list[Reading] = []
+        place = 0
+        while place < len(readings):
+            reading = readings[place]
+            if kept and self.doubtful(kept[-1], reading):
+                back = (
+                    later
+                    for later in range(place + 1, min(len(readings), place + 1 + _WRONG_READINGS))
+                    if self.returns(kept[-1], readings[later])
+                )
+                place = next(back, place)
+            kept.append(readings[place])
+            place += 1
+        return kept
+
+    def doubtful(self, before: Reading, reading: Reading) -> bool:
+        """Whether a reading may be wrong: about 0, a small fall, or a rise beyond what is possible."""
+        rise = reading[1] - before[1]
+        return rise > self.most(before, reading) or (
+            rise < 0 and (reading[1] <= self.resolution or -rise <= max(self.resolution, _DIP * before[1]))
+        )
+
+    def returns(self, before: Reading, later: Reading) -> bool:
+        """Whether a register is back where it was: little above it, as after a true reset only by chance."""
+        rise = later[1] - before[1]
+        return 0 <= rise <= min(self.most(before, later), max(self.resolution, _DIP * before[1]))
 
     def bridges(self, before: Reading, after: Reading) -> bool:
         """Whether the energy between two readings may be divided between hours."""
@@ -110,8 +150,10 @@ class CounterHour:
 
     @property
     def edges(self) -> list[Reading]:
-        """Those of its readings that other hours may need."""
-        return [edge for edge in (self.before, self.first, self.last, self.after) if edge is not None]
+        """Those of its readings that other hours may need, with enough of them to tell a wrong one."""
+        own, some = sorted(self.minutes), _WRONG_READINGS + 1
+        outer = [self.minutes[minute] for minute in (*own[:some], *own[-some:])]
+        return [edge for edge in (self.before, self.first, *outer, self.after) if edge is not None]
 
     def add(self, times: Floats, registers: Floats) -> tuple[bool, bool]:
         """Takes readings of the hour in, (n,) each, NaN where missing; whether its first and its last changed."""
@@ -156,7 +198,7 @@ class CounterHour:
         """What the readings say of the hour."""
         energy = covered = apart = 0.0
         found: dict[StepKind, int] = dict.fromkeys(("usual", "reset", "rollover", "unknown"), 0)
-        for before, after in pairwise(sorted({*self.edges, *self.minutes.values()})):
+        for before, after in pairwise(rules.believed(sorted({*self.edges, *self.minutes.values()}))):
             kwh, kind = rules.step(before, after)
             ends_here = self.start <= after[0] < self.end
             found[kind] += ends_here
@@ -188,12 +230,12 @@ class CounterHour:
         return hour
 
 
-def join(hours: Sequence[CounterHour]) -> list[Reading]:
-    """All readings at the edges of one machine's hours, in order of time; of two at one instant the greater."""
+def join(hours: Sequence[CounterHour], rules: CounterRules) -> list[Reading]:
+    """Return the believed readings at the edges of one machine's hours by time; of two at one instant the greater."""
     greatest: dict[float, float] = {}
     for at, register in (edge for hour in hours for edge in hour.edges):
         greatest[at] = max(register, greatest.get(at, register))
-    return sorted(greatest.items())
+    return rules.believed(sorted(greatest.items()))
 
 
 def hours_between(known: Sequence[Reading], rules: CounterRules) -> list[int]:

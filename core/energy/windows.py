@@ -278,7 +278,7 @@ def _link(windows: Windows, newest_of: Mapping[str, float], rules: CounterRules,
     """Tells each window of these machines its neighbours' registers, and makes windows of hours between two of them."""
     for machine_id in newest_of:
         group = list(windows.of(machine_id).values())
-        known = join([window.counter for window in group if window.counter is not None])
+        known = join([window.counter for window in group if window.counter is not None], rules)
         for hour in hours_between(known, rules):
             # one that is past its revisions may have been published and dropped
             open_still = (hour + 1) * HOUR + grace_seconds + REVISION_SECONDS >= newest_of[machine_id]

@@ -21,7 +21,9 @@ class AlertRule(PlantModel):
     resolve_below: float = Field(default=0.4, gt=0, le=0.5, description="score that counts as calm again")
     resolve_after_readings: int = Field(default=10, ge=1, description="calm readings that resolve an alert")
     critical_score: float = Field(default=0.8, ge=0.5, le=1, description="score that makes an alert critical")
-    silent_after_seconds: Positive = Field(default=300.0, description="silence that raises an alert, s")
+    silent_after_seconds: Positive | None = Field(
+        default=None, description="silence that raises an alert, s; none: three intervals, 300 s at least"
+    )
     update_seconds: NotNegative = Field(default=60.0, description="least time between updates of an open alert, s")
     merge_gap_seconds: NotNegative = Field(
         default=120.0, description="an opening this soon after a resolve continues the same alert, s"

@@ -4,7 +4,7 @@ import hashlib
 import json
 from fnmatch import fnmatchcase
 from functools import cached_property
-from typing import Annotated, Self
+from typing import Annotated, Final, Self
 
 from pydantic import Field, model_validator
 
@@ -19,6 +19,10 @@ from core.plant.rules import (
     unique,
 )
 from core.plant.sensors import MachineType, Role, Sensor
+
+_SILENT_INTERVALS: Final = 3.0
+_IDLE_INTERVALS: Final = 2.0  # as energy is divided between hours over as much
+_LEAST_SECONDS: Final = 300.0
 
 
 class Plant(PlantModel):
@@ -61,7 +65,40 @@ class Plant(PlantModel):
                     f"use one of: {', '.join(self.sensor_names)}",
                 )
         unique("sensor in csv.columns", list(self.csv.columns.values()))
+        self._fits_its_interval()
         return self
+
+    def _fits_its_interval(self) -> None:
+        """Check the times that must be longer than the one between two readings."""
+        counter = self.index_of_role("energy_counter")
+        for key, seconds in (
+            ("alerts.silent_after_seconds", self.alerts.silent_after_seconds),
+            *(("alerts.overrides.silent_after_seconds", one.silent_after_seconds) for one in self.alerts.overrides),
+            ("energy.close_idle_after_seconds", self.energy.close_idle_after_seconds),
+            (
+                "counter.longest_gap_seconds",
+                None if counter is None else self.sensors[counter].counter.longest_gap_seconds,
+            ),
+        ):
+            if seconds is not None and seconds <= self.interval_seconds:
+                raise broken(
+                    f"{key} ({seconds:g}) must be above interval_seconds ({self.interval_seconds:g}), or every pause "
+                    "between two readings counts",
+                    f"write {_SILENT_INTERVALS * self.interval_seconds:g}, or remove it: the default follows",
+                )
+
+    @cached_property
+    def silent_after_seconds(self) -> float:
+        """Silence of a machine that raises an alert, s: as stated, or three intervals."""
+        return self.alerts.silent_after_seconds or self._intervals(_SILENT_INTERVALS)
+
+    @cached_property
+    def close_idle_after_seconds(self) -> float:
+        """Wall-clock time after which a partition without readings closes its windows, s; default: two intervals."""
+        return self.energy.close_idle_after_seconds or self._intervals(_IDLE_INTERVALS)
+
+    def _intervals(self, number: float) -> float:
+        return max(_LEAST_SECONDS, number * self.interval_seconds)
 
     def __hash__(self) -> int:
         """Equal plants have equal hashes; csv.columns, a dict, keeps pydantic from making one."""

@@ -58,9 +58,10 @@ class EnergyPolicy(PlantModel):
     """How hourly energy windows close."""
 
     grace_seconds: NotNegative = Field(default=120.0, description="event time a window waits for late readings, s")
-    close_idle_after_seconds: Positive = Field(
-        default=300.0,
-        description="wall-clock time after which a partition without readings closes its windows, s",
+    close_idle_after_seconds: Positive | None = Field(
+        default=None,
+        description="wall-clock time after which a partition without readings closes its windows, s; none: two "
+        "intervals, 300 s at least",
     )
     peak_limit: Positive | None = Field(default=None, description="power of the whole plant to stay under, kW")
     holidays: str | None = Field(

@@ -58,7 +58,7 @@ def alert_rules(plant: Plant, machine_ids: list[str]) -> AlertRules:
                     rule.cooldown_seconds,
                     budget,
                     rule.enabled,
-                    rule.silent_after_seconds,
+                    rule.silent_after_seconds or plant.silent_after_seconds,
                 )
             )
         return found

@@ -1,6 +1,5 @@
 """Columns of a table as numbers, instants and ids; implausible rows are set aside up to a stated share."""
 
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -15,6 +14,7 @@ from runtime.errors import UsageError
 from runtime.tables.recognise import decimal_of
 from runtime.tables.table import MISSING, Table
 from runtime.tables.times import Instants, UndecidedDates, WallTimes, instants, wall_times
+from schemas.near_names import near_misses
 
 SHARE: Final = 0.01
 """Of the rows of a file may be set aside; more is an error."""
@@ -24,7 +24,6 @@ LONGEST_ID: Final = 128
 _SAMPLED: Final = 2_000  # cells of a column from which the decimal sign is recognised
 _NAMED: Final = 3
 _MOST: Final = 0.5  # of the cells of a column of numbers are numbers; SHARE then refuses the others
-_BRACKETS: Final = re.compile(r"\s*[\[({].*?[\])}]")
 _DATES: Final = ("date", "datum", "day", "tag")
 _CLOCKS: Final = ("time", "zeit", "uhrzeit", "clock", "hour", "stunde")
 
@@ -262,21 +261,6 @@ def _far_from_all(seconds: Floats) -> Bools:
         if part is not main and len(part) <= SHARE * len(seconds):
             far[part] = True
     return far
-
-
-def near_misses(columns: Iterable[str], names: Sequence[str]) -> dict[str, str]:
-    """Return the columns that look like one of `names` but for case, spaces or a unit in brackets."""
-    plain = {_plain(name): name for name in names}
-    taken = set(columns)
-    return {
-        column: plain[_plain(column)]
-        for column in columns
-        if column not in names and _plain(column) in plain and plain[_plain(column)] not in taken
-    }
-
-
-def _plain(name: str) -> str:
-    return re.sub(r"[\s_-]+", "_", _BRACKETS.sub("", name).strip().lower())
 
 
 def columns_sentence(columns: Iterable[str], used: Mapping[str, str], names: Sequence[str]) -> str:

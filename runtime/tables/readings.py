@@ -18,13 +18,13 @@ from runtime.tables.columns import (
     epoch_seconds,
     ids,
     known_decimal,
-    near_misses,
     numbers,
     refuse,
     time_columns,
 )
 from runtime.tables.recognise import TextForm
 from runtime.tables.table import Table, read_table
+from schemas.near_names import near_misses
 
 _CANONICAL: Final = {"machine_id", "timestamp"}
 

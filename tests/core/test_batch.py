@@ -91,6 +91,7 @@ def test_unknown_fields_are_counted_and_ignored() -> None:
         (encoded(power=float("nan")), "sensor_not_finite"),
         (encoded(power=float("inf")), "sensor_not_finite"),
         (encoded(power=1).replace(b"1}", b"1e999}"), "sensor_not_finite"),
+        (encoded().replace(b'"power"', b'"Power"').replace(b'"temperature"', b'"heat"'), "no_known_sensor"),
     ],
 )
 def test_what_cannot_be_used_is_refused_with_its_reason(value: bytes | None, reason: str) -> None:
@@ -103,8 +104,8 @@ def test_what_cannot_be_used_is_refused_with_its_reason(value: bytes | None, rea
 
 def test_every_reason_has_an_example_above() -> None:
     [parameters] = test_what_cannot_be_used_is_refused_with_its_reason.pytestmark  # type: ignore[attr-defined]
-    # an imported history is no reading: tests/e2e/test_bad_input.py has its example; two come from many readings
-    elsewhere = {"not_a_history", "not_explained", "too_many_machines"}
+    # other topics have readers of their own: tests/e2e/test_bad_input.py has an example; two come from many readings
+    elsewhere = {"not_a_history", "not_a_feedback", "refused_by_receiver", "not_explained", "too_many_machines"}
     assert {reason for _, reason in parameters.args[1]} == set(get_args(DeadLetterReason)) - elsewhere
 
 

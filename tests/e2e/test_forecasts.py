@@ -9,17 +9,18 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from cli.history import messages_of, send
+from cli.history import messages_of
 from core.forecasting.engine import HourlySeries
 from core.forecasting.hourly_history import WEEK
 from core.forecasting.series_state import SeriesTable
 from runtime.kafka import create_topics
 from runtime.plants import load_plant, shipped_plants
+from runtime.send import send_all
 from runtime.topic_reader import BEGINNING, TopicReader
 from schemas.alerts import Alert
 from schemas.energy import EnergyWindow
 from schemas.forecasts import Forecast
-from schemas.topics import ALERTS, ENERGY, FORECASTS
+from schemas.topics import ALERTS, ENERGY, FORECASTS, HISTORY
 from tests.brokers import Broker
 from tests.e2e.suites import OnApacheKafka, OnTansu
 from tests.e2e.workers import Workers, eventually, publish, read_all, wait_committed, workers
@@ -110,14 +111,14 @@ def survive(broker: Broker, folder: Path) -> Found:
     with workers(broker, folder, NEXOVA_PLANT_FILE=str(plant_file), **QUICK) as group:
         first = group.start()
         group.start()
-        send(history, broker.kafka)
+        send_all(broker.kafka, HISTORY, ((one.machine_id, one) for one in history))
         publish(broker, messages(0, 3))
         wait_forecasts(group, issued, 2)
         # the next hour closes: its forecasts are under way when the worker dies
         publish(broker, messages(3, 4))
         wait_forecasts(group, issued, 3, least=1)
         first.kill()
-        send(history, broker.kafka)  # an import that is sent again
+        send_all(broker.kafka, HISTORY, ((one.machine_id, one) for one in history))  # an import that is sent again
         end = publish(broker, messages(4, 6))
         group.start()
         wait_forecasts(group, issued, 5)

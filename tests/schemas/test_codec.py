@@ -69,6 +69,9 @@ def test_both_decoders_accept_and_refuse_the_same_readings(document: dict[str, A
     value = json.dumps(document).encode()
     contract = accepted(value)
     readings, refusals, unknown = DECODER.decode(value)
+    if contract is not None and "colour" in document and document.keys().isdisjoint(SENSORS):
+        assert [refusal.reason for refusal in refusals] == ["no_known_sensor"]
+        return
     assert bool(readings) == (contract is not None), (value, refusals)
     assert len(readings) + len(refusals) == 1
     if contract is not None:
@@ -116,6 +119,11 @@ def test_an_array_is_as_its_readings_one_by_one(items: list[dict[str, Any]]) -> 
         (json.dumps(GOOD | {"power": float("nan")}).encode(), "sensor_not_finite", "nan"),
         (json.dumps(GOOD | {"power": float("inf")}).encode(), "sensor_not_finite", "inf"),
         (b'{"machine_id":"a","timestamp":"2026-03-01T12:00:00Z","power":1e999}', "sensor_not_finite", "inf"),
+        (
+            b'{"machine_id":"a","timestamp":"2026-03-01T12:00:00Z","Power [kW]":50,"hue":3}',
+            "no_known_sensor",
+            "Power [kW], hue: no sensor of this plant, 'Power [kW]' looks like power",
+        ),
     ],
 )
 def test_each_fault_has_its_reason_and_a_remedy(value: bytes | None, reason: str, words: str) -> None:
@@ -144,6 +152,16 @@ def test_the_derived_score_is_the_contract_on_the_wire(machine_id: str, score: f
     assert message == Score(
         machine_id=machine_id, timestamp=datetime(2026, 3, 1, tzinfo=UTC), anomaly_score=score, is_anomaly=flagged
     )
+
+
+def test_each_unknown_name_is_reported_once_with_what_it_looks_like() -> None:
+    decoder = ReadingDecoder(SENSORS)
+    value = json.dumps(GOOD | {"hue": 1, "Vibration": 2.0}).encode()
+    decoder.decode(value)
+
+    assert decoder.new_unknown_names() == ["'Vibration', looks like vibration", "'hue'"]
+    decoder.decode(value)
+    assert decoder.new_unknown_names() == []
 
 
 def test_the_struct_of_an_answer_is_written_as_the_answer_itself() -> None:

@@ -142,11 +142,31 @@ def test_a_device_that_had_counted_elsewhere_is_unknown_energy_and_is_counted() 
     assert window.completeness == pytest.approx(19 / 60)
 
 
-def test_a_register_that_fails_for_a_reading_costs_that_reading() -> None:
-    """0 for a minute: neither the fall nor the return of 500 kWh is energy."""
-    window = hours_of([at(0, 500), at(10, 505), at(11, 0), at(12, 506), at(20, 507)])[0]
-    assert window.energy_kwh == pytest.approx(5 + 0 + 1)
-    assert (steps_of(window).resets, steps_of(window).unknown) == (1, 1)
+@pytest.mark.parametrize(
+    ("registers", "energy"),
+    [
+        ([500, 505, 0, 506, 507], 7),  # reads 0 once and comes back
+        ([500, 505, 0, 0, 506, 507], 7),
+        ([500, 505, 9000, 506, 507], 7),  # reads far too much once
+        ([500, 505, 504, 505, 506, 507], 7),  # falls by a step
+        ([500, 505, 499, 500, 501], 7),  # falls for good by less than a tenth
+    ],
+)
+def test_a_wrong_reading_that_is_taken_back_is_no_energy_and_no_step(registers: list[float], energy: float) -> None:
+    window = hours_of([at(5 * i, register) for i, register in enumerate(registers)])[0]
+
+    assert window.energy_kwh == pytest.approx(energy)
+    assert steps_of(window) == CounterSteps()
+
+
+@pytest.mark.parametrize("wrong", [58, 59, 60, 61])
+@pytest.mark.parametrize("backwards", [False, True])
+def test_a_wrong_reading_at_the_end_of_an_hour_changes_neither_hour(wrong: int, *, backwards: bool) -> None:
+    rows = [at(minute, 0 if minute == wrong else 500 + minute) for minute in range(130)]
+    hours = hours_of(rows[::-1] if backwards else rows)
+
+    assert [hours[hour].energy_kwh for hour in (0, 1)] == pytest.approx([60, 60])
+    assert steps_of(hours[0]) == steps_of(hours[1]) == CounterSteps()
 
 
 def test_a_register_rolls_over_at_its_modulus() -> None:
@@ -216,7 +236,7 @@ class TestPublishing:
     def by_the_clock(self, state: FleetState, minute: float) -> list[EnergyWindow]:
         """What closes when nothing more has come by this minute."""
         now = START + minute * MINUTE
-        return list(advance_time(state, plant=self.plant, now=now, idle_seconds=1000).energy_windows)
+        return list(advance_time(state, plant=self.plant, now=now, idle_seconds=1900).energy_windows)
 
     def test_it_does_not_wait_longer_than_the_reading_could_help(self) -> None:
         _, state = self.run_batches(*rising(5, 60, every=15))

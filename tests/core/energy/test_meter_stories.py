@@ -66,8 +66,9 @@ def metered(draw: st.DrawFn) -> Metered:
             energy = min(random.uniform(0, MOST) * past / HOUR, 0.4 * MODULUS)
             if not drawn:
                 energy = 0.0
-            elif random.random() < 0.2 and energy < register < energy + MODULUS - MOST * past / HOUR - 1:
-                # another device, which has counted this step from its beginning; nearer to its end it rolled over
+            elif random.random() < 0.2 and energy / 0.9 < register < energy + MODULUS - MOST * past / HOUR - 1:
+                # another device, which has counted this step from its beginning; nearer to its end it rolled over, and
+                # a fall by less than a tenth is none of a reset
                 register = 0.0
             when, register = when + past, (register + energy) % MODULUS
             drawn.append((when, register, energy))

@@ -199,3 +199,20 @@ def test_every_mistake_is_named_in_the_one_line() -> None:
     assert "interval_seconds = -1" in message
     assert "energy.peak_limit = -1" in message
     assert "\n" not in message
+
+
+@pytest.mark.parametrize(
+    ("section", "key"),
+    [("alerts", "silent_after_seconds"), ("energy", "close_idle_after_seconds")],
+)
+def test_a_time_below_the_interval_is_refused_with_its_remedy(section: str, key: str) -> None:
+    with pytest.raises(PlantError, match=rf"{section}\.{key} \(60\) must be above interval_seconds \(60\).*write 180"):
+        a_plant(f"[{section}]\n{key} = 60\n")
+
+
+@pytest.mark.parametrize(("interval", "silent", "idle"), [(60, 300, 300), (900, 2700, 1800)])
+def test_silence_follows_the_interval_where_it_is_not_stated(interval: int, silent: float, idle: float) -> None:
+    plant = a_plant(instead_of="interval_seconds = 60", put=f"interval_seconds = {interval}")
+
+    assert (plant.silent_after_seconds, plant.close_idle_after_seconds) == (silent, idle)
+    assert a_plant("[alerts]\nsilent_after_seconds = 90\n").silent_after_seconds == 90

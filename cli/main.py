@@ -62,6 +62,9 @@ COMMANDS: Final[dict[str, Entry]] = {
     ),
     "feedback": Entry(module="cli.feedback", attribute="feedback", help="Answer an alert."),
     "history": Entry(module="cli.history", attribute="app", help="Import past hourly energy.", group=True),
+    "plan": Entry(
+        module="cli.plan", attribute="app", help="Import production plans and weather for the forecasts.", group=True
+    ),
     "data": Entry(module="cli.data", attribute="app", help="Generate labelled data for training.", group=True),
     "train": Entry(module="cli.train", attribute="train", help="Train models and publish them to the repository."),
     "models": Entry(module="cli.models", attribute="app", help="List, show, promote and roll back models.", group=True),

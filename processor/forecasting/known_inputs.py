@@ -6,6 +6,7 @@ a restart does not fit series twice, once without their plan.
 
 import asyncio
 import logging
+import queue
 import threading
 from collections.abc import Callable
 from typing import Final
@@ -14,11 +15,12 @@ import numpy as np
 from pydantic import ValidationError
 
 from core.forecasting.engine import KnownInputs
+from core.forecasting.engine.series import WEEK
 from core.forecasting.input_table import InputHours
 from processor.partitions import PartitionTable
 from processor.publisher import Publisher
 from runtime.errors import NexovaError
-from runtime.settings import KafkaSettings
+from runtime.settings import Settings
 from runtime.topic_reader import BEGINNING, Record, follow
 from schemas.codec import Refusal
 from schemas.known_inputs import KnownInput
@@ -30,25 +32,19 @@ _WAIT_SECONDS: Final = 0.2
 
 
 class InputFollower:
-    """Reads inputs in a thread. keep_hours: of the past of each input. clock: epoch s."""
+    """Reader of inputs, in a thread of its own. clock: epoch s."""
 
     def __init__(
-        self,
-        *,
-        kafka: KafkaSettings,
-        partitions: PartitionTable,
-        publisher: Publisher,
-        keep_hours: int,
-        clock: Callable[[], float],
+        self, settings: Settings, partitions: PartitionTable, publisher: Publisher, *, clock: Callable[[], float]
     ) -> None:
-        self._kafka = kafka
+        self._kafka = settings.kafka
         self._partitions = partitions
         self._publisher = publisher
         self._clock = clock
         self._stopped = threading.Event()
         self._one = threading.Lock()
-        self._hours = InputHours(keep_hours=keep_hours)
-        self._refused: list[tuple[Record, str]] = []
+        self._hours = InputHours(keep_hours=settings.forecasts.history_weeks * WEEK)
+        self._refused: queue.SimpleQueue[tuple[Record, str]] = queue.SimpleQueue()
         self._problem: str | None = None
         self.caught_up = False
         """Whether the topic has been read once, or cannot be read."""
@@ -93,12 +89,12 @@ class InputFollower:
             for record in records:
                 problem = self.take(record)
                 if problem is not None:
-                    self._refused.append((record, problem))
+                    self._refused.put((record, problem))
             self.caught_up = self.caught_up or reader.caught_up
 
     def _publish_refused(self) -> None:
-        refused, self._refused = self._refused, []
-        for record, detail in refused:
+        while not self._refused.empty():
+            record, detail = self._refused.get_nowait()
             # all workers read it; the owner of the partition of the same number says so
             if record.partition in self._partitions:
                 refusal = Refusal(reason="not_an_input", detail=detail, payload=record.value or b"")

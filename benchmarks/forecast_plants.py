@@ -9,9 +9,9 @@ import os
 
 import numpy as np
 
+from core.arrays import DAY
 from core.forecasting.engine import Calendar, HourlySeries, KnownInputs
 from core.forecasting.engine.backtest import daily_origins, replayed
-from core.forecasting.engine.series import DAY
 from core.forecasting.names import SEASONAL_MEDIAN
 from tests.core.forecasting.plants import a_planned_plant, an_idling_plant
 

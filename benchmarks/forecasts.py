@@ -14,8 +14,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from core.arrays import DAY, WEEK
 from core.forecasting.engine import Calendar, HourlySeries, Memory, forecast_next
-from core.forecasting.engine.series import DAY, WEEK
 
 HORIZON = 72
 REFITTED = 7

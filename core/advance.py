@@ -46,7 +46,9 @@ def _estimates(state: FleetState, plant: Plant, *, now: float, idle_seconds: flo
     estimates = np.full(count, now) if idle_seconds >= limit else state.tracks.last_seen[:count] + elapsed
     silent = np.flatnonzero(elapsed >= limit).tolist()
     due = state.windows.due
-    return {m: float(estimates[slot]) for slot in silent if due.get(m := state.ids[slot], np.inf) <= estimates[slot]}
+    return {
+        state.ids[slot]: float(estimates[slot]) for slot in silent if slot < len(due) and due[slot] <= estimates[slot]
+    }
 
 
 def statuses(state: FleetState, slots: list[int], *, plant: Plant) -> list[MachineStatus]:

@@ -1,4 +1,4 @@
-"""Names of the array types and of the spans of time that all rules share."""
+"""Array types by the kind of their elements, and spans of time: shared by all rules and processes."""
 
 from typing import Final
 
@@ -12,4 +12,8 @@ Codes = NDArray[np.int8]
 Features = NDArray[np.float32]
 
 HOUR: Final = 3600
-"""Seconds."""
+"""Seconds of an hour."""
+DAY: Final = 24
+"""Hours of a day."""
+WEEK: Final = 168
+"""Hours of a week."""

@@ -5,12 +5,12 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
 import numpy as np
-from numpy.typing import NDArray
 
 from core.alerting.episodes import SEVERITIES, follow
 from core.alerting.messages import RULE, AlertWriter
 from core.alerting.silence import SilenceWatch
 from core.alerting.suppression import raised_thresholds, suppression_of
+from core.arrays import Bools, Floats, Ints
 from core.batch import ReadingBatch
 from core.detection.features import observe, physical
 from core.detection.scoring import anomaly_scores
@@ -31,8 +31,6 @@ from schemas.energy import EnergyWindow
 from schemas.recommendations import Recommendation
 from schemas.scores import FLAG_AT
 
-Floats = NDArray[np.float64]
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scores:
@@ -43,10 +41,10 @@ class Scores:
 
     batch: ReadingBatch
     anomaly: Floats
-    flagged: NDArray[np.bool_]
+    flagged: Bools
     risk: Floats
-    condition: NDArray[np.int64]
-    warm: NDArray[np.bool_]
+    condition: Ints
+    warm: Bools
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,13 +87,14 @@ def assess(batch: ReadingBatch, *, state: FleetState, models: Models, plant: Pla
         traits=state.traits,
         warm_ups=state.warm_ups,
         plant=plant,
+        habits=state.habits,
     )
     rows.fault[np.isnan(values) & ~np.isnan(batch.values)] = FAULT_IMPOSSIBLE
     scores = _score(batch, rows, models)
     _remember_last(state, slots, scores)
     alerts, suppressed = _alerts(scores, values=values, slots=slots, rows=rows, state=state, models=models, plant=plant)
     recommendations = _recommendations(scores, slots=slots, rows=rows, state=state, models=models, plant=plant)
-    windows, late = _energy(batch, values, rows, state, plant)
+    windows, late = _energy(batch, values, rows, every_slot=every_slot, state=state, plant=plant)
     np.maximum.at(state.tracks.last_offset, slots, batch.offsets)
     return Assessment(
         state=state,
@@ -122,7 +121,7 @@ def _score(batch: ReadingBatch, rows: RowResults, models: Models) -> Scores:
     )
 
 
-def _remember_last(state: FleetState, slots: NDArray[np.int64], scores: Scores) -> None:
+def _remember_last(state: FleetState, slots: Ints, scores: Scores) -> None:
     # rows are in order, so of several readings of a machine the last one stays
     state.scores[slots] = scores.anomaly
 
@@ -131,7 +130,7 @@ def _alerts(
     scores: Scores,
     *,
     values: Floats,
-    slots: NDArray[np.int64],
+    slots: Ints,
     rows: RowResults,
     state: FleetState,
     models: Models,
@@ -201,7 +200,7 @@ def _anomaly_model(models: Models) -> AlertModel:
 def _recommendations(
     scores: Scores,
     *,
-    slots: NDArray[np.int64],
+    slots: Ints,
     rows: RowResults,
     state: FleetState,
     models: Models,
@@ -241,7 +240,13 @@ def _recommendations(
 
 
 def _energy(
-    batch: ReadingBatch, values: Floats, rows: RowResults, state: FleetState, plant: Plant
+    batch: ReadingBatch,
+    values: Floats,
+    rows: RowResults,
+    *,
+    every_slot: Ints,
+    state: FleetState,
+    plant: Plant,
 ) -> tuple[tuple[EnergyWindow, ...], int]:
     power, register = _column(values, plant, "power"), _column(values, plant, "energy_counter")
     if (power is None and register is None) or not len(batch):
@@ -251,6 +256,7 @@ def _energy(
         state.windows,
         machine_ids=batch.machine_ids,
         machine=batch.machine,
+        slots=every_slot[batch.machine],
         timestamps=batch.timestamps,
         power=power,
         production=_column(values, plant, "production"),
@@ -259,7 +265,7 @@ def _energy(
         register=register,
         counter_rules=rules,
     )
-    closed = closing_of(plant).by_own_time(state.windows, batch.machine_ids, state.newest_of)
+    closed = closing_of(plant).by_own_time(state.windows, batch.machine_ids, every_slot, state.tracks.last_seen)
     # what was published must not be published anew as if it had not been
     state.dirty.update(state.slots[window.machine_id] for window in closed)
     return tuple(closed), late

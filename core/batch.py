@@ -9,14 +9,12 @@ from typing import Any, Final, Self
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
+from core.arrays import Bools, Floats, Ints
 from core.plant import Plant
 from schemas.bounds import MOST_ID_LENGTH, machine_id_fault
 from schemas.codec import DecodedReading, ReadingDecoder, Refusal
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 _TIMESTAMP: Final[Any] = attrgetter("timestamp")
 
 
@@ -70,7 +68,7 @@ class ReadingBatch:
         batch = ReadingBatch.from_columns(names, self.timestamps[stay], self.values[stay], self.offsets[stay])
         return batch, left_out
 
-    def take(self, rows: NDArray[np.bool_]) -> "ReadingBatch":
+    def take(self, rows: Bools) -> "ReadingBatch":
         """The rows where `rows` is true; machines keep their indices."""
         return ReadingBatch(
             machine_ids=self.machine_ids,
@@ -160,7 +158,7 @@ def _decode_one_by_one(
     return readings, offsets, refused, unknown
 
 
-def _believed(timestamps: Floats, plant: Plant, now: datetime) -> NDArray[np.bool_]:
+def _believed(timestamps: Floats, plant: Plant, now: datetime) -> Bools:
     latest = now.timestamp() + plant.readings.latest_ahead_seconds
     return (timestamps >= plant.readings.earliest.timestamp()) & (timestamps <= latest)
 

@@ -9,32 +9,33 @@ from core.forecasting.series_state import Outgoing as SavedMessage
 from core.forecasting.series_state import SeriesTable
 from core.state.fleet import FleetState
 from core.state.records import UnknownStateFormat
-from processor.changelog import MACHINES, SERIES, End, newest_values, read_changelog
+from processor.changelog import MACHINES, SERIES, End, Restored, newest_values
 from processor.partitions import Partition, PartitionTable
 from processor.publisher import Publisher
 from processor.writers import Writers
 from runtime.clock import Clock
 from runtime.errors import FailureError
-from runtime.settings import KafkaSettings
 
 LOGGER: Final = logging.getLogger("nexova.processor")
-_PATIENCE_SECONDS: Final = 30.0
 
 
 class Adoption:
-    """Takes partitions over, several at a time. epoch: changes whenever partitions are given up."""
+    """Takes partitions over, several at a time.
+
+    read: reads a table's changelog of a partition. epoch: changes whenever partitions are given up.
+    """
 
     def __init__(
         self,
         *,
-        kafka: KafkaSettings,
+        read: Callable[[str, int], Restored],
         partitions: PartitionTable,
         writers: Writers,
         publisher: Publisher,
         clock: Clock,
         epoch: Callable[[], int],
     ) -> None:
-        self._kafka = kafka
+        self._read = read
         self._partitions = partitions
         self._writers = writers
         self._publisher = publisher
@@ -94,7 +95,7 @@ class Adoption:
         return held
 
     def _machines(self, number: int) -> tuple[FleetState, End | None]:
-        restored = read_changelog(self._kafka, MACHINES, number, patience=_PATIENCE_SECONDS)
+        restored = self._read(MACHINES, number)
         state = self._partitions.new_state()
         try:
             state.restore(restored.records)
@@ -103,7 +104,7 @@ class Adoption:
         return state, restored.end
 
     def _series(self, number: int) -> tuple[SeriesTable, list[SavedMessage], End | None]:
-        restored = read_changelog(self._kafka, SERIES, number, patience=_PATIENCE_SECONDS)
+        restored = self._read(SERIES, number)
         series = self._partitions.new_series()
         unpublished = series.restore(newest_values(restored.records), at=self._clock.wall())
         return series, unpublished, restored.end

@@ -10,8 +10,8 @@ from typing import Any, Final
 
 import faust
 
+from core.arrays import WEEK
 from core.detection.features import feature_fingerprint
-from core.forecasting.hourly_history import WEEK
 from core.plant import Plant
 from core.precompile import precompile
 from core.rollout import AlertCounts
@@ -19,11 +19,12 @@ from processor.adoption import Adoption
 from processor.alerting.feedback import FeedbackFollower
 from processor.alerting.fleet_stage import FleetStage
 from processor.alerting.policy import PolicyWatch
-from processor.changelog import create_changelogs
+from processor.changelog import create_changelogs, read_changelog
 from processor.checkpoint import Checkpoints
+from processor.deadline import end_within
 from processor.executor import BatchExecutor
 from processor.faust_app import make_app
-from processor.fenced_producer import Fenced
+from processor.fenced_producer import Fenced, producers_of
 from processor.forecasting.known_inputs import InputFollower
 from processor.forecasting.plant_stage import PlantStage
 from processor.forecasting.scheduler import Forecasts
@@ -79,10 +80,10 @@ class Worker:
         self.app = make_app(settings, datadir=self._folder.name)
         self.outputs = Outputs(settings.kafka, metrics)
         self.partitions = PartitionTable(plant, history_hours=settings.forecasts.history_weeks * WEEK)
+        self._stopping = False
         self.writers = Writers(
-            settings.kafka,
+            producers_of(settings, stopped=lambda: self._stopping),
             metrics,
-            patience=settings.processor.exit_after_stall_seconds,
             on_lost=self._lost,
             on_failure=self._failed,
         )
@@ -146,7 +147,7 @@ class Worker:
             clock=clock.monotonic,
         )
         self.adoption = Adoption(
-            kafka=settings.kafka,
+            read=partial(read_changelog, settings.kafka),
             partitions=self.partitions,
             writers=self.writers,
             publisher=self.publisher,
@@ -191,9 +192,8 @@ class Worker:
             dead_letters_per_second=settings.processor.dead_letter_limit_per_second,
             clock=clock.monotonic,
         )
-        # no check has failed before the first look at them
         metrics.healthy.set(1)
-        for check in CHECKS:
+        for check in CHECKS:  # none has failed before the first look at them
             metrics.health_checks_failed.labels(check=check).set(0)
         install_batches(
             self.app,
@@ -334,7 +334,9 @@ class Worker:
 
         @self.app.on_before_shutdown.connect(weak=False)
         async def stopping(_: faust.App, **__: Any) -> None:
+            end_within()
             await self._last_checkpoint()
+            self._stopping = True
             await self.writers.drop()
 
     def _forget_gauges(self, partition: int) -> None:
@@ -346,10 +348,9 @@ class Worker:
         """A last checkpoint, so that the next owner repeats little; without it everything stays right as well."""
         if not self._ready:
             return
+        seconds = self.app.conf.broker_session_timeout / 2
         try:
-            await asyncio.wait_for(
-                self.checkpoints.make(complete=True), timeout=self.app.conf.broker_session_timeout / 2
-            )
+            await asyncio.wait_for(self.checkpoints.make(complete=True), timeout=seconds)
         except Exception:  # noqa: BLE001  partitions are given up whatever happens
             LOGGER.warning("no checkpoint before partitions were revoked; their next owner repeats some readings")
 

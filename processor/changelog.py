@@ -23,7 +23,7 @@ MACHINES: Final = "machines"
 SERIES: Final = "series"
 _LARGEST_RECORD: Final = 8 * 1_048_576
 _AT_ONCE: Final = 10_000
-_ANSWER_SECONDS: Final = 10.0
+_PATIENCE_SECONDS: Final = 30.0
 _EOF: Final = KafkaError._PARTITION_EOF  # noqa: SLF001  public in all but name
 _MENDS_ITSELF: Final = frozenset({KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN})  # noqa: SLF001
 
@@ -56,7 +56,9 @@ def end_record(kafka: KafkaSettings, table: str, *, offset: int) -> Outgoing:
     return Outgoing(changelog_of(kafka, table), END, msgspec.msgpack.encode(End(offset=offset)))
 
 
-def read_changelog(kafka: KafkaSettings, table: str, partition: int, *, patience: float) -> Restored:
+def read_changelog(
+    kafka: KafkaSettings, table: str, partition: int, *, patience: float = _PATIENCE_SECONDS
+) -> Restored:
     """Read a partition of a table's changelog from its beginning to its end; blocks.
 
     To be called by the partition's owner: nothing is written meanwhile.

@@ -8,16 +8,16 @@ docs/decisions/0110-one-owner-writes.md.
 import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 from confluent_kafka import KafkaError, KafkaException, Producer
 
 from runtime.errors import FailureError
 from runtime.kafka import producer_config
-from runtime.settings import KafkaSettings
+from runtime.settings import KafkaSettings, Settings
 
 _TRANSACTION_SECONDS: Final = 60.0
-_TRY_SECONDS: Final = 5.0
+_TRY_SECONDS: Final = 2.0
 _PAUSE_SECONDS: Final = 0.2
 _LINGER_MS: Final = 1  # what goes together is handed over together
 _FENCED: Final = frozenset(
@@ -37,6 +37,19 @@ class Outgoing(NamedTuple):
     topic: str
     key: bytes
     value: bytes | None
+
+
+class OwnersProducer(Protocol):
+    """What writes the messages of one partition; see `FencedProducer`."""
+
+    def acquire(self) -> None:
+        """Become the only one that can write."""
+
+    def write(self, messages: Sequence[Outgoing]) -> None:
+        """Write messages, all or none."""
+
+    def close(self) -> None:
+        """Let go of the broker."""
 
 
 class Fenced(FailureError):
@@ -141,6 +154,12 @@ class FencedProducer:
             f"partition {self._partition} could not be written ({reason.str()}); check the broker, the topics and our "
             "rights on them and on the transactional ids"
         )
+
+
+def producers_of(settings: Settings, *, stopped: Callable[[], bool]) -> Callable[[int], FencedProducer]:
+    """Return what makes the producer of a partition; it waits for a broker as long as a worker may stand still."""
+    patience = settings.processor.exit_after_stall_seconds
+    return lambda partition: FencedProducer(settings.kafka, partition, patience=patience, stopped=stopped)
 
 
 def transactional_id(kafka: KafkaSettings, partition: int) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import Executor
 from typing import Final
 
-from processor.fenced_producer import Fenced, FencedProducer, Outgoing
+from processor.fenced_producer import Fenced, Outgoing, OwnersProducer
 
 _AT_ONCE: Final = 20_000
 
@@ -23,7 +23,7 @@ class PartitionWriter:
 
     def __init__(
         self,
-        producer: FencedProducer,
+        producer: OwnersProducer,
         *,
         threads: Executor,
         on_lost: Callable[[Fenced], None],

@@ -16,9 +16,9 @@ from pydantic import ValidationError
 
 from core.admission import admitted
 from core.advance import advance_time, statuses
+from core.arrays import HOUR
 from core.assess import Assessment, assess
 from core.batch import Decoded, decode_records
-from core.energy.windows import HOUR
 from core.plant import Plant
 from core.rollout import AlertCounts
 from core.state.tracks import CONDITIONS

@@ -14,13 +14,12 @@ import numpy as np
 from numba import njit
 from numpy.typing import NDArray
 
+from core.arrays import Floats, Ints
 from schemas.message import SCHEMA_VERSION
 from schemas.rounding import DECIMALS, TOLERANCE, UNITS
 from schemas.scores import Score
 
 Bytes = NDArray[np.uint8]
-Ints = NDArray[np.int64]
-Floats = NDArray[np.float64]
 
 _ID, _TIME, _NUMBER, _FLAG, _WORD = range(5)
 _TIME_BYTES: Final = len("9999-12-31T23:59:59.999999")

@@ -5,10 +5,9 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
-from processor.fenced_producer import Fenced, FencedProducer, Outgoing
+from processor.fenced_producer import Fenced, Outgoing, OwnersProducer
 from processor.partition_writer import PartitionWriter
 from runtime.metrics import ProcessorMetrics
-from runtime.settings import KafkaSettings
 
 _THREADS: Final = 16
 
@@ -16,24 +15,22 @@ _THREADS: Final = 16
 class Writers:
     """Messages to the topics that only an owner may write: each partition has a writer of its own.
 
-    What concerns a partition that is no longer owned is dropped: its next owner writes it.
+    What concerns a partition that is no longer owned is dropped: its next owner writes it. producers: makes the
+    producer of a partition.
     """
 
     def __init__(
         self,
-        kafka: KafkaSettings,
+        producers: Callable[[int], OwnersProducer],
         metrics: ProcessorMetrics,
         *,
-        patience: float,
         on_lost: Callable[[int, Fenced], None],
         on_failure: Callable[[Exception], None],
     ) -> None:
-        self._kafka = kafka
+        self._producers = producers
         self._metrics = metrics
-        self._patience = patience
         self._on_lost = on_lost
         self._on_failure = on_failure
-        self._stopped = False
         self._threads = ThreadPoolExecutor(max_workers=_THREADS, thread_name_prefix="write")
         self._writers: dict[int, PartitionWriter] = {}
         self._with_state: dict[int, list[Outgoing]] = {}
@@ -44,7 +41,7 @@ class Writers:
         Raises:
             WriteFailed: the broker did not answer in time, or refused.
         """
-        producer = FencedProducer(self._kafka, partition, patience=self._patience, stopped=lambda: self._stopped)
+        producer = self._producers(partition)
         await asyncio.get_running_loop().run_in_executor(self._threads, producer.acquire)
         return PartitionWriter(
             producer,
@@ -86,13 +83,8 @@ class Writers:
         writers, self._writers, self._with_state = list(self._writers.values()), {}, {}
         await asyncio.gather(*(writer.close() for writer in writers))
 
-    def stop(self) -> None:
-        """Wait no longer for a broker that does not answer."""
-        self._stopped = True
-
     def close(self) -> None:
         """End the threads, without waiting for those that wait for a broker."""
-        self._stopped = True
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     def _lose(self, partition: int, error: Fenced) -> None:

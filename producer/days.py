@@ -8,8 +8,8 @@ from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from core.arrays import Bools, Codes, Floats, Ints
 from producer.chance import Chance
 from producer.physics import Physics
 from producer.shifts import (
@@ -25,9 +25,7 @@ from producer.shifts import (
 )
 from producer.wear import DAY_SECONDS, Lives
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
-States = NDArray[np.int8]
+States = Codes
 
 _HOUR: Final = 60
 _SATURDAY: Final = 5
@@ -133,7 +131,7 @@ class MachineDays:
     def _local(self, days: Ints) -> Ints:
         return np.stack([local_minutes(int(day), self.timezone) for day in days])
 
-    def _stopped(self, minute: Ints) -> NDArray[np.bool_]:
+    def _stopped(self, minute: Ints) -> Bools:
         """Where something unplanned halts the work: some hours hold one short stop."""
         hour = minute // _HOUR
         first, last = int(hour.min()), int(hour.max())
@@ -143,7 +141,7 @@ class MachineDays:
         length = shortest + (longest - shortest) * length
         begin = (_HOUR - length) * begin
         into = minute % _HOUR
-        stopped: NDArray[np.bool_] = (happens < _STOP_CHANCE) & (into >= begin) & (into < begin + length)
+        stopped: Bools = (happens < _STOP_CHANCE) & (into >= begin) & (into < begin + length)
         return stopped
 
     def _load(self, seconds: Floats, local: Ints) -> Floats:
@@ -161,7 +159,7 @@ class MachineDays:
         return clipped
 
 
-def of_day(grid: NDArray[np.int8]) -> NDArray[np.int8]:
+def of_day(grid: Codes) -> Codes:
     """The 1440 minutes of each day, without lead and end, (D, 1440)."""
     return grid[:, LEAD_MINUTES : LEAD_MINUTES + DAY_MINUTES]
 

@@ -9,12 +9,10 @@ from dataclasses import dataclass
 from typing import Final, Literal, get_args
 
 import numpy as np
-from numpy.typing import NDArray
 
+from core.arrays import Bools, Codes, Floats
 from producer.chance import Chance
 from producer.physics import Physics, Quantity
-
-Floats = NDArray[np.float64]
 
 FaultKind = Literal["spike", "dip", "overheat", "drift", "stuck", "dropout", "imbalance"]
 FAULT_KINDS: Final[tuple[FaultKind, ...]] = get_args(FaultKind)
@@ -84,7 +82,7 @@ def apply_faults(
     quantities: tuple[Quantity, ...],
     physics: Physics,
     held: Callable[[float], Floats],
-) -> NDArray[np.int8]:
+) -> Codes:
     """Spoils `values`, (n, S), in place; returns the kind of each reading, (n,): 0 none, else 1 + its index.
 
     seconds: rising, (n,). held: the true values, (S,), at an instant, which a stuck sensor keeps.
@@ -138,7 +136,7 @@ def plan_day(
     *,
     machine_id: str,
     midnight: float,
-    steady: NDArray[np.bool_],
+    steady: Bools,
     interval_seconds: float,
     share: float,
     chance: Chance,

@@ -7,8 +7,8 @@ from itertools import pairwise
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from core.arrays import Bools, Codes, Floats, Ints
 from core.plant import Plant
 from producer.chance import Chance
 from producer.faults import InjectedFault, apply_faults, plan_day
@@ -18,8 +18,7 @@ from producer.timeline import MachineTimeline
 from producer.wear import DAY_SECONDS
 from runtime.errors import UsageError
 
-Floats = NDArray[np.float64]
-Bytes = NDArray[np.int8]
+Bytes = Codes
 
 _GOLDEN: Final = 0.6180339887498949  # spreads machines evenly over their lives, however many there are
 _DAYS_AT_ONCE: Final = 64
@@ -162,7 +161,7 @@ class Fleet:
         found = [fault for day in days.tolist() for fault in self._planned[index, day]]
         return [fault for fault in found if fault.start < end and fault.end > start]
 
-    def _steady(self, index: int, days: NDArray[np.int64]) -> NDArray[np.bool_]:
+    def _steady(self, index: int, days: Ints) -> Bools:
         """Minutes of UTC `days` in which a machine runs and has settled since its last start, (D, 1440)."""
         settle = max(_LEAST_SETTLE_MINUTES, int(np.ceil(self.plant.detection.settle_seconds / 60.0)))
         settle = min(settle, LEAD_MINUTES - 1)
@@ -173,5 +172,5 @@ class Fleet:
             counted[:, first : first + DAY_MINUTES] - counted[:, first - settle - 1 : first + DAY_MINUTES - settle - 1]
         )
         after_epoch = days[:, None] * DAY_MINUTES + np.arange(DAY_MINUTES) >= self.epoch // 60
-        steady: NDArray[np.bool_] = (window == settle + 1) & after_epoch
+        steady: Bools = (window == settle + 1) & after_epoch
         return steady

@@ -10,17 +10,15 @@ from typing import Final
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 from pandas.tseries.frequencies import to_offset
 
+from core.arrays import Floats
 from core.plant import Plant
 from producer.faults import FAULT_KINDS, InjectedFault
 from producer.fleet import Fleet
 from producer.shifts import CONDITIONS
 from runtime.errors import UsageError
 from runtime.plants import load_plant
-
-Floats = NDArray[np.float64]
 
 DATA_START: Final = datetime(2025, 1, 6, tzinfo=UTC)
 """A Monday. Generated data lies in the past, so that it can be replayed into a plant that refuses the future."""

@@ -9,13 +9,11 @@ from typing import Final, Protocol
 import msgspec
 import numpy as np
 from confluent_kafka import KafkaError, Message, Producer
-from numpy.typing import NDArray
 
+from core.arrays import Floats
 from runtime.kafka import producer_config
 from runtime.settings import KafkaSettings
 from schemas.topics import READINGS
-
-Floats = NDArray[np.float64]
 
 FLUSH_SECONDS: Final = 30.0
 _FULL_QUEUE_SECONDS: Final = 0.1

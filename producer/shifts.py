@@ -6,9 +6,8 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 import numpy as np
-from numpy.typing import NDArray
 
-Ints = NDArray[np.int64]
+from core.arrays import HOUR, Codes, Ints
 
 OFF: Final = 0
 IDLE: Final = 1
@@ -26,7 +25,7 @@ _MONDAY_OFFSET: Final = 3 * DAY_MINUTES  # 1970-01-01 was a Thursday
 _HOUR: Final = 60
 
 
-def _week(*spans: tuple[str, str, str, int]) -> NDArray[np.int8]:
+def _week(*spans: tuple[str, str, str, int]) -> Codes:
     """States of a week's minutes from (days, from, to, state); later spans cover earlier ones."""
     names = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
     week = np.zeros(WEEK_MINUTES, dtype=np.int8)
@@ -77,5 +76,5 @@ def local_minutes(day: int, timezone: str) -> Ints:
 
 
 def _offset_minutes(hour: int, zone: ZoneInfo) -> int:
-    offset = datetime.fromtimestamp(hour * 3600, UTC).astimezone(zone).utcoffset()
+    offset = datetime.fromtimestamp(hour * HOUR, UTC).astimezone(zone).utcoffset()
     return int(offset.total_seconds() // 60) if offset is not None else 0

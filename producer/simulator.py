@@ -6,8 +6,8 @@ from functools import cached_property
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from core.arrays import Floats
 from core.plant import Plant
 from producer.chance import Chance
 from producer.faults import FaultKind, InjectedFault, sensors_of
@@ -15,8 +15,6 @@ from producer.fleet import Fleet, Observed
 from producer.physics import quantities
 from producer.publish import Readings
 from runtime.errors import UsageError
-
-Floats = NDArray[np.float64]
 
 DAY_SECONDS: Final = 86_400.0
 SHOWN_KINDS: Final[tuple[FaultKind, ...]] = ("overheat", "imbalance", "stuck", "spike", "dip", "dropout")

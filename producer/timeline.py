@@ -9,8 +9,8 @@ from functools import cached_property
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from core.arrays import Bools, Codes, Floats, Ints
 from core.plant import Plant
 from producer.chance import Chance
 from producer.days import Grid, MachineDays, of_day
@@ -18,9 +18,7 @@ from producer.physics import Physics, Quantity, physics_of, quantities
 from producer.shifts import IDLE, LEAD_MINUTES, RUNNING
 from producer.wear import DAY_SECONDS, Lives
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
-States = NDArray[np.int8]
+States = Codes
 
 _MILLISECONDS: Final = 1000.0
 _RUNNING_SHARE_BEFORE: Final = 0.7  # of the hours of its life before the simulation began
@@ -48,8 +46,8 @@ class _Instants:
     """The physical state of the machine at n instants, from which sensors follow."""
 
     seconds: Floats
-    running: NDArray[np.bool_]
-    idle: NDArray[np.bool_]
+    running: Bools
+    idle: Bools
     load: Floats
     heat: Floats
     wear: Floats

@@ -9,12 +9,9 @@ from functools import cached_property
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from core.arrays import Floats, Ints
 from producer.chance import Chance
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 
 DAY_SECONDS: Final = 86_400.0
 _DRAWS: Final = 16  # numbers kept for each life

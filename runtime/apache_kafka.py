@@ -190,7 +190,7 @@ def _start(
     try:
         child.wait_until(lambda: port_answers(port), timeout_seconds=READY_SECONDS)
     except ChildEnded:
-        if child.said("Address already in use"):
+        if child.logged("Address already in use"):
             raise PortTaken(f"Apache Kafka cannot listen on {address}: the port is taken; name a free one") from None
         raise
     wait_for_broker(KafkaSettings(bootstrap_servers=address), max_retries=10)

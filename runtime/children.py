@@ -63,7 +63,7 @@ class Child:
         lines = [line.strip() for line in self._log_end().splitlines() if line.strip()]
         return lines[-1] if lines else f"it wrote nothing to {self.log}"
 
-    def said(self, words: str) -> bool:
+    def logged(self, words: str) -> bool:
         """Whether the last few thousand bytes of the log contain `words`."""
         return words in self._log_end()
 

@@ -79,7 +79,7 @@ def _start(stack: ExitStack, program: str, port: int, folder: Path) -> EmbeddedB
         child_process("Tansu", command, log=folder / "tansu.log", environment={}, grace_seconds=0.2)
     )
     # it says "listening" before it does, and ends with code 0 when it cannot; "ready" is the truth
-    child.wait_until(lambda: child.said("ready in") and port_answers(port), timeout_seconds=READY_SECONDS)
+    child.wait_until(lambda: child.logged("ready in") and port_answers(port), timeout_seconds=READY_SECONDS)
     return EmbeddedBroker(bootstrap_servers=address, child=child)
 
 

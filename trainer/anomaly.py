@@ -4,9 +4,9 @@ from math import ceil
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 from sklearn.ensemble import IsolationForest
 
+from core.arrays import Bools, Ints
 from core.detection.features import FeatureFrame, anomaly_feature_names
 from core.detection.scoring import combine_scores
 from core.plant import Plant
@@ -28,9 +28,6 @@ from trainer.export import export_isolation_forest, path_length_scale
 from trainer.fanout import sharing_memory
 from trainer.flag import choose_flag
 from trainer.measure import Outcome
-
-Bools = npt.NDArray[np.bool_]
-Floats = npt.NDArray[np.float64]
 
 TREES: Final = 100
 CONTAMINATION: Final = 0.05
@@ -140,7 +137,7 @@ def _healthy(data: Datasets, *, settle_readings: int) -> Bools:
     return healthy
 
 
-def _first_rows(machine: npt.NDArray[np.int64]) -> npt.NDArray[np.int64]:
+def _first_rows(machine: Ints) -> Ints:
     """Return for each row the first row of its machine; the rows of a machine follow each other."""
     begins = np.append(True, machine[1:] != machine[:-1])
     return np.maximum.accumulate(np.where(begins, np.arange(machine.size), 0))

@@ -3,10 +3,10 @@
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 from scipy.special import chdtri
 
 from core.adhoc.rows import WHOLE_PLANT, Reference, row_features
+from core.arrays import Bools
 from core.detection.features import physical
 from core.models import AnomalyModel
 from core.plant import Plant
@@ -19,9 +19,7 @@ _LEAST_ROWS: Final = 500
 _MOST_ASKED: Final = 5_000
 
 
-def type_baselines(
-    data: Datasets, normal: npt.NDArray[np.bool_], *, plant: Plant, model: AnomalyModel
-) -> dict[str, TypeBaseline]:
+def type_baselines(data: Datasets, normal: Bools, *, plant: Plant, model: AnomalyModel) -> dict[str, TypeBaseline]:
     """The baseline of each machine type with enough `normal` readings of running machines, and that of the plant.
 
     Mean and spread are those of the readings as they are, differences between machines included: such a baseline
@@ -67,11 +65,11 @@ def type_baselines(
     return found
 
 
-def _running(data: Datasets, plant: Plant) -> npt.NDArray[np.bool_]:
+def _running(data: Datasets, plant: Plant) -> Bools:
     """Readings with more power than an idle machine of their type draws, (n,); all where no power is known."""
     power = plant.index_of_role("power")
     if power is None:
         return np.ones(len(data.batch), dtype=np.bool_)
     idle = np.array([traits_of(plant, machine_id)[1] for machine_id in data.batch.machine_ids])
-    above: npt.NDArray[np.bool_] = data.batch.values[:, power] >= idle[data.batch.machine]
+    above: Bools = data.batch.values[:, power] >= idle[data.batch.machine]
     return above

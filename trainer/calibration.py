@@ -1,9 +1,8 @@
 """What a raw anomaly score means: one scale in [0, 1] for all detectors, learned from normal readings."""
 
 import numpy as np
-import numpy.typing as npt
 
-Floats = npt.NDArray[np.float64]
+from core.arrays import Floats
 
 _KNOTS_BELOW, _KNOTS_ABOVE = 32, 16
 _TAIL_LENGTHS = 8.0  # beyond so many mean excesses the score is within 0.0002 of 1

@@ -6,9 +6,7 @@ from datetime import UTC, datetime
 from importlib.metadata import version
 from typing import Any, Final
 
-import numpy as np
-import numpy.typing as npt
-
+from core.arrays import Floats
 from runtime.models.manifest import Span
 
 # called with what is being done and the share of it that is done, in [0, 1]
@@ -37,7 +35,7 @@ def libraries() -> dict[str, str]:
     return {name: version(name) for name in _LIBRARIES}
 
 
-def span_of(timestamps: npt.NDArray[np.float64]) -> Span:
+def span_of(timestamps: Floats) -> Span:
     """Return the first and last of some epoch seconds."""
     start, end = (datetime.fromtimestamp(float(moment), UTC) for moment in (timestamps.min(), timestamps.max()))
     return Span(start=start, end=end)

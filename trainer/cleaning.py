@@ -10,8 +10,8 @@ from dataclasses import dataclass, field
 from typing import Final, Literal
 
 import numpy as np
-import numpy.typing as npt
 
+from core.arrays import HOUR, Bools, Floats
 from core.batch import ReadingBatch
 from core.detection.features import physical
 from core.plant import Plant
@@ -19,8 +19,6 @@ from core.state.traits import traits_of
 from schemas.alerts import Alert
 from schemas.feedback import Feedback
 
-Bools = npt.NDArray[np.bool_]
-Floats = npt.NDArray[np.float64]
 Reason = Literal[
     "in an alert that nobody judged", "sensor stuck", "during maintenance", "between a failure and its repair"
 ]
@@ -33,7 +31,6 @@ LONGEST_REPAIR_HOURS: Final = 168.0
 """Maintenance that is done later than that after a failure is not its repair."""
 _ABOUT_READINGS: Final = frozenset({"anomaly", "limit", "sensor_fault"})
 _JUDGEMENTS: Final = frozenset({"confirmed", "false_alarm", "expected"})
-_HOUR: Final = 3600.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -166,7 +163,7 @@ def _maintained(batch: ReadingBatch, feedback: Iterable[Feedback]) -> Bools:
     for one in feedback:
         if one.kind == "maintenance_done":
             done = one.at.timestamp()
-            rows[_between(batch, one.machine_id, done - MAINTENANCE_HOURS * _HOUR, done)] = True
+            rows[_between(batch, one.machine_id, done - MAINTENANCE_HOURS * HOUR, done)] = True
     return rows
 
 
@@ -176,8 +173,8 @@ def _broken(batch: ReadingBatch, feedback: Sequence[Feedback]) -> Bools:
     for machine_id, failures in _moments(feedback, "failure").items():
         for failed in failures.tolist():
             later = repairs.get(machine_id, np.zeros(0))
-            later = later[(later >= failed) & (later <= failed + LONGEST_REPAIR_HOURS * _HOUR)]
-            repaired = float(later[0]) if later.size else failed + REPAIR_HOURS * _HOUR
+            later = later[(later >= failed) & (later <= failed + LONGEST_REPAIR_HOURS * HOUR)]
+            repaired = float(later[0]) if later.size else failed + REPAIR_HOURS * HOUR
             rows[_between(batch, machine_id, failed, repaired)] = True
     return rows
 
@@ -197,8 +194,8 @@ def _hours_to_failure(batch: ReadingBatch, feedback: Sequence[Feedback], *, hori
         # a machine that failed may have sent nothing since
         fails = np.isfinite(failure) & (failure <= repair)
         hidden = np.minimum(repair, batch.timestamps.max())
-        hours[rows] = np.where(fails, (failure - at) / _HOUR, np.inf)
-        known[rows] = fails | (hidden - at >= horizon * _HOUR)
+        hours[rows] = np.where(fails, (failure - at) / HOUR, np.inf)
+        known[rows] = fails | (hidden - at >= horizon * HOUR)
     return hours, known
 
 

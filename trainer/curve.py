@@ -5,15 +5,12 @@ import warnings
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from core.arrays import DAY, WEEK, Ints
 from core.forecasting.curves import YEAR_DAYS, hour_of_week
 from core.forecasting.engine import HourlySeries
-from core.forecasting.engine.series import DAY, WEEK
 from runtime.forecasting.published import CurveDocument
-
-Ints = npt.NDArray[np.int64]
 
 _TWO_YEARS_HOURS: Final = 2 * 365 * DAY
 # the defaults draw a day with four waves, too smooth for shifts that begin on the hour

@@ -10,9 +10,9 @@ from pathlib import Path
 from typing import Final, NamedTuple, Self
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from core.arrays import Bools, Codes, Floats
 from core.batch import ReadingBatch
 from core.plant import Plant
 from runtime.errors import UsageError
@@ -20,9 +20,6 @@ from runtime.tables.readings import readings_of
 from runtime.tables.recognise import TextForm
 from runtime.tables.table import Table, read_table
 from schemas.near_names import looks_like
-
-Floats = npt.NDArray[np.float64]
-Bools = npt.NDArray[np.bool_]
 
 ANOMALY_COLUMN, FAILURE_COLUMN = "anomaly", "hours_to_failure"
 SPLITS: Final = ("train", "val", "test")
@@ -52,7 +49,7 @@ class Datasets:
     """
 
     batch: ReadingBatch
-    split: npt.NDArray[np.int8]
+    split: Codes
     anomaly: Bools | None
     hours_to_failure: Floats | None
     notes: tuple[str, ...]
@@ -110,7 +107,7 @@ class Datasets:
         )
 
 
-def split_in_time(seconds: Floats, ratio: Ratio = DEFAULT_RATIO) -> npt.NDArray[np.int8]:
+def split_in_time(seconds: Floats, ratio: Ratio = DEFAULT_RATIO) -> Codes:
     """Return the split of each moment, (n,), the same moment for all machines."""
     first, length = float(seconds.min()), float(np.ptp(seconds))
     bounds = [first + ratio.train * length, first + (ratio.train + ratio.val) * length]

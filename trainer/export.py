@@ -9,9 +9,10 @@ from itertools import pairwise
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 from onnx import TensorProto, checker, helper
 from sklearn.ensemble import IsolationForest, RandomForestRegressor
+
+from core.arrays import Features, Floats, Ints
 
 INPUT, OUTPUT = "features", "value"
 PRODUCER = "nexova"
@@ -27,15 +28,15 @@ class FlatTree:
     leaf yields, `missing_left` says where NaN goes.
     """
 
-    left: npt.NDArray[np.int64]
-    right: npt.NDArray[np.int64]
-    feature: npt.NDArray[np.int64]
-    threshold: npt.NDArray[np.float32]
-    value: npt.NDArray[np.float32]
-    missing_left: npt.NDArray[np.int64]
+    left: Ints
+    right: Ints
+    feature: Ints
+    threshold: Features
+    value: Features
+    missing_left: Ints
 
 
-def float32_not_above(thresholds: npt.NDArray[np.float64]) -> npt.NDArray[np.float32]:
+def float32_not_above(thresholds: Floats) -> Features:
     """Round each threshold down to a float32, so that `x <= t` decides the same for every float32 x.
 
     Scikit-learn compares float32 features with float64 thresholds; rounding to the nearest would move a
@@ -86,7 +87,7 @@ def export_random_forest(forest: RandomForestRegressor) -> bytes:
     return _serialise(trees, n_features=int(forest.n_features_in_))
 
 
-def _flatten(tree: Any, *, leaf_values: npt.NDArray[np.float64], columns: npt.NDArray[np.int64]) -> FlatTree:
+def _flatten(tree: Any, *, leaf_values: Floats, columns: Ints) -> FlatTree:
     """Read one scikit-learn tree; `columns` maps the features the tree was shown to columns of the input."""
     leaf = tree.children_left < 0
     return FlatTree(

@@ -10,18 +10,15 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 from sklearn.metrics import f1_score
 
+from core.arrays import Bools, Floats
 from core.detection.features import FeatureFrame
 from core.detection.scoring import combine_scores
 from core.models import FlagBy
 from schemas.scores import FLAG_AT
 from trainer.calibration import calibration_knots
 from trainer.datasets import Datasets
-
-Floats = npt.NDArray[np.float64]
-Bools = npt.NDArray[np.bool_]
 
 _RATES: Final = 24  # tried, equally many times rarer from one to the next
 _WAYS: Final[tuple[FlagBy, ...]] = ("both", "forest", "distance")

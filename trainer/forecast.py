@@ -9,13 +9,12 @@ from functools import partial
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 import pandas as pd
 
+from core.arrays import DAY, WEEK, Floats, Ints
 from core.detection.features import FeatureFrame
 from core.forecasting.curves import hour_of_week
 from core.forecasting.engine import HourlySeries
-from core.forecasting.engine.series import DAY, WEEK
 from core.forecasting.names import PUBLISHED, PublishedName
 from core.plant import Plant
 from core.state.traits import traits_of
@@ -33,9 +32,6 @@ from trainer.curve import fit_curve
 from trainer.datasets import Datasets
 from trainer.fanout import each
 from trainer.measure import Outcome
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
 
 HORIZON: Final = DAY
 FEWEST_HOURS: Final = 2 * WEEK

@@ -10,15 +10,12 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 
+from core.arrays import Floats, Ints
 from core.plant import Plant
 from core.state.tracks import watched_sensors
 from trainer.cleaning import resting
 from trainer.datasets import Datasets
-
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
 
 SHARE: Final = 0.1
 """Of the running test readings of each machine."""

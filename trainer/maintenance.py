@@ -4,9 +4,9 @@ from itertools import pairwise
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 from sklearn.ensemble import RandomForestRegressor
 
+from core.arrays import Bools, Features, Floats
 from core.detection.features import FeatureFrame, maintenance_feature_names
 from core.maintenance import BAND_STARTS
 from core.plant import Plant
@@ -24,9 +24,6 @@ from trainer.datasets import Datasets
 from trainer.export import export_random_forest
 from trainer.fanout import sharing_memory
 from trainer.measure import Outcome
-
-Floats = npt.NDArray[np.float64]
-Bools = npt.NDArray[np.bool_]
 
 TREES: Final = 100
 DEPTH: Final = 15
@@ -113,7 +110,7 @@ def train_maintenance(data: Datasets, frame: FeatureFrame, *, plant: Plant, seed
     )
 
 
-def _fit(features: npt.NDArray[np.float32], risk: Floats, *, seed: int, progress: Progress) -> RandomForestRegressor:
+def _fit(features: Features, risk: Floats, *, seed: int, progress: Progress) -> RandomForestRegressor:
     """Grow the forest some trees at a time, which changes nothing but lets progress be seen."""
     forest = RandomForestRegressor(
         n_estimators=0,

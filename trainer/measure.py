@@ -5,14 +5,11 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-import numpy.typing as npt
 from scipy.stats import rankdata
 
+from core.arrays import Bools, Floats, Ints
 from schemas.scores import FLAG_AT
 
-Floats = npt.NDArray[np.float64]
-Ints = npt.NDArray[np.int64]
-Bools = npt.NDArray[np.bool_]
 Metrics = Mapping[str, float | None]
 Intervals = Mapping[str, tuple[float, float]]
 

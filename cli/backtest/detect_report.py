@@ -54,7 +54,7 @@ def as_document(courses: Sequence[FileCourse], *, plant: Plant, warm_up: int | N
         document["alerts"] = {name: document["alerts"][name] for name in ("openings", "openings_per_machine_week")}
         return document
     random = np.random.default_rng(_SEED)
-    own, control, machines = _Tally(), _Tally(), {}
+    own, control, machines = _Counts(), _Counts(), {}
     for course in labelled:
         for machine_id, rows in course.machines():
             truth = np.asarray(course.truth)[rows]
@@ -64,7 +64,7 @@ def as_document(courses: Sequence[FileCourse], *, plant: Plant, warm_up: int | N
     return document | {"detection": own.figures(), "control": control.figures(), "machines": machines}
 
 
-class _Tally:
+class _Counts:
     """Figures of readings of many machines: pooled where they count readings, averaged where they rank them."""
 
     def __init__(self) -> None:

@@ -10,9 +10,10 @@ import numpy as np
 import typer
 
 from cli.backtest.run import SELECTED, Plan, Result, Results
+from core.arrays import DAY, Ints
 from core.forecasting.engine.backtest import BacktestForecasts
 from core.forecasting.engine.scoring import scored
-from core.forecasting.engine.series import DAY, LEVEL, Ints
+from core.forecasting.engine.series import LEVEL
 from runtime.errors import FailureError
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)

@@ -10,10 +10,10 @@ from typing import Any, Final
 
 import numpy as np
 
+from core.arrays import WEEK, Floats, Ints
 from core.forecasting.engine import Answer, Calendar, HourlySeries, KnownInputs
 from core.forecasting.engine.backtest import BacktestForecasts, naive, replayed, with_intervals
 from core.forecasting.engine.candidates import forecast_by
-from core.forecasting.engine.series import WEEK, Floats, Ints
 from core.forecasting.names import CANDIDATES, MEMBERS, NAIVE_WEEK, PROPHET, WITH_INPUTS
 from runtime.errors import FailureError
 from runtime.forecasting.calendars import HolidayChoice

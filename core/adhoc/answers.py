@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
 from core.adhoc.rows import History, Reference, ScoredRows, score_rows, wear_features
+from core.arrays import Bools, Features, Floats
 from core.detection.features import physical
 from core.maintenance import BAND_STARTS, BANDS, advice_text
 from core.models import Models
@@ -21,8 +21,6 @@ from schemas.codec import derive_answer
 from schemas.recommendations import Band, Reason
 from schemas.rounding import cut_score, in_words
 from schemas.scores import FLAG_AT
-
-Floats = NDArray[np.float64]
 
 FALLBACK: Final = "fallback"
 _LEAST_SHARE: Final = 0.01
@@ -147,7 +145,7 @@ def _possible_types(history: History, references: Mapping[str, Reference], plant
     return list(range(len(plant.machine_types))) or [-1]
 
 
-def _risk(models: Models, features: NDArray[np.float32], complete: NDArray[np.bool_], kinds: list[int]) -> Floats:
+def _risk(models: Models, features: Features, complete: Bools, kinds: list[int]) -> Floats:
     """Risk after each row, the mean over the possible types; NaN where there is no estimate."""
     risk = np.full(len(features), np.nan)
     if models.maintenance is None or not complete.any():

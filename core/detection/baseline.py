@@ -10,10 +10,9 @@ from typing import Final
 
 import numpy as np
 from numba import njit
-from numpy.typing import NDArray
 from scipy.special import fdtri
 
-Floats = NDArray[np.float64]
+from core.arrays import Floats
 
 CLIP: Final = 5.0  # standard deviations; one wild reading must not own an average
 _BLOCK: Final = 40  # readings a block, for the estimate of drift

@@ -9,14 +9,11 @@ from typing import Final
 
 import numpy as np
 from numba import njit
-from numpy.typing import NDArray
 
+from core.arrays import Floats, Ints
 from core.detection.baseline import CLIP, SPREAD_GAIN, SPREAD_MEAN_GAIN, VARIANCE_CLIP
 from core.row_results import DETECT, REST, RowResults
 from core.state.tracks import Tracks
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
 
 _SHIFT_GAIN: Final = 1 / 300  # how fast the baseline of a wandering channel follows it
 _SHIFT_DRIFT: Final = 0.002  # drift at which it follows with full gain

@@ -10,19 +10,20 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from core.arrays import Bools, Features, Floats, Ints
 from core.batch import ReadingBatch
 from core.detection.baseline import fit_baseline
 from core.detection.distance import score_distances
+from core.detection.seasonal import score_habits
+from core.detection.surprise import score_by_surprise
 from core.detection.tracking import track
 from core.plant import Plant
 from core.row_results import RowResults
+from core.state.habits import Habits, habits_layout
 from core.state.tables import allocate
 from core.state.tracks import SLOW_HOURS, Tracks, tracks_layout, watched_sensors
 from core.state.traits import MachineTraits, traits_of
-
-Floats = NDArray[np.float64]
 
 FEATURES_VERSION: Final = 2
 """Raise when the meaning of a feature changes: models trained before are then refused."""
@@ -59,26 +60,28 @@ class FeatureFrame:
     distance: the score that the machine's own distance gives, (n,), NaN where not scored.
     """
 
-    anomaly: NDArray[np.float32]
-    maintenance: NDArray[np.float32]
-    running: NDArray[np.bool_]
+    anomaly: Features
+    maintenance: Features
+    running: Bools
     distance: Floats
 
 
 def observe(
     batch: ReadingBatch,
     *,
-    slots: NDArray[np.int64],
+    slots: Ints,
     values: Floats,
     tracks: Tracks,
     traits: MachineTraits,
-    warm_ups: dict[int, NDArray[np.float32]],
+    warm_ups: dict[int, Features],
     plant: Plant,
+    habits: Habits | None = None,
 ) -> RowResults:
     """Runs the readings of `batch` through their machines' tracks, in place, and returns what each row showed.
 
     slots: table row of each reading, (n,). values: physical values, NaN where missing or impossible, (n, S).
     warm_ups: readings of machines that still learn, by slot; filled, fitted and dropped here.
+    habits: of slow sensors; None leaves them out.
     """
     watched = np.array(watched_sensors(plant), dtype=np.int64)
     size = plant.detection.warm_up_readings
@@ -140,6 +143,9 @@ def observe(
             warm_ups.pop(slot, None)
         else:
             warm_ups[slot] = buffers[buffer_of[slot], : tracks.learned[slot]].copy()
+    score_by_surprise(results, values, plant)
+    if habits is not None:
+        score_habits(batch, values, tracks, habits, results, plant)
     return results
 
 
@@ -147,7 +153,7 @@ def _or_minus_one(index: int | None) -> int:
     return -1 if index is None else index
 
 
-def _fit(tracks: Tracks, slot: int, rows: NDArray[np.float32], plant: Plant) -> None:
+def _fit(tracks: Tracks, slot: int, rows: Features, plant: Plant) -> None:
     least = np.array([plant.sensors[index].minimum_deviation / 3 for index in watched_sensors(plant)])
     policy = plant.detection
     baseline = fit_baseline(
@@ -171,6 +177,7 @@ def extract(batch: ReadingBatch, *, plant: Plant) -> FeatureFrame:
         traits=traits,
         warm_ups={},
         plant=plant,
+        habits=allocate(Habits, habits_layout(plant), len(batch.machine_ids)),
     )
     return FeatureFrame(
         anomaly=results.anomaly, maintenance=results.maintenance, running=results.scored, distance=results.distance

@@ -4,17 +4,10 @@ from typing import Final
 
 import numpy as np
 from numba import njit
-from numpy.typing import NDArray
 
+from core.arrays import Features, Floats, Ints
 from core.row_results import DETECT, FAULT_MISSING, FAULT_STUCK, REST, RowResults
 from core.state.tracks import Tracks
-
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
-Bools = NDArray[np.bool_]
-Codes = NDArray[np.int8]
-Features = NDArray[np.float32]
-
 
 _RUNNING: Final = 0
 _IDLE: Final = 1

@@ -5,12 +5,13 @@ passed it and its grace. The hours of a machine that has fallen silent are publi
 What comes late makes a revision, and revisions come at a bounded rate.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
+from core.arrays import Floats, Ints
 from core.energy.meter import CounterRules, counter_rules
 from core.energy.windows import REVISION_SECONDS, Window, Windows
 from core.plant import Plant
@@ -29,25 +30,25 @@ class Closing:
     counter_rules: CounterRules | None = None
 
     def by_own_time(
-        self, windows: Windows, machine_ids: Iterable[str], newest_of: Callable[[str], float]
+        self, windows: Windows, machine_ids: Sequence[str], slots: Ints, last_seen: Floats
     ) -> list[EnergyWindow]:
         """Return what closes by the readings of these machines, and drop the windows that are past revision.
 
-        newest_of: a machine's own time, epoch s. A window closes once, when its machine's time has passed it and its
-        grace; what a late reading changes afterwards goes out at the bounded rate of `by_the_clock`.
+        slots: table rows of the machines. last_seen: by table row, a machine's own time, epoch s. A window closes once,
+        when its machine's time has passed it and its grace; what a late reading changes afterwards goes out at the
+        bounded rate of `by_the_clock`.
         """
         closed = []
-        for machine_id in machine_ids:
-            newest = newest_of(machine_id)
-            if not windows.due.get(machine_id, np.inf) <= newest:
-                continue
+        own_time = last_seen[slots]
+        for place in np.flatnonzero(windows.due[slots] <= own_time).tolist():
+            machine_id, newest = machine_ids[place], float(own_time[place])
             for window in list(windows.of(machine_id).values()):
                 drop = window.end + self.grace_seconds + REVISION_SECONDS < newest
                 if (not window.final and self._is_over(window, newest)) or (drop and window.changed):
                     closed.append(self._publish(window, final=True))
                 if drop:
                     windows.drop(machine_id, window.hour)
-            self._plan(windows, machine_id)
+            self._plan(windows, machine_id, int(slots[place]))
         return closed
 
     def by_the_clock(self, windows: Windows, estimates: Mapping[str, float], *, now: float) -> list[EnergyWindow]:
@@ -82,22 +83,28 @@ class Closing:
         return window.counter.settled_at(rules) <= now - self.grace_seconds
 
     def _publish(self, window: Window, *, final: bool, now: float = float("-inf")) -> EnergyWindow:
+        window.change(changed=False)
+        window.disown()
         window.published += 1
-        window.changed, window.final, window.said_at = False, window.final or final, now
-        return window.summary(
+        window.final, window.said_at = window.final or final, now
+        summary = window.summary(
             window.published,
             interval_seconds=self.interval_seconds,
             counter_rules=self.counter_rules,
             final=window.final,
         )
+        if window.final:
+            window.close()
+        return summary
 
-    def _plan(self, windows: Windows, machine_id: str) -> None:
+    def _plan(self, windows: Windows, machine_id: str, slot: int) -> None:
         """Note when a machine's windows are to be looked at again."""
         own = windows.of(machine_id).values()
+        windows.due[slot] = np.inf
         if own:
             last_call = min(window.end for window in own) + self.grace_seconds + REVISION_SECONDS
             closes = min((window.end + self.grace_seconds for window in own if not window.final), default=np.inf)
-            windows.due[machine_id] = min(closes, last_call)
+            windows.due[slot] = min(closes, last_call)
 
 
 def closing_of(plant: Plant) -> Closing:

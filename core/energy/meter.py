@@ -18,17 +18,15 @@ from itertools import pairwise
 from typing import Any, Final, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 
+from core.arrays import HOUR, Floats
 from core.plant import Plant
 from schemas.energy import CounterSteps
 
-Floats = NDArray[np.float64]
 Reading = tuple[float, float]
 """Epoch seconds and the register, kWh."""
 StepKind = Literal["usual", "reset", "rollover", "unknown"]
 
-HOUR: Final = 3600
 _MINUTE: Final = 60
 _WRONG_READINGS: Final = 2  # in a row, at most, that a later one can take back
 _ROUNDING: Final = 1e-6

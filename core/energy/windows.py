@@ -10,45 +10,38 @@ Windows are kept for as long as their machine's own time has not passed them: a 
 what it kept must find its hours as it left them. When they are published is the matter of `core.energy.closing`.
 """
 
-from collections.abc import Hashable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from core.arrays import HOUR, Floats, Ints
+from core.energy.cells import MINUTES, UNIT, Cells, count_in
 from core.energy.meter import CounterHour, CounterRules, hours_between, join
 from schemas.energy import EnergyWindow
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
-
-HOUR: Final = 3600
 REVISION_SECONDS: Final = 2 * HOUR
 """How long after its end and grace a window takes late readings and is published again."""
-_MINUTES: Final = 60
 _LEAST_TO_TELL: Final = 3  # minutes with a reading, below which an hour does not show how often its machine speaks
-_NO_PEAK: Final = int(np.iinfo(np.int64).min)
-_UNIT: Final = 1e6  # readings are summed in millionths of their unit
 _ENOUGH: Final = 0.5  # of an hour that a counter covers, from which on it goes before power that covers more
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Window:
-    """One hour of one machine while it can still change. Arrays are (60,), one cell a minute."""
+    """One hour of one machine while it can still change.
+
+    row: of its minutes in `cells`; -1 where they are packed, since an hour that was published seldom changes.
+    """
 
     machine_id: str
     hour: int
-    power: Ints = field(default_factory=lambda: np.zeros(_MINUTES, np.int64))
-    power_count: Ints = field(default_factory=lambda: np.zeros(_MINUTES, np.int64))
-    production: Ints = field(default_factory=lambda: np.zeros(_MINUTES, np.int64))
-    production_count: Ints = field(default_factory=lambda: np.zeros(_MINUTES, np.int64))
-    readings: int = 0
-    peak: int = _NO_PEAK
+    cells: Cells
+    row: int = -1
+    packed: list[Any] | None = None
     published: int = -1  # newest revision that went out
     final: bool = False  # whether that one was
-    changed: bool = False
     counter: CounterHour | None = None
     said_at: float = float("-inf")  # when by the clock that went out, not kept over a restart
 
@@ -57,50 +50,15 @@ class Window:
         """Epoch second at which the hour is over."""
         return (self.hour + 1) * HOUR
 
-    def add(self, minutes: Ints, power: Floats | None, production: Floats | None) -> None:
-        """Counts readings at these minutes; power in kW and production in units/h, NaN where missing."""
-        self.readings += len(minutes)
-        self.changed = True
-        if power is not None:
-            known = ~np.isnan(power)
-            fixed = np.rint(power[known] * _UNIT).astype(np.int64)
-            np.add.at(self.power, minutes[known], fixed)
-            np.add.at(self.power_count, minutes[known], 1)
-            if len(fixed):
-                self.peak = max(self.peak, int(fixed.max()))
-        if production is not None:
-            made = ~np.isnan(production)
-            np.add.at(self.production, minutes[made], np.rint(production[made] * _UNIT).astype(np.int64))
-            np.add.at(self.production_count, minutes[made], 1)
+    @property
+    def readings(self) -> int:
+        """How many were counted."""
+        return int(self.cells.readings[self.row]) if self.packed is None else int(self.packed[4])
 
-    def summary(
-        self, revision: int, *, interval_seconds: float, counter_rules: CounterRules | None = None, final: bool = True
-    ) -> EnergyWindow:
-        """The window as it is published; interval_seconds: expected between two readings, by the plant."""
-        planned = min(max(1, round(interval_seconds / 60)), _MINUTES)
-        energy, power_hours = _integral(self.power, self.power_count, planned)
-        production, production_hours = _integral(self.production, self.production_count, planned)
-        hours, steps = power_hours, None
-        if self.counter is not None and counter_rules is not None:
-            counted = self.counter.counted(counter_rules)
-            if counted.hours >= min(_ENOUGH, power_hours):
-                energy, hours, steps = counted.energy_kwh, counted.hours, counted.steps
-        share = min(1.0, hours)
-        return EnergyWindow(
-            machine_id=self.machine_id,
-            start=datetime.fromtimestamp(self.hour * HOUR, UTC),
-            end=datetime.fromtimestamp(self.end, UTC),
-            energy_kwh=energy,
-            mean_power_kw=energy / hours if hours else None,
-            peak_power_kw=self.peak / _UNIT if power_hours else None,
-            production=production if production_hours else None,
-            readings=self.readings,
-            expected_readings=max(self.readings, round(self.readings / share)) if share else self.readings,
-            completeness=share,
-            revision=revision,
-            final=final,
-            counter=steps,
-        )
+    @property
+    def changed(self) -> bool:
+        """Whether it is not as it was published."""
+        return self.packed is None and bool(self.cells.changed[self.row])
 
     @property
     def settled(self) -> bool:
@@ -113,43 +71,102 @@ class Window:
         edges = None if self.counter is None else (self.counter.before, self.counter.after)
         return self.hour, self.published, edges
 
+    def change(self, *, changed: bool = True) -> None:
+        """Say whether it is not as it was published."""
+        self.open()
+        self.cells.changed[self.row] = changed
+
+    def disown(self) -> None:
+        """Let readings look the window up again: what they change of it is to be noted from now on."""
+        self.cells.owner[self.row] = -1
+
+    def open(self) -> None:
+        """Unpack the minutes, so that they can be counted into."""
+        if self.row >= 0:
+            return
+        self.row = self.cells.take(self.hour)
+        if self.packed is None:
+            return
+        _, _, _, changed, readings, peak, *cells, _ = self.packed
+        self.cells.changed[self.row], self.cells.readings[self.row], self.cells.peak[self.row] = changed, readings, peak
+        for kind in (Cells.power, Cells.production):
+            minutes = np.frombuffer(cells[3 * kind], np.uint8)
+            self.cells.sums[self.row, kind, minutes] = cells[3 * kind + 1]
+            self.cells.counts[self.row, kind, minutes] = cells[3 * kind + 2]
+        self.packed = None
+
+    def close(self) -> None:
+        """Pack the minutes; where there is a counter they stay, as its neighbours ask for it."""
+        if self.packed is None and self.counter is None:
+            self.packed = self.pack()
+            self.release()
+
+    def release(self) -> None:
+        """Give the row of the minutes back."""
+        if self.row >= 0:
+            self.cells.release(self.row)
+            self.row = -1
+
+    def summary(
+        self, revision: int, *, interval_seconds: float, counter_rules: CounterRules | None = None, final: bool = True
+    ) -> EnergyWindow:
+        """The window as it is published; interval_seconds: expected between two readings, by the plant."""
+        self.open()
+        sums, counts = self.cells.sums[self.row], self.cells.counts[self.row]
+        planned = min(max(1, round(interval_seconds / 60)), MINUTES)
+        energy, power_hours = _integral(sums[Cells.power], counts[Cells.power], planned)
+        production, production_hours = _integral(sums[Cells.production], counts[Cells.production], planned)
+        hours, steps = power_hours, None
+        if self.counter is not None and counter_rules is not None:
+            counted = self.counter.counted(counter_rules)
+            if counted.hours >= min(_ENOUGH, power_hours):
+                energy, hours, steps = counted.energy_kwh, counted.hours, counted.steps
+        share = min(1.0, hours)
+        return EnergyWindow(
+            machine_id=self.machine_id,
+            start=datetime.fromtimestamp(self.hour * HOUR, UTC),
+            end=datetime.fromtimestamp(self.end, UTC),
+            energy_kwh=energy,
+            mean_power_kw=energy / hours if hours else None,
+            peak_power_kw=float(self.cells.peak[self.row]) / UNIT if power_hours else None,
+            production=production if production_hours else None,
+            readings=self.readings,
+            expected_readings=max(self.readings, round(self.readings / share)) if share else self.readings,
+            completeness=share,
+            revision=revision,
+            final=final,
+            counter=steps,
+        )
+
     def pack(self) -> list[Any]:
-        """The window as plain values for the changelog: of each row of cells, those minutes that hold a reading."""
-        packed: list[Any] = [self.hour, self.published, self.final, self.changed, self.readings, self.peak]
-        for sums, counts in ((self.power, self.power_count), (self.production, self.production_count)):
-            minutes = np.flatnonzero(counts)
-            packed += [minutes.astype(np.uint8).tobytes(), sums[minutes].tolist(), counts[minutes].tolist()]
+        """The window as plain values for the changelog: of each kind of sums, those minutes that hold a reading."""
+        if self.packed is not None:
+            return self.packed
+        row, cells = self.row, self.cells
+        packed: list[Any] = [self.hour, self.published, self.final, bool(cells.changed[row])]
+        packed += [int(cells.readings[row]), int(cells.peak[row])]
+        for kind in (Cells.power, Cells.production):
+            minutes = np.flatnonzero(cells.counts[row, kind])
+            packed.append(minutes.astype(np.uint8).tobytes())
+            packed += [cells.sums[row, kind, minutes].tolist(), cells.counts[row, kind, minutes].tolist()]
         packed.append(None if self.counter is None else self.counter.pack())
         return packed
-
-    @classmethod
-    def unpack(cls, machine_id: str, packed: Sequence[Any]) -> "Window":
-        """Return what `pack` packed."""
-        hour, published, final, changed, readings, peak, *cells, counter = packed
-        window = cls(machine_id, hour, readings=readings, peak=peak, published=published, final=final, changed=changed)
-        for sums, counts, place in (
-            (window.power, window.power_count, 0),
-            (window.production, window.production_count, 3),
-        ):
-            minutes = np.frombuffer(cells[place], np.uint8)
-            sums[minutes], counts[minutes] = cells[place + 1], cells[place + 2]
-        if counter is not None:
-            window.counter = CounterHour.unpack(counter)
-        return window
 
 
 class Windows:
     """The windows of the machines of one partition, by machine and hour.
 
-    due: for each machine with windows, its own time, epoch s, from which the next of them closes or is dropped.
-    late: those that were published and have changed since.
+    due: by table row of the machines, their own time, epoch s, from which the next of their windows closes or is
+    dropped. late: windows that were published and have changed since.
     """
 
-    __slots__ = ("_by_machine", "due", "late")
+    __slots__ = ("_by_machine", "_cells", "_newest", "due", "late")
 
     def __init__(self) -> None:
         self._by_machine: dict[str, dict[int, Window]] = {}
-        self.due: dict[str, float] = {}
+        self._cells = Cells()
+        self._newest = np.full(0, -1, np.int64)  # by table row: the row of the hour that the last reading counted in
+        self.due = np.full(0, np.inf)
         self.late: set[tuple[str, int]] = set()
 
     def __getitem__(self, key: tuple[str, int]) -> Window:
@@ -168,34 +185,93 @@ class Windows:
     def __len__(self) -> int:
         return sum(map(len, self._by_machine.values()))
 
-    def values(self) -> Iterator[Window]:
-        """Return all windows."""
-        return (window for own in self._by_machine.values() for window in own.values())
-
     def of(self, machine_id: str) -> Mapping[int, Window]:
         """Return the windows of a machine, by hour."""
         return self._by_machine.get(machine_id, _EMPTY)
 
-    def put(self, window: Window) -> Window:
-        """Take a window in, which is looked at when next its machine's windows are closed."""
-        self._by_machine.setdefault(window.machine_id, {})[window.hour] = window
-        self.due[window.machine_id] = min(window.end, self.due.get(window.machine_id, np.inf))
-        self.note(window)
+    def add(self, machine_id: str, hour: int, slot: int) -> Window:
+        """Return a new window, open; it is looked at when next the windows of its machine, in `slot`, are closed."""
+        window = Window(machine_id, hour, self._cells)
+        window.open()
+        self._put(window, slot)
         return window
+
+    def restore(self, machine_id: str, packed: list[Any], slot: int) -> None:
+        """Add a window as `Window.pack` packed it."""
+        hour, published, final, changed, *_, counter = packed
+        window = Window(machine_id, hour, self._cells, packed=packed, published=published, final=final)
+        if counter is not None:
+            window.counter = CounterHour.unpack(counter)
+        if changed or not final or counter is not None:
+            window.open()
+        self._put(window, slot)
+        self.note(window)
+
+    def _put(self, window: Window, slot: int) -> None:
+        self._by_machine.setdefault(window.machine_id, {})[window.hour] = window
+        self._reach(slot)
+        self.due[slot] = min(window.end, self.due[slot])
+
+    def _reach(self, slot: int) -> None:
+        known = len(self.due)
+        if slot >= known:
+            more = max(slot + 1, 2 * known) - known
+            self.due = np.append(self.due, np.full(more, np.inf))
+            self._newest = np.append(self._newest, np.full(more, -1, np.int64))
 
     def note(self, window: Window) -> None:
         """Note that a window has changed, so that one that was published is published again."""
-        if window.changed and window.published >= 0:
+        if window.published >= 0 and window.changed:
             self.late.add((window.machine_id, window.hour))
 
-    def drop(self, machine_id: str, hour: int | None = None) -> None:
-        """Drop a window of a machine, or all of them."""
-        own = self._by_machine.get(machine_id, {})
-        if hour is not None:
-            del own[hour]
-        if hour is None or not own:
-            self._by_machine.pop(machine_id, None)
-            self.due.pop(machine_id, None)
+    def drop(self, machine_id: str, hour: int) -> None:
+        """Drop a window of a machine."""
+        own = self._by_machine[machine_id]
+        own.pop(hour).release()
+        if not own:
+            del self._by_machine[machine_id]
+
+    def forget(self, machine_ids: Iterable[str], stay: Ints) -> None:
+        """Drop the windows of machines whose table rows go; stay: the rows that remain, in their new order."""
+        for machine_id in machine_ids:
+            for window in self._by_machine.pop(machine_id, {}).values():
+                window.release()
+        self._reach(int(stay.max(initial=-1)))
+        self.due = self.due[stay]
+        self._newest = np.full(len(stay), -1, np.int64)
+
+    def rows_for(self, machine_ids: Sequence[str], machine: Ints, slots: Ints, hours: Ints) -> Ints:
+        """Return the row of minutes that each reading, (n,), counts in, in windows that are made where there are none.
+
+        machine: index into `machine_ids`; slots: table row; hours: -1 for a reading that counts in none.
+        """
+        self._reach(int(slots.max()))
+        rows = self._newest[slots]
+        known = rows >= 0
+        held = rows[known]
+        known[known] = (self._cells.owner[held] == slots[known]) & (self._cells.hour[held] == hours[known])
+        rows[~known] = -1
+        missing = np.flatnonzero(~known & (hours >= 0))
+        if not len(missing):
+            return rows
+        pairs, place = np.unique(np.stack([machine[missing], hours[missing]], axis=1), axis=0, return_inverse=True)
+        slot_of = dict(zip(machine[missing].tolist(), slots[missing].tolist(), strict=True))
+        found = np.empty(len(pairs), np.int64)
+        for number, (index, hour) in enumerate(pairs.tolist()):
+            machine_id, slot = machine_ids[index], slot_of[index]
+            window = self.get((machine_id, hour)) or self.add(machine_id, hour, slot)
+            window.open()
+            found[number] = window.row
+            if window.published >= 0:
+                self.late.add((machine_id, hour))
+            else:
+                self._newest[slot], self._cells.owner[window.row] = window.row, slot
+        rows[missing] = found[place.reshape(-1)]
+        return rows
+
+    def count(self, rows: Ints, minutes: Ints, power: Floats, production: Floats) -> None:
+        """Count readings, (n,) each, into rows of minutes; rows below 0 are left out, values are NaN where missing."""
+        count_in(self._cells, rows, minutes, power, production)
 
 
 _EMPTY: Final[Mapping[int, Window]] = {}
@@ -206,14 +282,14 @@ def _integral(sums: Ints, counts: Ints, planned: int) -> tuple[float, float]:
     covered = np.flatnonzero(counts)
     if not len(covered):
         return 0.0, 0.0
-    means = sums[covered] / counts[covered] / _UNIT
+    means = sums[covered] / counts[covered] / UNIT
     steps = np.diff(covered)
     # of two middle steps the shorter: a gap must not make itself usual
     usual = int(np.sort(steps)[(len(steps) - 1) // 2]) if len(covered) >= _LEAST_TO_TELL else planned
     # a last reading may stand for time beyond the hour, as the first of the next hour lacks it; an hour is an hour
-    stands = np.append(steps, max(_MINUTES - covered[-1], usual))
+    stands = np.append(steps, max(MINUTES - covered[-1], usual))
     weights = np.where(stands > 2 * usual, usual, stands)
-    hours = min(float(weights.sum()), float(_MINUTES)) / _MINUTES
+    hours = min(float(weights.sum()), float(MINUTES)) / MINUTES
     return float((means * weights).sum() / weights.sum() * hours), hours
 
 
@@ -222,6 +298,7 @@ def accumulate(
     *,
     machine_ids: tuple[str, ...],
     machine: Ints,
+    slots: Ints,
     timestamps: Floats,
     power: Floats | None,
     production: Floats | None,
@@ -232,34 +309,28 @@ def accumulate(
 ) -> int:
     """Counts a batch into its windows, in place; returns how many readings came too late for any.
 
-    machine: (n,) index into `machine_ids`. newest: (n,), the machine's own time when each reading arrived.
-    register: (n,) of the energy counter in kWh, where the plant has one; with its rules.
+    machine: (n,) index into `machine_ids`; slots: (n,) their table rows. newest: (n,), the machine's own time when each
+    reading arrived. register: (n,) of the energy counter in kWh, where the plant has one; with its rules.
     """
     hours = np.floor_divide(timestamps, HOUR).astype(np.int64)
     late = (hours + 1) * HOUR + grace_seconds + REVISION_SECONDS < newest
     minutes = np.floor_divide(timestamps - hours * HOUR, 60).astype(np.int64)
-    # one sort brings the readings of a window together
-    order = np.lexsort((hours, machine))
-    order = order[~late[order]]
-    if not len(order):
-        return int(late.sum())
-    sorted_machine, sorted_hours = machine[order], hours[order]
-    breaks = np.flatnonzero((np.diff(sorted_machine) != 0) | (np.diff(sorted_hours) != 0)) + 1
-    unlinked: dict[str, float] = {}
-    for rows in np.split(order, breaks):
-        key = (machine_ids[machine[rows[0]]], int(hours[rows[0]]))
-        window = windows.get(key) or windows.put(Window(*key))
-        window.add(
-            minutes[rows],
-            None if power is None else power[rows],
-            None if production is None else production[rows],
-        )
-        windows.note(window)
-        if register is not None:
-            now = float(newest[rows].max())
-            if _count(window, timestamps[rows], register[rows], now=now):
-                unlinked[window.machine_id] = max(now, unlinked.get(window.machine_id, now))
-    if unlinked and counter_rules is not None:
+    hours = np.where(late, -1, hours)
+    rows = windows.rows_for(machine_ids, machine, slots, hours)
+    nothing = np.full(len(rows), np.nan)
+    windows.count(rows, minutes, nothing if power is None else power, nothing if production is None else production)
+    if register is not None and counter_rules is not None:
+        # one sort brings the readings of a window together
+        order = np.lexsort((hours, machine))
+        order = order[~late[order]]
+        breaks = np.flatnonzero((np.diff(machine[order]) != 0) | (np.diff(hours[order]) != 0)) + 1
+        unlinked: dict[str, tuple[float, int]] = {}
+        for group in np.split(order, breaks) if len(order) else ():
+            window = windows[machine_ids[machine[group[0]]], int(hours[group[0]])]
+            now = float(newest[group].max())
+            if _count(window, timestamps[group], register[group], now=now):
+                before, _ = unlinked.get(window.machine_id, (now, 0))
+                unlinked[window.machine_id] = max(now, before), int(slots[group[0]])
         _link(windows, unlinked, counter_rules, grace_seconds=grace_seconds)
     return int(late.sum())
 
@@ -274,20 +345,27 @@ def _count(window: Window, timestamps: Floats, register: Floats, *, now: float) 
     return first or (last and now >= window.end)
 
 
-def _link(windows: Windows, newest_of: Mapping[str, float], rules: CounterRules, *, grace_seconds: float) -> None:
-    """Tells each window of these machines its neighbours' registers, and makes windows of hours between two of them."""
-    for machine_id in newest_of:
+def _link(
+    windows: Windows, machines: Mapping[str, tuple[float, int]], rules: CounterRules, *, grace_seconds: float
+) -> None:
+    """Tells each window of these machines its neighbours' registers, and makes windows of hours between two of them.
+
+    machines: their own time, epoch s, and their table row.
+    """
+    for machine_id, (newest, slot) in machines.items():
         group = list(windows.of(machine_id).values())
         known = join([window.counter for window in group if window.counter is not None], rules)
         for hour in hours_between(known, rules):
             # one that is past its revisions may have been published and dropped
-            open_still = (hour + 1) * HOUR + grace_seconds + REVISION_SECONDS >= newest_of[machine_id]
+            open_still = (hour + 1) * HOUR + grace_seconds + REVISION_SECONDS >= newest
             if open_still and (machine_id, hour) not in windows:
-                group.append(windows.put(Window(machine_id, hour, changed=True)))
+                window = windows.add(machine_id, hour, slot)
+                window.change()
+                group.append(window)
         for window in group:
             if window.counter is None:
                 window.counter = CounterHour(window.hour * HOUR)
             before = None if window.changed else window.counter.counted(rules)
-            if window.counter.see(known) and not window.changed:
-                window.changed = before != window.counter.counted(rules)
+            if window.counter.see(known) and not window.changed and before != window.counter.counted(rules):
+                window.change()
                 windows.note(window)

@@ -12,8 +12,8 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
+from core.arrays import DAY, Bools, Floats, Ints
+
 Shorts = NDArray[np.int16]
 
 HORIZON_DAYS: Final = 3
@@ -25,7 +25,6 @@ _ROWS: Final = 5  # value, lower, upper, champion, median
 _FULL: Final = 32_767  # the largest number of two bytes
 _ROUNDING: Final = 1e-4
 _DAYS_KEPT: Final = 14
-_DAY: Final = 24
 _LEAST_POINTS: Final = 48  # hours that must have matured before the champion can lose its place
 _WORSE: Final = 1.05  # times the median's error from which it does; below 1 it has it back
 
@@ -97,9 +96,9 @@ class ForecastAccuracy:
         spoke = np.flatnonzero((ahead >= 0) & (ahead < self.lengths))
         if len(spoke) and not np.isnan(actual):
             said = self.said[spoke, ahead[spoke]] * self.scales[spoke, None]
-            days = np.minimum(ahead[spoke] // _DAY, HORIZON_DAYS - 1)
+            days = np.minimum(ahead[spoke] // DAY, HORIZON_DAYS - 1)
             np.add.at(added, days, _sums_of(said, actual))
-            today = hour // _DAY
+            today = hour // DAY
             self.sums[today] = self.sums.get(today, np.zeros((HORIZON_DAYS, _WIDTH))) + added
             for old in [day for day in self.sums if day <= today - _DAYS_KEPT]:
                 del self.sums[old]
@@ -107,7 +106,7 @@ class ForecastAccuracy:
         self._keep(self.origins + self.lengths > self.reached)
         return added
 
-    def _keep(self, wanted: NDArray[np.bool_]) -> None:
+    def _keep(self, wanted: Bools) -> None:
         if not wanted.all():
             self.origins, self.lengths = self.origins[wanted], self.lengths[wanted]
             self.scales, self.said = self.scales[wanted], self.said[wanted]
@@ -158,7 +157,7 @@ class ForecastAccuracy:
         accuracy.said[accuracy._left()] = np.frombuffer(packed["said"], np.int16).reshape(-1, _ROWS)
         return accuracy
 
-    def _left(self) -> NDArray[np.bool_]:
+    def _left(self) -> Bools:
         """Return which hours of open forecasts are not closed yet, (p, LONGEST)."""
         hours = np.arange(LONGEST)
         return (hours < self.lengths[:, None]) & (self.origins[:, None] + hours >= self.reached)

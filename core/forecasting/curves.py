@@ -4,9 +4,9 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
-from core.forecasting.engine.series import DAY, WEEK, Floats, HourlySeries, Ints
+from core.arrays import DAY, WEEK, Floats, Ints
+from core.forecasting.engine.series import HourlySeries
 
 YEAR_DAYS: Final = 366
 _THURSDAY_HOURS: Final = 72  # hour 0 of the epoch was a Thursday's; weeks begin on Monday
@@ -42,6 +42,6 @@ class Curve:
         return self.at(steps) + moved
 
 
-def hour_of_week(hours: Ints) -> NDArray[np.int64]:
+def hour_of_week(hours: Ints) -> Ints:
     """Return 0 (Monday 0 h) to 167 of hours since the epoch, any shape."""
     return (hours + _THURSDAY_HOURS) % WEEK

@@ -9,19 +9,14 @@ from typing import Final
 from zoneinfo import ZoneInfo
 
 import numpy as np
-from numpy.typing import NDArray
 
+from core.arrays import DAY, WEEK, Floats, Ints
 from core.forecasting.engine import Answer, Calendar, HourlySeries, KnownInputs, Memory, forecast_next
 from core.forecasting.engine.answering import usable
 from core.forecasting.engine.candidates import CandidateForecaster, best_of
 from core.forecasting.seasonal import hourly_median
 from core.plant.local_days import wall_hours
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
-
-_DAY: Final = 24
-_WEEK: Final = 168
 _MONDAY: Final = 72  # the epoch was a Thursday
 
 
@@ -133,14 +128,14 @@ def usual_week(series: list[HourlySeries]) -> Floats | None:
     """
     rows = []
     for one in series:
-        places = (one.first_hour + np.arange(len(one.values)) + _MONDAY) % _WEEK
-        rows.append([_median(one.values[places == place]) for place in range(_WEEK)])
+        places = (one.first_hour + np.arange(len(one.values)) + _MONDAY) % WEEK
+        rows.append([_median(one.values[places == place]) for place in range(WEEK)])
     if not rows or np.isnan(rows).all():
         return None
     table = np.array(rows)
-    week = np.array([_median(table[:, place]) for place in range(_WEEK)])
+    week = np.array([_median(table[:, place]) for place in range(WEEK)])
     for place in np.flatnonzero(np.isnan(week)):
-        week[place] = _median(week[place % _DAY :: _DAY])
+        week[place] = _median(week[place % DAY :: DAY])
     return np.where(np.isnan(week), _median(week), week)
 
 

@@ -11,9 +11,10 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from core.arrays import Features
 from schemas.energy import EnergyWindow
 
-Singles = NDArray[np.float32]
+Singles = Features
 Bytes = NDArray[np.uint8]
 
 MISSING: Final = 0
@@ -21,7 +22,6 @@ IMPORTED: Final = 1
 MEASURED: Final = 2
 LEAST_COMPLETENESS: Final = 0.5
 """Least covered share of an hour; below, the hour stays missing."""
-WEEK: Final = 168
 
 
 @dataclass(slots=True)

@@ -6,9 +6,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from core.arrays import Floats
 from core.forecasting.engine.inputs import MOST_INPUTS, KnownInputs
-
-Floats = NDArray[np.float64]
 
 AHEAD_HOURS: Final = 366 * 24
 """Hours after the newest forecast that a plan may reach ahead; later ones are left out."""

@@ -5,6 +5,7 @@ from zoneinfo import ZoneInfo
 
 import numpy as np
 
+from core.arrays import HOUR
 from core.forecasting.accuracy import ForecastAccuracy
 from core.forecasting.engine import LEVEL
 from core.forecasting.fit import Fitted
@@ -89,4 +90,4 @@ def _known(value: float | None) -> float | None:
 
 
 def _moment(hour: int) -> datetime:
-    return datetime.fromtimestamp(hour * 3600, UTC)
+    return datetime.fromtimestamp(hour * HOUR, UTC)

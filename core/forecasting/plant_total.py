@@ -9,12 +9,10 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from core.arrays import Floats
 from core.forecasting.names import PLANT_SUM
 from core.issued_forecast import IssuedForecast
-
-Floats = NDArray[np.float64]
 
 FIRST_TOGETHER: Final = 0.3
 _MEMBER_HOURS: Final = 24  # a machine belongs to the plant for as long after its last hour

@@ -9,8 +9,9 @@ from typing import Final
 
 import numpy as np
 
+from core.arrays import WEEK, Floats, Ints
 from core.forecasting.engine.profiles import RECENT, Days, typed_median
-from core.forecasting.engine.series import LEVEL, WEEK, Answer, Calendar, Floats, HourlySeries, Ints
+from core.forecasting.engine.series import LEVEL, Answer, Calendar, HourlySeries
 from core.forecasting.names import SEASONAL_MEDIAN
 
 _RESIDUAL_HOURS: Final = 4 * WEEK

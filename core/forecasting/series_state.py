@@ -9,22 +9,18 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 import msgspec
-import numpy as np
-from numpy.typing import NDArray
 
+from core.arrays import HOUR, Floats
 from core.forecasting.accuracy import ForecastAccuracy
 from core.forecasting.hourly_history import IMPORTED, MEASURED, HourlyHistory, energy_of
 from schemas.energy import EnergyWindow
 from schemas.forecasts import is_plant_series
-
-Floats = NDArray[np.float64]
 
 Outgoing = tuple[str, str, bytes]
 """Topic, key and value of a message."""
 HOURS: Final = "h"
 MEMORY: Final = "m"
 _FORMAT: Final = 1
-_HOUR: Final = 3600
 
 
 @dataclass(slots=True)
@@ -74,7 +70,7 @@ class SeriesTable:
 
     def record_window(self, window: EnergyWindow, *, at: float) -> Floats | None:
         """Record a closed window; return the sums that matured. at: seconds of any clock."""
-        hour = int(window.start.timestamp()) // _HOUR
+        hour = int(window.start.timestamp()) // HOUR
         return self.record_measured(window.machine_id, hour, energy_of(window), at=at)
 
     def record_measured(self, series_id: str, hour: int, energy_kwh: float, *, at: float) -> Floats | None:

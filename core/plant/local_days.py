@@ -7,16 +7,12 @@ shifts; both are views, made when they are asked for.
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta
-from typing import Final
 from zoneinfo import ZoneInfo
 
 import numpy as np
-from numpy.typing import NDArray
 
+from core.arrays import HOUR, Ints
 from schemas.energy import EnergyWindow
-
-Ints = NDArray[np.int64]
-_HOUR: Final = 3600
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +33,7 @@ def hours_in(day: date, zone: ZoneInfo) -> int:
     """Hours of a local day: 23 or 25 where clocks change, rounded where they change by less than an hour."""
     begin = datetime.combine(day, time(), zone).astimezone(UTC)
     end = datetime.combine(day + timedelta(days=1), time(), zone).astimezone(UTC)
-    return round((end - begin).total_seconds() / _HOUR)
+    return round((end - begin).total_seconds() / HOUR)
 
 
 def days_of(windows: Iterable[EnergyWindow], zone: ZoneInfo) -> list[DayOfEnergy]:
@@ -89,10 +85,10 @@ def wall_hours(first_hour: int, count: int, zone: ZoneInfo) -> Ints:
         else:
             offsets[begin:end] = [_offset(hour, zone) for hour in hours[begin:end]]
         begin = end
-    return np.asarray(np.floor_divide(hours * _HOUR + offsets, _HOUR), dtype=np.int64)
+    return np.asarray(np.floor_divide(hours * HOUR + offsets, HOUR), dtype=np.int64)
 
 
 def _offset(hour: int, zone: ZoneInfo) -> int:
     """Seconds by which the wall clock is ahead of UTC in an hour since the epoch."""
-    ahead = datetime.fromtimestamp(int(hour) * _HOUR, zone).utcoffset()
+    ahead = datetime.fromtimestamp(int(hour) * HOUR, zone).utcoffset()
     return 0 if ahead is None else round(ahead.total_seconds())

@@ -4,7 +4,7 @@ import hashlib
 import json
 from fnmatch import fnmatchcase
 from functools import cached_property
-from typing import Annotated, Final, Self
+from typing import Annotated, Final, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -20,6 +20,10 @@ from core.plant.rules import (
 )
 from core.plant.sensors import MachineType, Role, Sensor
 
+Detector = Literal["distance", "surprise", "both", "seasonal"]
+
+_SLOW_SECONDS: Final = 120.0  # between two readings: what speaks more often is not told by its days
+_MOST_SLOW: Final = 4  # slow sensors; each has shapes of 8 kB in the machine's record
 _SILENT_INTERVALS: Final = 3.0
 _IDLE_INTERVALS: Final = 2.0  # as energy is divided between hours over as much
 _LEAST_SECONDS: Final = 300.0
@@ -41,6 +45,11 @@ class Plant(PlantModel):
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
+        if self.detector == "seasonal" and len(self._measuring) > _MOST_SLOW:
+            raise broken(
+                f"detector seasonal is for at most {_MOST_SLOW} sensors, there are {len(self._measuring)}",
+                'write detector = "distance" or "surprise" in [detection]',
+            )
         unique("sensor", [sensor.name for sensor in self.sensors])
         unique("sensor role", [sensor.role for sensor in self.sensors if sensor.role])
         unique("machine type", [kind.name for kind in self.machine_types])
@@ -103,6 +112,30 @@ class Plant(PlantModel):
     def __hash__(self) -> int:
         """Equal plants have equal hashes; csv.columns, a dict, keeps pydantic from making one."""
         return hash((self.name, self.fingerprint))
+
+    @property
+    def detector(self) -> Detector:
+        """The detector of the machines by themselves; what the plant file leaves open is decided here."""
+        chosen = self.detection.detector
+        if chosen != "auto":
+            return chosen
+        slow = len(self._measuring) == 1 and self.interval_seconds >= _SLOW_SECONDS
+        return "seasonal" if slow else "distance"
+
+    @property
+    def _measuring(self) -> list[Sensor]:
+        return [sensor for sensor in self.sensors if sensor.role not in {"runtime", "energy_counter"}]
+
+    @property
+    def alert_policy(self) -> AlertPolicy:
+        """The alert policy, with the defaults that suit the detector where the plant file names none.
+
+        The seasonal detector raises an alarm by one reading, which nothing follows for half a day.
+        """
+        named = {"readings_over", "of_readings"} & self.alerts.model_fields_set
+        if self.detector != "seasonal" or named:
+            return self.alerts
+        return self.alerts.model_copy(update={"readings_over": 1, "of_readings": 1})
 
     @cached_property
     def sensor_names(self) -> tuple[str, ...]:

@@ -23,6 +23,11 @@ class DetectionPolicy(PlantModel):
     false_alarm_rate: float = Field(default=0.01, gt=0, lt=0.5, description="share of normal readings above 0.5")
     fast_smoothing: float = Field(default=0.2, gt=0, le=1, description="weight of the newest reading, fast average")
     slow_smoothing: float = Field(default=0.03, gt=0, le=1, description="weight of the newest reading, slow average")
+    detector: Literal["auto", "distance", "surprise", "both", "seasonal"] = Field(
+        default="auto",
+        description="score of a machine by itself: distance from its level, surprise at a jump, the higher of both, or "
+        "a slow sensor against its daily habits; auto: the last for plants of one slow sensor, else the first",
+    )
     settle_seconds: NotNegative = Field(
         default=0.0, description="running time after a start before readings are scored or learned from, s"
     )

@@ -4,17 +4,15 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 import numpy as np
-from numpy.typing import NDArray
 
+from core.arrays import HOUR, Floats
 from core.plant import Period, Tariff
 from schemas.forecasts import Cost
-
-Floats = NDArray[np.float64]
 
 
 def prices(tariff: Tariff, first_hour: int, count: int, zone: ZoneInfo) -> Floats:
     """Price of a kWh in each of `count` hours from `first_hour` on, hours since the epoch, UTC."""
-    moments = [datetime.fromtimestamp((first_hour + number) * 3600, zone) for number in range(count)]
+    moments = [datetime.fromtimestamp((first_hour + number) * HOUR, zone) for number in range(count)]
     return np.array([_price(tariff, moment) for moment in moments])
 
 

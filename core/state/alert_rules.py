@@ -37,7 +37,7 @@ class AlertRules(NamedTuple):
 
 def alert_rules(plant: Plant, machine_ids: list[str]) -> AlertRules:
     """Return the rules of these machines, in their order."""
-    policy = plant.alerts
+    policy = plant.alert_policy
     types = [plant.type_of(machine_id) for machine_id in machine_ids]
     names = [None if kind is None else kind.name for kind in types]
 

@@ -9,12 +9,13 @@ import msgspec
 import numpy as np
 from numpy.typing import NDArray
 
-from core.energy.windows import Window, Windows
+from core.energy.windows import Windows
 from core.plant import Plant
 from core.state import records as saved
 from core.state.alert_rules import AlertRules, alert_rules, maintenance_spans
 from core.state.annotations import Annotation
 from core.state.episodes import EPISODES_LAYOUT, Episodes
+from core.state.habits import Habits, habits_layout
 from core.state.records import Record, RowTypes
 from core.state.tables import Column, Layout, allocate, grown, kept, put_rows, rows_of
 from core.state.tracks import Tracks, tracks_layout
@@ -50,6 +51,7 @@ class FleetState:
     tracks: Tracks = field(init=False)
     episodes: Episodes = field(init=False)
     wear: Wear = field(init=False)
+    habits: Habits = field(init=False)
     traits: MachineTraits = field(init=False)
     scores: NDArray[np.float64] = field(init=False)
     rules: AlertRules = field(init=False)
@@ -74,12 +76,14 @@ class FleetState:
             "tracks": tracks_layout(self.plant),
             "episodes": EPISODES_LAYOUT,
             "wear": WEAR_LAYOUT,
+            "habits": habits_layout(self.plant),
             "latest": _LATEST_LAYOUT,
         }
         self._types = RowTypes.of(self._layouts, self.plant.fingerprint)
         self.tracks = allocate(Tracks, self._layouts["tracks"], _FIRST_ROOM)
         self.episodes = allocate(Episodes, EPISODES_LAYOUT, _FIRST_ROOM)
         self.wear = allocate(Wear, WEAR_LAYOUT, _FIRST_ROOM)
+        self.habits = allocate(Habits, self._layouts["habits"], _FIRST_ROOM)
         self.traits = MachineTraits(*(np.empty(_FIRST_ROOM) for _ in MachineTraits._fields))
         self.scores = np.full(_FIRST_ROOM, np.nan)
         self.heard = np.zeros(_FIRST_ROOM)
@@ -98,6 +102,7 @@ class FleetState:
             self.tracks = grown(self.tracks, self._layouts["tracks"], 2 * capacity)
             self.episodes = grown(self.episodes, EPISODES_LAYOUT, 2 * capacity)
             self.wear = grown(self.wear, WEAR_LAYOUT, 2 * capacity)
+            self.habits = grown(self.habits, self._layouts["habits"], 2 * capacity)
             self.traits = MachineTraits(*(np.concatenate([array, np.empty(capacity)]) for array in self.traits))
             self.rules = AlertRules(*(np.concatenate([array, array]) for array in self.rules))
             self.scores = np.concatenate([self.scores, np.full(capacity, np.nan)])
@@ -134,14 +139,15 @@ class FleetState:
             parts += [(saved.WARM_UP, n) for n in range(self._learned.get(slot, 0))]
             deleted += [(saved.key_of(part, machine_id, number), None) for part, number in parts]
             deleted.append((saved.key_of(saved.MACHINE, machine_id), None))
-            self.windows.drop(machine_id)
             for kind in [kind for machine, kind in self.alerts if machine == machine_id]:
                 del self.alerts[machine_id, kind]
         stay = [slot for slot in range(len(self.ids)) if slot not in gone]
+        self.windows.forget([self.ids[slot] for slot in gone], np.array(stay, dtype=np.int64))
         rows, room = np.array(stay, dtype=np.int64), max(_FIRST_ROOM, 1 << len(stay).bit_length())
         self.tracks = kept(self.tracks, self._layouts["tracks"], rows, room)
         self.episodes = kept(self.episodes, EPISODES_LAYOUT, rows, room)
         self.wear = kept(self.wear, WEAR_LAYOUT, rows, room)
+        self.habits = kept(self.habits, self._layouts["habits"], rows, room)
         self.traits = MachineTraits(*(np.resize(array[rows], room) for array in self.traits))
         self.rules = AlertRules(
             *(np.resize(array[rows] if len(rows) else array, (room, *array.shape[1:])) for array in self.rules)
@@ -187,7 +193,13 @@ class FleetState:
 
     def _tables(self) -> dict[str, Any]:
         latest = _Latest(self.scores)
-        return {"tracks": self.tracks, "episodes": self.episodes, "wear": self.wear, "latest": latest}
+        return {
+            "tracks": self.tracks,
+            "episodes": self.episodes,
+            "wear": self.wear,
+            "habits": self.habits,
+            "latest": latest,
+        }
 
     def _alerts_of(self, machine_id: str) -> list[bytes]:
         found = (self.alerts.get((machine_id, kind)) for kind in _KINDS)
@@ -253,7 +265,7 @@ class FleetState:
                 alert = Alert.model_validate_json(text)
                 self.alerts[alert.machine_id, alert.kind] = alert
             for packed in one.hours:
-                self.windows.put(Window.unpack(one.machine_id, packed))
+                self.windows.restore(one.machine_id, packed, slot)
             settled = [window for window in self.windows.of(one.machine_id).values() if window.settled]
             self._hours[slot] = tuple(window.version for window in settled)
             if one.baseline is not None:

@@ -1,14 +1,12 @@
 """Metrics of matured forecasts and of energy counters."""
 
-import numpy as np
-from numpy.typing import NDArray
-
+from core.arrays import Floats
 from core.forecasting.accuracy import COLUMNS
 from runtime.metrics import ProcessorMetrics
 from schemas.energy import CounterSteps
 
 
-def count_matured(metrics: ProcessorMetrics, added: NDArray[np.float64] | None) -> None:
+def count_matured(metrics: ProcessorMetrics, added: Floats | None) -> None:
     """Count what matured, sums by day of the horizon; None: nothing did."""
     if added is None:
         return

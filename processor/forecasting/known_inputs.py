@@ -14,8 +14,8 @@ from typing import Final
 import numpy as np
 from pydantic import ValidationError
 
+from core.arrays import WEEK
 from core.forecasting.engine import KnownInputs
-from core.forecasting.engine.series import WEEK
 from core.forecasting.input_table import InputHours
 from processor.partitions import PartitionTable
 from processor.publisher import Publisher

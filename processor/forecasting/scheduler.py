@@ -12,13 +12,11 @@ from zlib import crc32
 from zoneinfo import ZoneInfo
 
 import numpy as np
-from numpy.typing import NDArray
 
+from core.arrays import DAY, WEEK, Floats
 from core.energy.meter import counter_rules
 from core.forecasting.engine import KnownInputs
-from core.forecasting.engine.series import DAY
 from core.forecasting.fit import FitRequest, Fitted, fallback, on_the_wall_clock, usual_week
-from core.forecasting.hourly_history import WEEK
 from core.forecasting.messages import backtest_of, forecast_message, issued_forecast, track_record
 from core.forecasting.names import SEASONAL_MEDIAN
 from core.forecasting.series_state import SeriesState
@@ -31,8 +29,6 @@ from runtime.forecasting.candidates import candidates_of
 from runtime.forecasting.settings import ForecastSettings
 from runtime.metrics import ProcessorMetrics
 from schemas.topics import FORECASTS
-
-Floats = NDArray[np.float64]
 
 LOGGER: Final = logging.getLogger("nexova.processor.forecasts")
 _LOOK_SECONDS: Final = 0.25

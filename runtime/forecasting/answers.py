@@ -10,8 +10,8 @@ import numpy as np
 import pandas as pd
 from pandas.tseries.frequencies import to_offset
 
+from core.arrays import DAY, WEEK, Floats
 from core.forecasting.engine import Answer, Calendar, HourlySeries, Memory, forecast_next
-from core.forecasting.engine.series import DAY, WEEK, Floats
 from core.forecasting.engine.weights import TAKEOVER
 from core.forecasting.names import MEMBERS, PROPHET, SEASONAL_MEDIAN
 from core.forecasting.seasonal import hourly_median, seasonal_median

@@ -4,12 +4,11 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from core.arrays import DAY, WEEK, Features, Floats, Ints
 from core.forecasting.engine import Calendar, HourlySeries
 from core.forecasting.engine.candidates import CannotFitError, lately
 from core.forecasting.engine.features import Outlook, Past
-from core.forecasting.engine.series import DAY, WEEK, Floats, Ints
 from core.forecasting.names import CandidateName
 
 _ROUNDS: Final = 200
@@ -76,7 +75,7 @@ class LightGbm:
         return Trees(booster=lightgbm.train(_SETTINGS, examples, _ROUNDS), calendar=calendar)
 
 
-def _inputs(outlook: Outlook, origins: Ints) -> NDArray[np.float32]:
+def _inputs(outlook: Outlook, origins: Ints) -> Features:
     """Return one row a step and origin, (s * o, f + 2): what the linear members see, how far ahead, and the hour."""
     steps, count, _ = outlook.inputs.shape
     ahead = np.repeat(np.arange(steps), count)

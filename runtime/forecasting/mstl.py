@@ -5,10 +5,10 @@ from typing import ClassVar, Final
 
 import numpy as np
 
+from core.arrays import DAY, WEEK, Floats
 from core.forecasting.engine import Calendar, HourlySeries
 from core.forecasting.engine.candidates import CannotFitError, lately
 from core.forecasting.engine.features import Past
-from core.forecasting.engine.series import DAY, WEEK, Floats
 from core.forecasting.names import CandidateName
 
 _MOST_HOURS: Final = 13 * WEEK

@@ -7,9 +7,9 @@ from typing import Annotated, Any, Final, Literal
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field
 
+from core.arrays import Floats
 from core.forecasting.curves import Curve
 from core.forecasting.engine import Answer, Calendar, HourlySeries, Memory, forecast_next
-from core.forecasting.engine.series import Floats
 from core.forecasting.names import BLEND, PROPHET, PublishedName
 from core.forecasting.seasonal import hourly_median
 from core.plant import Plant

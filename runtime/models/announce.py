@@ -6,7 +6,7 @@ from confluent_kafka import KafkaError, Message, Producer
 
 from runtime.errors import BrokerUnavailable, FailureError
 from runtime.kafka import list_topics, producer_config
-from runtime.models.manifest import Promotion, Trial
+from runtime.models.manifest import Promotion, ShadowEntry
 from runtime.models.repository import ModelRepository
 from runtime.settings import KafkaSettings
 from schemas.models import ModelPromoted
@@ -22,7 +22,11 @@ class NotAnnounced(FailureError):
 
 
 def announce(
-    entry: Promotion, kafka: KafkaSettings, *, challenger: Trial | None = None, answer_seconds: float = ANSWER_SECONDS
+    entry: Promotion,
+    kafka: KafkaSettings,
+    *,
+    challenger: ShadowEntry | None = None,
+    answer_seconds: float = ANSWER_SECONDS,
 ) -> None:
     """Send an entry of the registry to all workers, and what is scored beside it, and wait until the broker has it.
 

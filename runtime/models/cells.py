@@ -8,11 +8,9 @@ from typing import Self
 
 import numpy as np
 from numba import njit
-from numpy.typing import NDArray
 from onnx import ModelProto
 
-Floats = NDArray[np.float32]
-Ints = NDArray[np.int64]
+from core.arrays import Features, Ints
 
 _BRANCH, _LEAF = b"BRANCH_LEQ", b"LEAF"
 
@@ -20,7 +18,7 @@ _BRANCH, _LEAF = b"BRANCH_LEQ", b"LEAF"
 class Cells:
     """The cells into which the cuts of all trees divide the space of the features."""
 
-    def __init__(self, cuts: list[Floats]) -> None:
+    def __init__(self, cuts: list[Features]) -> None:
         """`cuts`: by feature, in any order; a row is left of a cut when it is at most that."""
         # with these at the ends, whatever is a number lies between two cuts
         sides = [np.unique(np.concatenate([each, [-np.inf, np.inf]]).astype(np.float32)) for each in cuts]
@@ -38,7 +36,7 @@ class Cells:
         values = np.array(attributes["nodes_values"].floats, dtype=np.float32)
         return cls([values[(modes == _BRANCH) & (features == feature)] for feature in range(n_features)])
 
-    def runs(self, rows: Floats) -> tuple[Ints, Ints]:
+    def runs(self, rows: Features) -> tuple[Ints, Ints]:
         """The first row of each run of rows in one cell, (r,), and the run of each row, (n,), of rows (n, F).
 
         A row with a NaN or an infinity is a run of its own.
@@ -50,7 +48,7 @@ class Cells:
 
 
 @njit(cache=True, nogil=True)
-def _runs(rows: Floats, cuts: Floats, ends: Ints, first: Ints, run_of: Ints) -> int:
+def _runs(rows: Features, cuts: Features, ends: Ints, first: Ints, run_of: Ints) -> int:
     features = rows.shape[1]
     # sides of the cell of the row before; nothing lies between these
     low, high = np.full(features, np.inf, dtype=np.float32), np.full(features, -np.inf, dtype=np.float32)

@@ -6,7 +6,8 @@ from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, Final, Generic, Literal, Protocol, Self, TypeVar
 
 import numpy as np
-import numpy.typing as npt
+
+from core.arrays import Features, Floats
 
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # the runtime would report its use; it looks when it is imported
 import onnxruntime
@@ -25,9 +26,6 @@ from runtime.models.repository import (
     ModelRepository,
     UnknownVersion,
 )
-
-Features = npt.NDArray[np.float32]
-Floats = npt.NDArray[np.float64]
 
 ANOMALY, MAINTENANCE = "anomaly", "maintenance"
 GRAPH, DOCUMENT = "model.onnx", "model.json"
@@ -322,7 +320,7 @@ Document = TypeVar("Document", bound=BaseModel)
 
 
 def open_document(bundle: ModelBundle, kind: type[Document], *, plant: Plant, features: str) -> Document:
-    """Check the passport of a verified version, then read model.json.
+    """Check the manifest of a verified version, then read model.json.
 
     Raises:
         ModelIncompatible: it was trained for other sensors or features.

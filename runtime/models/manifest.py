@@ -1,4 +1,4 @@
-"""The passport of a model version, and the log of which version ran when. Pure: no file is opened here."""
+"""The manifest of a model version, and the log of which version ran when. Pure: no file is opened here."""
 
 import hashlib
 from collections.abc import Iterable
@@ -86,7 +86,7 @@ class Promotion(_Record):
         return identity(self.version, self.at)
 
 
-class Trial(_Record):
+class ShadowEntry(_Record):
     """One line of the registry: from `at` on, `version` is scored beside the champion, or no longer."""
 
     name: ModelName
@@ -144,18 +144,18 @@ def in_effect(log: Iterable[Promotion]) -> list[Promotion]:
     return effective
 
 
-def challenger_of(log: Iterable[Promotion | Trial]) -> Trial | None:
+def challenger_of(log: Iterable[Promotion | ShadowEntry]) -> ShadowEntry | None:
     """Return the trial that is under way, of the entries of one model; it ends when its version is promoted."""
-    under_way: Trial | None = None
+    under_way: ShadowEntry | None = None
     for entry in log:
-        if isinstance(entry, Trial):
+        if isinstance(entry, ShadowEntry):
             under_way = entry if entry.action == "shadowed" else None
         elif under_way is not None and entry.action == "promoted" and entry.version == under_way.version:
             under_way = None
     return under_way
 
 
-def parse_log(text: str) -> list[Promotion | Trial]:
+def parse_log(text: str) -> list[Promotion | ShadowEntry]:
     """Return the entries of a registry, oldest first.
 
     A line that is not whole is one whose writer died: that promotion did not happen, and the next one
@@ -170,4 +170,4 @@ def parse_log(text: str) -> list[Promotion | Trial]:
     return entries
 
 
-_ENTRY: Final[TypeAdapter[Promotion | Trial]] = TypeAdapter(Promotion | Trial)
+_ENTRY: Final[TypeAdapter[Promotion | ShadowEntry]] = TypeAdapter(Promotion | ShadowEntry)

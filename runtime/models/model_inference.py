@@ -9,10 +9,10 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 import numpy as np
-import numpy.typing as npt
 
 from core.adhoc.answers import FALLBACK, anomaly_answers, risk_answers
 from core.adhoc.rows import History, Reference
+from core.arrays import Floats
 from core.detection.features import feature_fingerprint
 from core.forecasting.engine import HourlySeries
 from core.models import AnomalyModel, Models, RiskModel
@@ -29,7 +29,7 @@ from schemas.answers import Advice, AnomalyResult
 
 LOGGER: Final = logging.getLogger("nexova.inference")
 
-Column = float | Sequence[float | None] | npt.NDArray[np.float64] | None
+Column = float | Sequence[float | None] | Floats | None
 
 
 class ModelInference:

@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 
-from runtime.models.manifest import LOWER_IS_BETTER, Manifest, Promotion, Span, Trial, champions
+from runtime.models.manifest import LOWER_IS_BETTER, Manifest, Promotion, ShadowEntry, Span, champions
 
 
 def render_registry(
@@ -11,7 +11,7 @@ def render_registry(
     log: Sequence[Promotion],
     *,
     damaged: Sequence[str] = (),
-    trials: Sequence[Trial] = (),
+    trials: Sequence[ShadowEntry] = (),
 ) -> str:
     """Write the page in Markdown.
 
@@ -32,7 +32,7 @@ def render_registry(
     return "\n".join(lines)
 
 
-def _model(name: str, versions: Sequence[Manifest], log: Sequence[Promotion], trial: Trial | None) -> list[str]:
+def _model(name: str, versions: Sequence[Manifest], log: Sequence[Promotion], trial: ShadowEntry | None) -> list[str]:
     standing = champions(log)
     lines = [f"## {name}", ""]
     champion = standing[-1].version if standing else None
@@ -42,7 +42,7 @@ def _model(name: str, versions: Sequence[Manifest], log: Sequence[Promotion], tr
     else:
         # the last entry, not the last one standing: after a rollback the version runs since the rollback
         lines += [f"**{champion}** runs since {_moment(log[-1].at)}.", ""]
-        lines += _passport(known[champion], log) if champion in known else ["Its files are not in this repository.", ""]
+        lines += _details(known[champion], log) if champion in known else ["Its files are not in this repository.", ""]
     if trial is not None:
         lines += [f"Version {trial.version} is scored beside it since {_moment(trial.at)}: {trial.reason}", ""]
     lines += [
@@ -63,7 +63,7 @@ def _model(name: str, versions: Sequence[Manifest], log: Sequence[Promotion], tr
     return lines
 
 
-def _passport(champion: Manifest, log: Sequence[Promotion]) -> list[str]:
+def _details(champion: Manifest, log: Sequence[Promotion]) -> list[str]:
     """Tell what the version is, what it was measured by, and why it runs."""
     parts = [f"{count:,} {reason}" for reason, count in sorted(champion.rows_excluded.items()) if count]
     left_out = f"; left out: {', '.join(parts)}" if parts else ""

@@ -32,7 +32,7 @@ from runtime.errors import FailureError, UsageError
 from runtime.models.manifest import (
     Manifest,
     Promotion,
-    Trial,
+    ShadowEntry,
     challenger_of,
     champions,
     in_effect,
@@ -46,7 +46,7 @@ from runtime.models.storage import open_storage
 MANIFEST, LOG, PAGE = "manifest.json", "registry.jsonl", "MODEL_REGISTRY.md"
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,63}")
 _VERSION = re.compile(r"\d{8}T\d{6}Z")
-Entry = TypeVar("Entry", Promotion, Trial)
+Entry = TypeVar("Entry", Promotion, ShadowEntry)
 
 
 class RepositoryUnavailable(FailureError):
@@ -126,7 +126,7 @@ class ModelRepository:
         promotions = [entry for entry in self._entries(name) if isinstance(entry, Promotion)]
         return tuple(in_effect(promotions))
 
-    def challenger(self, name: str) -> Trial | None:
+    def challenger(self, name: str) -> ShadowEntry | None:
         """Return what is scored beside the champion of a model, or None."""
         return challenger_of(self._entries(name))
 
@@ -243,7 +243,7 @@ class ModelRepository:
         self._record(entry)
         return self.history(name)[-1]
 
-    def shadow(self, name: str, version: str, *, at: datetime, reason: str) -> Trial:
+    def shadow(self, name: str, version: str, *, at: datetime, reason: str) -> ShadowEntry:
         """Have a version scored beside the champion, after verifying it; raises as `load` does.
 
         Raises:
@@ -258,9 +258,9 @@ class ModelRepository:
             )
         if version == current:
             raise UsageError(f"model {name} {version} runs already; score another version beside it")
-        return self._record(Trial(name=name, version=version, action="shadowed", at=at, reason=reason))
+        return self._record(ShadowEntry(name=name, version=version, action="shadowed", at=at, reason=reason))
 
-    def end_shadow(self, name: str, *, at: datetime, reason: str) -> Trial:
+    def end_shadow(self, name: str, *, at: datetime, reason: str) -> ShadowEntry:
         """Have nothing scored beside the champion any more.
 
         Raises:
@@ -272,7 +272,7 @@ class ModelRepository:
                 f"model {name}: no version is scored beside the one that runs; nexova models shadow {name} VERSION "
                 "begins it"
             )
-        return self._record(Trial(name=name, version=trial.version, action="shadow_ended", at=at, reason=reason))
+        return self._record(ShadowEntry(name=name, version=trial.version, action="shadow_ended", at=at, reason=reason))
 
     def write_document(self, file: str, content: bytes) -> None:
         """Put a document about the whole repository (such as `metrics.json`) at its root."""
@@ -296,11 +296,11 @@ class ModelRepository:
                     damaged.append(error.message)
         return render_registry(manifests, self.history(), damaged=damaged, trials=self._trials())
 
-    def _trials(self) -> list[Trial]:
+    def _trials(self) -> list[ShadowEntry]:
         found = [challenger_of(self._entries(name)) for name in self.names()]
         return [trial for trial in found if trial is not None]
 
-    def _entries(self, name: str | None) -> list[Promotion | Trial]:
+    def _entries(self, name: str | None) -> list[Promotion | ShadowEntry]:
         with self._trouble("read"):
             log = self._storage.read(LOG) if self._storage.exists(LOG) else b""
         return [entry for entry in parse_log(log.decode("utf-8", "replace")) if name in (None, entry.name)]

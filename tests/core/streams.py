@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from core.advance import advance_time
+from core.arrays import Features
 from core.assess import Assessment, Scores, assess
 from core.batch import ReadingBatch
-from core.models import Features, Models
+from core.models import Models
 from core.plant import Plant
 from core.state.fleet import FleetState
 from core.state.records import Record

@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
+from core.arrays import Features
 from core.maintenance import BAND_STARTS, BANDS, advice_text, advise, reasons_of
-from core.models import Features, Models
+from core.models import Models
 from core.state.tables import allocate
 from core.state.wear import WEAR_LAYOUT, Wear
 from schemas.recommendations import Recommendation

@@ -67,3 +67,17 @@ def test_the_picture_is_drawn_of_known_topics_and_reads_without_colours() -> Non
     assert set(re.findall(r"nexova\.[a-z-]+", words)) <= {topic.name for topic in CATALOGUE}
     assert picture.getroot().get("role") == "img"
     assert picture.find("{http://www.w3.org/2000/svg}desc") is not None
+
+
+def test_every_file_and_folder_that_the_architecture_names_is_there() -> None:
+    text = text_of(ROOT / "docs" / "architecture.md")
+    named = re.findall(r"`((?:schemas|core|runtime|processor|api|cli|trainer|producer)/[\w/]*(?:\.py)?)`", text)
+    tree = re.findall(r"^    (\w+)/ {2,}|^      (\w+)/ {2,}", text, flags=re.MULTILINE)
+    room, rooms = "", []
+    for package, inner in tree:
+        room = package or room
+        rooms.append(f"{room}/{inner}" if inner else room)
+
+    assert len(named) > 15
+    assert len(rooms) > 20
+    assert [name for name in (*named, *rooms) if not (ROOT / name).exists()] == []

@@ -42,7 +42,7 @@ from tests.model_repository import ModelRepositoryBuilder, anomaly_files, risk_f
 LOOK = 200  # readings, a worker
 
 
-def calls(worker: Worker) -> dict[tuple[str, str], tuple[float, float]]:
+def alert_counts(worker: Worker) -> dict[tuple[str, str], tuple[float, float]]:
     """By version and role of the anomaly model: readings scored and alerting."""
     found: dict[tuple[str, str], dict[str, float]] = {}
     for family in text_string_to_metric_families(worker.metrics_page()):
@@ -107,9 +107,9 @@ def tell(broker: Broker, folder: Path) -> Story:
             assert run(["models", "shadow", "anomaly", SECOND, *where]) == 0
             all_of_them(
                 "the second version is tried",
-                lambda one: calls(one).get((SECOND, "challenger"), (0, 0))[0] > LOOK,
+                lambda one: alert_counts(one).get((SECOND, "challenger"), (0, 0))[0] > LOOK,
             )
-            tried, health = [calls(one) for one in pair], [one.health() for one in pair]
+            tried, health = [alert_counts(one) for one in pair], [one.health() for one in pair]
             promoted = stream.done_by(*pair)
             assert run(["models", "promote", "anomaly", SECOND, *where]) == 0
             eventually(

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from cli.history import messages_of
+from core.arrays import WEEK
 from core.forecasting.engine import HourlySeries
-from core.forecasting.hourly_history import WEEK
 from core.forecasting.series_state import SeriesTable
 from runtime.kafka import create_topics
 from runtime.plants import load_plant, shipped_plants

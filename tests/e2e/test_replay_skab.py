@@ -56,10 +56,12 @@ def test_recorded_faults_are_alerted_on_while_they_last(fresh_apache_kafka: Brok
         readings, labels = read_readings_csv(path, plant)
         assert labels is not None
         faulty = readings.timestamps[labels]
-        active = [moment for alert in anomalies if alert.machine_id == f"valve1-{path.stem}" for moment in _said(alert)]
+        active = [
+            moment for alert in anomalies if alert.machine_id == f"valve1-{path.stem}" for moment in _alert_times(alert)
+        ]
         alerted += any(faulty[0] <= moment.timestamp() <= faulty[-1] for moment in active)
     assert alerted >= 0.8 * len(files)
 
 
-def _said(alert: Alert) -> list[datetime]:
+def _alert_times(alert: Alert) -> list[datetime]:
     return [] if alert.state == "resolved" else [alert.updated_at]

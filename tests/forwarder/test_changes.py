@@ -7,7 +7,7 @@ from schemas.alerts import Alert
 from tests.forwarder.alerts import a_change, an_alert
 
 
-def told(alerts: list[Alert], least: str = "warning") -> list[str]:
+def announced(alerts: list[Alert], least: str = "warning") -> list[str]:
     state = OpenAlerts()
     changes = [state.change(one, least=least, position=str(number)) for number, one in enumerate(alerts)]  # type: ignore[arg-type]
     return [change.what for change in changes if change is not None]
@@ -23,19 +23,19 @@ def test_updates_are_not_told_and_a_rise_is() -> None:
         an_alert(state="resolved", minute=5, severity="critical"),
     ]
 
-    assert told(story) == ["opened", "raised", "raised", "resolved"]
+    assert announced(story) == ["opened", "raised", "raised", "resolved"]
 
 
 def test_what_stays_below_the_least_severity_is_never_told() -> None:
-    assert told([an_alert(severity="info"), an_alert(state="resolved", severity="info")]) == []
+    assert announced([an_alert(severity="info"), an_alert(state="resolved", severity="info")]) == []
 
 
 def test_an_alert_that_rises_to_the_least_severity_opens_then() -> None:
-    assert told([an_alert(severity="info"), an_alert(state="updated", severity="warning")]) == ["opened"]
+    assert announced([an_alert(severity="info"), an_alert(state="updated", severity="warning")]) == ["opened"]
 
 
 def test_a_resolution_is_told_although_compaction_removed_the_opening() -> None:
-    assert told([an_alert(state="resolved")]) == ["resolved"]
+    assert announced([an_alert(state="resolved")]) == ["resolved"]
 
 
 def test_a_group_holds_the_newest_change_of_each_alert() -> None:
@@ -77,8 +77,8 @@ def test_a_restart_anywhere_tells_the_same(story: list[Alert], cut: int) -> None
 )
 def test_grouping_loses_no_alert(changes: list[Change]) -> None:
     for by in ("machine", "kind", "none"):
-        told = {change.alert.alert_id for one in group(changes, by) for change in one.changes}  # type: ignore[arg-type]
-        assert told == {change.alert.alert_id for change in changes}
+        announced = {change.alert.alert_id for one in group(changes, by) for change in one.changes}  # type: ignore[arg-type]
+        assert announced == {change.alert.alert_id for change in changes}
 
 
 def test_the_worst_severity_of_a_notification_is_its_own() -> None:

@@ -9,7 +9,7 @@ from typing import cast
 import pytest
 from prometheus_client import CollectorRegistry
 
-from core.forecasting.hourly_history import WEEK
+from core.arrays import WEEK
 from core.models import Models
 from core.plant import parse_plant
 from core.state.records import Record

@@ -10,7 +10,7 @@ from typing import Any, cast
 
 import pytest
 
-from core.forecasting.hourly_history import WEEK
+from core.arrays import WEEK
 from processor.executor import BatchExecutor
 from processor.partitions import Partition, PartitionTable
 from processor.pipeline import Pipeline

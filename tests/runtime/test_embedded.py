@@ -115,7 +115,7 @@ def test_a_program_that_is_not_there_is_reported(tmp_path: Path) -> None:
 def test_a_program_that_does_not_want_to_end_is_ended_after_its_grace(tmp_path: Path) -> None:
     deaf = f"import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN); print('deaf', flush=True); {SLEEP}"
     with child_process("deaf", [sys.executable, "-c", deaf], log=tmp_path / "log", grace_seconds=0.2) as child:
-        child.wait_until(lambda: child.said("deaf"), timeout_seconds=30.0)
+        child.wait_until(lambda: child.logged("deaf"), timeout_seconds=30.0)
     assert child.process.returncode == -signal.SIGKILL
 
 

@@ -60,7 +60,7 @@ def test_a_challenger_takes_over_when_it_is_at_least_as_good_within_bounds(
     assert decide(compared, BOUNDS) == (promote, finding)
 
 
-def judged(repository: ModelRepository, *, old: float | None, new: float | None) -> Verdict:
+def compared(repository: ModelRepository, *, old: float | None, new: float | None) -> Verdict:
     def evaluation(bundle: ModelBundle) -> dict[str, float | None]:
         assert bundle.manifest.version == OLD
         return {"auc": old, "precision": 1.0}
@@ -76,7 +76,7 @@ def judged(repository: ModelRepository, *, old: float | None, new: float | None)
 
 
 def test_the_reason_says_what_was_compared_and_how_to_overrule_it(repository: ModelRepository) -> None:
-    verdict = judged(repository, old=0.9, new=0.8)
+    verdict = compared(repository, old=0.9, new=0.8)
     assert verdict.reason == (
         f"worse (auc by more than 0.005) than {OLD}, on the same readings of 2026-02-01 to 2026-02-20: "
         f"auc 0.8000 against 0.9000; nexova models promote anomaly {NEW} makes it run all the same"
@@ -86,7 +86,7 @@ def test_the_reason_says_what_was_compared_and_how_to_overrule_it(repository: Mo
 
 
 def test_a_figure_that_is_known_of_one_only_is_not_compared(repository: ModelRepository) -> None:
-    verdict = judged(repository, old=None, new=0.8)
+    verdict = compared(repository, old=None, new=0.8)
     assert not verdict.promote
     assert verdict.compared == {}
 
@@ -95,11 +95,11 @@ def test_the_reason_says_that_the_champion_has_seen_the_exam(tmp_path: Path) -> 
     repository = ModelRepository(tmp_path)
     repository.publish(a_manifest(OLD, trained_on=HELD_OUT), {"model.json": b"{}"})
     repository.promote("anomaly", OLD, at=AT, reason="test")
-    assert f"2026-02-20, some of which {OLD} was trained on: auc" in judged(repository, old=0.8, new=0.9).reason
+    assert f"2026-02-20, some of which {OLD} was trained on: auc" in compared(repository, old=0.8, new=0.9).reason
 
 
 def test_without_a_champion_the_challenger_runs(tmp_path: Path) -> None:
-    verdict = judged(ModelRepository(tmp_path), old=None, new=0.1)
+    verdict = compared(ModelRepository(tmp_path), old=None, new=0.1)
     assert (verdict.promote, verdict.reason) == (True, "the first version")
 
 
@@ -116,6 +116,6 @@ def test_a_champion_for_other_features_gives_way(repository: ModelRepository) ->
 
 def test_a_champion_whose_file_was_cut_gives_way(repository: ModelRepository, tmp_path: Path) -> None:
     (tmp_path / "anomaly" / OLD / "model.json").write_bytes(b"{")
-    verdict = judged(repository, old=0.9, new=0.5)
+    verdict = compared(repository, old=0.9, new=0.5)
     assert verdict.promote
     assert verdict.reason.startswith(f"the champion cannot run: model anomaly {OLD}: model.json (1 bytes) has sha256")

@@ -8,11 +8,11 @@ most, and the means of its last seven days; levels are squashed, so that idle an
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from core.arrays import DAY, Floats, Ints
 from core.forecasting.engine.features import Past
 from core.forecasting.engine.profiles import day_types
-from core.forecasting.engine.series import DAY, Floats, HourlySeries, Ints
+from core.forecasting.engine.series import HourlySeries
 
 NEIGHBOURS: Final = (12, 36)
 """Past origins that count for each of the two members; beyond them the weight fades."""
@@ -73,7 +73,7 @@ def _distances(filled: Floats, sums: Floats, starts: Ints) -> Floats:
     """Return how far the states at `starts`, hours from the beginning, are from that at the first of them."""
     newest = filled[-_MOST_DAYS * DAY :]
     low = min(0.0, float(newest.min()))
-    busy: NDArray[np.float64] = newest[newest >= np.median(newest)]
+    busy: Floats = newest[newest >= np.median(newest)]
     half = float(np.median(busy)) - low + 1e-9  # the level that is squashed to one half
     last_day = np.maximum(0.0, filled[starts[:, None] - DAY + np.arange(DAY)] - low)
     back = starts[:, None] - DAY * np.arange(_LOOKED_BACK + 1)

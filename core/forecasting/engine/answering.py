@@ -6,6 +6,7 @@ from typing import Final, Literal
 
 import numpy as np
 
+from core.arrays import DAY, WEEK, Floats
 from core.forecasting.engine.cold import cold_answer
 from core.forecasting.engine.evidence import blank, issued, matured, simulated
 from core.forecasting.engine.inputs import KnownInputs
@@ -13,7 +14,7 @@ from core.forecasting.engine.intervals import bounds_of
 from core.forecasting.engine.members import MOST_DAYS, Pasts, fitted, predictions
 from core.forecasting.engine.memory import Memory
 from core.forecasting.engine.profiles import is_free
-from core.forecasting.engine.series import DAY, IMPOSSIBLE, WEEK, Answer, Calendar, Floats, HourlySeries
+from core.forecasting.engine.series import IMPOSSIBLE, Answer, Calendar, HourlySeries
 from core.forecasting.engine.weights import blended, known_mean, name_of, taken_over, weights_of
 from core.forecasting.names import SEASONAL_MEDIAN
 

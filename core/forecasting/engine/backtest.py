@@ -6,12 +6,13 @@ from typing import Final
 
 import numpy as np
 
+from core.arrays import DAY, Floats, Ints
 from core.forecasting.engine.answering import forecast_next
 from core.forecasting.engine.evidence import blank
 from core.forecasting.engine.inputs import KnownInputs
 from core.forecasting.engine.intervals import KEPT, adapted, bounds_of, hits_of
 from core.forecasting.engine.profiles import is_free
-from core.forecasting.engine.series import DAY, Answer, Calendar, Floats, HourlySeries, Ints
+from core.forecasting.engine.series import Answer, Calendar, HourlySeries
 
 LEAST_HISTORY: Final = DAY
 """Hours before the first origin."""

@@ -9,9 +9,10 @@ from typing import Final, Protocol
 
 import numpy as np
 
+from core.arrays import DAY, Floats, Ints
 from core.forecasting.engine.answering import usable
 from core.forecasting.engine.memory import Memory
-from core.forecasting.engine.series import DAY, LEVEL, Answer, Calendar, Floats, HourlySeries, Ints
+from core.forecasting.engine.series import LEVEL, Answer, Calendar, HourlySeries
 from core.forecasting.engine.weights import known_mean
 
 JUDGED: Final = 14

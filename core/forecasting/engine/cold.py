@@ -4,8 +4,9 @@ from typing import Final
 
 import numpy as np
 
+from core.arrays import DAY, WEEK, Floats, Ints
 from core.forecasting import names
-from core.forecasting.engine.series import DAY, LEVEL, WEEK, Answer, Floats, HourlySeries, Ints
+from core.forecasting.engine.series import LEVEL, Answer, HourlySeries
 
 _UNSEEN: Final = 0.5  # of a profile's value, on both sides, before anything was heard
 _MONDAY: Final = 4 * DAY  # 1970-01-05

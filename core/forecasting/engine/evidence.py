@@ -5,10 +5,11 @@ from typing import Any, Final
 
 import numpy as np
 
+from core.arrays import DAY, WEEK, Floats, Ints
 from core.forecasting.engine.intervals import KEPT, adapted, hits_of
 from core.forecasting.engine.members import Pasts, fitted, predictions
 from core.forecasting.engine.memory import Memory
-from core.forecasting.engine.series import DAY, LEVEL, WEEK, Floats, HourlySeries, Ints
+from core.forecasting.engine.series import LEVEL, HourlySeries
 from core.forecasting.engine.weights import blended, by_day, horizon_days, weights_of
 
 _LEAST_BEFORE: Final = WEEK
@@ -53,7 +54,7 @@ def matured(memory: Memory, series: HourlySeries) -> Memory:
     alpha: Floats = memory.alpha.astype(np.float64)
     for one in hits:
         alpha = adapted(alpha, one)
-    judged = _judged(memory, origins, actual, rows=memory.issued[:done].astype(np.float64), value=value, hits=hits)
+    judged = _scored(memory, origins, actual, rows=memory.issued[:done].astype(np.float64), value=value, hits=hits)
     return replace(
         judged,
         issued_at=memory.issued_at[done:],
@@ -87,10 +88,10 @@ def simulated(memory: Memory, pasts: Pasts, *, known_until: int, linear: bool) -
     blend = blended(members, weights)
     rows = np.concatenate([members, blend[:, None]], axis=1)
     no_hits = np.full((count, horizon_days(steps)), np.nan)
-    return _judged(fresh, origins, actual, rows=rows, value=blend, hits=no_hits)
+    return _scored(fresh, origins, actual, rows=rows, value=blend, hits=no_hits)
 
 
-def _judged(memory: Memory, origins: Ints, actual: Floats, *, rows: Floats, value: Floats, hits: Floats) -> Memory:
+def _scored(memory: Memory, origins: Ints, actual: Floats, *, rows: Floats, value: Floats, hits: Floats) -> Memory:
     """Return the memory with more evidence: rows (k, m + 1, s) of members and blend, issued value (k, s)."""
     errors = by_day(np.abs(rows - actual[:, None]))
     found = {"errors": errors, "levels": by_day(np.abs(actual)), "hits": hits, "residuals": actual - value}

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from core.arrays import DAY, WEEK, Features, Floats, Ints
 from core.forecasting.engine.inputs import COLUMNS, InputTable
 from core.forecasting.engine.profiles import (
     LONG,
@@ -21,9 +21,9 @@ from core.forecasting.engine.profiles import (
     typed_mean,
     typed_median,
 )
-from core.forecasting.engine.series import DAY, WEEK, Calendar, Floats, HourlySeries, Ints
+from core.forecasting.engine.series import Calendar, HourlySeries
 
-Singles = NDArray[np.float32]
+Singles = Features
 
 _SATURDAY: Final = 5
 _TYPES: Final = 7

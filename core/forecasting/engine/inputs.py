@@ -5,8 +5,9 @@ from typing import Final
 
 import numpy as np
 
+from core.arrays import DAY, Floats, Ints
 from core.forecasting.engine.profiles import Days, typed_mean
-from core.forecasting.engine.series import DAY, Calendar, Floats, HourlySeries, Ints
+from core.forecasting.engine.series import Calendar, HourlySeries
 
 MOST_INPUTS: Final = 8
 COLUMNS: Final = 8

@@ -8,9 +8,9 @@ the share that is to be missed follows what was missed (adaptive conformal infer
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
-from core.forecasting.engine.series import DAY, LEVEL, Floats, Ints
+from core.arrays import DAY, Bools, Floats, Ints
+from core.forecasting.engine.series import LEVEL
 from core.forecasting.engine.weights import by_day, known_mean
 
 KEPT: Final = 84
@@ -25,9 +25,9 @@ def bounds_of(
     residuals: Floats,
     *,
     targets: Ints,
-    free: NDArray[np.bool_],
+    free: Bools,
     past: Ints,
-    past_free: NDArray[np.bool_],
+    past_free: Bools,
     alpha: Floats,
 ) -> tuple[Floats, Floats]:
     """Return lower and upper bounds (s,) of a forecast, from residuals (k, s), oldest origin first, NaN where unknown.
@@ -62,7 +62,7 @@ def hits_of(actual: Floats, lower: Floats, upper: Floats) -> Floats:
     return by_day(np.where(np.isnan(actual), np.nan, inside))
 
 
-def _usual_sizes(residuals: Floats, hours: Ints, free: NDArray[np.bool_]) -> Floats:
+def _usual_sizes(residuals: Floats, hours: Ints, free: Bools) -> Floats:
     """Return mean absolute residual of each hour of the day, on working and on free days: (2, 24), never zero."""
     sizes = np.full((2, DAY), np.nan)
     heard = ~np.isnan(residuals)

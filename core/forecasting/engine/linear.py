@@ -3,11 +3,10 @@
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
-from core.forecasting.engine.series import Floats
+from core.arrays import Features, Floats
 
-Singles = NDArray[np.float32]
+Singles = Features
 
 _REWEIGHTINGS: Final = 4
 _LEAST_RESIDUAL: Final = 0.05  # of the usual one; below, a residual has no more weight than at it

@@ -4,16 +4,14 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
+from core.arrays import DAY, WEEK, Features, Floats, Ints
 from core.forecasting.engine.analogues import analogue_medians
 from core.forecasting.engine.features import Past
 from core.forecasting.engine.inputs import InputTable, KnownInputs
 from core.forecasting.engine.linear import applied, ridge
-from core.forecasting.engine.series import DAY, WEEK, Calendar, Floats, HourlySeries, Ints
+from core.forecasting.engine.series import Calendar, HourlySeries
 from core.forecasting.names import ANALOGUES, BASELINES, LINEAR, MEMBERS, OF_LOGARITHMS, WITH_INPUTS
-
-Singles = NDArray[np.float32]
 
 MOST_DAYS: Final = 1_100
 """Days of history that are looked at."""
@@ -58,7 +56,7 @@ class Pasts:
         )
 
 
-def fitted(pasts: Pasts, steps: int, *, origin: int) -> Singles:
+def fitted(pasts: Pasts, steps: int, *, origin: int) -> Features:
     """Return coefficients (l, s, f + 1) of the linear members from hours before `origin`; NaN: no logarithm."""
     first = pasts.series.first_hour + _WARM_UP
     count = max(0, (origin - 1 - first) // DAY + 1)
@@ -92,7 +90,7 @@ def fitted(pasts: Pasts, steps: int, *, origin: int) -> Singles:
 
 
 def predictions(
-    pasts: Pasts, coefficients: Singles, origins: Ints, steps: int, *, analogues: bool | None = None
+    pasts: Pasts, coefficients: Features, origins: Ints, steps: int, *, analogues: bool | None = None
 ) -> Floats:
     """Return the forecasts of each member at these origins, (o, m, s), NaN where it has none.
 

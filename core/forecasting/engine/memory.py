@@ -5,9 +5,10 @@ from typing import Any, Final
 
 import msgspec
 import numpy as np
-from numpy.typing import NDArray
 
-Singles = NDArray[np.float32]
+from core.arrays import Features
+
+Singles = Features
 
 _FORMAT: Final = 1
 

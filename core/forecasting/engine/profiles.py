@@ -6,7 +6,8 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from core.forecasting.engine.series import DAY, Calendar, Floats, HourlySeries, Ints
+from core.arrays import DAY, Bools, Floats, Ints
+from core.forecasting.engine.series import Calendar, HourlySeries
 
 RECENT: Final = 4
 """How many days of the same type make the profile."""
@@ -20,7 +21,7 @@ _ANY: Final = _TYPES
 _FADING: Final = 0.6  # weight of a day against that of the next of its type
 
 
-def is_holiday(days: Ints, calendar: Calendar) -> NDArray[np.bool_]:
+def is_holiday(days: Ints, calendar: Calendar) -> Bools:
     """Return whether each day number since the epoch is a holiday; any shape."""
     return np.isin(days, np.fromiter(calendar.holidays, np.int64, len(calendar.holidays)))
 
@@ -30,7 +31,7 @@ def day_types(days: Ints, calendar: Calendar) -> Ints:
     return np.where(is_holiday(days, calendar), _SUNDAY, (days + _EPOCH_WEEKDAY) % _TYPES)
 
 
-def is_free(hours: Ints, calendar: Calendar) -> NDArray[np.bool_]:
+def is_free(hours: Ints, calendar: Calendar) -> Bools:
     """Return whether hours since the epoch lie on a weekend or holiday; any shape."""
     return day_types(hours // DAY, calendar) >= _SATURDAY
 

@@ -5,8 +5,9 @@ from typing import Final
 
 import numpy as np
 
+from core.arrays import DAY, Floats, Ints
 from core.forecasting.engine.profiles import day_types
-from core.forecasting.engine.series import DAY, Calendar, Floats, HourlySeries, Ints
+from core.forecasting.engine.series import Calendar, HourlySeries
 from core.forecasting.engine.weights import known_mean
 
 _WEEK_DAYS: Final = 7

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from core.forecasting.engine.series import LEVEL, Floats
+from core.arrays import Floats
+from core.forecasting.engine.series import LEVEL
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

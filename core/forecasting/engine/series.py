@@ -5,13 +5,9 @@ from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
 
-Floats = NDArray[np.float64]
-Ints = NDArray[np.int64]
+from core.arrays import Floats, Ints
 
-DAY: Final = 24
-WEEK: Final = 168
 IMPOSSIBLE: Final = 1e30
 """Absolute values from here on count as missing."""
 LEVEL: Final = 0.8

@@ -4,7 +4,7 @@ from typing import Final
 
 import numpy as np
 
-from core.forecasting.engine.series import DAY, Floats
+from core.arrays import DAY, Floats
 from core.forecasting.names import BLEND
 
 TAKEOVER: Final = 28

@@ -6,10 +6,11 @@ import numpy as np
 from hypothesis import given, settings
 from numpy.typing import NDArray
 
+from core.arrays import Features
 from core.assess import assess
 from core.batch import ReadingBatch
 from core.detection.features import anomaly_feature_names, extract, feature_fingerprint, maintenance_feature_names
-from core.models import Features, Models
+from core.models import Models
 from core.plant import Plant
 from core.state.fleet import FleetState
 from tests.builders import a_batch, a_plant, a_reading, a_sensor, normal_rows, the_usual_sensors

@@ -7,10 +7,11 @@ import pytest
 from hypothesis import given, settings
 from numpy.typing import NDArray
 
+from core.arrays import Features
 from core.assess import assess
 from core.batch import ReadingBatch
 from core.maintenance import ADVISE_AT
-from core.models import Features, Models
+from core.models import Models
 from core.rollout import AlertCounts
 from core.state.fleet import FleetState
 from tests.builders import a_batch, a_plant, normal_rows

@@ -12,8 +12,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from core.arrays import HOUR
 from core.batch import ReadingBatch
-from core.energy.windows import HOUR
 from core.plant import EnergyCounter
 from tests.builders import START, a_plant, a_sensor, the_usual_sensors
 from tests.core.stories import Story, published_after, with_interruptions

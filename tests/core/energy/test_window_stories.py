@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from core.arrays import HOUR
 from core.batch import ReadingBatch
-from core.energy.windows import HOUR, REVISION_SECONDS
+from core.energy.windows import REVISION_SECONDS
 from core.models import Models
 from tests.builders import START, a_bare_reading, a_batch, a_plant, a_sensor, the_usual_sensors
 from tests.core.stories import Story, published_after, with_interruptions

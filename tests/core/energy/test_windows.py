@@ -194,7 +194,7 @@ class TestPublishing:
     def test_it_is_published_once(self) -> None:
         outputs, state = self.run_batches(*steady(0, 2 * HOUR))
         assert len(outputs.windows) == 1
-        assert closing_of(PLANT).by_own_time(state.windows, [PUMP], state.newest_of) == []
+        assert closing_of(PLANT).by_own_time(state.windows, [PUMP], np.array([0]), state.tracks.last_seen) == []
 
     def test_late_readings_revise_it(self) -> None:
         rows = steady(0, HOUR)

@@ -5,8 +5,8 @@ from collections.abc import Callable
 import numpy as np
 import pytest
 
+from core.arrays import DAY
 from core.forecasting.engine import Answer, HourlySeries
-from core.forecasting.engine.series import DAY
 from tests.core.forecasting.courses import ODD, a_series, a_week_of
 
 Ask = Callable[[HourlySeries, int], Answer]

@@ -4,8 +4,8 @@ from typing import Final
 
 import numpy as np
 
+from core.arrays import DAY, Floats
 from core.forecasting.engine import HourlySeries
-from core.forecasting.engine.series import DAY, Floats
 
 MONDAY: Final = 18_631 * DAY
 """2021-01-04 0 h."""

@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from core.arrays import DAY
 from core.forecasting.engine import HourlySeries, KnownInputs
-from core.forecasting.engine.series import DAY
 from tests.core.forecasting.courses import MONDAY
 
 

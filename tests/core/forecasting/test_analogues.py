@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 
+from core.arrays import DAY, Floats
 from core.forecasting.engine import Calendar
 from core.forecasting.engine.analogues import analogue_medians
 from core.forecasting.engine.backtest import daily_origins, replayed
 from core.forecasting.engine.features import Past
-from core.forecasting.engine.series import DAY, Floats, HourlySeries
+from core.forecasting.engine.series import HourlySeries
 from core.forecasting.names import ANALOGUES, MEMBERS, SEASONAL_MEDIAN
 from tests.core.forecasting.courses import a_series, a_week_of
 from tests.core.forecasting.plants import an_idling_plant

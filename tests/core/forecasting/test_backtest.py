@@ -3,11 +3,11 @@ from math import inf
 import numpy as np
 import pytest
 
+from core.arrays import DAY, Floats
 from core.forecasting.engine import Calendar, HourlySeries
 from core.forecasting.engine.backtest import daily_origins, naive, replayed, with_intervals
 from core.forecasting.engine.recognition import recognised
 from core.forecasting.engine.scoring import scored
-from core.forecasting.engine.series import DAY, Floats
 from tests.core.forecasting.courses import MONDAY, a_series, a_week_of
 
 ORIGINS = 12

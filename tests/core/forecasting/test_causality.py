@@ -2,9 +2,9 @@ import numpy as np
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from core.arrays import DAY
 from core.forecasting.engine import Calendar
 from core.forecasting.engine.features import Past
-from core.forecasting.engine.series import DAY
 from tests.core.forecasting.courses import MONDAY, a_series, a_week_of
 
 VALUES = a_week_of(50)

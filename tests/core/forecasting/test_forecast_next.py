@@ -3,8 +3,8 @@ from math import inf
 import numpy as np
 import pytest
 
+from core.arrays import DAY, WEEK
 from core.forecasting.engine import Answer, Calendar, HourlySeries, Memory, forecast_next
-from core.forecasting.engine.series import DAY, WEEK
 from tests.core.forecasting.contract import Ask, ForecasterContract, assert_stands
 from tests.core.forecasting.courses import MONDAY, ODD, a_series, a_week_of
 

@@ -5,10 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from core.arrays import DAY
 from core.forecasting.engine import Calendar, HourlySeries, KnownInputs, Memory, forecast_next
 from core.forecasting.engine.backtest import daily_origins, replayed
 from core.forecasting.engine.members import Pasts
-from core.forecasting.engine.series import DAY
 from core.forecasting.names import MEMBERS, WITH_INPUTS
 from tests.core.forecasting.courses import a_series, a_week_of
 from tests.core.forecasting.plants import a_planned_plant

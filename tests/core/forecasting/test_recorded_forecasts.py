@@ -12,8 +12,8 @@ from typing import Any, Final
 import numpy as np
 import pytest
 
+from core.arrays import WEEK
 from core.forecasting.fit import FitRequest, fit
-from core.forecasting.hourly_history import WEEK
 from core.forecasting.messages import backtest_of, forecast_message, issued_forecast, track_record
 from core.forecasting.series_state import SeriesTable
 from tests.builders import PUMP, a_plant, a_sensor

@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from core.arrays import DAY, WEEK
 from core.forecasting import names
 from core.forecasting.engine import Calendar, HourlySeries, forecast_next
-from core.forecasting.engine.series import DAY, WEEK
 from core.forecasting.fit import FitRequest, fallback, fit
 from core.forecasting.seasonal import hourly_median, seasonal_median
 from runtime.forecasting.answers import forecast, median_is_better

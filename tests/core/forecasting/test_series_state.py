@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import numpy as np
 
-from core.forecasting.hourly_history import WEEK
+from core.arrays import WEEK
 from core.forecasting.series_state import Outgoing, SeriesTable
 from schemas.forecasts import plant_series
 from tests.builders import PUMP, a_window

@@ -4,8 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
+from core.arrays import DAY, Floats
 from core.forecasting.engine.intervals import adapted
-from core.forecasting.engine.series import DAY, Floats
 from core.forecasting.engine.weights import blended, by_day, name_of, taken_over, weights_of
 
 ERRORS = arrays(np.float64, (6, 4, 3), elements=st.one_of(st.floats(0, 1e6), st.just(np.nan)))

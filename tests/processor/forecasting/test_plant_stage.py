@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from prometheus_client import CollectorRegistry
 
-from core.forecasting.hourly_history import WEEK
+from core.arrays import WEEK
 from core.forecasting.messages import forecast_message
 from core.issued_forecast import IssuedForecast
 from processor.forecasting.plant_stage import PlantStage

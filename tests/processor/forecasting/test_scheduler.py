@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 from prometheus_client import CollectorRegistry
 
+from core.arrays import WEEK
 from core.forecasting.accuracy import COLUMNS
 from core.forecasting.engine import KnownInputs
 from core.forecasting.fit import Fitted
-from core.forecasting.hourly_history import MEASURED, WEEK
+from core.forecasting.hourly_history import MEASURED
 from core.forecasting.input_table import InputHours
 from processor.forecasting.scheduler import Forecasts
 from processor.partitions import PartitionTable

@@ -5,9 +5,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from core.arrays import DAY, Floats
 from core.forecasting.engine import Answer, Calendar, HourlySeries
 from core.forecasting.engine.candidates import CandidateForecaster, CannotFitError, forecast_by
-from core.forecasting.engine.series import DAY, Floats
 from core.forecasting.fit import FitRequest, Fitted, fit
 from core.forecasting.names import CANDIDATES
 from processor.forecasting.fit_wire import answer, packed, unpacked

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
+from core.arrays import DAY
 from core.forecasting.engine import Answer, Calendar, HourlySeries
-from core.forecasting.engine.series import DAY
 from runtime.forecasting.prophet import forecast_by_prophet
 from tests.core.forecasting.contract import Ask, ForecasterContract, assert_stands
 from tests.core.forecasting.courses import ODD, a_series, a_week_of

@@ -56,6 +56,7 @@ COMMANDS: Final[dict[str, Entry]] = {
         attribute="forward",
         help="Send alerts on to Alertmanager, a webhook, mail or a maintenance system.",
     ),
+    "export": Entry(module="cli.export", attribute="export", help="Write what a topic holds as Parquet files."),
     "topics": Entry(module="cli.topics", attribute="app", help="Create or list the topics.", group=True),
     "produce": Entry(
         module="cli.produce", attribute="app", help="Send simulated readings, or replay them from files.", group=True

@@ -67,6 +67,7 @@ COMMANDS: Final[dict[str, Entry]] = {
         module="cli.plan", attribute="app", help="Import production plans and weather for the forecasts.", group=True
     ),
     "data": Entry(module="cli.data", attribute="app", help="Generate labelled data for training.", group=True),
+    "plant": Entry(module="cli.plant", attribute="app", help="Draft and check plant files.", group=True),
     "train": Entry(module="cli.train", attribute="train", help="Train models and publish them to the repository."),
     "models": Entry(module="cli.models", attribute="app", help="List, show, promote and roll back models.", group=True),
     "backtest": Entry(

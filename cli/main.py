@@ -56,6 +56,7 @@ COMMANDS: Final[dict[str, Entry]] = {
         attribute="forward",
         help="Send alerts on to Alertmanager, a webhook, mail or a maintenance system.",
     ),
+    "export": Entry(module="cli.export", attribute="export", help="Write what a topic holds as Parquet files."),
     "topics": Entry(module="cli.topics", attribute="app", help="Create or list the topics.", group=True),
     "produce": Entry(
         module="cli.produce", attribute="app", help="Send simulated readings, or replay them from files.", group=True
@@ -63,6 +64,7 @@ COMMANDS: Final[dict[str, Entry]] = {
     "feedback": Entry(module="cli.feedback", attribute="feedback", help="Answer an alert."),
     "history": Entry(module="cli.history", attribute="app", help="Import past hourly energy.", group=True),
     "data": Entry(module="cli.data", attribute="app", help="Generate labelled data for training.", group=True),
+    "plant": Entry(module="cli.plant", attribute="app", help="Draft and check plant files.", group=True),
     "train": Entry(module="cli.train", attribute="train", help="Train models and publish them to the repository."),
     "models": Entry(module="cli.models", attribute="app", help="List, show, promote and roll back models.", group=True),
     "backtest": Entry(

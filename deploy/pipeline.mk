@@ -6,7 +6,7 @@ DIST ?= dist
 DAYS ?= 180
 IMAGE ?= nexova:local
 
-.PHONY: data train wheel image image-push sbom artefacts models-fetch release release-publish test-api test-kafka test-console
+.PHONY: data train wheel image image-push sbom artefacts models-fetch contracts-release release release-publish test-api test-kafka test-console
 .PHONY: validate-models validate-endpoints validation-report registry-commit lint-workflows
 
 data: $(RUN) ## generate DAYS of labelled history into DATA
@@ -40,6 +40,9 @@ models-fetch: ## fetch MODELS from the newest ml-pipeline of main; before the fi
 		gh run download "$$run" --name nexova-models --dir "$(DIST)"; \
 		mkdir -p "$(MODELS)"; tar --extract --file "$(DIST)/nexova-models.tar.gz" --directory "$(MODELS)"; \
 	else $(MAKE) --no-print-directory data train; fi
+
+contracts-release: ## at a release: keep its JSON Schemas, which later ones must be compatible with
+	@cp docs/reference/*.json docs/released/ && rm docs/released/asyncapi.json
 
 release: data train artefacts ## make all files of a release into DIST
 

@@ -19,6 +19,7 @@ _ANSWER_SECONDS: Final = 10.0
 _POLL_SECONDS: Final = 0.2
 _FLUSH_SECONDS: Final = 30.0
 _MOST_MESSAGES: Final = 500
+_NO_END: Final = 2**62
 
 
 class AlertSource:
@@ -147,7 +148,7 @@ def read_until(kafka: KafkaSettings, ends: dict[tuple[str, int], int]) -> Iterat
 
 
 def ends_of(kafka: KafkaSettings, topic: str) -> dict[tuple[str, int], int]:
-    """Return where each partition of a topic ends now."""
+    """Return for each partition of a topic that holds anything where `read_until` is to stop: at its end."""
     reader = Consumer(consumer_config(kafka))
     try:
         known: Any = reader.list_topics(topic, timeout=_ANSWER_SECONDS).topics[topic].partitions
@@ -155,7 +156,8 @@ def ends_of(kafka: KafkaSettings, topic: str) -> dict[tuple[str, int], int]:
         ends = {(topic, one.partition): reader.get_watermark_offsets(one, timeout=_ANSWER_SECONDS)[1] for one in places}
     finally:
         reader.close()
-    return {place: end for place, end in ends.items() if end > 0}
+    # the end of partition is told when it is reached; the embedded broker's answer here is too low
+    return {place: _NO_END for place, end in ends.items() if end > 0}
 
 
 class Writer:

@@ -30,13 +30,13 @@ FEATURES_VERSION: Final = 2
 
 
 def anomaly_feature_names(plant: Plant) -> tuple[str, ...]:
-    """Names of the anomaly features: each sensor's surprise in [-1, 1], and the longest runs in [0, 1]."""
+    """Return the names of the anomaly features: each sensor's surprise in [-1, 1], and the longest runs in [0, 1]."""
     watched = [plant.sensors[index].name for index in watched_sensors(plant)]
     return (*(f"{name}.surprise" for name in watched), "stillness", "silence")
 
 
 def maintenance_feature_names(plant: Plant) -> tuple[str, ...]:
-    """Names of the maintenance features: slow averages in the sensors' units, running hours, machine type."""
+    """Return the names of the maintenance features: slow averages in sensors' units, running hours, machine type."""
     watched = [plant.sensors[index].name for index in watched_sensors(plant)]
     slow = tuple(f"{name}.mean_{hours:g}h" for hours in SLOW_HOURS for name in watched)
     return (*slow, "runtime", "machine_type")
@@ -77,7 +77,7 @@ def observe(
     plant: Plant,
     habits: Habits | None = None,
 ) -> RowResults:
-    """Runs the readings of `batch` through their machines' tracks, in place, and returns what each row showed.
+    """Run the readings of `batch` through their machines' tracks, in place, and return what each row showed.
 
     slots: table row of each reading, (n,). values: physical values, NaN where missing or impossible, (n, S).
     warm_ups: readings of machines that still learn, by slot; filled, fitted and dropped here.
@@ -142,7 +142,7 @@ def _or_minus_one(index: int | None) -> int:
 
 
 def extract(batch: ReadingBatch, *, plant: Plant) -> FeatureFrame:
-    """The feature rows of a history that begins with `batch`: machines start without a baseline."""
+    """Return the feature rows of a history that begins with `batch`: machines start without a baseline."""
     tracks = allocate(Tracks, tracks_layout(plant), len(batch.machine_ids))
     traits = MachineTraits(*np.array([traits_of(plant, machine_id) for machine_id in batch.machine_ids]).T.copy())
     results = observe(

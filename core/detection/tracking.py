@@ -228,7 +228,7 @@ def _maintenance_features(
 
 @njit(cache=True, nogil=True)
 def _begin_level(slot: int, values: Floats, watched: Ints, tracks: Tracks) -> None:
-    """Takes what a machine that settles after a start shows as its recent level, in place."""
+    """Take what a machine that settles after a start shows as its recent level, in place."""
     for d in range(len(watched)):
         away = (values[watched[d]] - tracks.mean[slot, d]) / tracks.scale[slot, d]
         if not np.isnan(away):
@@ -246,7 +246,7 @@ def _surprises(
     tracks: Tracks,
     out: RowResults,
 ) -> None:
-    """Writes the forest's features: each sensor's surprise in [-1, 1], the longest stillness and silence in [0, 1].
+    """Write the forest's features: each sensor's surprise in [-1, 1], the longest stillness and silence in [0, 1].
 
     A value surprises as far as it is from both the baseline and its recent level: a worn machine is far from the one,
     and one that has just calmed down from the other, yet neither does anything unusual.

@@ -21,7 +21,7 @@ JOBS ?= 3
 ARGS ?=
 BENCH ?= throughput training api beside forecasts forecast_wave forecast_fleet
 
-.PHONY: help setup demo test test-long check format bench generated lock clean
+.PHONY: help setup demo test test-long check format bench chaos generated lock clean
 
 help: ## show this overview
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -71,6 +71,9 @@ check: setup ## run ruff, mypy and import-linter
 format: setup ## let ruff mend and format the code
 	@$(BIN)/ruff check --fix --quiet . || true
 	@$(BIN)/ruff format .
+
+chaos: setup ## faults on a seeded schedule against real processes: make chaos SEED=7 MINUTES=5
+	$(BIN)/python -m tests.chaos.harness --seed $(or $(SEED),1) --minutes $(or $(MINUTES),5)
 
 bench: setup ## print what was measured, all of it or BENCH="throughput" alone, with ARGS
 	@for each in $(BENCH); do $(BIN)/python -m benchmarks.$$each $(ARGS); done

@@ -63,7 +63,11 @@ COMMANDS: Final[dict[str, Entry]] = {
     ),
     "feedback": Entry(module="cli.feedback", attribute="feedback", help="Answer an alert."),
     "history": Entry(module="cli.history", attribute="app", help="Import past hourly energy.", group=True),
+    "plan": Entry(
+        module="cli.plan", attribute="app", help="Import production plans and weather for the forecasts.", group=True
+    ),
     "data": Entry(module="cli.data", attribute="app", help="Generate labelled data for training.", group=True),
+    "plant": Entry(module="cli.plant", attribute="app", help="Draft and check plant files.", group=True),
     "train": Entry(module="cli.train", attribute="train", help="Train models and publish them to the repository."),
     "models": Entry(module="cli.models", attribute="app", help="List, show, promote and roll back models.", group=True),
     "backtest": Entry(
@@ -71,6 +75,9 @@ COMMANDS: Final[dict[str, Entry]] = {
         attribute="app",
         help="Measure detection or forecasts on past data.",
         group=True,
+    ),
+    "capacity": Entry(
+        module="cli.capacity", attribute="capacity", help="Estimate workers, partitions, memory and disk of a plant."
     ),
     "doctor": Entry(
         module="cli.doctor.command",

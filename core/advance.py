@@ -1,4 +1,4 @@
-"""What time alone brings about: silence, windows that close without a further reading, and status reports."""
+"""Messages that the passing of time makes due: silence, windows that close without a reading, and statuses."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -25,7 +25,7 @@ class DueMessages:
 
 
 def advance_time(state: FleetState, *, plant: Plant, now: float, idle_seconds: float) -> DueMessages:
-    """Lets time pass over a partition that has brought no record for `idle_seconds`; `now` is epoch seconds.
+    """Let time pass over a partition that has brought no record for `idle_seconds`; `now` is epoch seconds.
 
     The hours of a machine that has been silent for long close as they are; its readings cannot close them any more.
     """
@@ -39,7 +39,7 @@ def advance_time(state: FleetState, *, plant: Plant, now: float, idle_seconds: f
 
 
 def _estimates(state: FleetState, plant: Plant, *, now: float, idle_seconds: float) -> dict[str, float]:
-    """Where the time of each machine with hours to close should stand that has been silent for long, epoch s."""
+    """Return where the time of each machine with hours to close should stand that has been silent for long, epoch s."""
     limit = plant.close_idle_after_seconds
     count = len(state.ids)
     elapsed = state.progress - state.heard[:count] + idle_seconds
@@ -52,7 +52,7 @@ def _estimates(state: FleetState, plant: Plant, *, now: float, idle_seconds: flo
 
 
 def statuses(state: FleetState, slots: list[int], *, plant: Plant) -> list[MachineStatus]:
-    """How the machines in these table rows are now."""
+    """Return how the machines in these table rows are now."""
     tracks = state.tracks
     open_alerts: dict[str, int] = {}
     silent = set()

@@ -1,4 +1,4 @@
-"""The whole story of a micro-batch, from readings to what the world should hear."""
+"""Assessment of a micro-batch: from readings to scores, alerts, advice and energy windows."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -67,7 +67,7 @@ class Assessment:
 
 
 def assess(batch: ReadingBatch, *, state: FleetState, models: Models, plant: Plant) -> Assessment:
-    """Assesses the readings of one partition. `state` is given away: the returned one takes its place.
+    """Assess the readings of one partition. `state` is consumed: use the returned one instead.
 
     The result depends on the readings and their order alone, not on how they were cut into batches.
     """

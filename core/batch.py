@@ -44,7 +44,7 @@ class ReadingBatch:
         values: Floats,
         offsets: Ints | None = None,
     ) -> Self:
-        """A batch of equally long columns; without `offsets`, rows are numbered from 0."""
+        """Return a batch of equally long columns; without `offsets`, rows are numbered from 0."""
         distinct = tuple(dict.fromkeys(machine_ids))
         index = {machine_id: position for position, machine_id in enumerate(distinct)}
         machine = np.fromiter(map(index.__getitem__, machine_ids), dtype=np.int64, count=len(machine_ids))
@@ -69,7 +69,7 @@ class ReadingBatch:
         return batch, left_out
 
     def take(self, rows: Bools) -> "ReadingBatch":
-        """The rows where `rows` is true; machines keep their indices."""
+        """Return the rows where `rows` is true; machines keep their indices."""
         return ReadingBatch(
             machine_ids=self.machine_ids,
             machine=self.machine[rows],
@@ -97,7 +97,7 @@ def decode_records(
     now: datetime,
     max_message_bytes: int,
 ) -> Decoded:
-    """Columns from records with these offsets and values.
+    """Return columns from records with these offsets and values.
 
     Nothing raises: what cannot be used is refused with its reason.
     """
@@ -140,7 +140,7 @@ def _values(readings: Sequence[DecodedReading], decoder: ReadingDecoder) -> Floa
 def _decode_one_by_one(
     offsets_of: Sequence[int], values_of: Sequence[bytes | None], decoder: ReadingDecoder, max_message_bytes: int
 ) -> tuple[list[DecodedReading], list[int], list[tuple[int, Refusal]], int]:
-    """Readings with their offsets, refusals with theirs, and unknown fields, of messages that hold some of each."""
+    """Return readings with their offsets, refusals with theirs, and unknown fields, one message after another."""
     readings: list[DecodedReading] = []
     offsets: list[int] = []
     refused: list[tuple[int, Refusal]] = []

@@ -41,7 +41,7 @@ def risks(rows: RowResults, models: Models) -> Floats:
 
 
 def advise(*, slots: Ints, timestamps: Floats, risk: Floats, wear: Wear) -> tuple[Ints, Ints, Floats]:
-    """Advances the bands by one batch, in place; returns rows at which advice is due, its band and its risk.
+    """Advance the bands by one batch, in place, and return the rows at which advice is due, its band and its risk.
 
     risk: (n,) in [0, 3], NaN where not estimated. Advice is due at a change of band and a day after the last.
     """
@@ -77,12 +77,12 @@ def _advise(slots: Ints, timestamps: Floats, risk: Floats, wear: Wear, starts: F
 
 
 def advice_text(machine_id: str, band: Band) -> str:
-    """What to do, in one sentence."""
+    """Return what to do, in one sentence."""
     return _TEXT[band].format(machine=machine_id)
 
 
 def reasons_of(slow: Floats, mean: Floats, scale: Floats, sensors: tuple[Sensor, ...]) -> tuple[Reason, ...]:
-    """The sensors whose slow average has left its baseline by more than half a scale, farthest first.
+    """Return the sensors whose slow average has left its baseline by more than half a scale, farthest first.
 
     slow, mean, scale: (D,) in the units of the D `sensors`.
     """

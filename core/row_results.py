@@ -47,7 +47,7 @@ class RowResults(NamedTuple):
 
     @classmethod
     def empty(cls, slots: Ints, *, sensors: int, watched: int, maintenance: int) -> Self:
-        """Room for the results of readings of the machines in these `slots`, (n,)."""
+        """Return room for the results of readings of the machines in these `slots`, (n,)."""
         rows = len(slots)
         return cls(
             slot=slots,

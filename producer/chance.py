@@ -26,12 +26,12 @@ class Chance:
 
     @classmethod
     def of(cls, *names: int | str) -> "Chance":
-        """The stream that these names stand for; other names, other numbers."""
+        """Return the stream that these names stand for; other names, other numbers."""
         digest = blake2b(repr(names).encode(), digest_size=8).digest()
         return cls(key=int.from_bytes(digest, "little"))
 
     def child(self, *names: int | str) -> "Chance":
-        """The sub-stream of these names."""
+        """Return the sub-stream of these names."""
         return Chance.of(self.key, *names)
 
     def uniform(self, index: Ints) -> Floats:
@@ -50,7 +50,7 @@ class Chance:
         return radius * np.cos(2.0 * np.pi * self.uniform(doubled + 1))
 
     def wander(self, seconds: Floats, *, every: float) -> Floats:
-        """A smooth curve through a standard normal number at each multiple of `every` seconds, at `seconds`."""
+        """Return a smooth curve through a standard normal number at each multiple of `every` seconds, at `seconds`."""
         position = seconds / every
         knot = np.floor(position)
         if not knot.size:

@@ -45,7 +45,7 @@ class SplitSummary:
 
 
 def parse_ratio(text: str) -> tuple[float, float, float]:
-    """Shares of training, validation and test, of a text such as "80/10/10"; they sum to 1.
+    """Return the shares of training, validation and test, of a text such as "80/10/10"; they sum to 1.
 
     Raises:
         UsageError: not three numbers above 0.
@@ -122,7 +122,7 @@ def split_by_time(data: pd.DataFrame, shares: tuple[float, float, float]) -> tup
 
 
 def balanced(data: pd.DataFrame, *, seed: int) -> pd.DataFrame:
-    """All anomalous rows of `data` and as many normal ones of running machines, in order of time."""
+    """Return all anomalous rows of `data` and as many normal ones of running machines, in order of time."""
     anomalous = np.flatnonzero(data["anomaly"] == 1)
     normal = np.flatnonzero((data["anomaly"] == 0) & (data["condition"] == "running"))
     count = min(len(anomalous), len(normal))

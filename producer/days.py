@@ -66,7 +66,7 @@ class MachineDays:
     _minutes_at: dict[float, int] = field(default_factory=dict, init=False, repr=False)
 
     def states(self, days: Ints) -> States:
-        """What the machine does in each minute of the grids of UTC `days`, (D, GRID_MINUTES)."""
+        """Return what the machine does in each minute of the grids of UTC `days`, (D, GRID_MINUTES)."""
         crew_late = int(16 * self.chance.child("crew").uniform(np.zeros(1, np.int64))[0]) - 8
         planned = WEEKS[self.physics.week][(self._local(days) - crew_late) % WEEK_MINUTES]
         minutes = _grid_minutes(days)
@@ -81,7 +81,7 @@ class MachineDays:
         return result
 
     def grid(self, days: Ints) -> Grid:
-        """The grids of UTC `days`, distinct and rising. Single days are remembered for the next call."""
+        """Return the grids of UTC `days`, distinct and rising. Single days are remembered for the next call."""
         if len(days) == 1 and int(days[0]) in self._kept:
             return self._kept[int(days[0])]
         state = self.states(days)
@@ -132,7 +132,7 @@ class MachineDays:
         return np.stack([local_minutes(int(day), self.timezone) for day in days])
 
     def _stopped(self, minute: Ints) -> Bools:
-        """Where something unplanned halts the work: some hours hold one short stop."""
+        """Return where something unplanned halts the work: some hours hold one short stop."""
         hour = minute // _HOUR
         first, last = int(hour.min()), int(hour.max())
         draws = self.chance.child("stops").uniform(np.arange(first * 3, (last + 1) * 3)).reshape(-1, 3)
@@ -160,7 +160,7 @@ class MachineDays:
 
 
 def of_day(grid: Codes) -> Codes:
-    """The 1440 minutes of each day, without lead and end, (D, 1440)."""
+    """Return the 1440 minutes of each day, without lead and end, (D, 1440)."""
     return grid[:, LEAD_MINUTES : LEAD_MINUTES + DAY_MINUTES]
 
 

@@ -63,7 +63,7 @@ class InjectedFault:
 def sensors_of(
     kind: FaultKind, *, chance: float, names: tuple[str, ...], quantities: tuple[Quantity, ...]
 ) -> tuple[str, ...]:
-    """The sensors a fault shows in, chosen by `chance` in (0, 1); empty where the plant has none for this kind."""
+    """Return the sensors a fault shows in, chosen by `chance` in (0, 1); empty where the plant has none for it."""
     there = set(quantities)
     choices = [shows & there for shows in _SHOWS[kind]]
     possible = [choice for choice in choices if choice]
@@ -83,7 +83,7 @@ def apply_faults(
     physics: Physics,
     held: Callable[[float], Floats],
 ) -> Codes:
-    """Spoils `values`, (n, S), in place; returns the kind of each reading, (n,): 0 none, else 1 + its index.
+    """Spoil `values`, (n, S), in place, and return the kind of each reading, (n,): 0 none, else 1 + its index.
 
     seconds: rising, (n,). held: the true values, (S,), at an instant, which a stuck sensor keeps.
     """
@@ -108,7 +108,7 @@ def apply_faults(
 
 
 def _spoilt(value: Floats, quantity: Quantity, fault: InjectedFault, progress: Floats, physics: Physics) -> Floats:
-    """What the sensor says instead of `value`. Sizes stand clear of what load, wear and warm-up can do."""
+    """Return what the sensor says instead of `value`. Sizes stand clear of what load, wear and warm-up can do."""
     strength = fault.strength
     result: Floats
     if fault.kind == "dip":
@@ -143,7 +143,7 @@ def plan_day(
     names: tuple[str, ...],
     quantities: tuple[Quantity, ...],
 ) -> tuple[InjectedFault, ...]:
-    """The faults of one machine on one day; they last about `share` of its readings, over many days.
+    """Return the faults of one machine on one day; they last about `share` of its readings, over many days.
 
     steady: minutes of the day in which it runs and has settled, (1440,). midnight: epoch seconds of minute 0. Each
     episode lies within steady minutes, with a gap of ten readings to the next.

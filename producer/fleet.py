@@ -88,7 +88,7 @@ class Fleet:
         )
 
     def observe(self, seconds: Floats, *, scripted: Sequence[InjectedFault] = ()) -> Observed:
-        """All machines at `seconds`, rising, (T,), with the planned faults and those of a script on top."""
+        """Return all machines at `seconds`, rising, (T,), with the planned faults and those of a script on top."""
         shape = (len(seconds), len(self.timelines))
         observed = Observed(
             seconds=seconds,
@@ -106,12 +106,12 @@ class Fleet:
         return observed
 
     def planned_faults(self, start: float, end: float) -> tuple[InjectedFault, ...]:
-        """The planned faults that touch [start, end), in order of their start."""
+        """Return the planned faults that touch [start, end), in order of their start."""
         found = [fault for index in range(len(self.timelines)) for fault in self._planned_of(index, start, end)]
         return tuple(sorted(found, key=lambda fault: (fault.start, fault.machine_id)))
 
     def runs_throughout(self, index: int, start: float, end: float) -> bool:
-        """Whether a machine runs in every minute of [start, end], and has settled."""
+        """Return whether a machine runs in every minute of [start, end], and has settled."""
         days = np.arange(int(start // DAY_SECONDS), int(end // DAY_SECONDS) + 1)
         steady = self._steady(index, days).ravel()
         origin = int(days[0]) * DAY_MINUTES

@@ -57,7 +57,7 @@ class IndustrialDataGenerator:
         *,
         start: datetime = DATA_START,
     ) -> pd.DataFrame:
-        """Readings of all machines in order of time, with their truth.
+        """Return readings of all machines in order of time, with their truth.
 
         Columns: machine_id, timestamp (UTC), one per sensor (NaN where it gave nothing), anomaly (0 or 1),
         anomaly_kind ("none" or a kind of `producer.faults`), hours_to_failure (of the hidden wear, with nobody
@@ -94,7 +94,7 @@ class IndustrialDataGenerator:
         return _table(fleet, seconds)
 
     def injected_faults(self) -> tuple[InjectedFault, ...]:
-        """The faults in the table made last, in order of their start; none before the first call."""
+        """Return the faults in the table made last, in order of their start; none before the first call."""
         if self._made is None:
             return ()
         return self._made.fleet.planned_faults(self._made.fleet.epoch, self._made.end)

@@ -24,7 +24,7 @@ def live_readings(
     wait: Callable[[float], bool],
     on_fault: Callable[[InjectedFault], None],
 ) -> Iterator[Readings]:
-    """Readings of all machines from `start` until before `end` (epoch seconds; None: endless), as they are due.
+    """Yield readings of all machines from `start` until before `end` (epoch seconds; None: endless), as they are due.
 
     fault_every: seconds between two faults; None: no faults. wait: returns once its instant has come, false when the
     stream is to end instead. on_fault: told of each fault before its first reading is given out.
@@ -55,7 +55,7 @@ class _Faults:
         self._begun: list[InjectedFault] = []
 
     def until(self, instant: float, on_fault: Callable[[InjectedFault], None]) -> tuple[InjectedFault, ...]:
-        """The faults that may touch readings at or shortly before `instant`."""
+        """Return the faults that may touch readings at or shortly before `instant`."""
         while self._every is not None and instant >= self._round_end and not self._over():
             self._plan(self._every)
         while self._waiting and self._waiting[0].start <= instant:

@@ -102,7 +102,7 @@ _UNITS: Final[dict[str, Quantity]] = {"°C": "temperature", "mm/s": "vibration"}
 
 
 def quantities(plant: Plant) -> tuple[Quantity, ...]:
-    """What each sensor of the plant measures, as far as the simulator has physics for it.
+    """Return what each sensor of the plant measures, as far as the simulator has physics for it.
 
     Raises:
         UsageError: no sensor has the role power, from which everything else follows, or one counts energy.
@@ -127,7 +127,7 @@ def _quantity(sensor: Sensor) -> Quantity:
 
 
 def physics_of(plant: Plant, machine_id: str, chance: Chance) -> Physics:
-    """The constants of one machine: those of its type, a little of its own, within the plant file's limits."""
+    """Return the constants of one machine: those of its type, a little of its own, within the plant file's limits."""
     kind = plant.type_of(machine_id)
     own = _TYPES.get(kind.name, _GENERAL) if kind else _GENERAL
     rated = (kind.rated_power if kind else None) or own.rated_power

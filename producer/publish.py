@@ -39,14 +39,14 @@ class Pace(Protocol):
     """Decides when a reading of a given event time goes out."""
 
     def wait(self, timestamp: float) -> None:
-        """Returns when the reading of `timestamp`, epoch seconds, is due."""
+        """Return when the reading of `timestamp`, epoch seconds, is due."""
 
 
 class FullSpeed:
     """No pace at all."""
 
     def wait(self, timestamp: float) -> None:
-        """Returns at once."""
+        """Return at once."""
 
 
 class Paced:
@@ -76,7 +76,7 @@ class Paced:
 
 
 def encoded(readings: Readings, sensors: Sequence[str]) -> Iterator[tuple[str, float, bytes]]:
-    """Each reading as (machine_id, timestamp, JSON); sensors that say nothing are left out."""
+    """Yield each reading as (machine_id, timestamp, JSON); sensors that say nothing are left out."""
     encode = msgspec.json.Encoder().encode
     rows = zip(readings.machine_ids, readings.timestamps.tolist(), readings.values.tolist(), strict=True)
     for machine_id, timestamp, values in rows:
@@ -107,7 +107,7 @@ class Publisher:
         pace: Pace | None = None,
         stopped: Callable[[], bool] = lambda: False,
     ) -> None:
-        """Sends `readings` at their pace, until all are sent or `stopped` says so."""
+        """Send `readings` at their pace, until all are sent or `stopped` says so."""
         due = pace or FullSpeed()
         for machine_id, timestamp, value in encoded(readings, sensors):
             due.wait(timestamp)
@@ -116,7 +116,7 @@ class Publisher:
             self.send(machine_id, value)
 
     def send(self, machine_id: str, value: bytes | None) -> None:
-        """Sends one message as it is; waits only when the queue is full."""
+        """Send one message as it is; waits only when the queue is full."""
         while True:
             try:
                 self._producer.produce(READINGS, value, machine_id, on_delivery=self._report)
@@ -128,11 +128,11 @@ class Publisher:
             self._producer.poll(0)
 
     def poll(self) -> None:
-        """Takes delivery reports; call it while nothing is sent."""
+        """Serve delivery reports; call it while nothing is sent."""
         self._producer.poll(0)
 
     def flush(self, seconds: float = FLUSH_SECONDS) -> int:
-        """Waits until all messages are acknowledged; returns how many are not. Counts those as failed."""
+        """Wait until all messages are acknowledged, and return how many are not. Counts those as failed."""
         left = self._producer.flush(seconds)
         if left:
             self.failed += left
@@ -148,7 +148,7 @@ class Publisher:
 
 
 def merged(parts: Iterable[Readings]) -> Readings:
-    """All readings in order of time; of the same time, in the order of `parts`."""
+    """Return all readings in order of time; of the same time, in the order of `parts`."""
     known = list(parts)
     timestamps = np.concatenate([part.timestamps for part in known])
     order = np.argsort(timestamps, kind="stable")

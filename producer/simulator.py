@@ -72,7 +72,7 @@ class Simulator:
         _ = self.fleet.machine_ids, quantities(self.plant)
 
     def history(self) -> Iterator[Readings]:
-        """The readings before `now`, in order of time, at most a day at a time."""
+        """Yield the readings before `now`, in order of time, at most a day at a time."""
         step = self.plant.interval_seconds
         seconds = np.arange(self.now - self.days * DAY_SECONDS + step, self.now, step)
         together = max(1, min(int(_CHUNK_SECONDS / step), _CHUNK_ROWS // len(self.fleet.machine_ids)))

@@ -104,7 +104,7 @@ class MachineTimeline:
         )
 
     def signals(self, seconds: Floats) -> Signals:
-        """What the machine's sensors say at `seconds`, epoch seconds not before the epoch, (n,) and n at least 1.
+        """Return what the machine's sensors say at `seconds`, epoch seconds from 0 on, (n,) and n at least 1.
 
         Raises:
             ValueError: an instant lies before the epoch.
@@ -148,7 +148,7 @@ class MachineTimeline:
         return result
 
     def _sensor(self, column: int, quantity: Quantity, at: _Instants) -> tuple[Floats, Floats]:
-        """A sensor's true value and the standard deviation of its noise, (n,) each."""
+        """Return a sensor's true value and the standard deviation of its noise, (n,) each."""
         own = self.physics
         parts = own.components
         value: Floats
@@ -188,7 +188,7 @@ class MachineTimeline:
         return hall
 
     def _running_hours(self, at: _Instants, grid: Grid, row: Ints, minute: Ints, part: Floats) -> Floats:
-        """Hours run since the last maintenance, (n,)."""
+        """Return the hours run since the last maintenance, (n,)."""
         ran = np.cumsum(of_day(grid.state) == RUNNING, axis=1)
         before = np.concatenate([np.zeros((len(ran), 1), np.int64), ran], axis=1)
         day = np.floor(at.seconds / DAY_SECONDS).astype(np.int64)

@@ -78,12 +78,12 @@ class Lives:
         return self.starts[:, None] + self._days_by_component * DAY_SECONDS
 
     def life_at(self, seconds: Floats) -> Ints:
-        """Which life each instant belongs to; instants before the first belong to the first."""
+        """Return which life each instant belongs to; instants before the first belong to the first."""
         at: Ints = np.clip(np.searchsorted(self.starts, seconds, side="right") - 1, 0, None)
         return at
 
     def hours_to_failure(self, seconds: Floats) -> Floats:
-        """Hours until the first component fails, with nobody intervening, at least 0."""
+        """Return the hours until the first component fails, with nobody intervening, at least 0."""
         failing = self._failures[self.life_at(seconds)].min(axis=1)
         hours: Floats = np.maximum(failing - seconds, 0.0) / 3600.0
         return hours

@@ -20,7 +20,7 @@ _MOST_ASKED: Final = 5_000
 
 
 def type_baselines(data: Datasets, normal: Bools, *, plant: Plant, model: AnomalyModel) -> dict[str, TypeBaseline]:
-    """The baseline of each machine type with enough `normal` readings of running machines, and that of the plant.
+    """Return the baseline of each machine type with enough `normal` readings of running machines, and the plant's.
 
     Mean and spread are those of the readings as they are, differences between machines included: such a baseline
     is wider than a machine's own. Its limit is counted, because readings of many machines and loads follow no
@@ -66,7 +66,7 @@ def type_baselines(data: Datasets, normal: Bools, *, plant: Plant, model: Anomal
 
 
 def _running(data: Datasets, plant: Plant) -> Bools:
-    """Readings with more power than an idle machine of their type draws, (n,); all where no power is known."""
+    """Return readings with more power than an idle machine of their type draws, (n,); all where no power is known."""
     power = plant.index_of_role("power")
     if power is None:
         return np.ones(len(data.batch), dtype=np.bool_)

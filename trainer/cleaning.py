@@ -91,7 +91,7 @@ def clean(batch: ReadingBatch, statements: FeedbackHistory, *, plant: Plant, hor
 
 
 def resting(batch: ReadingBatch, plant: Plant) -> tuple[Bools, Bools]:
-    """Rows of machines that are off, and of those that idle, (n,) each; none where no power is known."""
+    """Return the rows of machines that are off, and of those that idle, (n,) each; none where no power is known."""
     power = plant.index_of_role("power")
     if power is None:
         none = np.zeros(len(batch), dtype=bool)
@@ -103,7 +103,7 @@ def resting(batch: ReadingBatch, plant: Plant) -> tuple[Bools, Bools]:
 
 
 def stuck(batch: ReadingBatch, plant: Plant) -> Bools:
-    """Rows in a run of equal values of a sensor that is stuck by the plant file, the run's first rows included.
+    """Return the rows in a run of equal values of a sensor that is stuck by the plant file, its first rows included.
 
     As in the stream: a run of zeros is none, gaps do not break it, and a machine that stands may repeat itself.
     """
@@ -141,7 +141,7 @@ def _in_order(batch: ReadingBatch) -> tuple[ReadingBatch, int]:
 
 
 def _alerts(batch: ReadingBatch, statements: FeedbackHistory) -> tuple[Bools, Bools]:
-    """Rows in alerts that nobody judged, and rows in confirmed ones, (n,) each; confirmed goes before."""
+    """Return the rows in alerts without feedback, and rows in confirmed ones, (n,) each; confirmed goes before."""
     latest = {alert.alert_id: alert for alert in statements.alerts if alert.kind in _ABOUT_READINGS}
     judged = {one.alert_id: one for one in statements.feedback if one.kind in _JUDGEMENTS and one.alert_id is not None}
     unjudged, confirmed = np.zeros(len(batch), dtype=bool), np.zeros(len(batch), dtype=bool)
@@ -180,7 +180,7 @@ def _broken(batch: ReadingBatch, feedback: Sequence[Feedback]) -> Bools:
 
 
 def _hours_to_failure(batch: ReadingBatch, feedback: Sequence[Feedback], *, horizon: float) -> tuple[Floats, Bools]:
-    """Hours to the failure that follows, (n,), and whether what follows is known.
+    """Return the hours to the failure that follows, (n,), and whether what follows is known.
 
     Work on the machine before it failed hides whether it would have; so does the end of the history.
     """
@@ -208,20 +208,20 @@ def _moments(feedback: Iterable[Feedback], kind: str) -> dict[str, Floats]:
 
 
 def _next(moments: Floats | None, at: Floats) -> Floats:
-    """The first of the moments at or after each of `at`, infinite where none is."""
+    """Return the first of the moments at or after each of `at`, infinite where none is."""
     if moments is None:
         return np.full(at.size, np.inf)
     return np.append(moments, np.inf)[np.searchsorted(moments, at, side="left")]
 
 
 def _rows_of(batch: ReadingBatch, number: int) -> slice:
-    """The rows of a machine, in a batch that is in order."""
+    """Return the rows of a machine, in a batch that is in order."""
     first, end = np.searchsorted(batch.machine, (number, number + 1))
     return slice(int(first), int(end))
 
 
 def _between(batch: ReadingBatch, machine_id: str, begin: float, end: float) -> slice:
-    """The rows of a machine from `begin` to `end`, both included, in a batch that is in order."""
+    """Return the rows of a machine from `begin` to `end`, both included, in a batch that is in order."""
     if machine_id not in batch.machine_ids:
         return slice(0, 0)
     own = _rows_of(batch, batch.machine_ids.index(machine_id))

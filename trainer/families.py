@@ -30,7 +30,7 @@ class Train(Protocol):
     def __call__(
         self, data: Datasets, frame: FeatureFrame, *, plant: Plant, seed: int, progress: Progress
     ) -> Candidate:
-        """The files of a version and where it comes from; raises UsageError for data that cannot teach it."""
+        """Return the files of a version and where it comes from; raise UsageError for data it cannot be trained on."""
 
 
 class Answer(Protocol):
@@ -93,7 +93,7 @@ BUILT_IN: Final = (
 
 
 def known_families(extra: Iterable[Family] = ()) -> dict[str, Family]:
-    """The built-in families and `extra` ones, by name.
+    """Return the built-in families and `extra` ones, by name.
 
     Raises:
         UsageError: two of one name or section, which would overwrite each other.
@@ -110,7 +110,7 @@ def known_families(extra: Iterable[Family] = ()) -> dict[str, Family]:
 
 
 def installed_families() -> tuple[Family, ...]:
-    """The families that installed packages bring along.
+    """Return the families that installed packages bring along.
 
     Raises:
         UsageError: an entry point that leads to no `Family`.

@@ -104,7 +104,7 @@ def _no_answer(backend: Backend, variable: str, error: OSError) -> FailureError:
 def each(
     work: Callable[[Task], Done], tasks: Sequence[Task], *, step: str = "", progress: Progress | None = None
 ) -> list[Done]:
-    """The results of `work` for each task, in order, worked on side by side; `work` must be a module's function."""
+    """Return the results of `work` for each task, in order, in parallel; `work` must be a module's function."""
     results = []
     for result in _parallel(len(tasks))(delayed(work)(task) for task in tasks):
         results.append(result)

@@ -67,7 +67,7 @@ def datasets_of(history: History, *, plant: Plant) -> Datasets:
 
 
 def learnable(families: tuple[str, ...], data: Datasets) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The families that this data can teach, and a note for each that it cannot.
+    """Return the families that this data can train, and a note for each that it cannot.
 
     Raises:
         UsageError: it can teach none of them.

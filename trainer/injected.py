@@ -52,7 +52,7 @@ FAULTS: Final = (
 
 
 def with_injected_faults(data: Datasets, *, plant: Plant, seed: int) -> Datasets:
-    """The same data with faults in its test split, and labels that say where; the rest is labelled normal."""
+    """Return the same data with faults in its test split, and labels that say where; the rest is labelled normal."""
     random = np.random.default_rng(seed)
     values, anomaly = data.batch.values.copy(), np.zeros(len(data.batch), dtype=bool)
     off, idle = resting(data.batch, plant)
@@ -91,7 +91,7 @@ def with_injected_faults(data: Datasets, *, plant: Plant, seed: int) -> Datasets
 
 
 def _settled_runs(rows: Ints, timestamps: Floats, *, settle_seconds: float) -> tuple[Ints, Ints, float]:
-    """Those rows of one machine in which it has settled, (m,), the number of the run of each, and the usual step in s.
+    """Return the rows in which a machine has settled, (m,), the number of the run of each, and the usual step in s.
 
     rows: running ones in order of time, at least two; timestamps: of all rows, in seconds.
     """

@@ -111,7 +111,7 @@ class _Held:
             self._let_go()
 
     def _let_go(self) -> None:
-        """Keeps the newest; of readings at the moment where the cut falls, those that came first."""
+        """Keep the newest; of readings at the moment where the cut falls, those that came first."""
         joined = tuple(np.concatenate(columns) for columns in zip(*self.pieces, strict=True))
         over = len(joined[0]) - self.most
         if over > 0:
@@ -134,7 +134,7 @@ class _Held:
 
 
 def _parsed(kafka: KafkaSettings, topic: str, kind: type[Kind]) -> tuple[Kind, ...]:
-    """All messages of a topic that are of its kind; what is none was nothing that anybody could act upon."""
+    """Return all messages of a topic that are of its kind; others are left out: nobody could have acted upon them."""
     found = []
     for records, _ in read_to_end(kafka, topic):
         for record in records:

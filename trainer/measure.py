@@ -30,7 +30,7 @@ class Outcome:
     relative: Bools | None = None
 
     def take(self, rows: Ints) -> "Outcome":
-        """The cases `rows`, in that order, repeated ones included."""
+        """Return the cases `rows`, in that order, repeated ones included."""
         relative = None if self.relative is None else self.relative[rows]
         return Outcome(machine=self.machine[rows], truth=self.truth[rows], answer=self.answer[rows], relative=relative)
 
@@ -39,7 +39,7 @@ Figures = Callable[[Outcome], Metrics]
 
 
 def intervals(outcome: Outcome, figures: Figures) -> Intervals:
-    """The 95 % interval of each figure over machines; none where fewer than two machines speak.
+    """Return the 95 % interval of each figure over machines; none where fewer than two machines speak.
 
     A bootstrap (Efron 1979) that draws whole machines with replacement: readings of one machine are no independent
     witnesses. A figure that some draw leaves unknown has no interval.
@@ -97,7 +97,7 @@ def error_figures(outcome: Outcome) -> Metrics:
 
 
 def relative_figures(outcome: Outcome) -> Metrics:
-    """The figures of `error_figures`, and the mean error relative to the truth of the cases where that means something.
+    """Return the figures of `error_figures`, and the mean error relative to the truth where that is defined.
 
     mape is a share, 0.04 for 4 %.
     """

@@ -235,7 +235,7 @@ class _Run:
 
 
 def _excluded(candidate: Candidate, data: Datasets, plant: Plant) -> dict[str, int]:
-    """Rows left out, by reason: before the family saw the data, and by the family; standing machines told apart."""
+    """Return the rows left out, by reason: in cleaning and by the family; standing machines are counted apart."""
     excluded = {**data.excluded, **candidate.rows_excluded}
     together = excluded.pop(NOT_RUNNING, 0)
     if together:
@@ -249,7 +249,7 @@ def _figures(family: Family, outcome: Outcome | None) -> Metrics:
 
 
 def _spans(data: Datasets) -> dict[str, Any]:
-    """When each split begins and ends, and its rows."""
+    """Return when each split begins and ends, and its rows."""
     found = {}
     for code, name in enumerate(SPLITS):
         moments = data.batch.timestamps[data.split == code]

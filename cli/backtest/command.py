@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
+from cli.backtest.alerts import alerts
 from cli.backtest.detect import detect
 from cli.backtest.report import as_document, print_report, write_forecasts
 from cli.backtest.run import ALL_MODELS, SLOW, Plan, run
@@ -43,6 +44,7 @@ def _group() -> None:
 
 
 app.command()(detect)
+app.command()(alerts)
 
 
 @app.command()

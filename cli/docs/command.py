@@ -13,6 +13,7 @@ import typer
 
 from cli.docs import tables
 from cli.docs.cli_page import cli_page
+from cli.docs.examples import alert_example
 from runtime.errors import FailureError, UsageError
 from runtime.metrics import ApiMetrics, ForwarderMetrics, ProcessorMetrics, ProducerMetrics
 from runtime.plants import load_plant
@@ -50,7 +51,8 @@ def render(folder: Path) -> dict[Path, str]:
     Raises:
         UsageError: a page is missing, or marks a part that nobody generates.
     """
-    sensors = load_plant(None).sensor_names
+    plant = load_plant(None)
+    sensors = plant.sensor_names
     schemas = json_schemas(sensors)
     pages = {
         "topics.md": {"topics": tables.topics_table()},
@@ -62,7 +64,7 @@ def render(folder: Path) -> dict[Path, str]:
         },
         "cli.md": {"cli": cli_page()},
         "settings.md": {"settings": settings_table().strip()},
-        "messages.md": {"messages": tables.messages_text(schemas)},
+        "messages.md": {"alert": alert_example(plant), "messages": tables.messages_text(schemas)},
     }
     files = {folder / name: _filled(folder / name, parts) for name, parts in pages.items()}
     reference = folder / "reference"

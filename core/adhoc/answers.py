@@ -1,4 +1,4 @@
-"""What is said about rows outside the stream: scores and advice in words, figures and reasons."""
+"""Answers about rows outside the stream: scores and maintenance advice, with reasons."""
 
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
@@ -40,7 +40,7 @@ def anomaly_answers(
     plant: Plant,
     forest: str,
 ) -> list[list[AnomalyResult]]:
-    """An answer for each row of each history; `forest` is what an answer calls the trained model."""
+    """Return an answer for each row of each history; `forest` is what an answer calls the trained model."""
     scored = score_rows(histories, models=models, references=references, plant=plant)
     values = np.concatenate([history.values for history in histories])
     watched = watched_sensors(plant)
@@ -87,7 +87,7 @@ def anomaly_answers(
 
 
 def _plain(values: Floats) -> list[list[float | None]]:
-    """Rows of Python numbers, None where NaN."""
+    """Return rows of Python numbers, None where NaN."""
     return [[None if one != one else one for one in row] for row in values.tolist()]  # noqa: PLR0124  NaN
 
 
@@ -130,7 +130,7 @@ def risk_answers(
 
 
 def _possible_types(history: History, references: Mapping[str, Reference], plant: Plant) -> list[int]:
-    """Codes of the machine types that the rows may be of: the stated one, the likeliest, or else all."""
+    """Return the codes of the machine types that the rows may be of: the stated one, the likeliest, or else all."""
     kind = plant.type_of(history.machine_id) if history.machine_id else None
     if kind is not None:
         return [plant.machine_types.index(kind)]

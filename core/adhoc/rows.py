@@ -112,7 +112,7 @@ class _Pass:
     def add(
         self, values: Floats, known: Tracks | Reference, traits: tuple[float, float, float], *, apart: bool
     ) -> None:
-        """Queues rows that begin from `known`; `apart`: each as if it were the first."""
+        """Queue rows that begin from `known`; `apart`: each as if it were the first."""
         first, count = len(self.traits), len(values) if apart else 1
         interval = self.plant.interval_seconds
         begins = 0.0
@@ -125,7 +125,7 @@ class _Pass:
         self.traits += [traits] * count
 
     def run(self) -> RowResults:
-        """The results of all rows, in the order in which they were added."""
+        """Return the results of all rows, in the order in which they were added."""
         tracks = allocate(Tracks, tracks_layout(self.plant), len(self.traits))
         # as if every machine had been running, calm and settled all along
         tracks.condition[:] = _RUNNING
@@ -248,7 +248,7 @@ def _make_fair(  # noqa: PLR0917  all of them columns of the same rows
     limits: Floats,
     plant: Plant,
 ) -> None:
-    """Moves the forest's scores, in place, so that normal rows cross 0.5 at the plant's rate at every level.
+    """Move the forest's scores, in place, so that normal rows cross 0.5 at the plant's rate at every level.
 
     The forest knows machines against baselines of their own, learned from a whole warm-up. Against any other baseline
     normal rows look odder to it: how much is known from training or, for a history, seen in its `usual` rows, (n,).
@@ -297,7 +297,7 @@ class _Found:
         )
 
     def take(self, rows: Bools, results: RowResults, models: Models) -> None:
-        """Takes the results of a pass over `rows`, and asks the forest about those that were scored."""
+        """Take the results of a pass over `rows`, and ask the forest about those that were scored."""
         self.scored[rows] = results.scored
         self.course[rows], self.expected[rows] = results.distance, results.expected
         self.deviation[rows], self.contribution[rows] = results.deviation, results.contribution
@@ -325,7 +325,7 @@ def _baseline_for(
 
 
 def _learned(values: Floats, plant: Plant) -> Tracks:
-    """A table of one machine whose baseline is that of `values`, (n, S), without the wildest rows."""
+    """Return a table of one machine whose baseline is that of `values`, (n, S), without the wildest rows."""
     watched = values[:, list(watched_sensors(plant))]
     policy = plant.detection
     least = np.array([plant.sensors[index].minimum_deviation / 3 for index in watched_sensors(plant)])

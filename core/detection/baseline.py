@@ -60,7 +60,7 @@ class Baseline:
 def fit_baseline(
     rows: Floats, *, smoothing: tuple[float, float], false_alarm_rate: float, least_scale: Floats
 ) -> Baseline:
-    """The baseline of `rows`, (n, D) with NaN where missing; n at least 20.
+    """Return the baseline of `rows`, (n, D) with NaN where missing; n at least 20.
 
     `smoothing` are the weights of the newest reading in the fast and the slow average; `least_scale`, (D,), is a
     floor in the sensors' units, so that a sensor that did not move does not turn its first step into an alarm.

@@ -41,7 +41,7 @@ def score_distances(
     tracks: Tracks,
     out: RowResults,
 ) -> None:
-    """Scores the rows from `first` to before `end`, after `track` has said what they are; moves the averages.
+    """Score the rows from `first` to before `end`, after `track` has classified them, and move the averages.
 
     A compiled function of its own in the file of all it calls: what is cached of it is made anew with the file.
     """
@@ -54,7 +54,7 @@ def score_distances(
 
 @njit(cache=True, nogil=True)
 def _forget(slot: int, smoothing: Floats, tracks: Tracks) -> None:
-    """Lets the averages of a machine that stands or settles go back to normal, in place.
+    """Let the averages of a machine that stands or settles go back to normal, in place.
 
     What was unusual before a stop, a repair maybe, must not speak against the machine after it.
     """
@@ -82,7 +82,7 @@ def _detect(
     tracks: Tracks,
     out: RowResults,
 ) -> None:
-    """Writes the distance of a reading, its sensors' parts in it, and what was expected; moves the averages."""
+    """Write the distance of a reading, its sensors' parts in it, and what was expected; move the averages."""
     sensors = len(watched)
     present = 0
     for d in range(sensors):
@@ -128,7 +128,7 @@ def _bounded(z: float, previous: float) -> float:
 
 @_part
 def _level(row: int, slot: int, sensors: int, tracks: Tracks, out: RowResults) -> float:
-    """Returns the distance of both averages as a ratio to their limit, and writes the sensors' parts in it."""
+    """Return the distance of both averages as a ratio to their limit, and write the sensors' parts in it."""
     ratio = 1.0
     for which in range(2):
         squared = 0.0
@@ -145,7 +145,7 @@ def _level(row: int, slot: int, sensors: int, tracks: Tracks, out: RowResults) -
 
 @_part
 def _unrest(row: int, slot: int, sensors: int, level: float, tracks: Tracks, out: RowResults) -> float:
-    """Returns the distance of the variances as a weighted ratio to its limit; above `level`, it writes its parts."""
+    """Return the distance of the variances as a weighted ratio to its limit; above `level`, it writes its parts."""
     unusual = np.empty(sensors)
     for d in range(sensors):
         unusual[d] = np.log(tracks.spread[slot, d] + tracks.spread_floor[slot, d]) - tracks.spread_usual[slot, d]
@@ -162,7 +162,7 @@ def _unrest(row: int, slot: int, sensors: int, level: float, tracks: Tracks, out
 
 @_part
 def _follow_episode(row: int, slot: int, ratio: float, tracks: Tracks, out: RowResults) -> float:
-    """Returns the ratio that this reading is flagged at, at least 1, and moves the baseline where that is right."""
+    """Return the ratio that this reading is flagged at, at least 1, and move the baseline where that is right."""
     tracks.strain[slot] += _STRAIN_GAIN * (ratio - tracks.strain[slot])
     tracks.plateau[slot] = max(tracks.plateau[slot] * _KEPT, tracks.strain[slot])
     limit = max(1.0, _END_SHARE * tracks.plateau[slot])

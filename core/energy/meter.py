@@ -43,7 +43,7 @@ class CounterRules:
     longest_gap: float
 
     def step(self, before: Reading, after: Reading) -> tuple[float, StepKind]:
-        """The energy between two readings, kWh, and how it is told; 0 where it is unknown.
+        """Return the energy between two readings, kWh, and the kind of step; 0 where it is unknown.
 
         What a machine at its highest power could not have drawn is no energy: a wrong reading, or a device replaced
         by one that had counted elsewhere.
@@ -82,24 +82,24 @@ class CounterRules:
         return kept
 
     def doubtful(self, before: Reading, reading: Reading) -> bool:
-        """Whether a reading may be wrong: about 0, a small fall, or a rise beyond what is possible."""
+        """Return whether a reading may be wrong: about 0, a small fall, or a rise beyond what is possible."""
         rise = reading[1] - before[1]
         return rise > self.most(before, reading) or (
             rise < 0 and (reading[1] <= self.resolution or -rise <= max(self.resolution, _DIP * before[1]))
         )
 
     def returns(self, before: Reading, later: Reading) -> bool:
-        """Whether a register is back where it was: little above it, as after a true reset only by chance."""
+        """Return whether a register is back where it was: little above it, as after a true reset only by chance."""
         rise = later[1] - before[1]
         return 0 <= rise <= min(self.most(before, later), max(self.resolution, _DIP * before[1]))
 
     def bridges(self, before: Reading, after: Reading) -> bool:
-        """Whether the energy between two readings may be divided between hours."""
+        """Return whether the energy between two readings may be divided between hours."""
         return after[0] - before[0] <= self.longest_gap
 
 
 def counter_rules(plant: Plant) -> CounterRules | None:
-    """The rules of a plant's energy counter; None where it has none."""
+    """Return the rules of a plant's energy counter; None where it has none."""
     index = plant.index_of_role("energy_counter")
     if index is None:
         return None
@@ -154,7 +154,7 @@ class CounterHour:
         return [edge for edge in (self.before, self.first, *outer, self.after) if edge is not None]
 
     def add(self, times: Floats, registers: Floats) -> tuple[bool, bool]:
-        """Takes readings of the hour in, (n,) each, NaN where missing; whether its first and its last changed."""
+        """Add readings of the hour, (n,) each, NaN where missing; return whether its first and its last changed."""
         known = ~np.isnan(registers)
         times, registers = times[known], registers[known]
         if not len(times):
@@ -193,7 +193,7 @@ class CounterHour:
         return max(self.end, newest[0] + rules.longest_gap)
 
     def counted(self, rules: CounterRules) -> Counted:
-        """What the readings say of the hour."""
+        """Return what the readings say of the hour."""
         energy = covered = apart = 0.0
         found: dict[StepKind, int] = dict.fromkeys(("usual", "reset", "rollover", "unknown"), 0)
         for before, after in pairwise(rules.believed(sorted({*self.edges, *self.minutes.values()}))):
@@ -220,7 +220,7 @@ class CounterHour:
 
     @classmethod
     def unpack(cls, packed: Mapping[str, Any]) -> "CounterHour":
-        """The inverse of `pack`."""
+        """Return the inverse of `pack`."""
         hour = cls(packed["start"])
         if packed["own"]:
             hour.add(*np.array(packed["own"], dtype=np.float64).T)

@@ -110,7 +110,7 @@ class Window:
     def summary(
         self, revision: int, *, interval_seconds: float, counter_rules: CounterRules | None = None, final: bool = True
     ) -> EnergyWindow:
-        """The window as it is published; interval_seconds: expected between two readings, by the plant."""
+        """Return the window as it is published; interval_seconds: expected between two readings, by the plant."""
         self.open()
         sums, counts = self.cells.sums[self.row], self.cells.counts[self.row]
         planned = min(max(1, round(interval_seconds / 60)), MINUTES)
@@ -139,7 +139,7 @@ class Window:
         )
 
     def pack(self) -> list[Any]:
-        """The window as plain values for the changelog: of each kind of sums, those minutes that hold a reading."""
+        """Return the window as plain values for the changelog: of each sum, the minutes that hold a reading."""
         if self.packed is not None:
             return self.packed
         row, cells = self.row, self.cells
@@ -307,7 +307,7 @@ def accumulate(
     register: Floats | None = None,
     counter_rules: CounterRules | None = None,
 ) -> int:
-    """Counts a batch into its windows, in place; returns how many readings came too late for any.
+    """Count a batch into its windows, in place, and return how many readings came too late for any.
 
     machine: (n,) index into `machine_ids`; slots: (n,) their table rows. newest: (n,), the machine's own time when each
     reading arrived. register: (n,) of the energy counter in kWh, where the plant has one; with its rules.
@@ -336,7 +336,7 @@ def accumulate(
 
 
 def _count(window: Window, timestamps: Floats, register: Floats, *, now: float) -> bool:
-    """Takes register readings of a window in; whether other windows of its machine, whose time is `now`, need them."""
+    """Add register readings to a window; return whether other windows of its machine, now at `now`, need it."""
     if window.counter is None:
         window.counter = CounterHour(window.hour * HOUR)
         window.counter.add(timestamps, register)
@@ -348,7 +348,7 @@ def _count(window: Window, timestamps: Floats, register: Floats, *, now: float) 
 def _link(
     windows: Windows, machines: Mapping[str, tuple[float, int]], rules: CounterRules, *, grace_seconds: float
 ) -> None:
-    """Tells each window of these machines its neighbours' registers, and makes windows of hours between two of them.
+    """Tell each window of these machines its neighbours' registers, and make windows of hours between two of them.
 
     machines: their own time, epoch s, and their table row.
     """

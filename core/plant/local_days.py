@@ -30,7 +30,7 @@ class DayOfEnergy:
 
 
 def hours_in(day: date, zone: ZoneInfo) -> int:
-    """Hours of a local day: 23 or 25 where clocks change, rounded where they change by less than an hour."""
+    """Return the hours of a local day: 23 or 25 where clocks change, rounded where they change by less than an hour."""
     begin = datetime.combine(day, time(), zone).astimezone(UTC)
     end = datetime.combine(day + timedelta(days=1), time(), zone).astimezone(UTC)
     return round((end - begin).total_seconds() / HOUR)

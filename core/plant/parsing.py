@@ -11,7 +11,7 @@ from core.plant.rules import PlantError
 
 
 def parse_plant(text: str, *, source: str) -> Plant:
-    """The plant that the TOML `text` describes; `source` is what error messages call it.
+    """Return the plant that the TOML `text` describes; `source` is what error messages call it.
 
     Raises:
         PlantError: the text is no TOML or breaks a rule; one line names every broken rule.
@@ -34,7 +34,7 @@ _REMEDIES: Mapping[str, str] = {
 
 
 def _sentence(detail: ErrorDetails) -> str:
-    """One broken rule as `key = value: rule; remedy`."""
+    """Return one broken rule as `key = value: rule; remedy`."""
     key = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in detail["loc"]).lstrip(".")
     context = detail.get("ctx", {})
     rule = str(context.get("rule", detail["msg"][:1].lower() + detail["msg"][1:]))

@@ -153,7 +153,7 @@ class Plant(PlantModel):
         return next((index for index, sensor in enumerate(self.sensors) if sensor.role == role), None)
 
     def type_of(self, machine_id: str) -> MachineType | None:
-        """The first machine type with a pattern that matches the id (case matters), or None."""
+        """Return the first machine type with a pattern that matches the id (case matters), or None."""
         for kind in self.machine_types:
             if any(fnmatchcase(machine_id, pattern) for pattern in kind.machines):
                 return kind

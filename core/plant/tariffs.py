@@ -11,13 +11,13 @@ from schemas.forecasts import Cost
 
 
 def prices(tariff: Tariff, first_hour: int, count: int, zone: ZoneInfo) -> Floats:
-    """Price of a kWh in each of `count` hours from `first_hour` on, hours since the epoch, UTC."""
+    """Return the price of a kWh in each of `count` hours from `first_hour` on, hours since the epoch, UTC."""
     moments = [datetime.fromtimestamp((first_hour + number) * HOUR, zone) for number in range(count)]
     return np.array([_price(tariff, moment) for moment in moments])
 
 
 def cost_of(tariff: Tariff, first_hour: int, zone: ZoneInfo, *, value: Floats, lower: Floats, upper: Floats) -> Cost:
-    """Cost of the hourly energy of a forecast, kWh, (h,) each."""
+    """Return the cost of the hourly energy of a forecast, kWh, (h,) each."""
     price = prices(tariff, first_hour, len(value), zone)
     bounds = np.stack([price * lower, price * upper])
     # a price below zero turns the bounds round

@@ -34,4 +34,6 @@ def test_every_page_is_in_the_navigation() -> None:
     document = yaml.safe_load((ROOT / "mkdocs.yml").read_text(encoding="utf-8"))
     linked = str(document["nav"])
 
-    assert [page.name for page in (ROOT / "docs").glob("*.md") if page.name not in linked] == []
+    assert [page.name for page in (ROOT / "docs").glob("*.md") if page.name not in linked] == [], (
+        "add it to nav in mkdocs.yml"
+    )

@@ -51,7 +51,7 @@ def prometheus(folder: Path, target: int) -> Iterator[tuple[Child, str]]:
     for file in (ROOT / "deploy" / "prometheus" / "rules").glob("*.yml"):
         (folder / file.name).write_text(faster(file.read_text(encoding="utf-8")))
     (folder / "prometheus.yml").write_text(
-        "global: {scrape_interval: 1s, evaluation_interval: 1s}\n"
+        "global: {scrape_interval: 4s, scrape_timeout: 4s, evaluation_interval: 1s}\n"
         f"rule_files: ['{folder}/nexova.yml', '{folder}/system.yml']\n"
         "scrape_configs:\n"
         f"  - {{job_name: nexova-processor, static_configs: [{{targets: ['127.0.0.1:{target}']}}]}}\n"

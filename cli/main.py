@@ -63,6 +63,9 @@ COMMANDS: Final[dict[str, Entry]] = {
     ),
     "feedback": Entry(module="cli.feedback", attribute="feedback", help="Answer an alert."),
     "history": Entry(module="cli.history", attribute="app", help="Import past hourly energy.", group=True),
+    "plan": Entry(
+        module="cli.plan", attribute="app", help="Import production plans and weather for the forecasts.", group=True
+    ),
     "data": Entry(module="cli.data", attribute="app", help="Generate labelled data for training.", group=True),
     "plant": Entry(module="cli.plant", attribute="app", help="Draft and check plant files.", group=True),
     "train": Entry(module="cli.train", attribute="train", help="Train models and publish them to the repository."),

@@ -25,6 +25,7 @@ from processor.deadline import end_within
 from processor.executor import BatchExecutor
 from processor.faust_app import make_app
 from processor.fenced_producer import Fenced, producers_of
+from processor.forecasting.known_inputs import InputFollower
 from processor.forecasting.plant_stage import PlantStage
 from processor.forecasting.scheduler import Forecasts
 from processor.health import CHECKS, Health, StalledError
@@ -104,16 +105,19 @@ class Worker:
             plant=plant,
             running=self.running,
             shadows=ShadowReader(
-                repository=repository,
-                plant=plant,
-                canary_seconds=settings.processor.rollback_seconds,
-                clock=clock.wall,
+                repository=repository, plant=plant, canary_seconds=settings.processor.rollback_seconds, clock=clock.wall
             ),
             metrics=metrics,
             promotions=loaded.promotions,
         )
+        self.inputs = InputFollower(settings, self.partitions, self.publisher, clock=clock.wall)
         self.forecasts = Forecasts(
-            plant=plant, settings=settings.forecasts, partitions=self.partitions, metrics=metrics, clock=clock.wall
+            plant=plant,
+            settings=settings.forecasts,
+            partitions=self.partitions,
+            metrics=metrics,
+            clock=clock.wall,
+            inputs=self.inputs,
         )
         self.plant_stage = PlantStage(
             plant=plant, settings=settings, partitions=self.partitions, metrics=metrics, clock=clock
@@ -171,11 +175,7 @@ class Worker:
             clock=clock.wall,
         )
         self.fleet_stage = FleetStage(
-            plant=plant,
-            kafka=settings.kafka,
-            partitions=self.partitions,
-            publisher=self.publisher,
-            clock=clock.wall,
+            plant=plant, kafka=settings.kafka, partitions=self.partitions, publisher=self.publisher, clock=clock.wall
         )
         self.policy = PolicyWatch(
             path=settings.plant_file,
@@ -242,7 +242,8 @@ class Worker:
             ("follow_fleet", self.fleet_stage.run, None),
         ):
             self._beside(name, partial(run, stopped=lambda: self.app.should_stop, ready=self._settled), close)
-        self._beside("follow_policy", partial(self.policy.run, stopped=lambda: self.app.should_stop), None)
+        for name, follow in (("follow_policy", self.policy.run), ("follow_inputs", self.inputs.run)):
+            self._beside(name, partial(follow, stopped=lambda: self.app.should_stop), None)
         self._beside("follow_models", self.follower.follow, None)
         training = partial(watch_training, self._repository, self.metrics, stopped=lambda: self.app.should_stop)
         self._beside("watch_training", training, None)

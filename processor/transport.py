@@ -20,6 +20,8 @@ from processor.partitions import SourceRecord
 
 FAUST_VERSION: Final = "0.15.3"
 FETCH_WAIT_MS: Final = 100
+BATCH_BYTES: Final = 8_388_608
+"""Most bytes of values in a batch: what a sender compressed well must not be decoded all at once."""
 
 
 Records = list[SourceRecord]
@@ -33,10 +35,25 @@ class Span:
     first: int
     next_offset: int
 
-    def cut(self, size: int) -> "list[Span]":
-        """Return the same in spans of at most `size` records; one without a record stays."""
-        starts = range(0, max(1, len(self.records)), size)
-        pieces = [self.records[start : start + size] for start in starts]
+    def cut(self, size: int, most_bytes: int = BATCH_BYTES) -> "list[Span]":
+        """Return the same in spans of at most `size` records and, but for a single record, of `most_bytes`.
+
+        One without a record stays.
+        """
+        pieces: list[Records] = []
+        for start in range(0, max(1, len(self.records)), size):
+            piece = self.records[start : start + size]
+            sizes = [len(record.value or b"") for record in piece]
+            if sum(sizes) <= most_bytes:
+                pieces.append(piece)
+                continue
+            held = 0
+            for record, length in zip(piece, sizes, strict=True):
+                if not held or held + length > most_bytes:
+                    pieces.append([])
+                    held = 0
+                pieces[-1].append(record)
+                held += length
         ends = [*(piece[-1].offset + 1 for piece in pieces[:-1]), self.next_offset]
         return [Span(*piece) for piece in zip(pieces, [self.first, *ends], ends, strict=False)]
 

@@ -14,6 +14,7 @@ from schemas.topics import (
     FEEDBACK,
     FORECASTS,
     HISTORY,
+    KNOWN_INPUTS,
     MACHINES,
     MODELS,
     READINGS,
@@ -39,7 +40,7 @@ class Rights:
 RIGHTS: Final[Mapping[str, Rights]] = {
     "producer": Rights(writes=(READINGS,)),
     "processor": Rights(
-        reads=(READINGS, HISTORY, FEEDBACK, MODELS, ENERGY, FORECASTS, ALERTS),
+        reads=(READINGS, HISTORY, KNOWN_INPUTS, FEEDBACK, MODELS, ENERGY, FORECASTS, ALERTS),
         writes=(SCORES, ALERTS, RECOMMENDATIONS, ENERGY, FORECASTS, MACHINES, DEAD_LETTERS, MODELS),
         state="own",
         groups=("{group}",),

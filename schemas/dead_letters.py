@@ -16,6 +16,7 @@ DeadLetterReason = Literal[
     "not_a_reading",
     "not_a_history",
     "not_a_feedback",
+    "not_an_input",
     "not_explained",
     "too_many_machines",
     "machine_id_missing",

@@ -13,12 +13,12 @@ from pydantic_core import core_schema
 
 from schemas.message import SCHEMA_VERSION
 from schemas.readings import Reading, reading_model
-from schemas.topics import CATALOGUE, FEEDBACK, HISTORY, READINGS, Topic
+from schemas.topics import CATALOGUE, FEEDBACK, HISTORY, KNOWN_INPUTS, READINGS, Topic
 
 Document = dict[str, Any]
 Mode = Literal["validation", "serialization"]
 
-RECEIVED: Final = frozenset({READINGS, FEEDBACK, HISTORY})
+RECEIVED: Final = frozenset({READINGS, FEEDBACK, HISTORY, KNOWN_INPUTS})
 _DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 _READING_BATCH: Final = "ReadingOrReadings"
 _HOUR_MS: Final = 3_600_000

@@ -14,6 +14,7 @@ from schemas.energy import EnergyWindow
 from schemas.feedback import Feedback
 from schemas.forecasts import Forecast
 from schemas.history import EnergyHistory
+from schemas.known_inputs import KnownInput
 from schemas.machines import MachineStatus
 from schemas.models import ModelPromoted
 from schemas.readings import Reading
@@ -27,6 +28,7 @@ RECOMMENDATIONS: Final = "nexova.recommendations"
 ENERGY: Final = "nexova.energy"
 FORECASTS: Final = "nexova.forecasts"
 HISTORY: Final = "nexova.history"
+KNOWN_INPUTS: Final = "nexova.known-inputs"
 MACHINES: Final = "nexova.machines"
 DEAD_LETTERS: Final = "nexova.dead-letters"
 FEEDBACK: Final = "nexova.feedback"
@@ -108,6 +110,15 @@ CATALOGUE: Final[tuple[Topic, ...]] = (
         cleanup="delete",
         retention_hours=30 * _DAY,
         description="Past hourly energy, imported with `nexova history import`.",
+    ),
+    Topic(
+        name=KNOWN_INPUTS,
+        title="Known inputs",
+        key="machine_id",
+        message=KnownInput,
+        cleanup="delete",
+        retention_hours=400 * _DAY,
+        description="Planned production, shifts and weather by the hour, imported with `nexova plan import`.",
     ),
     Topic(
         name=FORECASTS,

@@ -13,11 +13,11 @@ import numpy as np
 
 from core.arrays import Bools, Features, Floats, Ints
 from core.batch import ReadingBatch
-from core.detection.baseline import fit_baseline
 from core.detection.distance import score_distances
 from core.detection.seasonal import score_habits
 from core.detection.surprise import score_by_surprise
 from core.detection.tracking import track
+from core.detection.warm_up import Learners
 from core.plant import Plant
 from core.row_results import RowResults
 from core.state.habits import Habits, habits_layout
@@ -84,19 +84,9 @@ def observe(
     habits: of slow sensors; None leaves them out.
     """
     watched = np.array(watched_sensors(plant), dtype=np.int64)
-    size = plant.detection.warm_up_readings
     if not len(watched):
         tracks.fitted[slots] = True  # meters alone: there is no baseline to learn
-    learners = [slot for slot in np.unique(slots).tolist() if not tracks.fitted[slot]]
-    buffers = np.empty((len(learners), size, len(watched)), dtype=np.float32)
-    buffer_of = np.full(len(tracks.last_offset), -1, dtype=np.int64)
-    for position, slot in enumerate(learners):
-        buffer_of[slot] = position
-        known = warm_ups.get(slot)
-        if known is not None:
-            # a plant file that now asks for fewer readings than were kept takes the first of them
-            tracks.learned[slot] = min(len(known), size)
-            buffers[position, : min(len(known), size)] = known[:size]
+    learners = Learners.of(slots, tracks=tracks, warm_ups=warm_ups, plant=plant)
     results = RowResults.empty(
         slots,
         sensors=len(plant.sensors),
@@ -105,9 +95,10 @@ def observe(
     )
     row = 0
     while True:
-        # the pass pauses at the very reading that completes a machine's warm-up
-        for slot in [slot for slot in learners if tracks.learned[slot] >= size and not tracks.fitted[slot]]:
-            _fit(tracks, slot, buffers[buffer_of[slot]], plant)
+        # the pass pauses at the very reading that completes a machine's warm-up or an early look at it
+        learners.fit_complete()
+        if row:
+            learners.look_early(int(slots[row - 1]))
         if row == len(batch):
             break
         first = row
@@ -121,11 +112,12 @@ def observe(
             _or_minus_one(plant.index_of_role("runtime")),
             np.array(SLOW_HOURS) * 3600.0,
             plant.detection.settle_seconds,
+            learners.early,
             np.array([sensor.stuck_after_readings or 0 for sensor in plant.sensors]),
             tracks,
             traits,
-            buffers,
-            buffer_of,
+            learners.buffers,
+            learners.buffer_of,
             results,
         )
         score_distances(
@@ -138,11 +130,7 @@ def observe(
             tracks,
             results,
         )
-    for slot in learners:
-        if tracks.fitted[slot]:
-            warm_ups.pop(slot, None)
-        else:
-            warm_ups[slot] = buffers[buffer_of[slot], : tracks.learned[slot]].copy()
+    learners.keep(warm_ups)
     score_by_surprise(results, values, plant)
     if habits is not None:
         score_habits(batch, values, tracks, habits, results, plant)
@@ -151,18 +139,6 @@ def observe(
 
 def _or_minus_one(index: int | None) -> int:
     return -1 if index is None else index
-
-
-def _fit(tracks: Tracks, slot: int, rows: Features, plant: Plant) -> None:
-    least = np.array([plant.sensors[index].minimum_deviation / 3 for index in watched_sensors(plant)])
-    policy = plant.detection
-    baseline = fit_baseline(
-        rows.astype(np.float64),
-        smoothing=(policy.fast_smoothing, policy.slow_smoothing),
-        false_alarm_rate=policy.false_alarm_rate,
-        least_scale=least,
-    )
-    tracks.set_baseline(slot, baseline)
 
 
 def extract(batch: ReadingBatch, *, plant: Plant) -> FeatureFrame:
@@ -180,7 +156,10 @@ def extract(batch: ReadingBatch, *, plant: Plant) -> FeatureFrame:
         habits=allocate(Habits, habits_layout(plant), len(batch.machine_ids)),
     )
     return FeatureFrame(
-        anomaly=results.anomaly, maintenance=results.maintenance, running=results.scored, distance=results.distance
+        anomaly=results.anomaly,
+        maintenance=results.maintenance,
+        running=results.scored & results.warm,
+        distance=results.distance,
     )
 
 

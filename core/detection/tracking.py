@@ -39,6 +39,7 @@ def track(
     runtime: int,
     slow_seconds: Floats,
     settle_seconds: float,
+    early: int,
     stuck_after: Ints,
     tracks: Tracks,
     traits: tuple[Floats, Floats, Floats],
@@ -48,8 +49,8 @@ def track(
 ) -> int:
     """Tracks the readings from row `first` on; returns the row after the last one done.
 
-    That is short of the end only when a reading completed the warm-up of its machine, which is to be fitted before
-    the next call.
+    That is short of the end only when a reading completed the warm-up of its machine, or what an early look at it
+    needs; the machine is to be fitted before the next call. early: readings of the first look.
     """
     for row in range(first, len(slots)):
         slot = slots[row]
@@ -85,6 +86,11 @@ def track(
             tracks.learned[slot] += 1
             if tracks.learned[slot] == len(buffer):
                 return row + 1
+            if tracks.learned[slot] > early:
+                _surprises(row, slot, now, elapsed, values[row], watched, tracks, out)
+                _score_early(row, slot, values[row], watched, tracks, out)
+            if is_early_look(tracks.learned[slot], early):
+                return row + 1
             continue
         _surprises(row, slot, now, elapsed, values[row], watched, tracks, out)
         out.phase[row] = DETECT
@@ -97,6 +103,27 @@ def _has_none(values: Floats, watched: Ints) -> bool:
         if not np.isnan(values[watched[d]]):
             return False
     return True
+
+
+@njit(cache=True, nogil=True)
+def is_early_look(learned: int, early: int) -> bool:
+    """Returns whether a machine that learns is fitted with so many readings: `early` of them, and each doubling."""
+    looks = early
+    while looks < learned:
+        looks *= 2
+    return looks == learned
+
+
+@_part
+def _score_early(row: int, slot: int, values: Floats, watched: Ints, tracks: Tracks, out: RowResults) -> None:
+    """Lets a reading be scored by its surprise, against what the first readings of its machine have shown."""
+    out.scored[row] = True
+    out.distance[row] = 0.0
+    for d in range(len(watched)):
+        out.expected[row, d] = tracks.mean[slot, d]
+        away = (values[watched[d]] - tracks.mean[slot, d]) / tracks.scale[slot, d]
+        if not np.isnan(away):
+            out.deviation[row, d] = away
 
 
 @njit(cache=True, nogil=True)

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 import numpy as np
 
 from core.arrays import DAY, WEEK, Floats, Ints
-from core.forecasting.engine import Answer, Calendar, HourlySeries, Memory, forecast_next
+from core.forecasting.engine import Answer, Calendar, HourlySeries, KnownInputs, Memory, forecast_next
 from core.forecasting.engine.answering import usable
 from core.forecasting.engine.candidates import CandidateForecaster, best_of
 from core.forecasting.seasonal import hourly_median
@@ -26,6 +26,7 @@ class FitRequest:
 
     zone: of the plant. region: whose holidays count, as in the plant file, or None. memory: as packed, empty at first.
     cold_start: (168,) from Monday 0 h, or None. candidates: names of the candidate forecasters that may answer.
+    inputs: known-future inputs, hours of UTC.
     """
 
     first_hour: int
@@ -37,6 +38,7 @@ class FitRequest:
     memory: bytes
     cold_start: Floats | None = None
     candidates: tuple[str, ...] = ()
+    inputs: KnownInputs | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +75,7 @@ def fit(
         memory=Memory.unpack(request.memory) if request.memory else None,
         bounds=request.bounds,
         cold_start=request.cold_start,
+        inputs=_inputs_on_the_wall_clock(request),
     )
     if candidates:
         answer = best_of(answer, memory, series, calendar=calendar, bounds=request.bounds, candidates=candidates)
@@ -87,6 +90,15 @@ def fallback(request: FitRequest, *, holidays: frozenset[int] = frozenset()) -> 
     value, lower, upper = (np.clip(one, *request.bounds) for one in (median.value, median.lower, median.upper))
     answer = replace(median, value=value, lower=lower, upper=upper)
     return _fitted(answer, steps, request.memory, median=value)
+
+
+def _inputs_on_the_wall_clock(request: FitRequest) -> KnownInputs | None:
+    if request.inputs is None:
+        return None
+    first, count = request.inputs.first_hour, request.inputs.values.shape[1]
+    wall = wall_hours(first, count, ZoneInfo(request.zone))
+    rows = np.stack([on_the_wall_clock(row, wall).values for row in request.inputs.values])
+    return KnownInputs(names=request.inputs.names, first_hour=int(wall[0]), values=rows)
 
 
 def _on_the_wall_clock(request: FitRequest) -> tuple[HourlySeries, Ints]:

@@ -6,6 +6,7 @@ from typing import Any, Final
 import msgspec
 import numpy as np
 
+from core.forecasting.engine import KnownInputs
 from core.forecasting.fit import FitRequest, Fitted, fit
 from runtime.errors import FailureError
 from runtime.forecasting.calendars import holidays_of
@@ -23,6 +24,10 @@ def packed(request: FitRequest) -> bytes:
     document = {name: getattr(request, name) for name in FitRequest.__slots__}
     document["values"] = request.values.astype(np.float64).tobytes()
     document["cold_start"] = None if request.cold_start is None else request.cold_start.tobytes()
+    if request.inputs is not None:
+        inputs = request.inputs
+        shape, values = inputs.values.shape, inputs.values.astype(np.float64).tobytes()
+        document["inputs"] = (inputs.names, inputs.first_hour, shape, values)
     return msgspec.msgpack.encode(document)
 
 
@@ -32,6 +37,10 @@ def answer(message: bytes) -> bytes:
     document["values"] = np.frombuffer(document["values"], np.float64)
     if document["cold_start"] is not None:
         document["cold_start"] = np.frombuffer(document["cold_start"], np.float64)
+    if document["inputs"] is not None:
+        names, first_hour, shape, values = document["inputs"]
+        rows = np.frombuffer(values, np.float64).reshape(shape)
+        document["inputs"] = KnownInputs(names=tuple(names), first_hour=first_hour, values=rows)
     document["bounds"], document["candidates"] = tuple(document["bounds"]), tuple(document["candidates"])
     try:
         request = FitRequest(**document)

@@ -7,14 +7,15 @@ a published forecast is saved, so that no other one is made for the same hour.
 import asyncio
 import logging
 from collections.abc import Callable
-from typing import Final
+from typing import Final, Protocol
 from zlib import crc32
 from zoneinfo import ZoneInfo
 
 import numpy as np
 
-from core.arrays import WEEK, Floats
+from core.arrays import DAY, WEEK, Floats
 from core.energy.meter import counter_rules
+from core.forecasting.engine import KnownInputs
 from core.forecasting.fit import FitRequest, Fitted, fallback, on_the_wall_clock, usual_week
 from core.forecasting.messages import backtest_of, forecast_message, issued_forecast, track_record
 from core.forecasting.names import SEASONAL_MEDIAN
@@ -35,8 +36,19 @@ _MOST_ALIKE: Final = 16  # machines that a new one's usual week is taken from
 _YOUNG_HOURS: Final = 2 * WEEK
 
 
+class Inputs(Protocol):
+    """The known-future inputs of machines."""
+
+    @property
+    def caught_up(self) -> bool:
+        """Whether what was sent so far is known; forecasts wait for it."""
+
+    def of(self, machine_id: str, first_hour: int, end: int) -> KnownInputs | None:
+        """Return the inputs of a machine over [first_hour, end), hours of UTC; None without any."""
+
+
 class Forecasts:
-    """Scheduler of due series over the fit processes; clock: seconds, as the pipeline's.
+    """Scheduler of due series over the fit processes; clock: seconds, as the pipeline's. inputs: known ahead.
 
     Raises:
         UsageError: a candidate that the settings name is not installed.
@@ -50,6 +62,7 @@ class Forecasts:
         partitions: PartitionTable,
         metrics: ProcessorMetrics,
         clock: Callable[[], float],
+        inputs: Inputs,
     ) -> None:
         self._plant = plant
         self._zone = ZoneInfo(plant.timezone)
@@ -57,6 +70,7 @@ class Forecasts:
         self._partitions = partitions
         self._metrics = metrics
         self._clock = clock
+        self._inputs = inputs
         self._under_way: set[tuple[int, str]] = set()
         self._processes: list[FitProcess] = []
         candidates_of(settings.candidate_names, asked_by=CANDIDATES_SETTING)
@@ -82,7 +96,7 @@ class Forecasts:
         process = FitProcess(niceness=self._settings.niceness)
         self._processes.append(process)
         while not stopped():
-            due = self._next() if ready() else None
+            due = self._next() if ready() and self._inputs.caught_up else None
             if due is None:
                 await asyncio.sleep(_LOOK_SECONDS)
                 continue
@@ -156,6 +170,7 @@ class Forecasts:
             memory=state.memory,
             cold_start=self._usual_week_of_the_type(held, series_id) if known < _YOUNG_HOURS else None,
             candidates=self._settings.candidate_names,
+            inputs=self._inputs.of(series_id, history.first_hour, history.end + self._settings.horizon_hours + DAY),
         )
 
     def _usual_week_of_the_type(self, held: Partition, series_id: str) -> Floats | None:

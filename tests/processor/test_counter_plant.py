@@ -46,6 +46,15 @@ counter = { modulus = 100000, resolution = 0.1, maximum_power = 90 }
 POWER = 60.0
 
 
+class NoInputs:
+    """No plan of any machine."""
+
+    caught_up = True
+
+    def of(self, machine_id: str, first_hour: int, end: int) -> None:
+        """Know nothing of any hour."""
+
+
 class Kept:
     """Outputs that are kept instead of sent."""
 
@@ -153,5 +162,6 @@ def test_its_forecasts_end_at_the_highest_power_that_is_possible() -> None:
         partitions=PartitionTable(PLANT, history_hours=13 * WEEK),
         metrics=ProcessorMetrics(CollectorRegistry()),
         clock=now,
+        inputs=NoInputs(),
     )
     assert forecasts.bounds == (0.0, 90.0)

@@ -4,6 +4,7 @@ When a new Faust version breaks one of these, the test says which, before any br
 """
 
 import asyncio
+import dataclasses
 import inspect
 from collections import OrderedDict
 from collections.abc import AsyncIterator
@@ -277,6 +278,16 @@ def test_a_span_is_cut_without_gaps_also_where_offsets_have_no_record() -> None:
     parts = Span(sparse, 98, 112).cut(4)
     assert [(part.first, part.next_offset, len(part.records)) for part in parts] == [(98, 104, 4), (104, 112, 4)]
     assert Span([], 98, 112).cut(4) == [Span([], 98, 112)]
+
+
+def test_a_span_is_cut_by_bytes_as_well_and_a_large_record_is_a_span_of_its_own() -> None:
+    sizes = (3, 3, 3, 20, 1, 1)
+    found = [
+        dataclasses.replace(record, offset=offset, value=b"x" * size)
+        for offset, (record, size) in enumerate(zip(records(6), sizes, strict=True))
+    ]
+    parts = Span(found, 0, 6).cut(4, most_bytes=7)
+    assert [(part.first, part.next_offset) for part in parts] == [(0, 2), (2, 3), (3, 4), (4, 6)]
 
 
 async def test_a_fetch_without_a_record_is_a_span_and_one_that_is_outdated_is_none() -> None:

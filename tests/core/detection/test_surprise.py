@@ -1,9 +1,12 @@
 import numpy as np
 import pytest
 
-from core.assess import FLAG_AT
+from core.assess import FLAG_AT, assess
+from core.batch import ReadingBatch
+from core.models import Models
 from core.plant import Plant
-from tests.core.detection.test_detection import a_plain_plant, assessed, noise
+from core.state import FleetState
+from tests.core.detection.test_detection import START, a_plain_plant, assessed, noise
 
 
 def a_plant(detector: str, *, least: float = 0.0) -> Plant:
@@ -48,3 +51,36 @@ def test_of_both_the_higher_score_counts() -> None:
         for detector in ("distance", "surprise", "both")
     )
     assert both == pytest.approx(np.maximum(one, other))
+
+
+def test_a_new_machine_is_covered_after_its_first_hour_of_readings() -> None:
+    values = noise(200)
+    values[100:105, :, 1] += 60
+    found = assessed(values, a_plant("surprise"))
+    opened = [alert for _, alert in found.alerts if alert.state == "opened"]
+    assert len(opened) == 20
+    assert all(alert.warm_up for alert in opened)
+    scores = found.scores.anomaly.reshape(200, -1)
+    assert np.isnan(scores[:60]).all()
+    assert np.isfinite(scores[60:]).all()
+
+
+def test_a_restart_while_a_machine_learns_changes_nothing() -> None:
+    plant = a_plant("surprise")
+    values = noise(200, machines=1)
+    values[150:155, :, 1] += 60
+
+    def batch(begin: int, end: int) -> ReadingBatch:
+        return ReadingBatch.from_columns(
+            ["m0"] * (end - begin),
+            START + 60.0 * np.arange(begin, end),
+            values[begin:end, 0],
+            np.arange(begin, end),
+        )
+
+    whole = assess(batch(0, 200), state=FleetState(plant), models=Models(), plant=plant).scores.anomaly[130:]
+    before = assess(batch(0, 130), state=FleetState(plant), models=Models(), plant=plant).state
+    restored = FleetState(plant)
+    restored.restore(before.records_of([0]))
+    after = assess(batch(130, 200), state=restored, models=Models(), plant=plant).scores.anomaly
+    assert after == pytest.approx(whole, abs=1e-6)

@@ -3,10 +3,12 @@
 import asyncio
 import os
 import signal
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
+from core.forecasting.engine import KnownInputs
 from core.forecasting.fit import FitRequest, fit
 from processor.forecasting.fit_wire import FitFailed, answer, packed, unpacked
 from processor.forecasting.fits import FitProcess, FitTooSlow
@@ -94,3 +96,12 @@ async def test_a_fit_that_takes_too_long_is_ended_and_the_next_one_is_not() -> N
         await process.fit(a_request(), seconds=60)
     finally:
         process.close()
+
+
+def test_inputs_go_through_the_pipe() -> None:
+    inputs = KnownInputs(names=("a", "b"), first_hour=FIRST, values=np.random.default_rng(1).random((2, 168 * 10 + 96)))
+    request = replace(a_request(weeks=10), inputs=inputs)
+    piped, direct = unpacked(answer(packed(request))), fit(request)
+    np.testing.assert_array_equal(piped.value, direct.value)
+    assert piped.compared == direct.compared
+    assert "ridge_with_inputs" in piped.compared

@@ -8,8 +8,10 @@ from prometheus_client import CollectorRegistry
 
 from core.arrays import WEEK
 from core.forecasting.accuracy import COLUMNS
+from core.forecasting.engine import KnownInputs
 from core.forecasting.fit import Fitted
 from core.forecasting.hourly_history import MEASURED
+from core.forecasting.input_table import InputHours
 from processor.forecasting.scheduler import Forecasts
 from processor.partitions import PartitionTable
 from runtime.forecasting.settings import ForecastSettings
@@ -29,6 +31,18 @@ class Clock:
         return self.now
 
 
+class InputsOf:
+    """Inputs without any topic."""
+
+    caught_up = True
+
+    def __init__(self, hours: InputHours) -> None:
+        self.hours = hours
+
+    def of(self, machine_id: str, first_hour: int, end: int) -> KnownInputs | None:
+        return self.hours.of(machine_id, first_hour, end)
+
+
 class Desk:
     """Forecasts of one partition, without any process."""
 
@@ -36,6 +50,7 @@ class Desk:
         self.partitions = PartitionTable(PLANT, history_hours=13 * WEEK)
         self.held = self.partitions.adopt(0, next_offset=0, next_import=0, at=0.0)
         self.clock = Clock()
+        self.inputs = InputsOf(InputHours(keep_hours=13 * WEEK))
         self.metrics = ProcessorMetrics(CollectorRegistry())
         self.forecasts = Forecasts(
             plant=PLANT,
@@ -43,6 +58,7 @@ class Desk:
             partitions=self.partitions,
             metrics=self.metrics,
             clock=self.clock,
+            inputs=self.inputs,
         )
 
     def measured(self, series_id: str, hours: int, *, energy: float = 10.0, first: int = FIRST) -> None:
@@ -134,7 +150,7 @@ def test_a_fit_is_issued_with_its_past_its_cost_and_the_hours_it_learned_from() 
     assert (forecast.model, forecast.replaces, len(forecast.points)) == ("blend", None, 72)
     assert forecast.issued_at.timestamp() == (FIRST + 30) * 3600 == forecast.points[0].timestamp.timestamp()
     assert forecast.backtest is not None
-    assert (forecast.backtest.wape, forecast.backtest.compared) == (0.1235, {"ridge": 0.2})
+    assert (forecast.backtest.wape, forecast.backtest.compared) == (0.123456, {"ridge": 0.2})
     assert forecast.cost is not None
     assert (forecast.cost.value, forecast.cost.lower) == (pytest.approx(72 * 12 * 0.5), pytest.approx(72 * 10 * 0.5))
     assert forecast.trained_from is not None
@@ -188,3 +204,17 @@ def test_a_new_machine_begins_with_the_usual_week_of_its_type() -> None:
     for name in ("pump-old1", "mixer-01"):
         assert desk.forecasts.request(desk.held, name, desk.held.series.states[name]).cold_start is None
     assert desk.held.series.states["pump-new"].history.sources.tolist() == [MEASURED] * 5
+
+
+def test_a_fit_is_asked_for_with_the_plan_of_its_machine() -> None:
+    desk = Desk()
+    desk.measured(PUMP, 30)
+    state = desk.held.series.states[PUMP]
+    assert desk.forecasts.request(desk.held, PUMP, state).inputs is None
+    assert desk.inputs.hours.put(PUMP, "production", FIRST + 20, np.arange(100.0), now=FIRST + 30) is None
+    inputs = desk.forecasts.request(desk.held, PUMP, state).inputs
+    assert inputs is not None
+    assert (inputs.names, inputs.first_hour) == (("production",), FIRST)
+    assert inputs.values[0, 20:120].tolist() == list(range(100))
+    assert np.isnan(inputs.values[0, :20]).all()
+    assert inputs.values.shape[1] >= 30 + 72

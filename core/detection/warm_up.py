@@ -1,0 +1,108 @@
+"""Readings from which machines learn what is normal for them, and the baselines that come of them.
+
+Where a jump is enough to be scored, a machine is looked at early: its first hour of readings, and each doubling, give a
+baseline that is used until all of the warm-up is there.
+"""
+
+from dataclasses import dataclass
+from typing import Final, Self
+
+import numpy as np
+
+from core.arrays import Features, Ints
+from core.detection.baseline import Baseline, fit_baseline
+from core.detection.tracking import is_early_look
+from core.plant import Plant
+from core.state.tracks import Tracks, watched_sensors
+
+_EARLY: Final = 60  # readings of a first look
+_NEVER: Final = 1 << 40
+_LATELY: Final = 12  # readings that say where a machine has been lately
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Learners:
+    """The machines of a batch that still learn.
+
+    slots: theirs. buffers (l, warm-up, D): their readings so far; buffer_of (m,): row of each slot, -1 for others.
+    """
+
+    slots: list[int]
+    buffers: Features
+    buffer_of: Ints
+    early: int
+    tracks: Tracks
+    plant: Plant
+
+    @classmethod
+    def of(cls, slots: Ints, *, tracks: Tracks, warm_ups: dict[int, Features], plant: Plant) -> Self:
+        """The learners among `slots`, with what `warm_ups` has of them."""
+        size, width = plant.detection.warm_up_readings, len(watched_sensors(plant))
+        learning = [slot for slot in np.unique(slots).tolist() if not tracks.fitted[slot]]
+        buffer_of = np.full(len(tracks.last_offset), -1, dtype=np.int64)
+        buffer_of[learning] = np.arange(len(learning))
+        learners = cls(
+            slots=learning,
+            buffers=np.empty((len(learning), size, width), dtype=np.float32),
+            buffer_of=buffer_of,
+            early=_EARLY if plant.detector in {"surprise", "both"} else _NEVER,
+            tracks=tracks,
+            plant=plant,
+        )
+        for slot in learning:
+            known = warm_ups.get(slot)
+            if known is not None:
+                # a plant file that now asks for fewer readings than were kept takes the first of them
+                tracks.learned[slot] = min(len(known), size)
+                learners.buffers[buffer_of[slot], : min(len(known), size)] = known[:size]
+                if learners.early <= tracks.learned[slot] < size:
+                    # an early baseline is not saved, because the readings that it is learned from are
+                    learners._look(slot)
+        return learners
+
+    def fit_complete(self) -> None:
+        """Give a baseline to each machine whose warm-up is complete."""
+        for slot in self.slots:
+            if self.tracks.learned[slot] >= self.buffers.shape[1] and not self.tracks.fitted[slot]:
+                rows = self.buffers[self.buffer_of[slot]]
+                self.tracks.set_baseline(slot, _baseline(rows, self.plant))
+                self._place_level(slot, rows)
+
+    def look_early(self, slot: int) -> None:
+        """Give the machine in `slot` a baseline for the meantime, where it has as many readings as a look needs."""
+        if not self.tracks.fitted[slot] and is_early_look(self.tracks.learned[slot], self.early):
+            self._look(slot)
+            self._place_level(slot, self.buffers[self.buffer_of[slot], : self.tracks.learned[slot]])
+
+    def keep(self, warm_ups: dict[int, Features]) -> None:
+        """Put the readings of those that still learn into `warm_ups`, and drop those of the others."""
+        for slot in self.slots:
+            if self.tracks.fitted[slot]:
+                warm_ups.pop(slot, None)
+            else:
+                warm_ups[slot] = self.buffers[self.buffer_of[slot], : self.tracks.learned[slot]].copy()
+
+    def _look(self, slot: int) -> None:
+        looks = self.early
+        while 2 * looks <= self.tracks.learned[slot]:
+            looks *= 2
+        self.tracks.set_baseline(slot, _baseline(self.buffers[self.buffer_of[slot], :looks], self.plant))
+        self.tracks.fitted[slot] = False
+
+    def _place_level(self, slot: int, rows: Features) -> None:
+        """Take the mean of the newest rows for where the machine has been lately."""
+        newest = rows[-_LATELY:].astype(np.float64)
+        known = np.isfinite(newest)
+        mean = np.where(known, newest, 0.0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
+        level = (mean - self.tracks.mean[slot]) / self.tracks.scale[slot]
+        self.tracks.level[slot] = np.where(known.any(axis=0), np.nan_to_num(level), 0.0)
+
+
+def _baseline(rows: Features, plant: Plant) -> Baseline:
+    policy = plant.detection
+    return fit_baseline(
+        rows.astype(np.float64),
+        smoothing=(policy.fast_smoothing, policy.slow_smoothing),
+        false_alarm_rate=policy.false_alarm_rate,
+        least_scale=np.array([plant.sensors[index].minimum_deviation / 3 for index in watched_sensors(plant)]),
+    )

@@ -21,7 +21,7 @@ _LEAST_FREE_BYTES: Final = 1_073_741_824
 
 
 def clock(settings: Settings, *, seconds: float) -> Iterator[Finding]:
-    """Whether the newest records are from the future: then our clock, or that of who wrote them, is wrong.
+    """Return whether the newest records are from the future: then our clock, or that of who wrote them, is wrong.
 
     A broker does not tell its time, so a clock of ours that is ahead shows only in what we write.
     """
@@ -61,7 +61,7 @@ def _newest(reader: Consumer, topic: str, seconds: float) -> float:
 
 
 def rights(settings: Settings, process: str, *, seconds: float) -> Iterator[Finding]:
-    """Whether the broker lets us read and write what this process needs (`runtime.rights`)."""
+    """Return whether the broker lets us read and write what this process needs (`runtime.rights`)."""
     needed: dict[str, set[AclOperation]] = {}
     for topic in RIGHTS[process].reads:
         needed.setdefault(topic, set()).add(AclOperation.READ)
@@ -94,7 +94,7 @@ def rights(settings: Settings, process: str, *, seconds: float) -> Iterator[Find
 
 
 def disk(settings: Settings) -> Iterator[Finding]:
-    """Whether the disk of the model repository has room for more versions."""
+    """Return whether the disk of the model repository has room for more versions."""
     if "://" in settings.model_path:
         yield Finding(check="disk", state="ok", detail=f"{settings.model_path} is no disk of this machine")
         return

@@ -10,7 +10,8 @@ from typing import Final
 import numpy as np
 from fastapi import FastAPI
 
-from api import docs, page, problems
+from api import docs, problems
+from api.console import routes as console
 from api.request_guard import RequestGuard
 from api.routes import changes, live, stateless, status
 from api.services import Services, make_services
@@ -60,7 +61,7 @@ def create_app(settings: Settings | None = None, *, plant: Plant | None = None) 
     app.include_router(changes.router(services))
     app.include_router(status.router(services))
     app.include_router(docs.router())
-    app.include_router(page.router(services))
+    app.include_router(console.router(services))
     return app
 
 

@@ -9,13 +9,14 @@ from urllib.parse import urlsplit
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from api.problems import Problem, unexpected
-from api.security import CSP, CSP_OF_DOCS, HEADERS, Guard, Rate, WrongToken, is_loopback, too_many
+from api.security import CSP, CSP_OF_DOCS, HEADERS, Caller, Guard, Rate, WrongToken, is_loopback, token_in, too_many
 from runtime.metrics import ApiMetrics
 from runtime.settings import ApiSettings
 
 _DOCS: Final = frozenset({"/docs", "/redoc"})
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _STREAM: Final = "/events"
+_CONSOLE: Final = "/console/"
 _CLASSES: Final = ("", "1xx", "2xx", "3xx", "4xx", "5xx")
 
 
@@ -71,8 +72,11 @@ class RequestGuard:
         headers = _interesting(scope)
         address = scope["client"][0] if scope.get("client") else "unknown"
         self._check_names(scope, headers)
+        cookie = None if b"authorization" in headers else token_in(headers.get(b"cookie"))
+        if scope["method"] not in _SAFE and (cookie is not None or scope["path"].startswith(_CONSOLE)):
+            self._demand_own_page(headers)
         try:
-            caller = self._guard.identify(headers.get(b"authorization"), address)
+            caller = self._identify(headers.get(b"authorization"), cookie, address)
         except WrongToken:
             wait = self._failures.wait(address)
             self._refused("rate" if wait else "token")
@@ -92,6 +96,26 @@ class RequestGuard:
         if length.isdigit() and int(length) > self._settings.max_body_bytes:
             raise self._too_large(length.decode())
         scope["nexova.caller"] = caller
+
+    def _identify(self, authorization: bytes | None, cookie: bytes | None, address: str) -> Caller:
+        if cookie is None:
+            return self._guard.identify(authorization, address)
+        try:
+            return self._guard.identify(b"Bearer " + cookie, address)
+        except WrongToken:
+            # a token that was taken back: the browser's owner signs in anew, and public pages stay readable
+            return self._guard.identify(None, address)
+
+    def _demand_own_page(self, headers: dict[bytes, bytes]) -> None:
+        """Refuse what a browser sends by itself: a cookie alone says nothing about the page that asks.
+
+        `_check_names` has compared an Origin that is there with the host.
+        """
+        if b"origin" not in headers and headers.get(b"sec-fetch-site") != b"same-origin":
+            self._refused("origin")
+            raise Problem(
+                403, "other-origin", "this is for the console's own pages; programs send Authorization: Bearer …"
+            )
 
     def _check_names(self, scope: Scope, headers: dict[bytes, bytes]) -> None:
         """Where no tokens protect us, a page of another site must not reach us through somebody's browser."""
@@ -179,7 +203,7 @@ def _too_large(length: str, limit: int) -> Problem:
 
 
 def _interesting(scope: Scope) -> dict[bytes, Any]:
-    wanted = (b"authorization", b"content-length", b"host", b"origin")
+    wanted = (b"authorization", b"content-length", b"cookie", b"host", b"origin", b"sec-fetch-site")
     return {name: value for name, value in scope["headers"] if name in wanted}
 
 

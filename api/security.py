@@ -26,18 +26,21 @@ BEARER: Final = HTTPBearer(
 )
 _MOST_CALLERS: Final = 10_000
 _NOBODY: Final = b"\0" * 32
+TOKEN_COOKIE: Final = "nexova_token"  # noqa: S105  its name, no secret
+"""The cookie that holds the token of somebody who signed in to the console."""
 
 HEADERS: Final[tuple[tuple[bytes, bytes], ...]] = (
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),
-    (b"referrer-policy", b"no-referrer"),
+    # with no-referrer, browsers would send `Origin: null` with our own forms
+    (b"referrer-policy", b"same-origin"),
     (b"cross-origin-opener-policy", b"same-origin"),
     (b"cross-origin-resource-policy", b"same-origin"),
     (b"permissions-policy", b"camera=(), geolocation=(), microphone=()"),
 )
 CSP: Final = (
     b"default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; "
-    b"base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    b"base-uri 'none'; form-action 'self'; frame-ancestors 'none'"
 )
 # Swagger UI and ReDoc write their styles into the page and draw from data: addresses; scripts stay strict
 CSP_OF_DOCS: Final = (
@@ -90,6 +93,15 @@ class Guard:
         if found is None:
             raise WrongToken
         return Caller(name=found.name, scope=found.scope, by_token=True)
+
+
+def token_in(cookies: bytes | None) -> bytes | None:
+    """Return the token of a Cookie header; None where there is none."""
+    for part in (cookies or b"").split(b";"):
+        name, _, value = part.strip().partition(b"=")
+        if name == TOKEN_COOKIE.encode() and value:
+            return value
+    return None
 
 
 def require(scope: Scope) -> Callable[..., Awaitable[Caller]]:

@@ -13,7 +13,7 @@ missing topic, missing rights and everything else that waiting does not repair i
 """
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, NoReturn, Self
 
@@ -58,7 +58,8 @@ class Record:
 class Start:
     """Where to begin in each partition: at its beginning, where nothing is set.
 
-    newest: this many offsets before the end. since: at the first record written then or later, epoch seconds.
+    newest: this many offsets before the end. since: at the first record written then or later, epoch seconds. Where
+    both are set, at the later of the two places.
     """
 
     newest: int | None = None
@@ -73,7 +74,7 @@ class TopicReader:
     """Reads all partitions of some topics in one thread; close it, or use it as a context manager.
 
     buffer_kib: memory for records that are fetched ahead. resume: next offsets of an earlier reader, which go before
-    the start where they are still within the partition.
+    the start where they are still within the partition. partitions: read only these of each topic.
 
     Raises:
         TopicMissing: a topic does not exist.
@@ -88,11 +89,13 @@ class TopicReader:
         *,
         buffer_kib: int = 16_384,
         resume: Mapping[Place, int] | None = None,
+        partitions: Collection[int] | None = None,
     ) -> None:
         self.positions: dict[Place, int] = {}
         """Next offset of each partition."""
         self._kafka = kafka
         self._topics = dict(topics)
+        self._only = partitions
         self._first: dict[Place, int] = {}
         self._ends: dict[Place, int] = {}
         self._passed: set[Place] = set()
@@ -249,7 +252,12 @@ class TopicReader:
         missing = [name for name in self._topics if name not in known or not known[name].partitions]
         if missing:
             raise TopicMissing(missing, self._kafka.bootstrap_servers)
-        return [(name, number) for name in self._topics for number in sorted(known[name].partitions)]
+        return [
+            (name, number)
+            for name in self._topics
+            for number in sorted(known[name].partitions)
+            if self._only is None or number in self._only
+        ]
 
     def _bounds(self, place: Place) -> tuple[int, int]:
         low, end = self._consumer.get_watermark_offsets(TopicPartition(*place), timeout=_ANSWER_SECONDS)

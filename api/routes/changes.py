@@ -40,47 +40,7 @@ def router(services: Services) -> APIRouter:
 
         201 means that all replicas of the topic have it; 503, that nothing was recorded.
         """
-        if not live.complete.is_set():
-            raise Problem(
-                503,
-                "view-loading",
-                f"the live view is not complete yet, so alerts are not known: {live.problem or 'it is being read'}; "
-                "try again in a moment",
-                headers={"Retry-After": "1"},
-            )
-        found = live.view.alerts.get(alert_id)
-        if found is None:
-            raise unknown("alert", alert_id, "GET /alerts lists those that are known")
-        now = datetime.now(UTC)
-        if body.until is not None and body.until <= now:
-            raise Problem(422, "bad-input", f"until = {body.until.isoformat()}: is over already; give a later time")
-        statement = Feedback(
-            machine_id=found.message.machine_id,
-            kind=body.kind,
-            at=now,
-            alert_id=alert_id,
-            until=body.until,
-            author=caller.name if caller.by_token else body.author or caller.name,
-            comment=body.comment,
-        )
-        try:
-            place = await services.feedback.write(statement)
-        except Problem:
-            services.metrics.feedback.labels(result="failed").inc()
-            audit(caller, "feedback failed", alert_id=alert_id, kind=body.kind)
-            raise
-        services.metrics.feedback.labels(result="recorded").inc()
-        audit(
-            caller,
-            "feedback",
-            alert_id=alert_id,
-            machine_id=statement.machine_id,
-            kind=body.kind,
-            author=statement.author,
-            place=f"{FEEDBACK}/{place.partition}@{place.offset}",
-        )
-        seen = await live.wait_for(FEEDBACK, place.partition, place.offset, seconds=_VIEW_SECONDS)
-        return FeedbackResponse(feedback=statement, partition=place.partition, offset=place.offset, in_view=seen)
+        return await record_feedback(services, alert_id, body, caller)
 
     @routes.get(
         "/events",
@@ -127,6 +87,56 @@ def router(services: Services) -> APIRouter:
         )
 
     return routes
+
+
+async def record_feedback(services: Services, alert_id: str, body: FeedbackRequest, caller: Caller) -> FeedbackResponse:
+    """Write what `caller` says about an alert to its topic, and wait a moment until the live view shows it.
+
+    Raises:
+        Problem: the alert is not known, the statement breaks a rule, or Kafka did not take it.
+    """
+    live = services.live
+    if not live.complete.is_set():
+        raise Problem(
+            503,
+            "view-loading",
+            f"the live view is not complete yet, so alerts are not known: {live.problem or 'it is being read'}; "
+            "try again in a moment",
+            headers={"Retry-After": "1"},
+        )
+    found = live.view.alerts.get(alert_id)
+    if found is None:
+        raise unknown("alert", alert_id, "GET /alerts lists those that are known")
+    now = datetime.now(UTC)
+    if body.until is not None and body.until <= now:
+        raise Problem(422, "bad-input", f"until = {body.until.isoformat()}: is over already; give a later time")
+    statement = Feedback(
+        machine_id=found.message.machine_id,
+        kind=body.kind,
+        at=now,
+        alert_id=alert_id,
+        until=body.until,
+        author=caller.name if caller.by_token else body.author or caller.name,
+        comment=body.comment,
+    )
+    try:
+        place = await services.feedback.write(statement)
+    except Problem:
+        services.metrics.feedback.labels(result="failed").inc()
+        audit(caller, "feedback failed", alert_id=alert_id, kind=body.kind)
+        raise
+    services.metrics.feedback.labels(result="recorded").inc()
+    audit(
+        caller,
+        "feedback",
+        alert_id=alert_id,
+        machine_id=statement.machine_id,
+        kind=body.kind,
+        author=statement.author,
+        place=f"{FEEDBACK}/{place.partition}@{place.offset}",
+    )
+    seen = await live.wait_for(FEEDBACK, place.partition, place.offset, seconds=_VIEW_SECONDS)
+    return FeedbackResponse(feedback=statement, partition=place.partition, offset=place.offset, in_view=seen)
 
 
 def _topics(names: str | None) -> tuple[str, ...]:

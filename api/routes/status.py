@@ -46,6 +46,16 @@ def health_of(services: Services, *, allowed: bool = True) -> HealthResponse:
     )
 
 
+def models_of(services: Services) -> list[ModelStatus]:
+    """Return the models that answer, with what their manifests say; reads the repository."""
+    inference = services.inference
+    found = {ANOMALY: inference.models.anomaly, MAINTENANCE: inference.models.maintenance}
+    return [
+        *(_status(inference.model_dir, name, model, inference.kind_of(model)) for name, model in found.items()),
+        ModelStatus(name="forecast", loaded=True, answers_with="auto"),
+    ]
+
+
 def router(services: Services) -> APIRouter:
     """The routes."""
     routes = APIRouter(tags=["status"], responses=RESPONSES)
@@ -78,16 +88,12 @@ def router(services: Services) -> APIRouter:
     def models_status() -> ModelsStatusResponse:
         """Says what is loaded and what its manifest states: trained on what, how good on the untouched test data."""
         inference = services.inference
-        found = {ANOMALY: inference.models.anomaly, MAINTENANCE: inference.models.maintenance}
         return ModelsStatusResponse(
             repository=inference.model_dir,
             plant=services.plant.name,
             features=feature_fingerprint(services.plant),
             loaded_at=services.loaded_at,
-            models=[
-                *(_status(inference.model_dir, name, model, inference.kind_of(model)) for name, model in found.items()),
-                ModelStatus(name="forecast", loaded=True, answers_with="auto"),
-            ],
+            models=models_of(services),
             problems=list(inference.problems),
         )
 

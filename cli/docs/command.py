@@ -12,6 +12,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from cli.docs import tables
+from cli.docs.examples import alert_example
 from runtime.errors import FailureError, UsageError
 from runtime.metrics import ApiMetrics, ForwarderMetrics, ProcessorMetrics, ProducerMetrics
 from runtime.plants import load_plant
@@ -49,7 +50,8 @@ def render(folder: Path) -> dict[Path, str]:
     Raises:
         UsageError: a page is missing, or marks a part that nobody generates.
     """
-    sensors = load_plant(None).sensor_names
+    plant = load_plant(None)
+    sensors = plant.sensor_names
     schemas = json_schemas(sensors)
     pages = {
         "topics.md": {"topics": tables.topics_table()},
@@ -60,7 +62,7 @@ def render(folder: Path) -> dict[Path, str]:
             "api": tables.metrics_table(ApiMetrics),
         },
         "settings.md": {"settings": settings_table().strip()},
-        "messages.md": {"messages": tables.messages_text(schemas)},
+        "messages.md": {"alert": alert_example(plant), "messages": tables.messages_text(schemas)},
     }
     files = {folder / name: _filled(folder / name, parts) for name, parts in pages.items()}
     reference = folder / "reference"

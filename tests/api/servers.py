@@ -38,10 +38,12 @@ class Server:
 
 
 @contextmanager
-def running_server(*, kafka: Mapping[str, Any] | None = None, **settings: Any) -> Iterator[Server]:
-    """Serves with these settings; without `kafka`, no broker answers."""
+def running_server(
+    *, kafka: Mapping[str, Any] | None = None, port: int | None = None, **settings: Any
+) -> Iterator[Server]:
+    """Serves with these settings; without `kafka`, no broker answers; without `port`, on a free one."""
     kafka = {"bootstrap_servers": NOBODY} if kafka is None else kafka
-    port = free_port()
+    port = port or free_port()
     app = create_app(load_settings(_env_file=None, kafka=kafka, **settings))
     config = uvicorn.Config(app, host="127.0.0.1", port=port, log_config=None, timeout_graceful_shutdown=2)
     running = uvicorn.Server(config)

@@ -21,7 +21,7 @@ JOBS ?= 3
 ARGS ?=
 BENCH ?= throughput training api beside forecasts forecast_wave forecast_fleet
 
-.PHONY: help setup demo test test-long check format bench chaos generated lock clean
+.PHONY: help setup demo test test-long check format bench quality chaos generated lock clean
 
 help: ## show this overview
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -85,6 +85,9 @@ generated: setup ## write anew what is made from the code: .env.example and tabl
 # no address of an index goes into a lock file: whoever installs brings their own
 LOCK := pip compile --quiet --universal --python-version 3.11 --generate-hashes \
 	--no-strip-extras --no-emit-index-url --no-emit-find-links --no-annotate --no-header
+
+quality: setup ## print the figures of detection that README and docs quote, measured anew
+	@$(BIN)/python -m benchmarks.quality
 
 lock: ## resolve the locked requirements anew, keeping what still fits (needs uv; ARGS=--upgrade for all)
 	@$(or $(shell command -v uv),$(BIN)/uv) $(LOCK) $(ARGS) --extra build pyproject.toml -o requirements.txt

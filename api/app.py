@@ -12,6 +12,7 @@ from fastapi import FastAPI
 
 from api import docs, problems
 from api.console import routes as console
+from api.path_ids import SegmentedPath, register_ids
 from api.request_guard import RequestGuard
 from api.routes import changes, live, stateless, status
 from api.services import Services, make_services
@@ -55,6 +56,8 @@ def create_app(settings: Settings | None = None, *, plant: Plant | None = None) 
     app.state.services = services
     app.state.promoted = promoted
     problems.install(app)
+    register_ids()
+    app.add_middleware(SegmentedPath)
     app.add_middleware(RequestGuard, settings=settings.api, metrics=metrics)
     app.include_router(stateless.router(services))
     app.include_router(live.router(services))

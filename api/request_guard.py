@@ -146,7 +146,7 @@ class RequestGuard:
         if scope["path"] != _STREAM:
             self._observe(seconds)
         # a path that is no route of ours may be anything: one label for all of them
-        key = (getattr(scope.get("route"), "path", "other"), status // 100)
+        key = (getattr(scope.get("route"), "path_format", "other"), status // 100)
         count = self._counters.get(key)
         if count is None:
             count = self._metrics.requests.labels(endpoint=key[0], status=_CLASSES[key[1]]).inc

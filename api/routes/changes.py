@@ -26,7 +26,7 @@ def router(services: Services) -> APIRouter:
     live = services.live
 
     @routes.post(
-        "/alerts/{alert_id}/feedback",
+        "/alerts/{alert_id:id}/feedback",
         status_code=201,
         tags=["live"],
         summary="Answer an alert",

@@ -101,7 +101,7 @@ def router(services: Services) -> APIRouter:  # noqa: C901, PLR0915  a table of 
         following = shown[-1] if len(rest) > limit else None
         return page("machines", (_raw(live.view.machines[name]) for name in shown), len(found), following)
 
-    @routes.get("/machines/{machine_id}", response_model=MachineDetail, summary="A machine")
+    @routes.get("/machines/{machine_id:id}", response_model=MachineDetail, summary="A machine")
     async def one_machine(machine_id: MachineName) -> Response:
         """A machine with its open alerts and its advice."""
         status = machine(machine_id)
@@ -122,17 +122,19 @@ def router(services: Services) -> APIRouter:  # noqa: C901, PLR0915  a table of 
         found = [item for value in values for item in _of_machine(value, machine_id)]
         return found[-limit:]
 
-    @routes.get("/machines/{machine_id}/readings", response_model=ReadingsPage, summary="A machine's newest readings")
+    @routes.get(
+        "/machines/{machine_id:id}/readings", response_model=ReadingsPage, summary="A machine's newest readings"
+    )
     async def readings(machine_id: MachineName, limit: Newest = 100) -> Response:
         """The newest readings as the machine sent them."""
         return _json({"machine_id": machine_id, "readings": newest(machine_id, READINGS, limit)})
 
-    @routes.get("/machines/{machine_id}/scores", response_model=ScoresPage, summary="A machine's newest scores")
+    @routes.get("/machines/{machine_id:id}/scores", response_model=ScoresPage, summary="A machine's newest scores")
     async def scores(machine_id: MachineName, limit: Newest = 100) -> Response:
         """The newest scores; none where the processor does not publish them."""
         return _json({"machine_id": machine_id, "scores": newest(machine_id, "scores", limit)})
 
-    @routes.get("/machines/{machine_id}/energy", response_model=EnergyPage, summary="A machine's newest hours")
+    @routes.get("/machines/{machine_id:id}/energy", response_model=EnergyPage, summary="A machine's newest hours")
     async def energy(machine_id: MachineName, limit: Newest = 168) -> Response:
         """The newest hourly energy windows, each in its newest revision."""
         machine(machine_id)
@@ -173,7 +175,7 @@ def router(services: Services) -> APIRouter:  # noqa: C901, PLR0915  a table of 
             following = f"{shown[-1].message.opened_at.timestamp():.6f}:{shown[-1].identity}"
         return page("alerts", map(answered, shown), total, following)
 
-    @routes.get("/alerts/{alert_id}", response_model=AnsweredAlert, summary="An alert")
+    @routes.get("/alerts/{alert_id:id}", response_model=AnsweredAlert, summary="An alert")
     async def one_alert(alert_id: Annotated[str, Path(max_length=128)]) -> Response:
         """An alert with what people said about it."""
         there()
@@ -206,7 +208,7 @@ def router(services: Services) -> APIRouter:  # noqa: C901, PLR0915  a table of 
         rest = [name for name in names if after is None or name > after]
         return page("series", rest[:limit], len(names), rest[limit - 1] if len(rest) > limit else None)
 
-    @routes.get("/forecasts/{series}", response_model=ForecastDetail, summary="The newest forecast of a series")
+    @routes.get("/forecasts/{series:id}", response_model=ForecastDetail, summary="The newest forecast of a series")
     async def one_forecast(series: Annotated[str, Path(max_length=256)]) -> Response:
         """What the processor expects of a series over the next 24 to 72 hours."""
         there()

@@ -117,10 +117,10 @@ def _history_reader(services: Services) -> Callable[[Any], Awaitable[tuple[Histo
 
 
 async def _baseline(services: Services, machine_id: str) -> tuple[Tracks | None, list[str]]:
-    """The machine's own baseline, or why it is not to be had; raises a Problem for a machine that nobody knows."""
+    """Return the machine's own baseline, or why it is unavailable; raise a Problem for an unknown machine."""
     live = services.live
     if not live.complete.is_set():
-        return None, [f"the live baseline of {machine_id} is not to be had: {live.problem or 'still loading'}"]
+        return None, [f"the live baseline of {machine_id} is unavailable: {live.problem or 'still loading'}"]
     status = live.view.machines.get(machine_id)
     if status is None:
         raise unknown_thing(

@@ -28,7 +28,7 @@ def probability_above(limit: float, value: float, upper: float) -> float:
 def breach_alert(
     course: IssuedForecast, *, limit: float, plant_name: str, timezone: str, model: AlertModel, known: Alert | None
 ) -> Alert | None:
-    """What is to be said of a plant's course, hourly mean power in kW; None where nothing changed.
+    """Return the alert that a plant's forecast leads to, hourly mean power in kW; None where nothing changed.
 
     An alert opens when an upper bound lies above the limit, is updated by each forecast that still says so, and is
     resolved by one that does not. known: the plant's newest alert of this kind.

@@ -6,10 +6,10 @@ from datetime import UTC, datetime
 from typing import Any, Final, cast
 
 import numpy as np
-from numpy.typing import NDArray
 
 from core import row_results
 from core.alerting.episodes import RESOLVED, SEVERITIES, UPDATED, Changes
+from core.arrays import Floats
 from core.batch import ReadingBatch
 from core.plant import Plant, Sensor
 from core.plant.limits import broken_limits
@@ -17,6 +17,7 @@ from core.row_results import RowResults
 from core.state.fleet import FleetState
 from core.state.tracks import watched_sensors
 from schemas.alerts import Alert, AlertKind, AlertModel, Signal
+from schemas.rounding import in_words
 from schemas.scores import FLAG_AT
 
 RULE: Final = AlertModel(name="plant", version="1", level="rule")
@@ -26,23 +27,23 @@ _STRIKING: Final = 3.0  # scales; below, it is the combination that is unusual a
 
 
 def alert_id(machine_id: str, kind: str, opened_at: datetime) -> str:
-    """The id of an episode: the same for the same machine, kind and start, whoever computes it."""
+    """Return the id of an episode: a function of machine, kind and start alone."""
     identity = f"{machine_id}\0{kind}\0{opened_at.timestamp():.6f}"
     return hashlib.sha256(identity.encode()).hexdigest()[:20]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlertWriter:
-    """Writes the alerts of one batch and keeps the newest of each machine and kind in the state."""
+    """Writer of the alerts of one batch; it keeps the newest of each machine and kind in the state."""
 
     batch: ReadingBatch
-    values: NDArray[np.float64]
+    values: Floats
     rows: RowResults
     state: FleetState
     plant: Plant
 
     def write(self, kind: str, changes: Changes, position: int, *, model: AlertModel) -> list[tuple[int, Alert]]:
-        """The alert of one change, with the row that caused it."""
+        """Return the alert of one change, with the row that caused it."""
         row = int(changes.row[position])
         machine_id = self.batch.machine_ids[self.batch.machine[row]]
         at = datetime.fromtimestamp(self.rows.newest[row], UTC)
@@ -134,7 +135,7 @@ class AlertWriter:
                 case row_results.FAULT_MISSING:
                     said = "has stopped reporting"
                 case row_results.FAULT_IMPOSSIBLE:
-                    span = f"{sensor.minimum:g} to {sensor.maximum:g} {sensor.unit}"
+                    span = f"{in_words(sensor.minimum)} to {in_words(sensor.maximum)} {sensor.unit}"
                     said = f"reports {_figure(raw, sensor)}, outside the possible {span}"
                 case _:
                     said = f"is stuck at {_figure(raw, sensor)}"
@@ -174,7 +175,7 @@ def resolved(alert: Alert, *, at: float) -> Alert:
 
 
 def forget_resolved(state: FleetState) -> None:
-    """Drops resolved alerts that no new episode can continue any more."""
+    """Drop resolved alerts that no new episode can continue."""
     for key, alert in list(state.alerts.items()):
         if alert.resolved_at is None:
             continue
@@ -185,13 +186,13 @@ def forget_resolved(state: FleetState) -> None:
 
 
 def _listed(words: list[str]) -> str:
-    """Up to three of `words` as one clause, and how many more there are."""
+    """Return up to three of `words` as one clause, and how many more there are."""
     shown = words[:3] if len(words) <= 3 else [*words[:3], f"{len(words) - 3} more"]  # noqa: PLR2004
     return shown[0] if len(shown) == 1 else f"{'; '.join(shown[:-1])}; and {shown[-1]}"
 
 
 def _figure(value: float, sensor: Sensor) -> str:
-    return f"{value:.4g} {sensor.unit}"
+    return f"{in_words(value)} {sensor.unit}"
 
 
 def _share(value: float) -> float:

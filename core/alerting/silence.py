@@ -1,13 +1,13 @@
-"""Machines that say nothing any more: noticed by time, ended by a reading."""
+"""Machines that have stopped sending: noticed by time, resolved by a reading."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import numpy as np
-from numpy.typing import NDArray
 
 from core.alerting.messages import MOST_SIGNALS, RULE, alert_id
 from core.alerting.suppression import suppressed_at
+from core.arrays import Floats, Ints
 from core.batch import ReadingBatch
 from core.plant import Plant
 from core.state.fleet import FleetState
@@ -18,13 +18,13 @@ from schemas.scores import FLAG_AT
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SilenceWatch:
-    """Alerts on machines that say nothing any more."""
+    """Alerts on machines that have stopped sending."""
 
     state: FleetState
     plant: Plant
 
-    def resolved_by(self, batch: ReadingBatch, newest: NDArray[np.float64]) -> list[tuple[int, Alert]]:
-        """Silence that the readings of `batch` end, with the row that ends it. newest: see `RowResults`."""
+    def resolved_by(self, batch: ReadingBatch, newest: Floats) -> list[tuple[int, Alert]]:
+        """Return the silence alerts that `batch` resolves, each with the row that does. newest: see `RowResults`."""
         ended = []
         for index, machine_id in enumerate(batch.machine_ids):
             alert = self.state.alerts.get((machine_id, "silent"))
@@ -40,8 +40,8 @@ class SilenceWatch:
             ended.append((int(rows[0]), resolved))
         return ended
 
-    def heard(self, slots: NDArray[np.int64], timestamps: NDArray[np.float64]) -> None:
-        """Moves the partition's time on by its new readings, (n,) each, and notes who sent them."""
+    def heard(self, slots: Ints, timestamps: Floats) -> None:
+        """Advance the partition's time by its new readings, (n,) each, and note which machines sent them."""
         if not len(slots):
             return
         state = self.state
@@ -53,7 +53,7 @@ class SilenceWatch:
         state.watermark = float(watermark[-1])
 
     def opened_after(self, idle_seconds: float) -> list[Alert]:
-        """Machines that have been silent for too long, when the partition itself has been for `idle_seconds`."""
+        """Return new alerts on silent machines; the partition itself has brought nothing for `idle_seconds`."""
         opened = []
         rules = self.state.rules
         last_seen = self.state.tracks.last_seen

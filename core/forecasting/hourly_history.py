@@ -38,7 +38,7 @@ class HourlyHistory:
 
     @property
     def end(self) -> int:
-        """The hour after the newest one; 0 while there is none."""
+        """Hour after the newest one; 0 while there is none."""
         return self.first_hour + len(self.values)
 
     def at(self, hour: int) -> float:

@@ -54,7 +54,7 @@ def slow_sensors(plant: Plant) -> tuple[int, ...]:
 
 
 def habits_layout(plant: Plant) -> Layout:
-    """The columns of `Habits` for this plant."""
+    """Return the columns of `Habits` for this plant."""
     sensors, strides, nan = len(slow_sensors(plant)), len(STRIDES), float("nan")
     return {
         "moments": Column("f8", (sensors, 3)),

@@ -54,7 +54,7 @@ class RowTypes(NamedTuple):
 
     @classmethod
     def of(cls, layouts: dict[str, Layout], plant: str) -> "RowTypes":
-        """The row types of these tables; plant: fingerprint of the plant file."""
+        """Return the row types of these tables; plant: fingerprint of the plant file."""
         common, own, baseline = (row_type(layouts, part) for part in ("common", "own", "baseline"))
         text = f"{plant} {own.descr} {baseline.descr}"
         return cls(common, own, baseline, blake2b(text.encode(), digest_size=8).digest())
@@ -173,7 +173,7 @@ def unpack(types: RowTypes, saved: Saved) -> Packed:
 
 
 def _body(types: RowTypes, record: bytes) -> bytes | None:
-    """The body of a part, None where it was written for other rows."""
+    """Return the body of a part, None where it was written for other rows."""
     *_, digest = _HEAD.unpack_from(record)
     return record[_HEAD.size :] if digest == types.digest else None
 

@@ -83,7 +83,7 @@ def watched_sensors(plant: Plant) -> tuple[int, ...]:
 
 
 def tracks_layout(plant: Plant) -> Layout:
-    """The columns of `Tracks` for this plant."""
+    """Return the columns of `Tracks` for this plant."""
     sensors, watched = len(plant.sensors), len(watched_sensors(plant))
     nan = float("nan")
     return {

@@ -186,7 +186,11 @@ def expected(feed: Feed) -> tuple[dict[str, Alert], dict[str, EnergyWindow]]:
         windows |= {window.key: window for window in assessment.energy_windows}
         passed = advance_time(assessment.state, plant=PLANT, now=times[-1] + 1e5, idle_seconds=1e5)
         windows |= {window.key: window for window in passed.energy_windows}
-    return alerts, windows
+    # numbers are rounded on the wire
+    return (
+        {key: Alert.model_validate_json(alert.encode()) for key, alert in alerts.items()},
+        {key: EnergyWindow.model_validate_json(window.encode()) for key, window in windows.items()},
+    )
 
 
 def verdict(broker: Broker, feed: Feed) -> dict[str, str]:

@@ -32,7 +32,7 @@ Errors are problem details (RFC 9457). Where tokens are set, send one as `Author
 
 
 def create_app(settings: Settings | None = None, *, plant: Plant | None = None) -> FastAPI:
-    """The API as an ASGI application. settings: None reads them from the environment."""
+    """Return the API as an ASGI application. settings: None reads them from the environment."""
     settings = load_settings() if settings is None else settings
     plant = load_plant(settings.plant_file) if plant is None else plant
     metrics = ApiMetrics(process_registry())
@@ -69,7 +69,7 @@ def create_app(settings: Settings | None = None, *, plant: Plant | None = None) 
 
 
 def create_lasting_app(settings: Settings | None = None) -> FastAPI:
-    """The API for a process that does nothing else; settings as in `create_app`, as for `uvicorn --factory`."""
+    """Return the API for a process that does nothing else; settings as in `create_app`, as for `uvicorn --factory`."""
     app = create_app(settings)
     # What was loaded stays for good, and is much: without this, each full collection of garbage walks through all of
     # it, and a request that happens to cause one waits for 0.2 s.
@@ -100,7 +100,7 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
 
 
 def _warm(services: Services) -> None:
-    """Runs the rules once, so that the first caller does not wait for their compiled form."""
+    """Run the rules once, so that the first caller does not wait for their compiled form."""
     row = [[sensor.maximum / 2 for sensor in services.plant.sensors]]
     history = History(values=np.array(row * LEAST_HISTORY))
     services.inference.anomalies([history])
@@ -108,7 +108,7 @@ def _warm(services: Services) -> None:
 
 
 async def _keep_models_fresh(services: Services, promoted: asyncio.Event) -> None:
-    """Looks for newer models when Kafka says so and every CACHE_TIMEOUT seconds.
+    """Look for newer models when Kafka says so and every CACHE_TIMEOUT seconds.
 
     They come between two batches: in the thread that judges.
     """
@@ -123,7 +123,7 @@ async def _keep_models_fresh(services: Services, promoted: asyncio.Event) -> Non
 
 
 async def _keep_measuring(services: Services) -> None:
-    """Brings this worker's gauges up to date, for when another is asked for the metrics of all."""
+    """Bring this worker's gauges up to date, for when another is asked for the metrics of all."""
     while True:
         services.live.measure()
         await asyncio.sleep(_MEASURE_SECONDS)

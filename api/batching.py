@@ -38,7 +38,7 @@ class Batcher(Generic[Item, Answer]):
         self._worker: asyncio.Task[None] | None = None
 
     async def ask(self, item: Item) -> Answer:
-        """The answer for one item; raises a Problem where too much waits already."""
+        """Return the answer for one item; raise a Problem where too much waits already."""
         if self._rows > _WAITING:
             raise Problem(
                 503,

@@ -44,7 +44,7 @@ _REDOC: Final = (
 
 
 def router() -> APIRouter:
-    """The pages and what they load."""
+    """Return the pages and what they load."""
     routes = APIRouter(include_in_schema=False)
     folder = Path(str(files("fastapi_offline"))) / "static"
 

@@ -44,11 +44,11 @@ class ForecastDesk:
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="forecasts")
 
     def start(self) -> None:
-        """Gets ready without waiting for it."""
+        """Get ready without waiting for it."""
         self._pool.submit(self._child.start)
 
     def close(self) -> None:
-        """Ends the process that computes."""
+        """End the process that computes."""
         self._child.close()
         self._pool.shutdown(wait=True, cancel_futures=True)
 
@@ -94,6 +94,6 @@ class ForecastDesk:
 
 
 def _heard(task: asyncio.Task[ForecastAnswer]) -> None:
-    """Takes note of an error that nobody waits for any more, so that asyncio does not complain of it."""
+    """Take note of an error that nobody waits for any more, so that asyncio does not complain of it."""
     if not task.cancelled():
         task.exception()

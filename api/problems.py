@@ -56,7 +56,7 @@ class Problem(HTTPException):
         self.errors = tuple(errors)
 
     def response(self) -> Response:
-        """The answer itself."""
+        """Return the answer itself."""
         body: dict[str, Any] = {
             "type": f"urn:nexova:problem:{self.slug}",
             "title": self.slug.replace("-", " ").capitalize(),
@@ -69,7 +69,7 @@ class Problem(HTTPException):
 
 
 def install(app: FastAPI) -> None:
-    """Makes every error of `app` a problem, and says so in its OpenAPI document."""
+    """Make every error of `app` a problem, and say so in its OpenAPI document."""
     plain = app.openapi
 
     def openapi() -> dict[str, Any]:
@@ -139,7 +139,7 @@ def _place(error: Mapping[str, Any]) -> Place:
 
 
 def unexpected(method: str, path: str, error: Exception) -> Problem:
-    """What is said of a failure of ours; what it was stands in the log alone."""
+    """Return what is said of a failure of ours; what it was stands in the log alone."""
     LOGGER.error("%s %s failed", method, path, exc_info=error)
     return Problem(
         500, "internal-error", "the service failed at this request, and its log says where; try again, or report it"

@@ -34,7 +34,7 @@ class RequestGuard:
         self._counters: dict[tuple[str, int], Callable[[], None]] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Lets a request through, or answers it."""
+        """Let a request through, or answer it."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -68,7 +68,7 @@ class RequestGuard:
             raise Problem(503, "took-too-long", detail) from None
 
     def _admit(self, scope: Scope) -> None:
-        """Raises a Problem where the request must not be handled."""
+        """Raise a Problem where the request must not be handled."""
         headers = _interesting(scope)
         address = scope["client"][0] if scope.get("client") else "unknown"
         self._check_names(scope, headers)
@@ -208,5 +208,5 @@ def _interesting(scope: Scope) -> dict[bytes, Any]:
 
 
 def _name(host: str) -> str:
-    """The name in a Host header, without the port."""
+    """Return the name in a Host header, without the port."""
     return host[: host.index("]") + 1] if host.startswith("[") and "]" in host else host.partition(":")[0]

@@ -44,7 +44,7 @@ class RowsRequest(BaseModel):
 
 
 def rows_request(plant: Plant, *, most: int) -> type[RowsRequest]:
-    """The request with rows of this plant's sensors."""
+    """Return the request with rows of this plant's sensors."""
     fields: dict[str, Any] = {
         sensor.name: (
             Finite | None,

@@ -58,7 +58,7 @@ class Caller:
     by_token: bool = False
 
     def may(self, scope: Scope) -> bool:
-        """Whether what `scope` allows is allowed: operate includes read, admin includes both."""
+        """Return whether what `scope` allows is allowed: operate includes read, admin includes both."""
         return self.scope is not None and SCOPES.index(self.scope) >= SCOPES.index(scope)
 
 
@@ -78,7 +78,7 @@ class Guard:
         return not self._known
 
     def identify(self, authorization: bytes | None, address: str) -> Caller:
-        """The caller with this Authorization header; raises WrongToken."""
+        """Return the caller with this Authorization header; raises WrongToken."""
         if self.open:
             return Caller(name="local", scope="admin")
         if authorization is None:
@@ -105,7 +105,7 @@ def token_in(cookies: bytes | None) -> bytes | None:
 
 
 def require(scope: Scope) -> Callable[..., Awaitable[Caller]]:
-    """A dependency that lets callers with `scope` pass, and gives who they are."""
+    """Return a dependency that lets callers with `scope` pass, and give who they are."""
 
     async def check(
         request: Request, _: Annotated[HTTPAuthorizationCredentials | None, Security(BEARER)] = None
@@ -141,7 +141,7 @@ class Rate:
     _buckets: OrderedDict[str, tuple[float, float]] = field(default_factory=OrderedDict)
 
     def wait(self, caller: str) -> float:
-        """Takes one from the caller's bucket; seconds until the next is there, 0 where there was one."""
+        """Take one from the caller's bucket; seconds until the next is there, 0 where there was one."""
         now = self.clock()
         most = max(1.0, 2 * self.per_second)
         left, seen = self._buckets.pop(caller, (most, now))
@@ -154,7 +154,7 @@ class Rate:
 
 
 def too_many(wait: float) -> Problem:
-    """The problem of a caller who is too fast."""
+    """Return the problem of a caller who is too fast."""
     seconds = max(1, math.ceil(wait))
     return Problem(
         429,
@@ -165,7 +165,7 @@ def too_many(wait: float) -> Problem:
 
 
 def is_loopback(host: str) -> bool:
-    """Whether only programs of this machine reach `host`."""
+    """Return whether only programs of this machine reach `host`."""
     if host == "localhost":
         return True
     try:
@@ -175,7 +175,7 @@ def is_loopback(host: str) -> bool:
 
 
 def refuse_open_door(api: ApiSettings) -> None:
-    """Raises UsageError where anybody on the network could ask without a token."""
+    """Raise UsageError where anybody on the network could ask without a token."""
     if not is_loopback(api.host) and not api.token_list:
         raise UsageError(
             f"NEXOVA_API__HOST={api.host} is reached from other machines, and there are no tokens: set "

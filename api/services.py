@@ -50,7 +50,7 @@ def make_services(
     metrics: ApiMetrics,
     promoted: Callable[[], None],
 ) -> Services:
-    """The services of one process; nothing is started yet. promoted: called when Kafka says that a model was."""
+    """Return the services of one process; nothing is started yet. promoted: called when Kafka says that a model was."""
     # one thread: the forests run one at a time anyway, and what waits for it is judged together
     pool = ThreadPoolExecutor(1, thread_name_prefix="models")
     baselines = Baselines(plant)

@@ -30,7 +30,7 @@ class Cell:
 
 
 def line(cells: Iterable[Cell]) -> Text:
-    """The cells side by side, two spaces between them, without trailing ones."""
+    """Return the cells side by side, two spaces between them, without trailing ones."""
     text = Text()
     for index, cell in enumerate(cells):
         shown = printable(cell.text)
@@ -53,7 +53,7 @@ def _steers(character: str) -> bool:
 
 
 def on_a_terminal() -> bool:
-    """Whether a person watches what goes to stdout."""
+    """Return whether a person watches what goes to stdout."""
     return sys.stdout.isatty()
 
 
@@ -71,7 +71,7 @@ def stdout() -> Output:
 
 
 def local_zone() -> tzinfo:
-    """The zone that this machine's clock is set to."""
+    """Return the zone that this machine's clock is set to."""
     zone = datetime.now().astimezone().tzinfo
     return UTC if zone is None else zone
 
@@ -84,7 +84,7 @@ def zone_name(zone: tzinfo) -> str:
 
 
 def moment(at: datetime, zone: tzinfo | None) -> str:
-    """A time of day with its date in `zone`; None: RFC 3339 in UTC, for programs."""
+    """Return a time of day with its date in `zone`; None: RFC 3339 in UTC, for programs."""
     if zone is None:
         return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     return at.astimezone(zone).strftime("%Y-%m-%d %H:%M:%S")
@@ -100,5 +100,5 @@ def score_style(score: float | None) -> str:
 
 
 def figure(value: float | None, digits: int = 1) -> str:
-    """A number for people, and a dash for none."""
+    """Return a number for people, and a dash for none."""
     return "-" if value is None else f"{value:,.{digits}f}"

@@ -71,7 +71,7 @@ def import_(
 
 
 def messages_of(machine_id: str, hours: HourlySeries) -> Iterator[EnergyHistory]:
-    """A series as messages, in order; parts without any known hour are left out."""
+    """Return a series as messages, in order; parts without any known hour are left out."""
     for begin in range(0, len(hours.values), _HOURS_A_MESSAGE):
         part = hours.values[begin : begin + _HOURS_A_MESSAGE]
         if np.isfinite(part).any():

@@ -28,7 +28,7 @@ def process(
 
 
 def run_worker(settings: Settings) -> int:
-    """Runs one worker in this process until a signal; returns its exit code."""
+    """Run one worker in this process until a signal; return its exit code."""
     # the heavy imports are the worker's alone: `nexova --help` and the parent of many workers go without
     from processor.run import run  # noqa: PLC0415
 

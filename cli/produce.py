@@ -123,7 +123,7 @@ def replay(
 
 
 def _wait(publisher: Publisher, stopped: Callable[[], bool], instant: float) -> bool:
-    """Takes delivery reports until `instant`, epoch seconds; false when stopped before."""
+    """Take delivery reports until `instant`, epoch seconds; false when stopped before."""
     while not stopped():
         left = instant - time.time()
         if left <= 0:

@@ -49,7 +49,7 @@ def _demand_free(host: str, port: int) -> None:
 
 
 def _run_many(settings: Settings, shared: dict[str, Any]) -> int:
-    """Serves with several processes on one port; what cannot be is said here and not by each of them."""
+    """Serve with several processes on one port; what cannot be is said here and not by each of them."""
     import uvicorn  # noqa: PLC0415
     from uvicorn.supervisors import Multiprocess  # noqa: PLC0415
 
@@ -72,7 +72,7 @@ def _run_many(settings: Settings, shared: dict[str, Any]) -> int:
 
 
 def worker_app() -> "FastAPI":
-    """The API of one of several workers: with log lines, and streams that end when it is told to."""
+    """Return the API of one of several workers: with log lines, and streams that end when it is told to."""
     from api.app import create_lasting_app  # noqa: PLC0415
 
     settings = load_settings()
@@ -94,7 +94,7 @@ def _ending_streams(app: "FastAPI", former: Any) -> Callable[[int, FrameType | N
 
 
 def run(settings: Settings) -> int:
-    """Serves until a signal; returns the exit code."""
+    """Serve until a signal; return the exit code."""
     _demand_free(settings.api.host, settings.api.port)
     # the heavy imports are the server's alone: `nexova --help` goes without
     import uvicorn  # noqa: PLC0415

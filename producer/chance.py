@@ -35,7 +35,7 @@ class Chance:
         return Chance.of(self.key, *names)
 
     def uniform(self, index: Ints) -> Floats:
-        """Numbers in (0, 1), one for each index, in the shape of `index`."""
+        """Return numbers in (0, 1), one for each index, in the shape of `index`."""
         bits = np.asarray(index, dtype=np.int64).view(np.uint64) * _GOLDEN + np.uint64(self.key)
         bits = (bits ^ (bits >> np.uint64(30))) * _FIRST
         bits = (bits ^ (bits >> np.uint64(27))) * _SECOND

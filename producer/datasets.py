@@ -73,7 +73,7 @@ def write_dataset(
     start: datetime = DATA_START,
     overwrite: bool = False,
 ) -> tuple[SplitSummary, ...]:
-    """Generates data and writes train_data, val_data, test_data (in order of time) and anomaly_binary to `out`.
+    """Generate data and writes train_data, val_data, test_data (in order of time) and anomaly_binary to `out`.
 
     anomaly_binary holds all anomalous rows of the training part and as many normal ones of running machines; it
     takes nothing from the other parts. dataset.json says how all were made. Same arguments, same bytes.

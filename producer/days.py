@@ -107,7 +107,7 @@ class MachineDays:
         return idle + (1.0 - idle) * load
 
     def minutes_before(self, day: Ints) -> Ints:
-        """Minutes run from the day of the epoch to the beginning of each UTC day, none before the epoch's."""
+        """Return minutes run from the day of the epoch to the beginning of each UTC day, none before the epoch's."""
         origin = int(self.epoch // DAY_SECONDS)
         known = len(self._minutes_run)
         missing = int(day.max()) - origin + 1 - known
@@ -120,7 +120,7 @@ class MachineDays:
         return counted
 
     def minutes_at(self, seconds: float) -> int:
-        """Minutes run from the day of the epoch to an instant on a whole minute; remembered."""
+        """Return minutes run from the day of the epoch to an instant on a whole minute; remembered."""
         if seconds not in self._minutes_at:
             day, minute = divmod(int(seconds // 60), DAY_MINUTES)
             state = of_day(self.states(np.array([day])))[0, :minute]
@@ -165,7 +165,7 @@ def of_day(grid: Codes) -> Codes:
 
 
 def _grid_minutes(days: Ints) -> Ints:
-    """Minutes since 1970 of the grids of UTC `days`, (D, GRID_MINUTES)."""
+    """Return minutes since 1970 of the grids of UTC `days`, (D, GRID_MINUTES)."""
     minutes: Ints = days[:, None] * DAY_MINUTES + (np.arange(GRID_MINUTES) - LEAD_MINUTES)
     return minutes
 

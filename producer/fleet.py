@@ -162,7 +162,7 @@ class Fleet:
         return [fault for fault in found if fault.start < end and fault.end > start]
 
     def _steady(self, index: int, days: Ints) -> Bools:
-        """Minutes of UTC `days` in which a machine runs and has settled since its last start, (D, 1440)."""
+        """Return minutes of UTC `days` in which a machine runs and has settled since its last start, (D, 1440)."""
         settle = max(_LEAST_SETTLE_MINUTES, int(np.ceil(self.plant.detection.settle_seconds / 60.0)))
         settle = min(settle, LEAD_MINUTES - 1)
         running = self.timelines[index].days.states(days) == RUNNING

@@ -101,7 +101,7 @@ class IndustrialDataGenerator:
 
 
 def interval_of(frequency: str) -> float:
-    """Seconds between readings, of a frequency such as "5min", "30s" or "1h".
+    """Return seconds between readings, of a frequency such as "5min", "30s" or "1h".
 
     Raises:
         UsageError: it is no such frequency, or outside 1 s to 1 h.

@@ -151,7 +151,7 @@ def physics_of(plant: Plant, machine_id: str, chance: Chance) -> Physics:
 
 
 def machine_ids(plant: Plant, count: int) -> tuple[str, ...]:
-    """Ids of `count` machines, of each type in turn: press-01, pump-01, compressor-01, press-02.
+    """Return ids of `count` machines, of each type in turn: press-01, pump-01, compressor-01, press-02.
 
     Raises:
         UsageError: count is below 1, or an id that a type's pattern yields belongs to another type.

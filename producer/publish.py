@@ -65,7 +65,7 @@ class Paced:
         self._origin: tuple[float, float] | None = None
 
     def wait(self, timestamp: float) -> None:
-        """Sleeps until the reading is due."""
+        """Sleep until the reading is due."""
         if self._origin is None:
             self._origin = (self._clock(), timestamp)
         began, first = self._origin

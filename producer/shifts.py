@@ -26,7 +26,7 @@ _HOUR: Final = 60
 
 
 def _week(*spans: tuple[str, str, str, int]) -> Codes:
-    """States of a week's minutes from (days, from, to, state); later spans cover earlier ones."""
+    """Return states of a week's minutes from (days, from, to, state); later spans cover earlier ones."""
     names = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
     week = np.zeros(WEEK_MINUTES, dtype=np.int8)
     for days, begins, ends, state in spans:

@@ -64,7 +64,7 @@ class Simulator:
         )
 
     def check(self) -> None:
-        """Does nothing where the plant can be simulated; worth asking before anything is sent.
+        """Do nothing where the plant can be simulated; worth asking before anything is sent.
 
         Raises:
             UsageError: it cannot, or its machines cannot be named.
@@ -84,7 +84,7 @@ class Simulator:
         return self._readings(self.fleet.observe(np.round(seconds, 3), scripted=faults))
 
     def script(self, start: float, end: float, *, every_seconds: float, number: int = 0) -> tuple[InjectedFault, ...]:
-        """Faults between `start` and `end`, one about `every_seconds`, never two at a machine without a rest.
+        """Return faults between `start` and `end`, one about `every_seconds`, never two at a machine without a rest.
 
         Each lasts `FAULT_READINGS` live readings, ends before `end`, and is at a machine that runs all the while.
         Plans of another `number` are others.

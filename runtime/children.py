@@ -64,7 +64,7 @@ class Child:
         return lines[-1] if lines else f"it wrote nothing to {self.log}"
 
     def logged(self, words: str) -> bool:
-        """Whether the last few thousand bytes of the log contain `words`."""
+        """Return whether the last few thousand bytes of the log contain `words`."""
         return words in self._log_end()
 
     def wait_until(self, ready: Callable[[], bool], *, timeout_seconds: float) -> None:
@@ -135,7 +135,7 @@ def child_process(
 
 
 def runs(pid: int) -> bool:
-    """Whether there is a process with this id."""
+    """Return whether there is a process with this id."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -164,7 +164,7 @@ def free_port() -> int:
 
 
 def port_answers(port: int) -> bool:
-    """Whether somebody accepts connections at that port of 127.0.0.1."""
+    """Return whether somebody accepts connections at that port of 127.0.0.1."""
     with socket.socket() as probe:
         probe.settimeout(1.0)
         return probe.connect_ex(("127.0.0.1", port)) == 0

@@ -223,7 +223,7 @@ def admin_client(kafka: KafkaSettings, changes: Mapping[str, Any] | None = None)
 
 
 def partitions_of(kafka: KafkaSettings, topic: Topic) -> int:
-    """How many partitions a topic is to have."""
+    """Return how many partitions a topic is to have."""
     return 1 if topic.partitions == "one" else kafka.partitions
 
 

@@ -293,7 +293,7 @@ def variable_name(path: tuple[str, ...]) -> str:
 
 
 def bare_names() -> frozenset[str]:
-    """Variables that work without our prefix."""
+    """Return variables that work without our prefix."""
     return frozenset(
         name.upper() for name, field in Settings.model_fields.items() if field.validation_alias is not None
     )

@@ -87,7 +87,7 @@ def _text(value: object) -> str:
 
 
 def _rule(field: FieldInfo) -> str:
-    """Bounds such as `1 to 64` or `above 0, to 60`; nothing where every value of the kind is right."""
+    """Return bounds such as `1 to 64` or `above 0, to 60`; nothing where every value of the kind is right."""
     choices = [choice for choice in _choices(field.annotation) if choice is not None]
     if choices:
         return ", ".join(str(choice) for choice in choices)

@@ -169,7 +169,7 @@ class TopicReader:
         return records
 
     def was_there(self, record: Record) -> bool:
-        """Whether a record was in its topic when the reader opened, or at `mark_end`."""
+        """Return whether a record was in its topic when the reader opened, or at `mark_end`."""
         end = self._ends[record.topic, record.partition]
         return record.offset < end or (record.written_at <= self._opened_at and record.offset < end + _LONGEST_BATCH)
 
@@ -268,7 +268,7 @@ class TopicReader:
         return low if newest is None else max(low, end - newest)
 
     def _since(self, places: list[Place]) -> dict[Place, int]:
-        """The offsets of the starts that are times; the end where nothing that new is there."""
+        """Return the offsets of the starts that are times; the end where nothing that new is there."""
         wanted = [(place, since) for place in places if (since := self._topics[place[0]].since) is not None]
         if not wanted:
             return {}

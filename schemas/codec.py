@@ -92,7 +92,7 @@ def _msgspec_type(info: FieldInfo) -> Any:
 
 
 def _strip(annotation: Any) -> Any:
-    """The annotation without pydantic's metadata, which msgspec would refuse."""
+    """Return the annotation without pydantic's metadata, which msgspec would refuse."""
     origin = typing.get_origin(annotation)
     if origin is Annotated:
         return _strip(typing.get_args(annotation)[0])
@@ -142,7 +142,7 @@ class ReadingDecoder:
         return readings
 
     def decode(self, value: bytes | None) -> tuple[list[DecodedReading], list[Refusal], int]:
-        """Readings, refusals and the number of unknown fields of one message, which may hold an array."""
+        """Return readings, refusals and the number of unknown fields of one message, which may hold an array."""
         if value is None:
             return [], [_refusal("null_value", "the record has no value; send a reading as JSON", b"")], 0
         stripped = value.lstrip()

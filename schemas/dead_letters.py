@@ -60,7 +60,7 @@ class DeadLetter(Message):
         payload: bytes | None,
         failed_at: datetime,
     ) -> Self:
-        """A dead letter for `payload`, cut to the limit."""
+        """Return a dead letter for `payload`, cut to the limit."""
         raw = payload or b""
         return cls(
             source=source,

@@ -36,7 +36,7 @@ class _AsSent(GenerateJsonSchema):
 
 
 def json_schemas(sensors: Sequence[str]) -> dict[str, Document]:
-    """A self-contained JSON Schema for each message of the catalogue, by message name.
+    """Return a self-contained JSON Schema for each message of the catalogue, by message name.
 
     A reading's fields depend on the plant: `sensors` are the names that the exported one lists.
     """
@@ -50,7 +50,7 @@ def json_schemas(sensors: Sequence[str]) -> dict[str, Document]:
 
 
 def asyncapi(sensors: Sequence[str]) -> Document:
-    """The AsyncAPI 3.0 document of all topics, seen from Nexova: it receives readings and sends the rest."""
+    """Return the AsyncAPI 3.0 document of all topics, seen from Nexova: it receives readings and sends the rest."""
     _, definitions = models_json_schema(
         [(_model(topic, sensors), _mode(topic)) for topic in CATALOGUE],
         ref_template="#/components/schemas/{model}",

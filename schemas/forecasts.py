@@ -10,12 +10,12 @@ _OF_A_PLANT: Final = "plant:"
 
 
 def plant_series(plant_name: str) -> str:
-    """The series id of a whole plant; a machine's is its own id."""
+    """Return the series id of a whole plant; a machine's is its own id."""
     return f"{_OF_A_PLANT}{plant_name}"
 
 
 def is_plant_series(series_id: str) -> bool:
-    """Whether a series is a plant's: the sum of its machines'."""
+    """Return whether a series is a plant's: the sum of its machines'."""
     return series_id.startswith(_OF_A_PLANT)
 
 

@@ -18,7 +18,7 @@ class Reading(BaseModel):
 
 
 def reading_model(sensors: Sequence[str]) -> type[Reading]:
-    """The reading contract of a plant: `sensors` become optional finite numbers, missing and null alike."""
+    """Return the reading contract of a plant: `sensors` become optional finite numbers, missing and null alike."""
     fields = {name: (Finite | None, Field(default=None)) for name in sensors}
     # pydantic types the field definitions one by one; a mapping made at run time is beyond its overloads
     return cast("type[Reading]", create_model("Reading", __base__=Reading, **fields))  # type: ignore[call-overload]

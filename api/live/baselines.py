@@ -32,7 +32,7 @@ class Baselines:
         return len(self._records)
 
     def take(self, records: Sequence[ViewRecord]) -> None:
-        """Takes in records of the changelog."""
+        """Take in records of the changelog."""
         for record in records:
             kind = record.identity.partition("/")[0]
             if kind not in {MACHINE, BASELINE}:

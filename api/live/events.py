@@ -49,11 +49,11 @@ class Subscriber:
     lost: bool = False
 
     def wants(self, record: ViewRecord) -> bool:
-        """Whether the client is to get this record."""
+        """Return whether the client is to get this record."""
         return record.topic in self.topics and self.machine_id in {None, record.machine_id}
 
     def put(self, frame: bytes) -> bool:
-        """Queues a frame; false once too many wait, and nothing more will be queued."""
+        """Queue a frame; false once too many wait, and nothing more will be queued."""
         if len(self.waiting) >= _QUEUE:
             self.lost = True
         else:
@@ -98,15 +98,15 @@ class Hub:
         return len(self._subscribers)
 
     def position(self, topics: Iterable[str] = LETTERS) -> str:
-        """The position now, for `topics`."""
+        """Return the position now, for `topics`."""
         return "~".join(self._parts[topic] for topic in topics)
 
     def reached(self, topic: str, partition: int, offset: int) -> bool:
-        """Whether the record at that place has been taken in."""
+        """Return whether the record at that place has been taken in."""
         return self._next[topic].get(partition, 0) > offset
 
     def publish(self, record: ViewRecord) -> None:
-        """Notes a record that the view has taken in, and tells those who want to hear of it."""
+        """Note a record that the view has taken in, and tell the streams."""
         topic, partition = record.topic, record.partition
         log = self._log[topic]
         if log.maxlen == 0:
@@ -129,7 +129,7 @@ class Hub:
                 self._subscribers.discard(subscriber)
 
     def subscribe(self, topics: tuple[str, ...], *, machine_id: str | None, since: str | None) -> Subscriber:
-        """A new client that goes on from position `since` (None: from now on; empty: from all that is known).
+        """Return a new client that goes on from position `since` (None: from now on; empty: from all that is known).
 
         A position that means nothing here is answered by an event `reset`: the client reads the lists anew.
         """
@@ -148,7 +148,7 @@ class Hub:
         return subscriber
 
     def ahead(self, since: str, topics: tuple[str, ...]) -> bool:
-        """Whether a position lies ahead of what has been taken in here."""
+        """Return whether a position lies ahead of what has been taken in here."""
         try:
             self._position_of(since, topics)
         except PositionAhead:
@@ -168,7 +168,7 @@ class Hub:
         return seen
 
     def _missed(self, subscriber: Subscriber) -> list[ViewRecord]:
-        """All that came after what the client has seen."""
+        """Return all that came after what the client has seen."""
         missed: list[ViewRecord] = []
         for topic in subscriber.topics:
             since, logged = subscriber.seen[topic], self._complete_from[topic]
@@ -186,7 +186,7 @@ class Hub:
         self._subscribers.discard(subscriber)
 
     def close(self) -> None:
-        """Ends all streams; clients come back by themselves."""
+        """End all streams; clients come back by themselves."""
         self.closed = True
         for subscriber in tuple(self._subscribers):
             subscriber.lost = True

@@ -33,12 +33,12 @@ def encode_topic(topic: str, offsets: Mapping[int, int]) -> str:
 
 
 def encode(positions: Positions) -> str:
-    """The text of a position."""
+    """Return the text of a position."""
     return "~".join(encode_topic(topic, offsets) for topic, offsets in positions.items())
 
 
 def decode(text: str) -> dict[str, dict[int, int]]:
-    """The position that a text means; raises ValueError where it means none."""
+    """Return the position that a text means; raises ValueError where it means none."""
     if len(text) > _MOST:
         raise ValueError(f"a position of {len(text)} characters: none of ours is longer than {_MOST}")
     found: dict[str, dict[int, int]] = {}

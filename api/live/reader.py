@@ -180,13 +180,13 @@ class Live:
         return self._changes.problem
 
     def start(self) -> None:
-        """Begins to read; call it in the event loop."""
+        """Begin to read; call it in the event loop."""
         self._loop = asyncio.get_running_loop()
         for reader in (self._changes, *self._others):
             reader.start()
 
     async def close(self) -> None:
-        """Ends the streams and the readers."""
+        """End the streams and the readers."""
         self.hub.close()
         for reader in (self._changes, *self._others):
             reader.stop()
@@ -195,7 +195,7 @@ class Live:
                 await asyncio.to_thread(reader.join, 10.0)
 
     async def wait_for(self, topic: str, partition: int, offset: int, *, seconds: float) -> bool:
-        """Waits until the record at that place is in the view; false where it is not after `seconds`."""
+        """Wait until the record at that place is in the view; false where it is not after `seconds`."""
         if self.hub.reached(topic, partition, offset):
             return True
         reached = asyncio.Event()
@@ -210,7 +210,7 @@ class Live:
         return True
 
     def _handing(self, take: Callable[[Sequence[ViewRecord]], None]) -> Apply:
-        """A function for a reader's thread that has records taken in by the loop's, and waits for that."""
+        """Return a function for a reader's thread that has records taken in by the loop's, and waits for that."""
 
         def hand_over(records: list[ViewRecord]) -> None:
             done = threading.Event()
@@ -256,7 +256,7 @@ class Live:
             self._metrics.view_records.labels(topic=topic).inc(number)
 
     def _tell(self) -> None:
-        """Takes over what a reader has found; called in its thread."""
+        """Take over what a reader has found; called in its thread."""
         loop = self._loop
         if loop is not None and not loop.is_closed():
             loop.call_soon_threadsafe(self._look)
@@ -269,7 +269,7 @@ class Live:
             LOGGER.info("the view is complete: %s", self.view.sizes())
 
     def measure(self) -> None:
-        """Brings the gauges up to date."""
+        """Bring the gauges up to date."""
         for kind, number in self.view.sizes().items():
             self._metrics.view_items.labels(kind=kind).set(number)
         self._metrics.view_items.labels(kind="baselines").set(len(self.baselines))

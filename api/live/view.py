@@ -27,7 +27,7 @@ class AlertFilter:
     opened_until: datetime | None = None
 
     def takes(self, alert: Any, answers: Iterable[Any]) -> bool:
-        """Whether an alert with these answers of people is meant."""
+        """Return whether an alert with these answers of people is meant."""
         wanted = ((self.machine_id, alert.machine_id), (self.kind, alert.kind), (self.severity, alert.severity))
         return (
             all(value is None or value == actual for value, actual in wanted)
@@ -60,7 +60,7 @@ class View:
     rings: OrderedDict[str, Rings] = field(default_factory=OrderedDict)
 
     def apply(self, record: ViewRecord) -> None:
-        """Takes in one record; of one thing, they come in order."""
+        """Take in one record; of one thing, they come in order."""
         if record.topic in RINGS:
             self._ring(record)
         elif record.topic == ALERTS:
@@ -130,7 +130,7 @@ class View:
     def find_alerts(
         self, wanted: AlertFilter, *, after: tuple[float, str] | None, limit: int
     ) -> tuple[list[ViewRecord], int]:
-        """The alerts that are meant, newest opening first, from `after` on; and how many there are in all."""
+        """Return the alerts that are meant, newest opening first, from `after` on; and how many there are in all."""
         found = [
             (-record.message.opened_at.timestamp(), record.identity, record)
             for record in self.alerts.values()
@@ -141,7 +141,7 @@ class View:
         return [record for *_, record in found[begin : begin + limit]], len(found)
 
     def items(self, topic: str) -> Iterator[ViewRecord]:
-        """Every record of a topic that the view has."""
+        """Return every record of a topic that the view has."""
         if topic == ENERGY:
             for hours in self.energy.values():
                 yield from hours.values()
@@ -157,7 +157,7 @@ class View:
             }[topic].values()
 
     def sizes(self) -> dict[str, int]:
-        """How many of each kind there are."""
+        """Return how many of each kind there are."""
         return {
             "machines": len(self.machines),
             "alerts": len(self.alerts),
@@ -170,7 +170,7 @@ class View:
 
 
 def _keep(table: OrderedDict[str, Any], key: str, value: Any, most: int) -> None:
-    """Puts a value last, or takes the key away with a deletion; the longest untouched goes where there are too many."""
+    """Put a value last, or take the key away with a deletion; the longest untouched goes where there are too many."""
     if isinstance(value, ViewRecord) and value.message is None:
         table.pop(key, None)
         return

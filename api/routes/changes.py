@@ -21,7 +21,7 @@ _RESPONSES: Final[dict[int | str, dict[str, Any]]] = RESPONSES | {404: RESPONSES
 
 
 def router(services: Services) -> APIRouter:
-    """The routes."""
+    """Return the routes."""
     routes = APIRouter(responses=_RESPONSES)
     live = services.live
 
@@ -36,7 +36,7 @@ def router(services: Services) -> APIRouter:
         body: FeedbackRequest,
         caller: Annotated[Caller, Depends(require("operate"))],
     ) -> FeedbackResponse:
-        """Acknowledges, confirms or snoozes an alert, or says that it was false or expected.
+        """Acknowledge, confirm or shelve an alert, or say that it was false or expected.
 
         201 means that all replicas of the topic have it; 503, that nothing was recorded.
         """
@@ -62,7 +62,7 @@ def router(services: Services) -> APIRouter:
         ] = None,
         last_event_id: Annotated[str | None, Header(max_length=16_384)] = None,
     ) -> Response:
-        """Sends each change as an event: `alert`, `recommendation`, `feedback`, `forecast`; others when asked for.
+        """Send each change as an event: `alert`, `recommendation`, `feedback`, `forecast`; others when asked for.
 
         A client that comes back with `Last-Event-ID` gets what it has missed. An event `position` carries nothing but
         an id; `reset` says that the id means nothing any more and lists are to be read anew.

@@ -42,7 +42,7 @@ MachineName = Annotated[str, Path(min_length=1, max_length=128)]
 
 
 def router(services: Services) -> APIRouter:  # noqa: C901, PLR0915  a table of routes, each short
-    """The routes."""
+    """Return the routes."""
     routes = APIRouter(tags=["live"], responses=_NOT_FOUND, dependencies=[Depends(require("read"))])
     live = services.live
 
@@ -57,7 +57,7 @@ def router(services: Services) -> APIRouter:  # noqa: C901, PLR0915  a table of 
         return _json(document)
 
     def there() -> None:
-        """Raises a Problem while the view was never complete."""
+        """Raise a Problem while the view was never complete."""
         if not live.complete.is_set():
             raise Problem(
                 503,
@@ -86,7 +86,7 @@ def router(services: Services) -> APIRouter:  # noqa: C901, PLR0915  a table of 
         limit: Limit = 100,
         after: After = None,
     ) -> Response:
-        """Each machine's condition, last values and scores, in the order of names."""
+        """Return each machine's condition, last values and scores, in the order of names."""
         there()
         found = [
             name
@@ -103,7 +103,7 @@ def router(services: Services) -> APIRouter:  # noqa: C901, PLR0915  a table of 
 
     @routes.get("/machines/{machine_id:id}", response_model=MachineDetail, summary="A machine")
     async def one_machine(machine_id: MachineName) -> Response:
-        """A machine with its open alerts and its advice."""
+        """Return a machine with its open alerts and its advice."""
         status = machine(machine_id)
         records, _ = live.view.find_alerts(AlertFilter(machine_id=machine_id, open=True), after=None, limit=100)
         advice = live.view.recommendations.get(machine_id)
@@ -126,17 +126,17 @@ def router(services: Services) -> APIRouter:  # noqa: C901, PLR0915  a table of 
         "/machines/{machine_id:id}/readings", response_model=ReadingsPage, summary="A machine's newest readings"
     )
     async def readings(machine_id: MachineName, limit: Newest = 100) -> Response:
-        """The newest readings as the machine sent them."""
+        """Return the newest readings as the machine sent them."""
         return _json({"machine_id": machine_id, "readings": newest(machine_id, READINGS, limit)})
 
     @routes.get("/machines/{machine_id:id}/scores", response_model=ScoresPage, summary="A machine's newest scores")
     async def scores(machine_id: MachineName, limit: Newest = 100) -> Response:
-        """The newest scores; none where the processor does not publish them."""
+        """Return the newest scores; none where the processor does not publish them."""
         return _json({"machine_id": machine_id, "scores": newest(machine_id, "scores", limit)})
 
     @routes.get("/machines/{machine_id:id}/energy", response_model=EnergyPage, summary="A machine's newest hours")
     async def energy(machine_id: MachineName, limit: Newest = 168) -> Response:
-        """The newest hourly energy windows, each in its newest revision."""
+        """Return the newest hourly energy windows, each in its newest revision."""
         machine(machine_id)
         hours: Mapping[str, ViewRecord] = live.view.energy.get(machine_id, {})
         found = [_raw(hours[start]) for start in sorted(hours)]
@@ -154,7 +154,7 @@ def router(services: Services) -> APIRouter:  # noqa: C901, PLR0915  a table of 
         limit: Limit = 100,
         after: After = None,
     ) -> Response:
-        """Alerts with what people said about them, newest opening first."""
+        """Return alerts with what people said about them, newest opening first."""
         there()
         for name, moment in (("opened_from", opened_from), ("opened_until", opened_until)):
             if moment is not None and moment.tzinfo is None:
@@ -177,7 +177,7 @@ def router(services: Services) -> APIRouter:  # noqa: C901, PLR0915  a table of 
 
     @routes.get("/alerts/{alert_id:id}", response_model=AnsweredAlert, summary="An alert")
     async def one_alert(alert_id: Annotated[str, Path(max_length=128)]) -> Response:
-        """An alert with what people said about it."""
+        """Return an alert with what people said about it."""
         there()
         found = live.view.alerts.get(alert_id)
         if found is None:
@@ -186,7 +186,7 @@ def router(services: Services) -> APIRouter:  # noqa: C901, PLR0915  a table of 
 
     @routes.get("/recommendations", response_model=RecommendationsPage, summary="Maintenance advice")
     async def recommendations(band: Band | None = None, limit: Limit = 100, after: After = None) -> Response:
-        """The newest advice for each machine, highest risk first."""
+        """Return the newest advice for each machine, highest risk first."""
         there()
         found = sorted(
             (record for record in live.view.recommendations.values() if band in {None, record.message.band}),
@@ -202,7 +202,7 @@ def router(services: Services) -> APIRouter:  # noqa: C901, PLR0915  a table of 
 
     @routes.get("/forecasts", response_model=ForecastsPage, summary="Series with a forecast")
     async def forecasts(limit: Limit = 100, after: After = None) -> Response:
-        """The names of the series, in order."""
+        """Return the names of the series, in order."""
         there()
         names = sorted(live.view.forecasts)
         rest = [name for name in names if after is None or name > after]
@@ -210,7 +210,7 @@ def router(services: Services) -> APIRouter:  # noqa: C901, PLR0915  a table of 
 
     @routes.get("/forecasts/{series:id}", response_model=ForecastDetail, summary="The newest forecast of a series")
     async def one_forecast(series: Annotated[str, Path(max_length=256)]) -> Response:
-        """What the processor expects of a series over the next 24 to 72 hours."""
+        """Return what the processor expects of a series over the next 24 to 72 hours."""
         there()
         found = live.view.forecasts.get(series)
         if found is None:
@@ -221,7 +221,7 @@ def router(services: Services) -> APIRouter:  # noqa: C901, PLR0915  a table of 
 
 
 def unknown(what: str, name: str, remedy: str) -> Problem:
-    """The problem of a name that nobody has."""
+    """Return the problem of a name that nobody has."""
     return Problem(404, f"unknown-{what}", f"{what} {name[:128]!r} is not known; {remedy}")
 
 
@@ -246,7 +246,7 @@ def _place(after: str | None) -> tuple[float, str] | None:
 
 
 def _of_machine(value: bytes, machine_id: str) -> list[Any]:
-    """The readings or scores in a message that are this machine's; what cannot be read is left out."""
+    """Return the readings or scores in a message that are this machine's; what cannot be read is left out."""
     try:
         found = json.loads(value, parse_constant=_refuse)
     except (ValueError, RecursionError):

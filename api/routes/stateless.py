@@ -25,7 +25,7 @@ _encode = msgspec.json.Encoder().encode
 
 
 def router(services: Services) -> APIRouter:
-    """The routes, for rows of this plant's sensors."""
+    """Return the routes, for rows of this plant's sensors."""
     routes = APIRouter(tags=["models"], responses=RESPONSES)
     metrics, api = services.metrics, services.settings.api
     request_model: Any = rows_request(services.plant, most=api.max_rows)
@@ -35,7 +35,7 @@ def router(services: Services) -> APIRouter:
 
     @routes.post("/anomaly", response_model=AnomalyResponse, summary="Score rows of a machine", dependencies=[may_read])
     async def anomaly(body: Annotated[request_model, Body()]) -> Response:
-        """Scores rows against the best baseline there is.
+        """Score rows against the best baseline there is.
 
         With `machine_id` that is the machine's own, as the processor has it now; else 60 rows or more are held
         against themselves, and fewer against what all machines of the plant do.
@@ -54,7 +54,7 @@ def router(services: Services) -> APIRouter:
         dependencies=[may_read],
     )
     async def recommendations(body: Annotated[request_model, Body()]) -> Response:
-        """Says how worn a machine is after these rows: at the top after the last one, in `results` after each."""
+        """Say how worn a machine is after these rows: at the top after the last one, in `results` after each."""
         history, warnings = await history_of(body)
         results = await services.risks.ask(history)
         metrics.rows.labels(kind="risk").inc(len(results))
@@ -65,7 +65,7 @@ def router(services: Services) -> APIRouter:
 
     @routes.post("/forecast", response_model=ForecastResponse, summary="Forecast a series")
     async def forecast(request: Request, body: ForecastRequest, caller: Annotated[Caller, may_read]) -> Response:
-        """Forecasts the next 1 to 168 steps with an interval in which 80 % of what comes is expected."""
+        """Forecast the next 1 to 168 steps with an interval in which 80 % of what comes is expected."""
         address = request.client.host if request.client else "unknown"
         wait = forecast_rate.wait(caller.name if caller.by_token else address)
         if wait:
@@ -97,7 +97,7 @@ def router(services: Services) -> APIRouter:
 
 
 def _history_reader(services: Services) -> Callable[[Any], Awaitable[tuple[History, list[str]]]]:
-    """Turns a request into a history, with what is to be said about it."""
+    """Turn a request into a history, with what is to be said about it."""
     names = services.plant.sensor_names
     columns: Any = attrgetter(*names) if len(names) > 1 else lambda row: (getattr(row, names[0]),)
 

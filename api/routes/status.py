@@ -21,7 +21,7 @@ from schemas.answers import HealthResponse, KafkaHealth, ModelsStatusResponse, M
 
 
 def kafka_health(services: Services) -> KafkaHealth:
-    """What is known of the brokers and of the live view."""
+    """Return what is known of the brokers and of the live view."""
     live = services.live
     view: Literal["complete", "loading"] = "complete" if live.complete.is_set() else "loading"
     return KafkaHealth(status="up" if live.up else "away", view=view, detail=live.problem)
@@ -57,13 +57,13 @@ def models_of(services: Services) -> list[ModelStatus]:
 
 
 def router(services: Services) -> APIRouter:
-    """The routes."""
+    """Return the routes."""
     routes = APIRouter(tags=["status"], responses=RESPONSES)
     may_read = Depends(require("read"))
 
     @routes.get("/health", response_model_exclude_none=True, summary="How the service is")
     async def health(request: Request) -> HealthResponse:
-        """Answers 200 as long as the service runs; `degraded` says that a part of it does not."""
+        """Answer 200 as long as the service runs; `degraded` says that a part of it does not."""
         caller: Caller = request.scope["nexova.caller"]
         return health_of(services, allowed=caller.may("read"))
 
@@ -86,7 +86,7 @@ def router(services: Services) -> APIRouter:
 
     @routes.get("/models/status", summary="Which models answer", dependencies=[may_read])
     def models_status() -> ModelsStatusResponse:
-        """Says what is loaded and what its manifest states: trained on what, how good on the untouched test data."""
+        """Say what is loaded and what its manifest states: trained on what, how good on the untouched test data."""
         inference = services.inference
         return ModelsStatusResponse(
             repository=inference.model_dir,
@@ -99,7 +99,7 @@ def router(services: Services) -> APIRouter:
 
     @routes.get("/metrics", summary="Metrics for Prometheus", dependencies=[may_read], response_class=Response)
     async def metrics() -> Response:
-        """The metrics in Prometheus' text format: of all workers together where there are several."""
+        """Return the metrics in Prometheus' text format: of all workers together where there are several."""
         services.live.measure()
         return Response(metrics_page(services.registry), media_type=CONTENT_TYPE_LATEST)
 

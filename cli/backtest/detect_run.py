@@ -41,7 +41,7 @@ class FileCourse:
     alerts: tuple[Alert, ...]
 
     def machines(self) -> Iterator[tuple[str, Ints]]:
-        """Each machine of the file with its measured rows."""
+        """Return each machine of the file with its measured rows."""
         ids = np.asarray(self.readings.machine_ids)
         for machine_id in dict.fromkeys(self.readings.machine_ids):
             yield machine_id, np.flatnonzero((ids == machine_id) & self.measured)

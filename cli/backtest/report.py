@@ -24,7 +24,7 @@ _UNITS: Final = {"rmse": "RMSE", "width": "width", "winkler": "Winkler"}
 
 
 def as_document(plan: Plan, results: Results, *, file: str, column: str, step: int) -> dict[str, Any]:
-    """All figures; shares as fractions, the rest in the series' unit."""
+    """Return all figures; shares as fractions, the rest in the series' unit."""
     selected = results.models[0]
     models = {}
     for result in results.models:
@@ -50,7 +50,7 @@ def as_document(plan: Plan, results: Results, *, file: str, column: str, step: i
 
 
 def print_report(document: dict[str, Any]) -> None:
-    """The figures as a table for people."""
+    """Print the figures as a table for people."""
     typer.echo(
         f"{document['series']}, {document['column']}: {document['origins']} origins every {document['step_hours']} h, "
         f"{document['first_origin']} to {document['last_origin']}, {document['horizon']} h ahead; "
@@ -70,7 +70,7 @@ def print_report(document: dict[str, Any]) -> None:
 
 
 def write_forecasts(out: Path, plan: Plan, results: Results) -> None:
-    """Every forecast of every model as a row; `selected` is the system's own.
+    """Write every forecast of every model as a row; `selected` is the system's own.
 
     Raises:
         FailureError: the file cannot be written.

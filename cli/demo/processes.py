@@ -82,7 +82,7 @@ _ANSWER_SECONDS: Final = 1.0
 
 
 def python_module(module: str, *arguments: str) -> list[str]:
-    """The command that runs a module of ours with this Python, from a checkout as well as installed."""
+    """Return the command that runs a module of ours with this Python, from a checkout as well as installed."""
     return [sys.executable, "-m", module, *arguments]
 
 
@@ -132,7 +132,7 @@ def api_environment(base: Mapping[str, str], kafka: KafkaSettings, *, port: int)
 
 
 def health(web_port: int, path: str = "/healthz") -> Mapping[str, Any]:
-    """What a child says of its health; nothing while it does not answer, or answers with an error."""
+    """Return what a child says of its health; nothing while it does not answer, or answers with an error."""
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{web_port}{path}", timeout=_ANSWER_SECONDS) as answer:
             found: Mapping[str, Any] = json.load(answer)
@@ -155,12 +155,12 @@ class Api:
 
 
 def port_for(settings: Settings) -> int:
-    """The port of the settings, which people know; a free one where somebody has that."""
+    """Return the port of the settings, which people know; a free one where somebody has that."""
     return free_port() if port_answers(settings.api.port) else settings.api.port
 
 
 def start_api(run: Run, environment: dict[str, str], kafka: KafkaSettings, *, port: int) -> Api:
-    """Begins to serve; it gets ready while the processor does."""
+    """Begin to serve; it gets ready while the processor does."""
     child = run.child(
         "API",
         python_module("nexova", "serve"),

@@ -99,7 +99,7 @@ def make_report(
     backfill_rate: float | None,
     start_up_seconds: float,
 ) -> Report:
-    """The figures of a run whose live phase lasted from `live[0]` to `live[1]`, epoch seconds.
+    """Return the figures of a run whose live phase lasted from `live[0]` to `live[1]`, epoch seconds.
 
     cut_faults: those that its end cut short; they explain alerts, and are not counted as injected.
     """
@@ -151,7 +151,7 @@ def make_report(
 
 
 def summary(report: Report) -> list[tuple[str, str]]:
-    """The report as pairs of a heading and a sentence."""
+    """Return the report as pairs of a heading and a sentence."""
     first = report.seconds_to_first_alert
     soon = "" if first is None else f"; the first alert came {first:.1f} s after the first fault began"
     alerted = f"{report.injected_faults_alerted} of {report.injected_faults} alerted"

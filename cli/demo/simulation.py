@@ -85,7 +85,7 @@ class Simulation:
         self._thread.start()
 
     def over(self) -> bool:
-        """Whether the live phase has lasted as long as it was to."""
+        """Return whether the live phase has lasted as long as it was to."""
         return self.ends_at is not None and time.time() >= self.ends_at
 
     def stop(self) -> None:

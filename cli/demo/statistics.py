@@ -75,7 +75,7 @@ class RunStatistics:
         }
 
     def take(self, topic: str, *, key: bytes, value: bytes, written_at: float) -> None:
-        """Counts one message of an output topic; `written_at` is Kafka's timestamp, epoch seconds."""
+        """Count one message of an output topic; `written_at` is Kafka's timestamp, epoch seconds."""
         self._take[topic](key, value, written_at)
 
     @property
@@ -94,7 +94,7 @@ class RunStatistics:
         return (self.readings_scored - 1) / (last - first) if last > first else None
 
     def open_alerts(self, machine_id: str | None = None) -> list[Alert]:
-        """Alerts that are open now, the gravest and newest first."""
+        """Return alerts that are open now, the gravest and newest first."""
         order: dict[Severity, int] = {"critical": 0, "warning": 1, "info": 2}
         found = [
             alert
@@ -197,14 +197,14 @@ class Meter:
     _points: deque[tuple[float, int]] = field(default_factory=deque)
 
     def note(self, count: int) -> None:
-        """Takes the count as it is now; to be called often."""
+        """Take the count as it is now; to be called often."""
         now = self.clock()
         self._points.append((now, count))
         while now - self._points[0][0] > self.window_seconds:
             self._points.popleft()
 
     def rate(self) -> float:
-        """How much the count grew a second."""
+        """Return how much the count grew a second."""
         if len(self._points) < 2:  # noqa: PLR2004  growth is between two points
             return 0.0
         (first, before), (last, after) = self._points[0], self._points[-1]

@@ -72,7 +72,7 @@ def outcomes(faults: Iterable[InjectedFault], openings: Iterable[Opening], *, gr
 def false_alerts(
     faults: Iterable[InjectedFault], openings: Iterable[Opening], *, live: tuple[float, float], grace: float
 ) -> list[Opening]:
-    """The openings of the live phase `live` (from, until) that no fault of their machine explains."""
+    """Return the openings of the live phase `live` (from, until) that no fault of their machine explains."""
     known = list(faults)
     first, last = live
     return [
@@ -96,7 +96,7 @@ def seconds_to_first_alert(
 
 
 def percentile(values: Collection[float], share: float) -> float | None:
-    """The value that `share` of the values do not exceed; None for no values."""
+    """Return the value that `share` of the values do not exceed; None for no values."""
     if not values:
         return None
     ordered = sorted(values)

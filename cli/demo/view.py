@@ -78,7 +78,7 @@ class Snapshot:
 
 
 def render(snapshot: Snapshot, *, width: int, height: int, zone: tzinfo) -> RenderableType:
-    """The whole view, in at most `height` lines of `width` characters."""
+    """Return the whole view, in at most `height` lines of `width` characters."""
     room = height - _FIXED_LINES
     rows = min(len(snapshot.machines), max(3, room - _LEAST_ALERTS))
     shortened = rows < len(snapshot.machines)
@@ -159,7 +159,7 @@ def _machines(snapshot: Snapshot, rows: int, width: int) -> RenderableType:
 
 
 def _most_telling(machines: tuple[MachineRow, ...], rows: int) -> tuple[MachineRow, ...]:
-    """All machines where there is room, else those with alerts or faults first; always in the same order."""
+    """Return all machines where there is room, else those with alerts or faults first; always in the same order."""
     if len(machines) <= rows:
         return machines
     telling = sorted(machines, key=lambda row: (not row.alerts, row.fault is None, -(row.score or 0.0)))[:rows]
@@ -287,7 +287,7 @@ def snapshot(
     address: str,
     finishing: bool = False,
 ) -> Snapshot:
-    """What is known now. address: of the page that shows it in a browser."""
+    """Return what is known now. address: of the page that shows it in a browser."""
     now = time.time()
     faults = tuple(fault for fault in simulation.faults if fault.start <= now)
     found = outcomes(faults, statistics.openings, grace=simulation.grace_seconds)
@@ -317,7 +317,7 @@ def snapshot(
 
 
 def _recent(statistics: RunStatistics, live_from: float) -> tuple[Alert, ...]:
-    """Alerts that the live phase has seen, newest first; those that were over before are history."""
+    """Return alerts that the live phase has seen, newest first; those that were over before are history."""
     seen = [
         alert
         for alert in statistics.alerts.values()

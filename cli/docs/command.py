@@ -45,7 +45,7 @@ def check(folder: Folder = Path("docs")) -> None:
 
 
 def render(folder: Path) -> dict[Path, str]:
-    """The text that each generated file, and each page with generated parts, should have.
+    """Return the text that each generated file, and each page with generated parts, should have.
 
     Raises:
         UsageError: a page is missing, or marks a part that nobody generates.
@@ -72,7 +72,7 @@ def render(folder: Path) -> dict[Path, str]:
 
 
 def _filled(page: Path, parts: dict[str, str]) -> str:
-    """The text of `page` with its generated parts replaced."""
+    """Return the text of `page` with its generated parts replaced."""
     try:
         text = page.read_text(encoding="utf-8")
     except FileNotFoundError as error:

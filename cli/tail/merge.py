@@ -43,11 +43,11 @@ class Merger(Generic[Item]):
         self._ended.add(partition)
 
     def waiting(self, partition: int) -> int:
-        """How many items of a partition wait for others."""
+        """Return how many items of a partition wait for others."""
         return len(self._waiting.get(partition, ()))
 
     def ready(self) -> Iterator[Item]:
-        """The items that may go out, in order."""
+        """Return the items that may go out, in order."""
         while True:
             filled = {number for number, items in self._waiting.items() if items}
             if not filled or len(filled | self._ended) < self.partitions:

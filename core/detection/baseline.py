@@ -191,7 +191,7 @@ def _smoothed(z: Floats, weight: float, start: Floats) -> Floats:
 
 @njit(cache=True)
 def _spreads(z: Floats, floor: Floats) -> tuple[Floats, Floats, Floats]:
-    """Logarithms of moving variances of `z`, (n, D), NaN where missing; means and variances at the end, (D,)."""
+    """Return logarithms of moving variances of `z`, (n, D), NaN where missing; means and variances at the end, (D,)."""
     out = np.empty_like(z)
     mean, variance = np.zeros(z.shape[1]), np.ones(z.shape[1])
     for row in range(len(z)):

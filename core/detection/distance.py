@@ -194,7 +194,7 @@ def _substantial(row: int, slot: int, watched: Ints, least_deviation: Floats, tr
 
 @njit(cache=True, nogil=True)
 def _median_of_recent(recent: Floats, newest: float) -> float:
-    """Shifts `newest` into the last five and returns their median; those that are NaN do not count."""
+    """Shift `newest` into the last five and return their median; those that are NaN do not count."""
     for position in range(4):
         recent[position] = recent[position + 1]
     recent[4] = newest

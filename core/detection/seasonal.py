@@ -62,7 +62,7 @@ def score_habits(
 
 
 def _local(timestamps: Floats, timezone: str) -> Floats:
-    """Seconds of the plant's clock, counted like epoch seconds, (n,)."""
+    """Return seconds of the plant's clock, counted like epoch seconds, (n,)."""
     # no zone changes its offset within a quarter of an hour
     quarters, place = np.unique(timestamps // 900, return_inverse=True)
     zone = ZoneInfo(timezone)
@@ -139,7 +139,7 @@ def _score(
 def _unusual(
     slot: int, q: int, value: float, now: float, local: float, interval: float, habits: Habits
 ) -> tuple[float, float, float]:
-    """Returns what was expected, the scale, and what the season leaves in scales, NaN at first; learns from `value`."""
+    """Return what was expected, the scale, and what the season leaves in scales, NaN at first; learn from `value`."""
     count, mean = habits.moments[slot, q, 0], habits.moments[slot, q, 1]
     scale = np.sqrt(habits.moments[slot, q, 2] / count) if count > 1 else 0.0
     scale = max(scale, 1e-6 * abs(mean), 1e-9)
@@ -174,7 +174,7 @@ def _unusual(
 
 @njit(cache=True, nogil=True)
 def _statistics(slot: int, q: int, unusual: float, interval: float, habits: Habits, out: Floats) -> None:
-    """Writes the average and the novelty at each stride, NaN where there is none yet, and learns the shapes."""
+    """Write the average and the novelty at each stride, NaN where there is none yet, and learn the shapes."""
     habits.average[slot, q] += (1 - np.exp(-interval / _AVERAGE_SECONDS)) * (unusual - habits.average[slot, q])
     out[0] = abs(habits.average[slot, q])
     bounded = unusual
@@ -196,7 +196,7 @@ def _statistics(slot: int, q: int, unusual: float, interval: float, habits: Habi
 
 @njit(cache=True, nogil=True)
 def _novelty(slot: int, q: int, which: int, recent: Features, habits: Habits) -> float:
-    """Returns how far the recent shape is from the nearest known one, and keeps it or moves that one."""
+    """Return how far the recent shape is from the nearest known one, and keep it or move that one."""
     shapes, used = habits.shapes[slot, q, which], habits.used[slot, q, which]
     known = habits.known[slot, q, which]
     nearest, least = -1, np.inf
@@ -235,7 +235,7 @@ def _novelty(slot: int, q: int, which: int, recent: Features, habits: Habits) ->
 
 @njit(cache=True, nogil=True)
 def _tail(ranks: Features, value: float, ranked: bool) -> float:  # noqa: FBT001
-    """Returns -log10 of the share of the past at least as high, 0 below the tail, and adds `value` to the past."""
+    """Return -log10 of the share of the past at least as high, 0 below the tail, and add `value` to the past."""
     if np.isnan(value):
         return 0.0
     tail = 0.0

@@ -47,7 +47,7 @@ def track(
     buffer_of: Ints,
     out: RowResults,
 ) -> int:
-    """Tracks the readings from row `first` on; returns the row after the last one done.
+    """Track the readings from row `first` on; return the row after the last one done.
 
     That is short of the end only when a reading completed the warm-up of its machine, or what an early look at it
     needs; the machine is to be fitted before the next call. early: readings of the first look.
@@ -107,7 +107,7 @@ def _has_none(values: Floats, watched: Ints) -> bool:
 
 @njit(cache=True, nogil=True)
 def is_early_look(learned: int, early: int) -> bool:
-    """Returns whether a machine that learns is fitted with so many readings: `early` of them, and each doubling."""
+    """Return whether a machine that learns is fitted with so many readings: `early` of them, and each doubling."""
     looks = early
     while looks < learned:
         looks *= 2
@@ -116,7 +116,7 @@ def is_early_look(learned: int, early: int) -> bool:
 
 @_part
 def _score_early(row: int, slot: int, values: Floats, watched: Ints, tracks: Tracks, out: RowResults) -> None:
-    """Lets a reading be scored by its surprise, against what the first readings of its machine have shown."""
+    """Let a reading be scored by its surprise, against what the first readings of its machine have shown."""
     out.scored[row] = True
     out.distance[row] = 0.0
     for d in range(len(watched)):

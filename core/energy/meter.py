@@ -175,7 +175,7 @@ class CounterHour:
         return self.first != first, self.last != last
 
     def see(self, known: Sequence[Reading]) -> bool:
-        """Looks for its neighbours among readings in order of time, its own included; whether one is new."""
+        """Look for its neighbours among readings in order of time, its own included; whether one is new."""
         before, after = self.before, self.after
         place = bisect_left(known, (float(self.start), -np.inf))
         if place:
@@ -237,7 +237,7 @@ def join(hours: Sequence[CounterHour], rules: CounterRules) -> list[Reading]:
 
 
 def hours_between(known: Sequence[Reading], rules: CounterRules) -> list[int]:
-    """Hours, counted from the epoch, that lie wholly between two readings and have a share of their energy."""
+    """Return hours, counted from the epoch, that lie wholly between two readings and have a share of their energy."""
     return [
         hour
         for before, after in pairwise(known)

@@ -89,6 +89,6 @@ def wall_hours(first_hour: int, count: int, zone: ZoneInfo) -> Ints:
 
 
 def _offset(hour: int, zone: ZoneInfo) -> int:
-    """Seconds by which the wall clock is ahead of UTC in an hour since the epoch."""
+    """Return seconds by which the wall clock is ahead of UTC in an hour since the epoch."""
     ahead = datetime.fromtimestamp(int(hour) * HOUR, zone).utcoffset()
     return 0 if ahead is None else round(ahead.total_seconds())

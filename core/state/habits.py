@@ -49,7 +49,7 @@ class Habits(NamedTuple):
 
 
 def slow_sensors(plant: Plant) -> tuple[int, ...]:
-    """Columns of the sensors that are held against their habits; none where the plant's detector is another."""
+    """Return columns of the sensors that are held against their habits; none where the plant's detector is another."""
     return watched_sensors(plant) if plant.detector == "seasonal" else ()
 
 

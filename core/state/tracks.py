@@ -76,7 +76,7 @@ class Tracks(NamedTuple):
 
 
 def watched_sensors(plant: Plant) -> tuple[int, ...]:
-    """Columns of the sensors that can be anomalous: all but the counters, of running hours and of energy."""
+    """Return columns of the sensors that can be anomalous: all but the counters, of running hours and of energy."""
     return tuple(
         index for index, sensor in enumerate(plant.sensors) if sensor.role not in {"runtime", "energy_counter"}
     )

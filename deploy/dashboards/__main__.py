@@ -13,7 +13,7 @@ FOLDER: Final = Path(__file__).parents[1] / "grafana" / "dashboards"
 
 
 def render() -> dict[Path, str]:
-    """The text of each dashboard file."""
+    """Return the text of each dashboard file."""
     text = json.dumps(operations.build(), cls=JSONEncoder, indent=2, sort_keys=True)
     return {FOLDER / "operations.json": text + "\n"}
 

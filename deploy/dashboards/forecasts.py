@@ -7,7 +7,7 @@ from runtime.metrics import ProcessorMetrics as M
 
 
 def add_forecasts(board: dashboards.Dashboard) -> None:
-    """Adds the row."""
+    """Add the row."""
     board.with_row(dashboards.Row("Forecasts"))
     board.with_panel(
         graph(

@@ -26,7 +26,7 @@ _HALF: Final = WHOLE_WIDTH // 2
 
 
 def build() -> dashboard.Dashboard:
-    """The whole dashboard; the rows go from "does it live" to the details."""
+    """Return the whole dashboard; the rows go from "does it live" to the details."""
     board = (
         dashboards.Dashboard(TITLE)
         .uid("nexova-operations")

@@ -30,17 +30,17 @@ class Query:
 
 
 def total(metric: Metric[Any], *, by: str = "") -> str:
-    """The sum of a gauge over all workers, or over those that share the label `by`."""
+    """Return the sum of a gauge over all workers, or over those that share the label `by`."""
     return f"sum{_by(by)} ({metric.name})"
 
 
 def rate(metric: Metric[Any], *, by: str = "") -> str:
-    """Increments of a counter per second."""
+    """Return increments of a counter per second."""
     return f"sum{_by(by)} (rate({metric.name}[$__rate_interval]))"
 
 
 def worst(metric: Metric[Any], *, by: str = "") -> str:
-    """The largest value of a gauge."""
+    """Return the largest value of a gauge."""
     return f"max{_by(by)} ({metric.name})"
 
 
@@ -50,7 +50,7 @@ def share(part: Metric[Any], whole: Metric[Any]) -> str:
 
 
 def quantiles(metric: Metric[Any]) -> tuple[Query, ...]:
-    """The median, the 95th and the 99th percentile of a histogram, over all workers."""
+    """Return the median, the 95th and the 99th percentile of a histogram, over all workers."""
     return tuple(
         Query(
             expr=f"histogram_quantile({q}, sum by (le) (rate({metric.name}_bucket[$__rate_interval])))",
@@ -65,7 +65,7 @@ def _by(label: str) -> str:
 
 
 def graph(title: str, *queries: Query, unit: str, why: str, span: int = 8, stacked: bool = False) -> timeseries.Panel:
-    """Series over time; `why` says what a reader should look for."""
+    """Return series over time; `why` says what a reader should look for."""
     panel = (
         timeseries.Panel()
         .title(title)
@@ -134,7 +134,7 @@ def number(
 
 
 def listing(title: str, expr: str, *, why: str, span: int = 8) -> table.Panel:
-    """The label sets of an expression as they are now, one row each."""
+    """Return the label sets of an expression as they are now, one row each."""
     query = prometheus.Dataquery().ref_id("A").expr(expr).instant().format(PromQueryFormat.TABLE).datasource(DATASOURCE)
     hidden = {"Time": True, "Value": True, "__name__": True}
     return (

@@ -106,7 +106,7 @@ class MetricSet:
 
     @classmethod
     def catalogue(cls) -> tuple[Metric[Counter] | Metric[Gauge] | Metric[Histogram], ...]:
-        """Every metric of the set, in the order of its declaration."""
+        """Return every metric of the set, in the order of its declaration."""
         return tuple(value for value in vars(cls).values() if isinstance(value, Metric))
 
 
@@ -118,7 +118,7 @@ def _with_closed_labels(instrument: Instrument, metric: Metric[Instrument]) -> I
 
 
 def process_registry() -> CollectorRegistry:
-    """A new registry with this process's own memory, processor time and open files (`process_…`).
+    """Return a new registry with this process's own memory, processor time and open files (`process_…`).
 
     Also turns off prometheus_client's `_created` series, which double the exposition and which no query here
     uses; that switch is the library's and holds for the whole process, so a composition root calls this.

@@ -27,7 +27,7 @@ class Cells:
 
     @classmethod
     def of(cls, graph: bytes, *, n_features: int) -> Self | None:
-        """The cells of a single-node tree ensemble; None where its nodes ask for more than whether x <= cut."""
+        """Return the cells of a single-node tree ensemble; None where its nodes ask for more than whether x <= cut."""
         attributes = {each.name: each for each in ModelProto.FromString(graph).graph.node[0].attribute}
         modes = np.array(attributes["nodes_modes"].strings)
         if not np.isin(modes, [_BRANCH, _LEAF]).all():
@@ -37,7 +37,7 @@ class Cells:
         return cls([values[(modes == _BRANCH) & (features == feature)] for feature in range(n_features)])
 
     def runs(self, rows: Features) -> tuple[Ints, Ints]:
-        """The first row of each run of rows in one cell, (r,), and the run of each row, (n,), of rows (n, F).
+        """Return the first row of each run of rows in one cell, (r,), and the run of each row, (n,), of rows (n, F).
 
         A row with a NaN or an infinity is a run of its own.
         """

@@ -55,7 +55,7 @@ class TypeBaseline(_Document):
         return self
 
     def reference(self) -> Reference:
-        """The baseline as the rules take it."""
+        """Return the baseline as the rules take it."""
         mean = np.array([np.nan if value is None else value for value in self.mean])
         return Reference(mean=mean, scale=np.array(self.scale), limit=self.limit, forest_limit=self.forest_limit)
 

@@ -137,7 +137,7 @@ def _plain_numbers(written: "pd.Series[str]", decimal: str) -> "pd.Series[str]":
 
 
 def holds_numbers(table: Table, column: str) -> bool:
-    """Whether most cells of a column that are not missing are numbers, whichever decimal sign they have."""
+    """Return whether most cells of a column that are not missing are numbers, whichever decimal sign they have."""
     cells = table.frame[column]
     if cells.dtype.kind in "iuf":
         return True

@@ -15,6 +15,7 @@ from processor.publisher import Publisher
 from processor.writers import Writers
 from runtime.clock import Clock
 from runtime.errors import FailureError
+from schemas.topics import HISTORY, READINGS
 
 LOGGER: Final = logging.getLogger("nexova.processor")
 
@@ -23,6 +24,7 @@ class Adoption:
     """Takes partitions over, several at a time.
 
     read: reads a table's changelog of a partition. epoch: changes whenever partitions are given up.
+    identity: of a topic, by name.
     """
 
     def __init__(
@@ -34,6 +36,7 @@ class Adoption:
         publisher: Publisher,
         clock: Clock,
         epoch: Callable[[], int],
+        identity: Callable[[str], str | None],
     ) -> None:
         self._read = read
         self._partitions = partitions
@@ -41,6 +44,7 @@ class Adoption:
         self._publisher = publisher
         self._clock = clock
         self._epoch = epoch
+        self._identity = identity
         self._under_way: dict[int, asyncio.Task[Partition | None]] = {}
 
     async def adopt(self, number: int, *, readings: int, imports: int) -> Partition | None:
@@ -72,13 +76,20 @@ class Adoption:
         if self._epoch() != epoch:
             await writer.close()
             return None
+        if end is not None and end.is_of_another(self._identity(READINGS)):
+            state.begin_era()
+            LOGGER.warning(
+                "partition %d: %s was deleted and created anew since its state was saved; the state of %d machines is "
+                "kept, and the topic is read from its beginning",
+                *(number, READINGS, len(state.ids)),
+            )
         self._writers.hold(number, writer)
         held = self._partitions.adopt(
             number,
             state=state,
-            next_offset=min(readings, 0 if end is None else end.offset),
+            next_offset=min(readings, 0 if end is None else end.reaches(self._identity(READINGS))),
             series=series,
-            next_import=min(imports, 0 if imported is None else imported.offset),
+            next_import=min(imports, 0 if imported is None else imported.reaches(self._identity(HISTORY))),
             at=self._clock.wall(),
         )
         self._publisher.saved(number, unpublished)

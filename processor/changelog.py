@@ -31,11 +31,21 @@ _MENDS_ITSELF: Final = frozenset({KafkaError._TRANSPORT, KafkaError._ALL_BROKERS
 class End(msgspec.Struct, frozen=True, kw_only=True):
     """The record that ends a checkpoint: how far the state of its partition reaches.
 
-    offset: of the first source record that is not in it.
+    offset: of the first source record that is not in it. topic_id: identity of the topic of these records; empty in
+    what older versions wrote.
     """
 
     format: int = FORMAT
     offset: int
+    topic_id: str = ""
+
+    def reaches(self, topic_id: str | None) -> int:
+        """Return the offset that the state reaches in a topic of this identity: 0 where it was created anew."""
+        return 0 if self.is_of_another(topic_id) else self.offset
+
+    def is_of_another(self, topic_id: str | None) -> bool:
+        """Return whether the topic was created anew since: its offsets begin again."""
+        return bool(self.topic_id and topic_id) and self.topic_id != topic_id
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -51,9 +61,11 @@ def changelog_of(kafka: KafkaSettings, table: str) -> str:
     return f"{kafka.group}-{table}-changelog"
 
 
-def end_record(kafka: KafkaSettings, table: str, *, offset: int) -> Outgoing:
+def end_record(kafka: KafkaSettings, table: str, *, offset: int, topic_id: str | None) -> Outgoing:
     """Return the record that says how far the state of a partition reaches."""
-    return Outgoing(changelog_of(kafka, table), END, msgspec.msgpack.encode(End(offset=offset)))
+    return Outgoing(
+        changelog_of(kafka, table), END, msgspec.msgpack.encode(End(offset=offset, topic_id=topic_id or ""))
+    )
 
 
 def read_changelog(

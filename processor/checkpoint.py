@@ -52,7 +52,8 @@ class _Save:
 class Checkpoints:
     """Makes checkpoints of all partitions; one at a time.
 
-    commit: declares offsets of a topic, by partition, done for good. clock: monotonic s.
+    commit: declares offsets of a topic, by partition, done for good. identity: of a topic, by name.
+    clock: monotonic s.
     """
 
     def __init__(
@@ -67,6 +68,7 @@ class Checkpoints:
         outputs: Outputs,
         metrics: ProcessorMetrics,
         commit: Callable[[Mapping[int, int], str], None],
+        identity: Callable[[str], str | None],
         clock: Callable[[], float],
     ) -> None:
         self._kafka = kafka
@@ -78,6 +80,7 @@ class Checkpoints:
         self._outputs = outputs
         self._metrics = metrics
         self._commit = commit
+        self._identity = identity
         self._one = asyncio.Lock()
         self._saved: dict[tuple[str, int], int] = {}
         self._rhythms: dict[int, Rhythm] = {}
@@ -171,9 +174,9 @@ class Checkpoints:
     def _ends(self, save: _Save) -> list[Outgoing]:
         number, ends = save.held.number, []
         if save.complete and self._saved.get((READINGS, number)) != save.next_offset:
-            ends.append(end_record(self._kafka, MACHINES, offset=save.next_offset))
+            ends.append(end_record(self._kafka, MACHINES, offset=save.next_offset, topic_id=self._identity(READINGS)))
         if self._saved.get((HISTORY, number)) != save.next_import:
-            ends.append(end_record(self._kafka, SERIES, offset=save.next_import))
+            ends.append(end_record(self._kafka, SERIES, offset=save.next_import, topic_id=self._identity(HISTORY)))
         return ends
 
     def _add(self, save: _Save, messages: list[Outgoing]) -> None:

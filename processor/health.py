@@ -4,12 +4,14 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
-CHECKS: Final = ("agent", "checkpoints", "recovery", "event_loop", "dead_letters")
+from runtime.errors import FailureError
+
+CHECKS: Final = ("broker", "agent", "checkpoints", "recovery", "event_loop", "dead_letters")
 _LOOP_LAG_LIMIT: Final = 5.0
 _DEAD_LETTER_WINDOW: Final = 60.0
 
 
-class StalledError(RuntimeError):
+class StalledError(FailureError):
     """The worker stood still for longer than it may."""
 
 
@@ -30,6 +32,7 @@ class Health:
     _since: dict[str, float] = field(default_factory=dict)
     _progress: tuple[int, float] = (0, 0.0)
     _checkpointed_at: float = 0.0
+    _answered_at: float = 0.0
     _recovering_since: float = 0.0
     _letters: list[tuple[float, int]] = field(default_factory=list)
 
@@ -37,6 +40,7 @@ class Health:
         now = self.clock()
         self._progress = (0, now)
         self._checkpointed_at = now
+        self._answered_at = now
         self._recovering_since = now
 
     def observe(
@@ -48,8 +52,9 @@ class Health:
         loop_lag_seconds: float,
         checkpointed_at: float,
         dead_letters: int,
+        answered_at: float,
     ) -> None:
-        """Record the worker's figures: totals so far, lag by partition, and when it last made a checkpoint."""
+        """Record the worker's figures: totals, lag by partition, last checkpoint, and last answer of the broker."""
         now = self.clock()
         self.lag_records = sum(lag.values())
         if records_done != self._progress[0] or not self.lag_records or recovering:
@@ -58,6 +63,7 @@ class Health:
             self._recovering_since = now
         self.recovering = recovering
         self.loop_lag_seconds = loop_lag_seconds
+        self._answered_at = answered_at
         self._checkpointed_at = now if recovering else max(self._checkpointed_at, checkpointed_at)
         self._letters.append((now, dead_letters))
         self._letters = [(at, total) for at, total in self._letters if now - at <= _DEAD_LETTER_WINDOW]
@@ -66,6 +72,9 @@ class Health:
         """Return the checks that fail now, each with a sentence."""
         now = self.clock()
         failed = {}
+        away = now - self._answered_at
+        if away > self.stall_seconds:
+            failed["broker"] = f"no broker answered for {away:.0f} s; check the broker and the network"
         still = now - self._progress[1]
         if still > self.stall_seconds:
             failed["agent"] = f"{self.lag_records} records wait, and none was processed for {still:.0f} s; restart"

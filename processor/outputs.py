@@ -11,7 +11,6 @@ from runtime.metrics import ProcessorMetrics
 from runtime.settings import KafkaSettings
 
 LOGGER: Final = logging.getLogger("nexova.processor.outputs")
-FLUSH_SECONDS: Final = 30.0
 _POLL_SECONDS: Final = 0.5
 _IN_ONE_CALL: Final = 512
 
@@ -23,10 +22,12 @@ class OutputFailed(FailureError):
 class Outputs:
     """Producer of output messages; `flush` raises where one did not arrive."""
 
-    def __init__(self, kafka: KafkaSettings, metrics: ProcessorMetrics) -> None:
+    def __init__(self, kafka: KafkaSettings, metrics: ProcessorMetrics, *, patience: float) -> None:
+        """Connect; `patience`: seconds after which a broker that acknowledges nothing makes a flush fail."""
         # reports on every delivery would cost as much as the sending; those on failures are what we act upon
         self._producer = Producer(producer_config(kafka) | {"delivery.report.only.error": True})
         self._metrics = metrics
+        self._patience = patience
         self._failure: str | None = None
 
     def send(self, topic: str, *, key: str, value: bytes, partition: int) -> None:
@@ -64,12 +65,12 @@ class Outputs:
         Raises:
             OutputFailed: one could not be delivered, or the broker did not take them in time.
         """
-        left = self._producer.flush(FLUSH_SECONDS)
+        left = self._producer.flush(self._patience)
         if self._failure is not None:
             raise OutputFailed(self._failure)
         if left:
             raise OutputFailed(
-                f"{left} output messages were not acknowledged within {FLUSH_SECONDS:g} s; check the broker"
+                f"{left} output messages were not acknowledged within {self._patience:g} s; check the broker"
             )
 
     def _report(self, error: KafkaError | None, message: Message) -> None:

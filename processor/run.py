@@ -28,14 +28,17 @@ def run(settings: Settings) -> int:
     runner = faust.Worker(
         worker.app, override_logging=False, redirect_stdouts=False, loglevel=settings.log_level, quiet=True
     )
+    code = 0
     try:
         runner.execute_from_commandline()
     except SystemExit as stopped:
-        return int(bool(stopped.code))
+        code = int(bool(stopped.code))
+    except Exception as error:  # noqa: BLE001  Faust raises what it crashed with once more
+        worker.ending.begin(error)
     finally:
         worker.executor.close()
         worker.writers.close()
-    return 0
+    return 1 if worker.ending.report() else code
 
 
 def _collect_seldom() -> None:

@@ -6,6 +6,7 @@ in the settings and cannot be formatted by accident; credentials inside an addre
 
 import json
 import logging
+import math
 import re
 import sys
 from datetime import UTC, datetime
@@ -13,7 +14,7 @@ from typing import Any, Final, TextIO
 
 from runtime.settings import Settings
 
-# these speak at INFO about what is their own business
+# these log internals of their own at INFO; "processor" is what Faust derives from our class names
 CHATTY: Final = (
     "aiohttp",
     "aiokafka",
@@ -25,11 +26,18 @@ CHATTY: Final = (
     "httpx",
     "mode",
     "numba",
+    "processor",
     "prophet",
     "urllib3",
     "uvicorn.access",
 )
+# every error that it logs it mends itself, or raises; a broker that is away would be hundreds of lines
+MENDING: Final = ("aiokafka",)
 AUDIT: Final = "nexova.audit"
+REPEAT_SECONDS: Final = 60.0
+_NUMBERS: Final = re.compile(r"\d+")
+_COMPARED: Final = 80
+_REMEMBERED: Final = 1_000
 _CREDENTIALS: Final = re.compile(r"(?<=://)[^/\s:@]*:[^/\s@]+(?=@)")
 _STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", "taskName"}
 
@@ -38,6 +46,8 @@ def configure_logging(settings: Settings, *, stream: TextIO | None = None) -> No
     """Send all log records to `stream` (None: stderr) in the chosen form; replaces what was configured before."""
     handler = logging.StreamHandler(stream if stream is not None else sys.stderr)
     handler.setFormatter(JsonFormatter() if settings.log_format == "json" else TextFormatter())
+    if settings.log_level != "DEBUG":
+        handler.addFilter(RepeatFilter())
     root = logging.getLogger()
     for old in root.handlers[:]:
         root.removeHandler(old)
@@ -46,9 +56,38 @@ def configure_logging(settings: Settings, *, stream: TextIO | None = None) -> No
     quiet = logging.DEBUG if settings.log_level == "DEBUG" else max(logging.WARNING, root.level)
     for name in CHATTY:
         logging.getLogger(name).setLevel(quiet)
+    for name in MENDING:
+        logging.getLogger(name).setLevel(max(logging.CRITICAL, quiet) if quiet > logging.DEBUG else quiet)
     # who changed what is on record whatever the level
     logging.getLogger(AUDIT).setLevel(logging.INFO)
     logging.captureWarnings(capture=True)
+
+
+class RepeatFilter(logging.Filter):
+    """Filter that passes one of many equal lines of libraries in a minute, and counts the others.
+
+    Clients of a broker that is away log each of their attempts. Lines are equal that differ in numbers only.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._seen: dict[tuple[str, str], tuple[float, int]] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        """Return whether a record is to be logged."""
+        if record.name.startswith("nexova") and record.name != "nexova.kafka":
+            return True
+        key = (record.name, _NUMBERS.sub("#", record.getMessage())[:_COMPARED])
+        since, left_out = self._seen.get(key, (-math.inf, 0))
+        if record.created - since < REPEAT_SECONDS:
+            self._seen[key] = (since, left_out + 1)
+            return False
+        if len(self._seen) >= _REMEMBERED:
+            self._seen.clear()
+        self._seen[key] = (record.created, 0)
+        if left_out:
+            record.msg, record.args = f"{record.getMessage()} (and {left_out} more like this)", None
+        return True
 
 
 class TextFormatter(logging.Formatter):

@@ -13,6 +13,8 @@ READS = {
 """`time.perf_counter` is a stopwatch for metrics: no rule depends on it."""
 PACKAGES = ("schemas", "core", "processor", "trainer")
 EDGES = {
+    "processor/changelog.py": "deadline of a read from a broker",
+    "processor/fenced_producer.py": "deadline of a write to a broker",
     "trainer/trainer.py": "the default of an argument; the command line is the composition root",
     "trainer/kafka_history.py": "deadlines of reads from a broker",
 }

@@ -114,7 +114,7 @@ def train_models(
 
     Raises:
         UsageError: an unknown family, or data that a family cannot learn from.
-        RepositoryUnavailable, VersionExists: as `ModelRepository.publish`.
+        RepositoryUnavailable: as `ModelRepository.publish`.
     """
     chosen = _chosen(families, known_families() if known is None else known)
     at = repository.unused_moment([family.name for family in chosen], at)
@@ -259,7 +259,7 @@ def _spans(data: Datasets) -> dict[str, Any]:
 
 
 def _publish(bundle: ModelBundle, verdict: Verdict, *, repository: ModelRepository) -> Trained:
-    manifest = repository.publish(bundle.manifest.model_copy(update={"gate": verdict}), bundle.files)
+    manifest = repository.publish_newest(bundle.manifest.model_copy(update={"gate": verdict}), bundle.files)
     promotion = None
     if verdict.promote:
         promotion = repository.promote(manifest.name, manifest.version, at=manifest.created_at, reason=verdict.reason)

@@ -123,6 +123,12 @@ class FleetState:
         self.rules = alert_rules(plant, [*self.ids, *[""] * (capacity - len(self.ids))])
         self.maintenance_spans = maintenance_spans(plant)
 
+    def begin_era(self) -> None:
+        """Take the next readings as new, whatever their offsets: their topic was created anew."""
+        self.era += 1
+        self.tracks.last_offset[:] = -1
+        self.dirty.update(range(len(self.ids)))
+
     def newest_of(self, machine_id: str) -> float:
         """Return the time of a known machine's newest reading, epoch s."""
         return float(self.tracks.last_seen[self.slots[machine_id]])

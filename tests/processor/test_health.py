@@ -26,6 +26,7 @@ def tell(health: Health, clock: Clock, **changes: object) -> None:
         "recovering": False,
         "loop_lag_seconds": 0.0,
         "checkpointed_at": clock.now,
+        "answered_at": clock.now,
         "dead_letters": 0,
     }
     health.observe(**(facts | changes))  # type: ignore[arg-type]
@@ -101,3 +102,16 @@ def test_too_many_dead_letters_a_second_are_a_failure(letters: int, red: bool) -
     clock.now += 60
     tell(health, clock, dead_letters=letters)
     assert ("dead_letters" in health.failures()) == red
+
+
+def test_a_broker_that_is_away_fails_a_check_even_where_nothing_is_to_be_saved() -> None:
+    clock = Clock()
+    health = a_health(clock)
+    tell(health, clock)
+    answered = clock.now
+    clock.now += 61
+    tell(health, clock, answered_at=answered)
+    assert health.failures() == {"broker": "no broker answered for 61 s; check the broker and the network"}
+    clock.now += 120
+    tell(health, clock, answered_at=answered)
+    assert health.fatal() == "no broker answered for 181 s; check the broker and the network"

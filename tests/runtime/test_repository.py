@@ -472,3 +472,18 @@ def test_workers_take_back_each_promotion_at_most_once_however_late_they_are(ste
             assert entry.version == champions(effective[: place + 1])[-1].version, "what the entry says runs, runs"
     assert in_effect(effective) == effective
     assert all(entry in effective for entry, _ in promoted)
+
+
+def test_trainers_that_publish_within_one_second_lose_nothing(tmp_path: Path) -> None:
+    manifests = [a_manifest(rows_used=rows) for rows in range(1, 9)]
+
+    def publish(manifest: Manifest) -> Manifest:
+        return ModelRepository(tmp_path).publish_newest(manifest, FILES)
+
+    with ThreadPoolExecutor(len(manifests)) as trainers:
+        published = list(trainers.map(publish, manifests))
+    repository = ModelRepository(tmp_path)
+    kept = [repository.load(one.name, one.version).manifest.rows_used for one in published]
+    assert kept == [one.rows_used for one in manifests]
+    assert len(repository.versions(manifests[0].name)) == len(manifests)
+    assert all(version_id(one.created_at) == one.version for one in published)

@@ -1,0 +1,66 @@
+"""The end of a worker that fails: the first cause counts, is its last line, and ends the process in any case."""
+
+import logging
+import os
+import threading
+from collections.abc import Callable
+from typing import Final
+
+from runtime.errors import NexovaError
+from runtime.logging import CHATTY
+
+LOGGER: Final = logging.getLogger("nexova.processor")
+GRACE_SECONDS: Final = 20.0
+
+
+class Ending:
+    """Keeps why a worker ends.
+
+    A worker that fails gives up its partitions and stops its parts, and some of them wait for a broker. After
+    `grace_seconds` it ends without them. exit_now: ends the process with an exit code.
+    """
+
+    def __init__(self, *, grace_seconds: float = GRACE_SECONDS, exit_now: Callable[[int], None] = os._exit) -> None:
+        self._grace_seconds = grace_seconds
+        self._exit_now = exit_now
+        self._cause: BaseException | None = None
+
+    @property
+    def begun(self) -> bool:
+        """Whether there is a cause."""
+        return self._cause is not None
+
+    def begin(self, cause: BaseException) -> bool:
+        """Log a failure; return whether it is the first one, with which the end begins."""
+        # the place in the code matters only where the failure is not one that we foresaw
+        LOGGER.error(
+            "the worker cannot continue: %s",
+            _sentence(cause),
+            exc_info=None if isinstance(cause, NexovaError) else cause,
+        )
+        if self._cause is not None:
+            return False
+        self._cause = cause
+        # what libraries log while they are torn down follows from the cause, and would bury it
+        for name in CHATTY:
+            logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+        timer = threading.Timer(self._grace_seconds, self._end)
+        timer.daemon = True
+        timer.start()
+        return True
+
+    def report(self) -> bool:
+        """Log the cause as the last line; return whether there is one."""
+        if self._cause is None:
+            return False
+        LOGGER.critical("the worker ended: %s", _sentence(self._cause))
+        return True
+
+    def _end(self) -> None:
+        self.report()
+        logging.shutdown()
+        self._exit_now(1)
+
+
+def _sentence(cause: BaseException) -> str:
+    return cause.message if isinstance(cause, NexovaError) else f"{type(cause).__name__}: {cause}"

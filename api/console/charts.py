@@ -179,14 +179,12 @@ def _scale(values: Sequence[float]) -> tuple[float, float]:
 
 
 def _path(axis: Axis, samples: Sequence[tuple[float, float]], y: Callable[[float], float]) -> str:
-    """A line with a gap wherever far more time passes than usual."""
-    if not samples:
-        return ""
-    steps = sorted(later[0] - earlier[0] for earlier, later in pairwise(samples))
-    longest = _GAP_STEPS * steps[len(steps) // 2] if steps else math.inf
-    parts, before = [], -math.inf
-    for moment, value in samples:
-        pen = "M" if moment - before > longest else "L"
-        parts.append(f"{pen}{axis.x(moment):g},{y(value):g}")
-        before = moment
+    """A line with a gap wherever far more time passes than before it and after it."""
+    steps = [later[0] - earlier[0] for earlier, later in pairwise(samples)]
+    parts = []
+    for index, (moment, value) in enumerate(samples):
+        step = steps[index - 1] if index else math.inf
+        around = (*steps[max(0, index - 2) : max(0, index - 1)], *steps[index : index + 1])
+        gap = not index or (bool(around) and step > _GAP_STEPS * max(around))
+        parts.append(f"{'M' if gap else 'L'}{axis.x(moment):g},{y(value):g}")
     return " ".join(parts)

@@ -10,7 +10,7 @@ from typing import Final, Literal
 from api.console.alarms import SEVERITIES, AlarmRow, alarm_rows, by_machine
 from api.console.charts import sparkline
 from api.console.formats import Formats
-from api.console.history import recent_scores
+from api.console.history import trend
 from api.live.records import ViewRecord
 from api.live.view import View
 from core.plant import Plant
@@ -152,7 +152,7 @@ def _order(record: ViewRecord, worst: dict[str, str]) -> tuple[int, str]:
 
 def _tile(record: ViewRecord, view: View, sensor: str | None, alerts: int, severity: str | None) -> Tile:
     status = record.message
-    scores = [score for _, score in recent_scores(record.identity, view.rings.get(record.identity))[-_TREND:]]
+    scores = trend(view.rings.get(record.identity), _TREND)
     return Tile(
         machine_id=status.machine_id,
         machine_type=status.machine_type,

@@ -85,7 +85,7 @@ class Formats:
         labels = []
         for index in range(count):
             moment = datetime.fromtimestamp(start + (end - start) * index / (count - 1), self.zone)
-            wide = end - start > 2 * _DAY
+            wide = end - start > _DAY - _HOUR
             labels.append(
                 f"{self.day(moment)} {moment:%H:%M}"
                 if wide

@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
+import msgspec
+
 from api.live.view import Rings
 from runtime.errors import NexovaError
 from runtime.settings import KafkaSettings
@@ -48,9 +50,16 @@ class ReadingHistory:
         self._kept: OrderedDict[tuple[str, int, int], tuple[float, Readings]] = OrderedDict()
         self._turn = asyncio.Semaphore(_AT_ONCE)
 
-    async def span(self, machine_id: str, *, partition: int, start: float, end: float, rings: Rings | None) -> Readings:
-        """Return the readings from `start` to `end` (epoch seconds), as far as they can be reached."""
+    async def span(
+        self, machine_id: str, *, partition: int, start: float, end: float, rings: Rings | None, reachable: bool = True
+    ) -> Readings:
+        """Return the readings from `start` to `end` (epoch seconds), as far as they can be reached.
+
+        reachable: whether the brokers answer; where they do not, the live view's readings are all there are.
+        """
         newest = recent(machine_id, rings)
+        if not reachable:
+            return Readings(begins=newest[0][0] if newest else end, samples=newest).within(start, end)
         if newest and newest[0][0] <= start:
             return Readings(begins=start, samples=newest).within(start, end)
         older = await self._older(machine_id, partition, start, end)
@@ -102,6 +111,25 @@ def recent(machine_id: str, rings: Rings | None) -> list[tuple[float, Mapping[st
     for value in tuple(rings.readings):
         found.update(_samples(value, machine_id))
     return sorted(found.items(), key=lambda one: one[0])
+
+
+class _Scored(msgspec.Struct):
+    anomaly_score: float | None = None
+
+
+_scored = msgspec.json.Decoder(_Scored | list[_Scored]).decode
+
+
+def trend(rings: Rings | None, count: int) -> list[float | None]:
+    """Return a machine's newest `count` anomaly scores, without their times: what a list of machines can afford."""
+    found: list[float | None] = []
+    for value in () if rings is None else tuple(rings.scores)[-count:]:
+        try:
+            scored = _scored(value)
+        except (msgspec.MsgspecError, ValueError):
+            continue
+        found += [one.anomaly_score for one in scored] if isinstance(scored, list) else [scored.anomaly_score]
+    return found[-count:]
 
 
 def recent_scores(machine_id: str, rings: Rings | None) -> list[tuple[float, float | None]]:

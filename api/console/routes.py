@@ -108,7 +108,12 @@ def router(services: Services) -> APIRouter:  # noqa: C901, PLR0915  a table of 
         if zoomed and begin is not None and end is not None:
             axis = Axis(start=begin, end=end)
         readings = await history.span(
-            machine_id, partition=status.partition, start=axis.start, end=axis.end, rings=view.rings.get(machine_id)
+            machine_id,
+            partition=status.partition,
+            start=axis.start,
+            end=axis.end,
+            rings=view.rings.get(machine_id),
+            reachable=services.live.up,
         )
         found = machine_page(
             status,
@@ -188,7 +193,12 @@ def router(services: Services) -> APIRouter:  # noqa: C901, PLR0915  a table of 
         readings = Readings(begins=axis.end)
         if status is not None:
             readings = await history.span(
-                machine_id, partition=status.partition, start=axis.start, end=axis.end, rings=rings
+                machine_id,
+                partition=status.partition,
+                start=axis.start,
+                end=axis.end,
+                rings=rings,
+                reachable=services.live.up,
             )
         own = [one for one in rows if one.alert.machine_id == machine_id]
         panels = signal_panels(

@@ -19,7 +19,9 @@ from tests.api.live_data import publish
 from tests.brokers import Broker
 
 NAMES: Final = ("press-01", "press-02", "press-03", "pump-01", "pump-02", "compressor-01", "compressor-02", "mill-01")
-HOSTILE: Final = 'x<script>alert(1)</script>"\u202egnp.exe'
+HOSTILE: Final = 'x<script>alert(1)</script>"&.exe'
+"""A machine's name; what inputs refuse in names, such as marks that turn the reading direction, is in the note."""
+HOSTILE_NOTE: Final = f"@{HOSTILE}\u202egnp.exe\n=2+2"
 _MODEL: Final = AlertModel(name="distance", version="1", level="machine")
 _USUAL: Final = {"power": (62.0, 3.0), "temperature": (46.0, 0.8), "vibration": (2.2, 0.2), "production": (110.0, 5.0)}
 

@@ -109,6 +109,8 @@ def test_a_chart_shows_a_gap_as_a_gap() -> None:
     moments = [*range(0, 40, 2), *range(80, 100, 2)]
     chart = line_chart(axis, [(float(moment), 1.0) for moment in moments])
     assert chart.line.count("M") == 2
+    faster = [*range(0, 60, 10), *(60 + 0.5 * step for step in range(80))]
+    assert line_chart(axis, [(float(moment), 1.0) for moment in faster]).line.count("M") == 1, "no gap, another pace"
     assert sparkline([0.1, None, 0.2, 0.3]).count("M") == 2
 
 

@@ -18,7 +18,7 @@ from schemas.topics import ALERTS, FEEDBACK, MACHINES
 from tests.api.live_data import a_status, publish
 from tests.api.servers import Server, running_server
 from tests.brokers import Broker
-from tests.console.plant_story import HOSTILE, NAMES, an_episode, this_moment
+from tests.console.plant_story import HOSTILE, HOSTILE_NOTE, NAMES, an_episode, this_moment
 from tests.e2e.workers import eventually, read_all
 
 PAGES = (
@@ -238,7 +238,7 @@ def hostile(plant_broker: Broker, console: Server) -> str:
         at=this_moment(),
         alert_id=alert.alert_id,
         author=HOSTILE,
-        comment="@x" + HOSTILE,
+        comment=HOSTILE_NOTE,
     )
     publish(plant_broker, FEEDBACK, [(HOSTILE, note)])
     eventually(
@@ -266,7 +266,7 @@ def test_hostile_names_cannot_break_out_of_the_export(console: Server, hostile: 
     (row,) = [one for one in rows if one["alert_id"] == hostile]
     assert row["machine_id"] == HOSTILE
     assert row["summary"].startswith("'=cmd")
-    assert row["comment"].startswith("'@x")
+    assert row["comment"] == f"'{HOSTILE_NOTE}"
 
 
 def test_two_thousand_machines_are_paged(serve: Callable[..., Server]) -> None:

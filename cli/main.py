@@ -76,6 +76,9 @@ COMMANDS: Final[dict[str, Entry]] = {
         help="Measure detection or forecasts on past data.",
         group=True,
     ),
+    "capacity": Entry(
+        module="cli.capacity", attribute="capacity", help="Estimate workers, partitions, memory and disk of a plant."
+    ),
     "doctor": Entry(
         module="cli.doctor.command",
         attribute="doctor",

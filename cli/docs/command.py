@@ -12,6 +12,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from cli.docs import tables
+from cli.docs.cli_page import cli_page
 from cli.docs.examples import alert_example
 from runtime.errors import FailureError, UsageError
 from runtime.metrics import ApiMetrics, ForwarderMetrics, ProcessorMetrics, ProducerMetrics
@@ -61,6 +62,7 @@ def render(folder: Path) -> dict[Path, str]:
             "forwarder": tables.metrics_table(ForwarderMetrics),
             "api": tables.metrics_table(ApiMetrics),
         },
+        "cli.md": {"cli": cli_page()},
         "settings.md": {"settings": settings_table().strip()},
         "messages.md": {"alert": alert_example(plant), "messages": tables.messages_text(schemas)},
     }

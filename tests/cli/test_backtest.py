@@ -11,6 +11,7 @@ from core.forecasting.names import CANDIDATES
 from runtime.forecasting.lightgbm import LightGbm
 from tests.cli.command import nexova
 from tests.core.forecasting.courses import a_week_of
+from tests.core.forecasting.plants import a_planned_plant
 
 DAYS = 75
 
@@ -62,12 +63,28 @@ def test_a_backtest_for_people_is_a_table(plant: Path) -> None:
     assert [line.split()[0] for line in done.stdout.splitlines()[3:5]] == ["selected", "seasonal_median"]
 
 
+def test_a_plan_from_a_file_is_used_and_measured_against_none(tmp_path: Path) -> None:
+    series, plan = a_planned_plant(days=100)
+    times = pd.date_range("2021-01-04", periods=len(series.values), freq="h")
+    pd.DataFrame({"time": times, "kwh": series.values}).to_csv(tmp_path / "plant.csv", index=False)
+    pd.DataFrame({"time": times, "production": plan.values[0]}).to_csv(tmp_path / "plan.csv", index=False)
+    done = nexova(
+        "backtest", "forecast", "plant.csv", "--known", "plan.csv", "--origins", "8", "--models", "seasonal_median",
+        "--json", folder=tmp_path,
+    )  # fmt: skip
+    assert (done.returncode, done.stderr) == (0, "")
+    models = json.loads(done.stdout)["models"]
+    wape = {name: model["whole_horizon"]["wape"] for name, model in models.items()}
+    assert wape["selected"] < 0.8 * wape["without_inputs"]
+
+
 @pytest.mark.parametrize(
     ("more", "words"),
     [
         (["--step", "90min"], "must be whole hours"),
         (["--models", "oracle"], "--models: oracle is none"),
         (["--column", "x"], "--column x"),
+        (["--known", "nowhere.csv"], "nowhere.csv"),
         (["--holidays", "Atlantis"], "is no country"),
         (["--out", "nowhere/out.csv"], "its folder is not there"),
         (["--horizon", "0"], "Invalid value for '--horizon'"),

@@ -1,13 +1,28 @@
 import json
+import os
 import socket
+import time
 from pathlib import Path
 
 import pytest
+from confluent_kafka import Producer
+from confluent_kafka.admin import (
+    AclBinding,
+    AclOperation,
+    AclPermissionType,
+    AdminClient,
+    ResourcePatternType,
+    ResourceType,
+)
 
 from cli.main import run
 from runtime.children import free_port
-from runtime.kafka import create_topics
-from tests.brokers import Broker
+from runtime.kafka import client_config, create_topics, producer_config
+from runtime.models.repository import ModelRepository
+from schemas.topics import ALERTS, READINGS
+from tests.brokers import GIVEN, Broker, running_apache_kafka
+from tests.e2e.workers import eventually
+from tests.model_repository import ModelRepositoryBuilder, anomaly_files
 
 
 @pytest.fixture(autouse=True)
@@ -83,6 +98,81 @@ def test_a_taken_web_port_is_worth_a_look(monkeypatch: pytest.MonkeyPatch, capsy
         (found,) = [(state, detail) for check, state, detail in examined(capsys, expected=1) if check == "ports"]
     assert found[0] == "warning"
     assert f"127.0.0.1:{port}" in found[1]
+
+
+def test_no_model_is_a_failure_with_the_command_that_makes_one(nobody: str, capsys: pytest.CaptureFixture[str]) -> None:
+    del nobody
+    found = [(state, detail) for check, state, detail in examined(capsys, expected=1) if check == "models"]
+
+    assert {state for state, _ in found} == {"failed"}
+    assert any("nexova train anomaly makes one" in detail for _, detail in found)
+
+
+@pytest.mark.usefixtures("nobody")
+def test_a_model_for_other_sensors_is_a_failure_with_its_remedy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    models = ModelRepositoryBuilder(repository=ModelRepository(tmp_path / "models"), path=tmp_path / "models")
+    models.put("anomaly", anomaly_files())
+    monkeypatch.setenv("NEXOVA_PLANT_FILE", "skab")
+
+    found = [(state, detail) for check, state, detail in examined(capsys, expected=1) if check == "models"]
+
+    assert any(state == "failed" and "trained for" in detail for state, detail in found), found
+
+
+def test_wrong_partitions_and_a_clock_that_is_behind_are_failures(
+    fresh_tansu: Broker, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("NEXOVA_KAFKA__BOOTSTRAP_SERVERS", fresh_tansu.bootstrap_servers)
+    create_topics(fresh_tansu.kafka)
+    producer = Producer(producer_config(fresh_tansu.kafka))
+    producer.produce(READINGS, b"{}", "m", timestamp=int((time.time() + 3600) * 1000))
+    assert producer.flush(30) == 0
+    monkeypatch.setenv("NEXOVA_KAFKA__PARTITIONS", "16")
+
+    found = {check: detail for check, state, detail in examined(capsys, expected=1) if state == "failed"}
+
+    assert "in the future of this machine's clock" in found["clock"]
+    assert "16" in found["topics"]
+
+
+def test_missing_rights_are_a_failure_for_the_process_that_needs_them(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    guarded = {
+        "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
+        "allow.everyone.if.no.acl.found": "true",
+    }
+    if os.environ.get(GIVEN):
+        pytest.skip("a broker that is given has its own authorizer")
+    with running_apache_kafka(properties=guarded) as broker:
+        create_topics(broker.kafka)
+        denied = AclBinding(
+            ResourceType.TOPIC, ALERTS, ResourcePatternType.LITERAL, "User:ANONYMOUS", "*",
+            AclOperation.WRITE, AclPermissionType.DENY,
+        )  # fmt: skip
+        allowed = AclBinding(
+            ResourceType.TOPIC, ALERTS, ResourcePatternType.LITERAL, "User:ANONYMOUS", "*",
+            AclOperation.READ, AclPermissionType.ALLOW,
+        )  # fmt: skip
+        admin = AdminClient(client_config(broker.kafka))  # kept: its answers end with it
+        for done in admin.create_acls([denied, allowed]).values():
+            done.result(30)
+        monkeypatch.setenv("NEXOVA_KAFKA__BOOTSTRAP_SERVERS", broker.bootstrap_servers)
+
+        def failed(process: str) -> list[str]:
+            run(["doctor", "--for", process, "--json"])
+            found = json.loads(capsys.readouterr().out)
+            return [one["detail"] for one in found if one["check"] == "rights" and one["state"] == "failed"]
+
+        # a broker hears of new rules a moment later
+        eventually(
+            lambda: failed("processor") == ["nexova.alerts: the processor may not write"],
+            seconds=20,
+            what=lambda: f"{examined(capsys)}",
+        )
+        assert failed("forwarder") == []
 
 
 @pytest.fixture

@@ -24,7 +24,7 @@ from schemas.topics import READINGS
 from tests.brokers import Broker, running_tansu
 from tests.deploy.checks import ROOT, debian_program
 from tests.e2e.workers import Workers, workers
-from tests.model_repository import ModelRepositoryBuilder, risk_files
+from tests.model_repository import ModelRepositoryBuilder, anomaly_files, risk_files
 
 FASTER = 12
 UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -51,7 +51,7 @@ def prometheus(folder: Path, target: int) -> Iterator[tuple[Child, str]]:
     for file in (ROOT / "deploy" / "prometheus" / "rules").glob("*.yml"):
         (folder / file.name).write_text(faster(file.read_text(encoding="utf-8")))
     (folder / "prometheus.yml").write_text(
-        "global: {scrape_interval: 1s, evaluation_interval: 1s}\n"
+        "global: {scrape_interval: 4s, scrape_timeout: 4s, evaluation_interval: 1s}\n"
         f"rule_files: ['{folder}/nexova.yml', '{folder}/system.yml']\n"
         "scrape_configs:\n"
         f"  - {{job_name: nexova-processor, static_configs: [{{targets: ['127.0.0.1:{target}']}}]}}\n"
@@ -101,6 +101,8 @@ def simulator(broker: Broker, group: Workers, folder: Path) -> Iterator[Child]:
 def test_each_trouble_fires_its_own_rule_in_time_and_nothing_else(tmp_path: Path) -> None:
     models = tmp_path / "models"
     builder = ModelRepositoryBuilder(repository=ModelRepository(models), path=models)
+    builder.put("anomaly", anomaly_files(scores=(0.0, 0.1, 0.2)))  # noise that flags nothing
+    builder.put("maintenance", risk_files(always=0.0))
     with running_tansu() as broker, workers(broker, tmp_path) as group:
         create_topics(broker.kafka)
         group.start()
@@ -121,7 +123,7 @@ def test_each_trouble_fires_its_own_rule_in_time_and_nothing_else(tmp_path: Path
                 assert seen == {"DeadLettersGrowing"}
                 assert observe(url, seconds=stated(10), until=lambda now: not now) == {"DeadLettersGrowing"}
 
-                damaged = builder.put("maintenance", risk_files())
+                damaged = builder.put("maintenance", risk_files(), minutes=5)
                 (damaged / "model.onnx").write_bytes(b"cut")
                 assert announcement("maintenance", builder.repository, broker.kafka) is None
                 assert observe(url, seconds=stated(1), until=bool) == {"ModelLoadFailed"}

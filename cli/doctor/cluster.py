@@ -1,0 +1,109 @@
+"""Checks of `nexova doctor` that look at more than one machine: clocks, and what each process may do."""
+
+import shutil
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+from confluent_kafka import Consumer, KafkaException, TopicCollection, TopicPartition
+from confluent_kafka.admin import AdminClient
+from confluent_kafka.admin._acl import AclOperation
+
+from cli.doctor.finding import Finding
+from runtime.kafka import client_config, consumer_config
+from runtime.rights import RIGHTS
+from runtime.settings import Settings
+from schemas.topics import MACHINES, READINGS
+
+_SKEW_SECONDS: Final = 30.0
+_LEAST_FREE_BYTES: Final = 1_073_741_824
+
+
+def clock(settings: Settings, *, seconds: float) -> Iterator[Finding]:
+    """Return whether the newest records are from the future: then our clock, or that of who wrote them, is wrong.
+
+    A broker does not tell its time, so a clock of ours that is ahead shows only in what we write.
+    """
+    reader = Consumer(consumer_config(settings.kafka))
+    try:
+        newest = max((_newest(reader, topic, seconds) for topic in (READINGS, MACHINES)), default=None)
+    except KafkaException as error:
+        yield Finding(check="clock", state="warning", detail=f"could not be compared ({error.args[0].str()})")
+        return
+    finally:
+        reader.close()
+    ahead = newest - time.time() if newest else 0.0
+    if ahead > _SKEW_SECONDS:
+        yield Finding(
+            check="clock",
+            state="failed",
+            detail=f"the newest record in Kafka is {ahead:.0f} s in the future of this machine's clock",
+            remedy="set the clocks of this machine and of the senders by NTP (timedatectl set-ntp true)",
+        )
+    else:
+        yield Finding(check="clock", state="ok", detail="no record in Kafka is from the future")
+
+
+def _newest(reader: Consumer, topic: str, seconds: float) -> float:
+    """Return the time of the newest record of a topic, in epoch seconds; 0 where there is none."""
+    found = 0.0
+    for partition in reader.list_topics(topic, timeout=seconds).topics[topic].partitions:
+        place = TopicPartition(topic, partition)
+        low, high = reader.get_watermark_offsets(place, timeout=seconds)
+        if high <= low:
+            continue
+        reader.assign([TopicPartition(topic, partition, high - 1)])
+        message = reader.poll(seconds)
+        if message is not None and message.error() is None:
+            found = max(found, message.timestamp()[1] / 1000)
+    return found
+
+
+def rights(settings: Settings, process: str, *, seconds: float) -> Iterator[Finding]:
+    """Return whether the broker lets us read and write what this process needs (`runtime.rights`)."""
+    needed: dict[str, set[AclOperation]] = {}
+    for topic in RIGHTS[process].reads:
+        needed.setdefault(topic, set()).add(AclOperation.READ)
+    for topic in RIGHTS[process].writes:
+        needed.setdefault(topic, set()).add(AclOperation.WRITE)
+    admin = AdminClient(client_config(settings.kafka))  # kept: its answers end with it
+    answers: Any = admin.describe_topics(
+        TopicCollection(sorted(needed)), include_authorized_operations=True, request_timeout=seconds
+    )
+    user = settings.kafka.sasl_username or "our user"
+    missing = 0
+    for topic, answer in answers.items():
+        try:
+            allowed = set(answer.result().authorized_operations or ())
+        except KafkaException as error:
+            allowed = set()
+            yield Finding(check="rights", state="warning", detail=f"{topic}: not told ({error.args[0].str()})")
+        lacking = needed[topic] - allowed
+        if lacking:
+            missing += 1
+            words = " and ".join(sorted(operation.name.lower() for operation in lacking))
+            yield Finding(
+                check="rights",
+                state="failed",
+                detail=f"{topic}: the {process} may not {words}",
+                remedy=f"allow {user} to {words} it; deploy/kubernetes/components/strimzi/users.yaml has all rights",
+            )
+    if not missing:
+        yield Finding(check="rights", state="ok", detail=f"the {process} may use its {len(needed)} topics")
+
+
+def disk(settings: Settings) -> Iterator[Finding]:
+    """Return whether the disk of the model repository has room for more versions."""
+    if "://" in settings.model_path:
+        yield Finding(check="disk", state="ok", detail=f"{settings.model_path} is no disk of this machine")
+        return
+    folder = Path(settings.model_path).absolute()
+    while not folder.exists():
+        folder = folder.parent
+    free = shutil.disk_usage(folder).free
+    room = f"{free / _LEAST_FREE_BYTES:.1f} GiB free at {folder}"
+    if free < _LEAST_FREE_BYTES:
+        yield Finding(check="disk", state="failed", detail=room, remedy="make room, or set MODEL_PATH to another disk")
+    else:
+        yield Finding(check="disk", state="ok", detail=room)

@@ -5,6 +5,7 @@ from typing import Final
 from grafana_foundation_sdk.builders import dashboard as dashboards
 from grafana_foundation_sdk.models import dashboard
 
+from deploy.dashboards.alert_quality import add_alert_quality, add_state
 from deploy.dashboards.forecasts import add_forecasts
 from deploy.dashboards.panels import (
     READINGS_PER_SECOND,
@@ -44,6 +45,8 @@ def build() -> dashboard.Dashboard:
     _latency(board)
     _machines(board)
     add_forecasts(board)
+    add_alert_quality(board)
+    add_state(board)
     _models_and_process(board)
     built = board.build()
     for position, panel in enumerate(built.panels or (), start=1):

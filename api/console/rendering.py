@@ -128,6 +128,7 @@ class Pages:
             "path": request.url.path,
             "here": own_path(request),
             "version": VERSION,
+            "position": live.hub.position() if live.complete.is_set() and reader.caller.may("read") else "",
             "kafka_up": live.up,
             "complete": live.complete.is_set(),
             "age": age,

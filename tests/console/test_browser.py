@@ -87,7 +87,7 @@ def test_the_alarm_list_by_keyboard(page: Page, plant_broker: Broker) -> None:
     alert = an_episode(20, "press-03", this_moment(), severity="critical")
     publish(plant_broker, ALERTS, [(alert.alert_id, alert)])
     page.goto("/console/alerts")
-    expect(page.locator("[data-row=episode-020]")).to_be_visible()
+    expect(page.locator("[data-row=episode-020]")).to_be_visible(timeout=20_000)
     page.keyboard.press("j")
     expect(page.locator("tr.current")).to_have_attribute("data-row", "episode-020")
     page.keyboard.press("a")

@@ -78,8 +78,11 @@ function setLost(lost) {
   banner.hidden = !lost;
 }
 
-function follow() {
-  const stream = new EventSource("/events?topics=alert,recommendation,feedback,forecast,energy,machine");
+/** Follow what is published from `since` on: what came between the page and its stream must not be missed.
+ * @param {string} since */
+function follow(since) {
+  const from = since ? `&since=${encodeURIComponent(since)}` : "";
+  const stream = new EventSource(`/events?topics=alert,recommendation,feedback,forecast,energy,machine${from}`);
   for (const name of ["alert", "recommendation", "feedback", "forecast", "energy", "machine", "reset", "position"]) {
     stream.addEventListener(name, refreshSoon);
   }
@@ -87,7 +90,7 @@ function follow() {
   stream.addEventListener("error", () => {
     setLost(true);
     // the browser gives up where the answer is no stream, as while the service starts
-    if (stream.readyState === EventSource.CLOSED) window.setTimeout(() => { stream.close(); follow(); }, 2000);
+    if (stream.readyState === EventSource.CLOSED) window.setTimeout(() => { stream.close(); follow(""); refreshSoon(); }, 2000);
   });
 }
 
@@ -228,7 +231,7 @@ document.addEventListener("visibilitychange", () => { if (!document.hidden && do
 showCurrent();
 localTimes();
 if (document.body.dataset.live === "yes") {
-  follow();
+  follow(document.body.dataset.position ?? "");
   // ages grow even where nothing is published
   window.setInterval(refreshSoon, SLOW_MS);
 }

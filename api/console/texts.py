@@ -13,7 +13,6 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
     "forecasts": ("Forecasts", "Prognosen"),
     "models": ("Models", "Modelle"),
     "api_reference": ("API reference", "API-Referenz"),
-    "api_console": ("Try the API", "API ausprobieren"),
     "health": ("Service health", "Zustand des Dienstes"),
     "skip": ("Skip to content", "Zum Inhalt"),
     "signed_in": ("Signed in as {name} ({scope})", "Angemeldet als {name} ({scope})"),

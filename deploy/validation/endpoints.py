@@ -49,7 +49,7 @@ def validate_endpoints(models: str) -> Iterator[Finding]:
         }
 
         def start(name: str, *arguments: str) -> Child:
-            command = [sys.executable, "-m", "cli.main", *arguments]
+            command = [sys.executable, "-m", "nexova", *arguments]
             return stack.enter_context(
                 child_process(name, command, log=folder / f"{name}.log", environment=environment, grace_seconds=20)
             )

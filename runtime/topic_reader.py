@@ -36,6 +36,7 @@ _LONGEST_BATCH: Final = 10_000  # records that librdkafka puts into one batch at
 # the client's own error codes are public in all but name
 _EOF: Final = KafkaError._PARTITION_EOF  # noqa: SLF001
 _DOWN: Final = frozenset({KafkaError._ALL_BROKERS_DOWN, KafkaError._TRANSPORT, KafkaError._TIMED_OUT})  # noqa: SLF001
+_LEADERLESS: Final = frozenset({KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE})
 _MISSING: Final = frozenset(
     {KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION}  # noqa: SLF001
 )
@@ -260,8 +261,17 @@ class TopicReader:
         ]
 
     def _bounds(self, place: Place) -> tuple[int, int]:
-        low, end = self._consumer.get_watermark_offsets(TopicPartition(*place), timeout=_ANSWER_SECONDS)
-        return low, end
+        deadline = time.monotonic() + _ANSWER_SECONDS
+        while True:
+            try:
+                low, end = self._consumer.get_watermark_offsets(TopicPartition(*place), timeout=_ANSWER_SECONDS)
+            except KafkaException as error:
+                # a topic that was just created, or whose leader has just moved
+                if error.args[0].code() not in _LEADERLESS or time.monotonic() > deadline:
+                    raise
+                time.sleep(_POLL_SECONDS)
+            else:
+                return low, end
 
     def _begin(self, place: Place, low: int, end: int) -> int:
         newest = self._topics[place[0]].newest
@@ -319,7 +329,7 @@ class TopicReader:
             raise BrokerRefused(
                 f"{servers} refused to show {topic} ({error.str()}); check our user's rights with `nexova doctor`"
             ) from None
-        if error.code() in _DOWN or error.retriable():
+        if error.code() in _DOWN | _LEADERLESS or error.retriable():
             raise BrokerUnavailable(
                 f"Kafka does not answer at {servers} ({error.str()}); check it with `nexova doctor`"
             ) from None

@@ -85,7 +85,7 @@ def router(services: Services) -> APIRouter:  # noqa: C901, PLR0915  a table of 
             pages.forget()
         return answer
 
-    @routes.get("/console/machines/{machine_id:path}")
+    @routes.get("/console/machines/{machine_id:id}")
     async def machine(
         request: Request,
         machine_id: str,
@@ -174,7 +174,7 @@ def router(services: Services) -> APIRouter:  # noqa: C901, PLR0915  a table of 
         headers = {"Content-Disposition": 'attachment; filename="nexova-alerts.csv"'}
         return PlainTextResponse(text, media_type="text/csv", headers=headers)
 
-    @routes.get("/console/alerts/{alert_id:path}")
+    @routes.get("/console/alerts/{alert_id:id}")
     async def alert(request: Request, alert_id: str) -> Response:
         reader = Reader.of(request)
         if not reader.caller.may("read"):

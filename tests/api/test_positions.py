@@ -11,6 +11,7 @@ from api.live.records import ViewRecord, read_record
 from api.live.view import View
 from runtime.metrics import ApiMetrics, process_registry
 from runtime.settings import ApiSettings
+from runtime.topic_reader import Record
 from schemas.topics import ALERTS, MACHINES
 from tests.api.live_data import a_status, an_alert
 
@@ -46,7 +47,14 @@ def a_record(number: int, *, partition: int = 0, offset: int, topic: str = ALERT
     message = an_alert(number) if topic == ALERTS else a_status(f"press-{number:02}")
     key = message.alert_id if topic == ALERTS else message.machine_id  # type: ignore[union-attr]
     record = read_record(
-        topic, partition=partition, offset=offset, at=float(number), key=key.encode(), value=message.encode()
+        Record(
+            topic=topic,
+            partition=partition,
+            offset=offset,
+            written_at=float(number),
+            key=key.encode(),
+            value=message.encode(),
+        )
     )
     assert record is not None
     return record
@@ -131,7 +139,14 @@ def test_memory_is_bounded_and_what_is_open_stays_longest() -> None:
         state = "resolved" if number % 2 else "opened"
         message = an_alert(number, minutes=number, state=state)
         record = read_record(
-            ALERTS, partition=0, offset=number, at=0.0, key=message.alert_id.encode(), value=message.encode()
+            Record(
+                topic=ALERTS,
+                partition=0,
+                offset=number,
+                written_at=0.0,
+                key=message.alert_id.encode(),
+                value=message.encode(),
+            )
         )
         assert record is not None
         view.apply(record)

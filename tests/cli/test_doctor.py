@@ -19,7 +19,7 @@ from cli.main import run
 from runtime.children import free_port
 from runtime.kafka import client_config, create_topics, producer_config
 from runtime.models.repository import ModelRepository
-from schemas.topics import ALERTS, READINGS
+from schemas.topics import ALERTS, CATALOGUE, READINGS
 from tests.brokers import GIVEN, Broker, running_apache_kafka
 from tests.e2e.workers import eventually
 from tests.model_repository import ModelRepositoryBuilder, anomaly_files
@@ -47,7 +47,7 @@ def test_missing_topics_are_a_failure_with_the_command_that_makes_them(
     monkeypatch.setenv("NEXOVA_KAFKA__BOOTSTRAP_SERVERS", fresh_tansu.bootstrap_servers)
     assert run(["doctor"]) == 1
     written = capsys.readouterr().out
-    assert "11 of 11 are missing: nexova.readings," in written
+    assert f"{len(CATALOGUE)} of {len(CATALOGUE)} are missing: nexova.readings," in written
     assert "run `nexova topics create`" in written
 
 

@@ -78,7 +78,7 @@ def test_the_node_consumer_follows_the_event_stream(broker: Broker, tmp_path: Pa
         def heard() -> bool:
             # a stream begins with what comes after it was opened
             publish(broker, [an_alert("press-03", state="updated")])
-            return child.said("press-03")
+            return child.logged("press-03")
 
         child.wait_until(heard, timeout_seconds=60)
 

@@ -30,7 +30,7 @@ class OneOwner:
     def test_what_the_owner_writes_is_read_in_order_with_its_end(self, broker: Broker) -> None:
         owner = a_producer(broker, 1)
         owner.write([record(broker, "machine/a", "1"), record(broker, "machine/b", "2")])
-        owner.write([record(broker, "machine/a", "3"), end_record(broker.kafka, MACHINES, offset=17)])
+        owner.write([record(broker, "machine/a", "3"), end_record(broker.kafka, MACHINES, offset=17, topic_id=None)])
         restored = read_changelog(broker.kafka, MACHINES, 1)
         assert restored.records == [(b"machine/a", b"1"), (b"machine/b", b"2"), (b"machine/a", b"3")]
         assert restored.end is not None

@@ -56,13 +56,19 @@ def test_records_below_the_level_are_not_written() -> None:
     assert stream.getvalue() == ""
 
 
-@pytest.mark.parametrize("name", ["faust.app", "aiokafka.consumer.group_coordinator", "mode.worker"])
+@pytest.mark.parametrize("name", ["faust.app", "mode.worker"])
 def test_libraries_are_heard_from_warning_on(name: str) -> None:
     stream = configured()
     logging.getLogger(name).info("joined")
     logging.getLogger(name).warning("left")
     assert "joined" not in stream.getvalue()
     assert "left" in stream.getvalue()
+
+
+def test_a_client_that_mends_its_errors_itself_is_silent() -> None:
+    stream = configured()
+    logging.getLogger("aiokafka.consumer.group_coordinator").warning("the coordinator is gone, trying again")
+    assert stream.getvalue() == ""
 
 
 def test_at_debug_libraries_are_heard_in_full() -> None:

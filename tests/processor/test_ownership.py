@@ -152,6 +152,7 @@ class Worker:
             outputs=outputs,
             metrics=metrics,
             commit=lambda _offsets, _topic: None,
+            identity=lambda _topic: None,
             clock=clock.monotonic,
         )
         self.adoption = Adoption(
@@ -161,6 +162,7 @@ class Worker:
             publisher=publisher,
             clock=clock,
             epoch=lambda: self.epoch,
+            identity=lambda _topic: None,
         )
 
     def _lose(self, partition: int, _: Fenced) -> None:

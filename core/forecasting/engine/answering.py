@@ -113,7 +113,7 @@ def _answered(memory: Memory, pasts: Pasts, bounds: tuple[float, float]) -> tupl
     else:
         weights = np.zeros((len(pasts.members), steps // DAY))
         weights[0], instead = 1.0, np.zeros(steps, dtype=bool)
-    blend = blended(members, weights)
+    blend = blended(members, weights, pasts.medians)
     value = np.clip(np.where(instead, members[0], blend), *bounds)
     past = np.array(memory.matured_at, dtype=np.int64)[:, None] + np.arange(steps)
     lower, upper = bounds_of(

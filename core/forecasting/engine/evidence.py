@@ -85,7 +85,7 @@ def simulated(memory: Memory, pasts: Pasts, *, known_until: int, linear: bool) -
     members = predictions(pasts, coefficients, origins, steps)
     actual = series.at(origins[:, None] + np.arange(steps))
     weights = weights_of(by_day(np.abs(members - actual[:, None])))
-    blend = blended(members, weights)
+    blend = blended(members, weights, pasts.medians)
     rows = np.concatenate([members, blend[:, None]], axis=1)
     no_hits = np.full((count, horizon_days(steps)), np.nan)
     return _scored(fresh, origins, actual, rows=rows, value=blend, hits=no_hits)

@@ -4,7 +4,7 @@ from typing import Final
 
 import numpy as np
 
-from core.arrays import DAY, Floats
+from core.arrays import DAY, Bools, Floats
 from core.forecasting.names import BLEND
 
 TAKEOVER: Final = 28
@@ -45,13 +45,25 @@ def weights_of(errors: Floats) -> Floats:
     return np.asarray(weights / weights.sum(axis=0))
 
 
-def blended(said: Floats, weights: Floats) -> Floats:
-    """Return the weighted mean (..., s) of members' forecasts (..., m, s), over those that are finite."""
+def blended(said: Floats, weights: Floats, medians: Bools) -> Floats:
+    """Return the blend (..., s) of members' forecasts (..., m, s), over those that are finite.
+
+    It lies between their weighted mean and their weighted median, by the weight of those that are `medians`, (m,):
+    where these do best the hours are of several kinds, and a mean of kinds never comes.
+    """
     spread = np.repeat(weights, DAY, axis=1)[:, : said.shape[-1]]
-    heard = np.where(np.isfinite(said), spread, 0.0)
+    finite = np.isfinite(said)
+    heard = np.where(finite, spread, 0.0)
     total = heard.sum(axis=-2)
-    mean = (np.where(np.isfinite(said), said, 0.0) * heard).sum(axis=-2) / np.where(total > 0, total, 1.0)
-    return np.asarray(np.where(total > 0, mean, said[..., 0, :]))
+    scale = np.where(total > 0, total, 1.0)
+    known = np.where(finite, said, 0.0)
+    mean = (known * heard).sum(axis=-2) / scale
+    order = np.argsort(known, axis=-2)
+    summed = np.cumsum(np.take_along_axis(heard, order, axis=-2), axis=-2)
+    middle = np.take_along_axis(order, (summed >= total[..., None, :] / 2).argmax(axis=-2)[..., None, :], axis=-2)
+    median = np.take_along_axis(known, middle, axis=-2)[..., 0, :]
+    share = heard[..., medians, :].sum(axis=-2) / scale
+    return np.asarray(np.where(total > 0, mean + share * (median - mean), said[..., 0, :]))
 
 
 def taken_over(errors: Floats, *, margin: float = 1.0) -> Floats:

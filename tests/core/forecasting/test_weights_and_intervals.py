@@ -33,14 +33,27 @@ def test_the_unit_of_the_series_does_not_matter_to_weights(errors: Floats, facto
 @settings(max_examples=50, deadline=None)
 @given(outputs=arrays(np.float64, (4, 2 * DAY), elements=st.floats(-1e6, 1e6)), errors=ERRORS)
 def test_a_blend_lies_between_its_members(outputs: Floats, errors: Floats) -> None:
-    blend = blended(outputs, weights_of(errors)[:, :2])
+    blend = blended(outputs, weights_of(errors)[:, :2], np.array([True, False, True, False]))
     assert (blend >= outputs.min(axis=0) - 1e-6).all()
     assert (blend <= outputs.max(axis=0) + 1e-6).all()
 
 
 def test_who_says_nothing_leaves_the_blend_to_the_others() -> None:
     outputs = np.stack([np.full(DAY, 1.0), np.full(DAY, np.nan), np.full(DAY, 3.0)])
-    assert blended(outputs, np.array([[0.25], [0.5], [0.25]])) == pytest.approx(np.full(DAY, 2.0))
+    weights, none = np.array([[0.25], [0.5], [0.25]]), np.zeros(3, dtype=bool)
+    assert blended(outputs, weights, none) == pytest.approx(np.full(DAY, 2.0))
+
+
+def test_where_members_are_medians_the_majority_decides_and_where_they_are_not_they_are_averaged() -> None:
+    outputs = np.stack([np.full(DAY, 0.0), np.full(DAY, 100.0), np.full(DAY, 104.0)])
+    weights = np.array([[0.4], [0.3], [0.3]])
+
+    def blend(medians: int) -> float:
+        return float(blended(outputs, weights, np.arange(3) < medians)[0])
+
+    assert blend(0) == pytest.approx(61.2)
+    assert blend(3) == pytest.approx(100.0)
+    assert blend(1) == pytest.approx(0.6 * 61.2 + 0.4 * 100.0)
 
 
 def test_the_median_takes_over_on_the_days_where_the_blend_was_worse() -> None:

@@ -168,7 +168,7 @@ def _record(memory: Memory, names: tuple[str, ...]) -> tuple[float | None, float
     level = float(known_mean(memory.levels.astype(np.float64), axis=None))
     if not level > 0:
         return None, None, {}
-    errors = known_mean(memory.errors.astype(np.float64), axis=0).mean(axis=1) / level
+    errors = known_mean(memory.errors[-len(memory.matured_at) :].astype(np.float64), axis=0).mean(axis=1) / level
     own = float(known_mean(np.abs(memory.residuals.astype(np.float64)), axis=None)) / level
     hits = float(known_mean(memory.hits.astype(np.float64), axis=None))
     compared = {name: float(error) for name, error in zip(names, errors, strict=False) if np.isfinite(error)}

@@ -9,7 +9,10 @@ from core.forecasting.names import BLEND
 
 TAKEOVER: Final = 28
 """Complete origins over which the blend and the seasonal median are compared."""
-_POWER: Final = 16
+WEIGHED: Final = 168
+"""Newest complete origins by whose errors members are weighted."""
+_POWER: Final = 24
+_HALF_LIFE: Final = 84.0  # origins, a day apart
 _ALONE: Final = 0.95
 
 
@@ -33,9 +36,21 @@ def known_mean(values: Floats, *, axis: int | None) -> Floats:
     return np.asarray(np.where(count > 0, np.where(heard, values, 0.0).sum(axis=axis) / np.maximum(count, 1), np.nan))
 
 
+def fading_mean(errors: Floats) -> Floats:
+    """Return mean over the first axis, oldest first, of what is known, newer ones counting more; NaN: nothing is."""
+    ageing = 0.5 ** (np.arange(len(errors))[::-1] / _HALF_LIFE)
+    heard = ~np.isnan(errors)
+    total = np.tensordot(ageing, heard, axes=1)
+    summed = np.tensordot(ageing, np.where(heard, errors, 0.0), axes=1)
+    return np.asarray(np.where(total > 0, summed / np.where(total > 0, total, 1.0), np.nan))
+
+
 def weights_of(errors: Floats) -> Floats:
-    """Return weights (m, d) of members by their mean absolute errors (k, m, d); each day sums to 1."""
-    mean = known_mean(errors, axis=0)
+    """Return weights (m, d) of members by their mean absolute errors (k, m, d), newest last; each day sums to 1.
+
+    An origin counts half as much as one 84 days later.
+    """
+    mean = fading_mean(errors)
     heard = ~np.isnan(mean)
     best = np.where(heard, mean, np.inf).min(axis=0)
     # members without any error share the day alone; it must not be divided by zero for them

@@ -51,7 +51,8 @@ def an_idling_plant(*, days: int = 220, seed: int = 0) -> HourlySeries:
 def a_plant_of_unlike_days(*, days: int = 365, seed: int = 0) -> HourlySeries:
     """Return the energy of a plant with one sensor whose days are drawn anew.
 
-    They are idle, half or full, some with overtime or a night. Heats of an hour or two differ, starts and ends move by an hour, and the level drifts and has a season.
+    They are idle, half or full, some with overtime or a night. Heats of an hour or two differ, starts and ends move by
+    an hour, and the level drifts and has a season.
     """
     random = np.random.default_rng(3000 + seed)
     idle_level, peak, idle = random.uniform(10, 16), random.uniform(100, 250), random.uniform(0.05, 0.2)

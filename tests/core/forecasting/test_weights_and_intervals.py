@@ -6,7 +6,7 @@ from hypothesis.extra.numpy import arrays
 
 from core.arrays import DAY, Floats
 from core.forecasting.engine.intervals import adapted
-from core.forecasting.engine.weights import blended, by_day, name_of, taken_over, weights_of
+from core.forecasting.engine.weights import blended, by_day, fading_mean, name_of, taken_over, weights_of
 
 ERRORS = arrays(np.float64, (6, 4, 3), elements=st.one_of(st.floats(0, 1e6), st.just(np.nan)))
 
@@ -18,9 +18,17 @@ def test_weights_are_shares_of_one_and_the_best_has_most(errors: Floats) -> None
     assert weights.sum(axis=0) == pytest.approx(np.ones(3))
     assert (weights >= 0).all()
     for day in range(3):
-        known = [float(np.nanmean(one)) if (~np.isnan(one)).any() else np.inf for one in errors[:, :, day].T]
+        known = np.nan_to_num(fading_mean(errors)[:, day], nan=np.inf).tolist()
         if min(known) < np.inf:
             assert weights[int(np.argmin(known)), day] == pytest.approx(weights[:, day].max())
+
+
+def test_an_error_fades_by_half_in_twelve_weeks_and_gaps_are_left_out() -> None:
+    errors = np.full((85, 1, 1), np.nan)
+    errors[0], errors[-1] = 3.0, 6.0
+
+    assert fading_mean(errors) == pytest.approx(np.array([[5.0]]))
+    assert np.isnan(fading_mean(errors[1:-1])).all()
 
 
 @settings(max_examples=50, deadline=None)

@@ -21,6 +21,7 @@ COPY processor processor
 COPY trainer trainer
 COPY api api
 COPY forwarder forwarder
+COPY bridge bridge
 COPY cli cli
 COPY plants plants
 RUN pip install --no-deps .

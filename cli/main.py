@@ -68,6 +68,9 @@ COMMANDS: Final[dict[str, Entry]] = {
     ),
     "data": Entry(module="cli.data", attribute="app", help="Generate labelled data for training.", group=True),
     "plant": Entry(module="cli.plant", attribute="app", help="Draft and check plant files.", group=True),
+    "source": Entry(
+        module="cli.source", attribute="app", help="Try the sources of the plant file on samples.", group=True
+    ),
     "train": Entry(module="cli.train", attribute="train", help="Train models and publish them to the repository."),
     "models": Entry(module="cli.models", attribute="app", help="List, show, promote and roll back models.", group=True),
     "backtest": Entry(

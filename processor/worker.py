@@ -153,7 +153,12 @@ class Worker:
             clock=clock.monotonic,
         )
         self.adoption = Adoption(
-            read=partial(read_changelog, settings.kafka, patience=settings.processor.exit_after_stall_seconds),
+            read=partial(
+                read_changelog,
+                settings.kafka,
+                patience=settings.processor.exit_after_stall_seconds,
+                on_progress=self._restored,
+            ),
             partitions=self.partitions,
             writers=self.writers,
             publisher=self.publisher,
@@ -271,6 +276,9 @@ class Worker:
     def _settled(self) -> bool:
         return self._ready and not self.app.rebalancing
 
+    def _restored(self, table: str, partition: int, share: float) -> None:
+        self.metrics.restore_progress.labels(partition=str(partition), table=table).set(share)
+
     def _lost(self, partition: int, error: Fenced) -> None:
         LOGGER.warning("%s; what it had not saved is read again by its owner", error.message)
         self.metrics.partitions_lost.inc()
@@ -357,7 +365,8 @@ class Worker:
 
     def _forget_gauges(self, partition: int) -> None:
         # a gauge of a partition that another worker has now would stand still for ever
-        for gauge in (self.metrics.consumer_lag, self.metrics.watermark_delay):
+        metrics = self.metrics
+        for gauge in (metrics.consumer_lag, metrics.watermark_delay, metrics.watermark_skew, metrics.restore_progress):
             gauge.remove_by_labels({"partition": str(partition)})
 
     async def _last_checkpoint(self) -> None:

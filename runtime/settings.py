@@ -34,6 +34,7 @@ from runtime.setting_types import (
     SecurityProtocol,
     Servers,
 )
+from runtime.sources.settings import MqttSettings, RegistrySettings
 
 PREFIX = "NEXOVA_"
 _TOKEN = re.compile(r"(?P<name>[A-Za-z0-9._-]{1,64}):(?P<scope>read|operate|admin):(?P<hash>[0-9A-Fa-f]{64})")
@@ -236,6 +237,8 @@ class Settings(BaseSettings):
     forecasts: ForecastSettings = ForecastSettings()
     api: ApiSettings = ApiSettings()
     forwarder: ForwarderSettings = ForwarderSettings()
+    registry: RegistrySettings = RegistrySettings()
+    mqtt: MqttSettings = MqttSettings()
     plant_file: OptionalPath = Field(
         None, description="Plant file with sensors, machine types, limits and policies; empty: the shipped default."
     )

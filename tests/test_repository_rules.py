@@ -15,7 +15,19 @@ from packaging.requirements import Requirement
 from tests.brokers import DEMAND_ALL, unavailable
 
 ROOT = Path(__file__).resolve().parents[1]
-PACKAGES = ("nexova", "schemas", "core", "runtime", "producer", "processor", "trainer", "api", "forwarder", "cli")
+PACKAGES = (
+    "nexova",
+    "schemas",
+    "core",
+    "runtime",
+    "producer",
+    "processor",
+    "trainer",
+    "api",
+    "forwarder",
+    "bridge",
+    "cli",
+)
 REFUSED_LOCKS = {
     "uv.lock",
     "poetry.lock",

@@ -10,6 +10,7 @@ from core.plant.plant import Plant
 from core.plant.policies import CsvFormat, DetectionPolicy, EnergyPolicy, Period, ReadingPolicy, Tariff
 from core.plant.rules import PlantError
 from core.plant.sensors import RESERVED_NAMES, TRUTH_COLUMNS, EnergyCounter, MachineType, Role, Sensor
+from core.plant.sources import Place, Source, SourceSensor
 
 __all__ = [
     "RESERVED_NAMES",
@@ -25,11 +26,14 @@ __all__ = [
     "MachineType",
     "MaintenanceWindow",
     "Period",
+    "Place",
     "Plant",
     "PlantError",
     "ReadingPolicy",
     "Role",
     "Sensor",
+    "Source",
+    "SourceSensor",
     "Tariff",
     "parse_plant",
 ]

@@ -4,9 +4,9 @@ import hashlib
 import json
 from fnmatch import fnmatchcase
 from functools import cached_property
-from typing import Annotated, Final, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from core.plant.alert_policy import AlertPolicy
 from core.plant.policies import CsvFormat, DetectionPolicy, EnergyPolicy, ReadingPolicy
@@ -19,6 +19,7 @@ from core.plant.rules import (
     unique,
 )
 from core.plant.sensors import MachineType, Role, Sensor
+from core.plant.sources import Source
 
 Detector = Literal["distance", "surprise", "both", "seasonal"]
 
@@ -42,6 +43,13 @@ class Plant(PlantModel):
     energy: EnergyPolicy = EnergyPolicy()
     readings: ReadingPolicy = ReadingPolicy()
     csv: CsvFormat = CsvFormat()
+    source: Annotated[tuple[Source, ...], Field(strict=False)] = ()
+
+    @field_validator("source", mode="before")
+    @classmethod
+    def _one_source(cls, value: Any) -> Any:
+        """Take a single `[source]` as the only one of `[[source]]`."""
+        return [value] if isinstance(value, dict) else value
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
@@ -74,6 +82,9 @@ class Plant(PlantModel):
                     f"use one of: {', '.join(self.sensor_names)}",
                 )
         unique("sensor in csv.columns", list(self.csv.columns.values()))
+        unique("source", [one.name for one in self.source])
+        for one in self.source:
+            one.fits({sensor.name: sensor.unit for sensor in self.sensors})
         self._fits_its_interval()
         return self
 

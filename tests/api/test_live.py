@@ -408,4 +408,5 @@ def test_metrics_tell_of_requests_and_of_the_view(live: Server) -> None:
     assert 'nexova_api_requests_total{endpoint="/machines",status="2xx"}' in text
     assert 'nexova_api_view_items{kind="machines"}' in text
     assert "nexova_api_kafka_up 1.0" in text
+    assert "nexova_api_alert_response_rate " in text
     assert "press-01" not in text

@@ -1,0 +1,169 @@
+"""What a sample of messages becomes, line by line: readings, or why not."""
+
+import math
+from collections import deque
+from collections.abc import Iterable, Iterator
+from datetime import UTC, datetime
+from itertools import chain
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+from confluent_kafka import Consumer, Message, TopicPartition
+
+from core.batch import decode_records
+from core.plant import Plant, Source
+from core.sources.gather import Gatherer
+from core.sources.mapping import long_columns
+from core.sources.record import Mapped, MappedReading, Raw
+from core.sources.standard import encode_reading
+from runtime.errors import TopicMissing, UsageError
+from runtime.kafka import consumer_config
+from runtime.settings import KafkaSettings
+from runtime.sources.formats import mapping_of
+from runtime.sources.settings import RegistrySettings
+from schemas.codec import ReadingDecoder, Refusal
+
+_ANSWER_SECONDS: Final = 10.0
+_LONGEST_BATCH: Final = 10_000  # records by which the embedded broker's end may be too low
+_MOST_BYTES: Final = 8_388_608
+_MOST_FILE: Final = 256 * 1_048_576
+
+
+def records_of_file(path: Path, *, text: bool, topic: str, key: str | None) -> Iterator[Raw]:
+    """Yield the records of a sample: each line of a text, or the whole of one document or of bytes.
+
+    Raises:
+        UsageError: the file cannot be read.
+    """
+    try:
+        if path.stat().st_size > _MOST_FILE:
+            raise UsageError(f"{path}: more than {_MOST_FILE:,} bytes is no sample; give its first lines")
+        content = path.read_bytes()
+    except OSError as error:
+        raise UsageError(f"{path}: cannot be read ({error.strerror}); name a file of messages") from None
+    lines = [content]
+    if text:
+        try:
+            msgspec.json.decode(content.removeprefix(b"\xef\xbb\xbf"))
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+            lines = [line for line in content.splitlines() if line.strip()]
+    written_at = datetime.now(UTC).timestamp()
+    for line in lines:
+        yield Raw(line, None if key is None else key.encode(), (), topic, written_at)
+
+
+def newest_of_topic(kafka: KafkaSettings, topic: str, *, limit: int) -> Iterator[Raw]:
+    """Yield the newest records of a topic, at most `limit` of each partition.
+
+    Raises:
+        TopicMissing: there is no such topic.
+    """
+    consumer = Consumer(consumer_config(kafka) | {"enable.partition.eof": True, "isolation.level": "read_committed"})
+    try:
+        known = consumer.list_topics(topic, timeout=_ANSWER_SECONDS).topics.get(topic)
+        if known is None or not known.partitions:
+            raise TopicMissing([topic], kafka.bootstrap_servers)
+        left, starts = set(known.partitions), []
+        newest: dict[int, deque[Raw]] = {number: deque(maxlen=limit) for number in known.partitions}
+        for number in known.partitions:
+            low, end = consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=_ANSWER_SECONDS)
+            starts.append(TopicPartition(topic, number, max(low, end - limit - _LONGEST_BATCH)))
+        consumer.assign(starts)
+        while left:
+            message = consumer.poll(_ANSWER_SECONDS)
+            if message is None:
+                break
+            if message.error() is not None:
+                left.discard(message.partition() or 0)
+            else:
+                newest[message.partition() or 0].append(raw_of(message))
+    finally:
+        consumer.close()
+    yield from chain.from_iterable(newest.values())
+
+
+def raw_of(message: Message) -> Raw:
+    """Return a client's message as a record."""
+    headers = [(name, value if isinstance(value, bytes) else b"") for name, value in _pairs(message.headers())]
+    written_at = message.timestamp()[1] / 1000.0
+    return Raw(message.value(), message.key(), headers, message.topic() or "", written_at)
+
+
+def _pairs(headers: Any) -> Iterable[tuple[str, object]]:
+    return headers or ()
+
+
+class Sampler:
+    """Shows what records become. source None: readings as Nexova itself has them."""
+
+    def __init__(self, plant: Plant, source: Source | None, registry: RegistrySettings) -> None:
+        self.readings = 0
+        self.refused = 0
+        self._plant = plant
+        self._decoder = ReadingDecoder(plant.sensor_names)
+        self._read = None if source is None else mapping_of(source, plant, registry)
+        self._gatherer = None
+        if source is not None and source.form == "long":
+            columns = [column for column, *_ in long_columns(source, plant).values()]
+            self._gatherer = Gatherer(
+                width=len(plant.sensors), columns=columns, within=source.gather_seconds, wait=math.inf
+            )
+
+    def lines(self, records: Iterable[Raw]) -> Iterator[str]:
+        """Yield a line for each reading, value and refusal, with the number of its record."""
+        for number, raw in enumerate(records, start=1):
+            if self._read is None:
+                yield from (f"{number}: {line}" for line in self._judged(raw.value))
+                continue
+            found = self._read(raw)
+            yield from (f"{number}: {line}" for line in self._mapped(found, raw))
+        for reading in self._gatherer.flush() if self._gatherer is not None else ():
+            yield from (f"gathered: {line}" for line in self._judged(encode_reading(reading, self._plant.sensor_names)))
+
+    def _mapped(self, found: Mapped, raw: Raw) -> Iterator[str]:
+        for reading in found.readings:
+            yield from self._judged(encode_reading(reading, self._plant.sensor_names))
+        for value in found.values:
+            sensor = self._plant.sensors[value.column]
+            shown = "missing" if math.isnan(value.value) else f"{value.value:.10g} {sensor.unit}"
+            at = datetime.fromtimestamp(value.seconds, UTC).isoformat()
+            yield f"value    {value.machine_id} {at} {sensor.name}={shown}"
+        for refusal in found.refused:
+            yield self._refusal(refusal)
+        for tag in found.ignored:
+            yield f"ignored  tag {tag!r:.80} is no sensor of the source"
+        if found.bad:
+            yield f"quality  {found.bad} values are of bad quality and count as missing"
+        if self._gatherer is not None:
+            self._gatherer.add(found.values, written_at=raw.written_at, now=raw.written_at)
+
+    def _judged(self, value: bytes | None) -> Iterator[str]:
+        """Yield what the processor makes of a message on the readings topic."""
+        decoded = decode_records(
+            [0], [value], decoder=self._decoder, plant=self._plant, now=datetime.now(UTC), max_message_bytes=_MOST_BYTES
+        )
+        batch = decoded.batch
+        for row in range(len(batch)):
+            self.readings += 1
+            machine_id = batch.machine_ids[batch.machine[row]]
+            reading = MappedReading(machine_id, float(batch.timestamps[row]), batch.values[row].tolist())
+            yield f"reading  {_shown(reading, self._plant)}"
+        for name in self._decoder.new_unknown_names():
+            yield f"ignored  {name}"
+        for _, refusal in decoded.refused:
+            yield self._refusal(refusal)
+
+    def _refusal(self, refusal: Refusal) -> str:
+        self.refused += refusal.count
+        return f"refused  {refusal.reason}: {refusal.detail}"
+
+
+def _shown(reading: MappedReading, plant: Plant) -> str:
+    values = " ".join(
+        f"{name}={value:.10g}"
+        for name, value in zip(plant.sensor_names, reading.values, strict=True)
+        if not math.isnan(value)
+    )
+    at = datetime.fromtimestamp(reading.seconds, UTC).isoformat()
+    return f"{reading.machine_id} {at} {values or '(no values)'}"

@@ -1,0 +1,22 @@
+"""Readings as they stand on the readings topic."""
+
+from collections.abc import Sequence
+from datetime import UTC, datetime
+from typing import Final
+
+import msgspec
+
+from core.sources.record import MappedReading
+
+_encode: Final = msgspec.json.Encoder().encode
+
+
+def encode_reading(reading: MappedReading, sensors: Sequence[str]) -> bytes:
+    """Return a reading as JSON; sensors that say nothing are null, so that a reading of none is still heard."""
+    document: dict[str, object] = {
+        "machine_id": reading.machine_id,
+        "timestamp": datetime.fromtimestamp(reading.seconds, UTC),
+    }
+    # NaN, the missing value, differs from itself
+    said = {name: value for name, value in zip(sensors, reading.values, strict=True) if value == value}  # noqa: PLR0124
+    return _encode(document | (said or dict.fromkeys(sensors)))

@@ -1,0 +1,1 @@
+"""Formats of other senders' messages that need more than JSON: schemas from a registry, and Sparkplug."""

@@ -1,0 +1,29 @@
+"""From a source's format to the function that finds the documents in its records."""
+
+from core.plant import Plant, Source
+from core.sources.documents import json_documents
+from core.sources.mapping import MapRecord, compile_source
+from core.sources.record import Documents
+from runtime.sources.settings import RegistrySettings
+
+
+def documents_of(source: Source, registry: RegistrySettings) -> Documents:
+    """Return what finds the documents in the records of a source; each call makes one with a memory of its own.
+
+    Raises:
+        UsageError: the format needs a setting or a library that is not there.
+    """
+    if source.format == "json":
+        return lambda raw: json_documents(raw.value or b"")
+    if source.format == "sparkplug":
+        from runtime.sources.sparkplug import SparkplugReader  # noqa: PLC0415  most plants need no protobuf
+
+        return SparkplugReader().documents
+    from runtime.sources.registry import RegistryReader  # noqa: PLC0415  an extra of its own
+
+    return RegistryReader(registry).documents
+
+
+def mapping_of(source: Source, plant: Plant, registry: RegistrySettings) -> MapRecord:
+    """Return the compiled source; raises UsageError as `documents_of` does."""
+    return compile_source(source, plant, documents_of(source, registry))

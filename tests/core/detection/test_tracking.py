@@ -166,7 +166,8 @@ class TestLearning:
         plant = a_plant(detection={"warm_up_readings": 20} | detection)
         results, _ = tracked(*rows, plant=plant)
         letters = {(True, True): "S", (False, True): "s", (True, False): "w", (False, False): "."}
-        return "".join(letters[bool(warm), bool(scored)] for warm, scored in zip(results.warm, results.scored, strict=True))
+        pairs = zip(results.warm.tolist(), results.scored.tolist(), strict=True)
+        return "".join(letters[pair] for pair in pairs)
 
     def test_scores_begin_after_ten_readings_by_history_and_after_the_warm_up_by_baseline(self) -> None:
         assert self.warm(normal_rows(25)) == 10 * "." + 10 * "s" + 5 * "S"

@@ -92,8 +92,16 @@ def _note(annotation: Annotation, feedback: Feedback, spoken_of: Alert | None) -
 
 
 def accept_level(state: FleetState, slot: int) -> None:
-    """Make the recent level of a machine its baseline, in place: what was a deviation is the new normal."""
+    """Make the recent level of a machine its baseline, in place: what was a deviation is the new normal.
+
+    A machine that still learns begins anew.
+    """
     tracks = state.tracks
+    if not tracks.fitted[slot]:
+        state.warm_ups.pop(slot, None)
+        tracks.learned[slot] = 0
+        tracks.level[slot] = 0.0
+        return
     moved = np.nan_to_num(tracks.level[slot])
     tracks.mean[slot] += moved * tracks.scale[slot]
     tracks.level[slot] = 0.0

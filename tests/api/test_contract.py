@@ -43,6 +43,7 @@ def operations(server: Server) -> list[Any]:
     return [operation for operation in found if operation.path not in _STREAMS]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE])
 def test_no_request_makes_the_service_fail(whole: Server, mode: GenerationMode) -> None:
     tried = []

@@ -39,6 +39,8 @@ from tests.e2e.suites import OnApacheKafka, OnTansu
 from tests.e2e.workers import Worker, eventually, read_all, wait_committed, workers
 from tests.model_repository import ModelRepositoryBuilder, anomaly_files, risk_files
 
+pytestmark = pytest.mark.long
+
 LOOK = 200  # readings, a worker
 
 

@@ -212,6 +212,7 @@ class ModelLifecycle:
         assert story.versions[-1] == {"anomaly": [FIRST], "maintenance": [SECOND]}
 
 
+@pytest.mark.long
 class TestOnTansu(OnTansu, ModelLifecycle):
     pass
 

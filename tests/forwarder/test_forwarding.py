@@ -50,6 +50,7 @@ def story(machines: range, state: str) -> list[Any]:
     return [an_alert(f"m-{number:02}", state=state, minute=number) for number in machines]
 
 
+@pytest.mark.long
 def test_a_webhook_that_is_away_and_a_forwarder_that_is_killed_lose_nothing(broker: Broker, tmp_path: Path) -> None:
     received, port = Received(), free_port()
     options = ("--to", "webhook", "--url", f"http://127.0.0.1:{port}/hook", "--timeout", "2")
@@ -119,6 +120,7 @@ def test_cloudevents_arrive_as_a_batch(broker: Broker, tmp_path: Path) -> None:
     assert len({event["id"] for event in events}) == 3
 
 
+@pytest.mark.long
 def test_mail_waits_for_its_server_and_comes_once(broker: Broker, tmp_path: Path) -> None:
     received, port = Received(), free_port()
     options = ("--to", "smtp", "--url", f"smtp://127.0.0.1:{port}", "--mail-to", "shift@example.com", "--timeout", "5")
@@ -138,6 +140,7 @@ def test_mail_waits_for_its_server_and_comes_once(broker: Broker, tmp_path: Path
     assert resolved["References"] == opened["References"]
 
 
+@pytest.mark.long
 def test_a_real_alertmanager_shows_what_is_open_also_after_it_lost_its_memory(broker: Broker, tmp_path: Path) -> None:
     program = shutil.which("prometheus-alertmanager")
     if program is None:

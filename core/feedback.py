@@ -25,9 +25,8 @@ LONGEST_SHELVING_SECONDS: Final = 31 * 86_400.0
 """Shelving has an end that a person can oversee; a later one is cut to this."""
 ANSWERED_SECONDS: Final = 3600.0
 """How long the kind of an alert that was answered stays closed although its readings go on as they were."""
-
-
-_CLOSING: Final = frozenset({"false_alarm", "expected", "new_normal"})
+CLOSING: Final = frozenset({"false_alarm", "expected", "new_normal", "maintenance_done"})
+"""Statements that close the alert of which they speak."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +59,7 @@ def take_feedback(state: FleetState, feedback: Feedback, *, partition: int, offs
     if feedback.kind == "maintenance_done":
         closed = _closed(state, slot, _alerts_of(state, feedback.machine_id), feedback.at)
         _begin_anew(state, slot)
-    elif feedback.kind in _CLOSING and spoken_of is not None:
+    elif feedback.kind in CLOSING and spoken_of is not None:
         closed = _closed(state, slot, [spoken_of], feedback.at)
     else:
         closed = []

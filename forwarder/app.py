@@ -4,7 +4,7 @@ import logging
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 from confluent_kafka import KafkaException, Message
 from pydantic import ValidationError
@@ -17,9 +17,9 @@ from forwarder.targets.work_requests import WorkRequests
 from runtime.metrics.forwarder import ForwarderMetrics
 from schemas.alerts import Alert, Severity
 from schemas.topics import FEEDBACK
+from schemas.trace import traceparent_of
 
 LOGGER: Final = logging.getLogger("nexova.forwarder")
-TRACE: Final = "traceparent"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -193,8 +193,5 @@ def _alert_of(message: Message) -> Alert | None:
 
 
 def _trace_of(message: Message) -> str | None:
-    headers: Any = message.headers() or ()
-    for name, value in headers:
-        if name == TRACE and isinstance(value, bytes):
-            return value.decode("ascii", errors="replace")
-    return None
+    found = traceparent_of(message.headers())
+    return None if found is None else found.decode()

@@ -37,6 +37,7 @@ class Outgoing(NamedTuple):
     topic: str
     key: bytes
     value: bytes | None
+    headers: tuple[tuple[str, bytes], ...] = ()
 
 
 class OwnersProducer(Protocol):
@@ -121,7 +122,9 @@ class FencedProducer:
     def _produce(self, message: Outgoing, deadline: float) -> None:
         while True:
             try:
-                self._producer.produce(message.topic, message.value, message.key, self._partition)
+                self._producer.produce(
+                    message.topic, message.value, message.key, self._partition, headers=list(message.headers)
+                )
             except BufferError:
                 if time.monotonic() >= deadline or self._stopped():
                     raise WriteFailed(f"partition {self._partition}: the broker takes nothing; check it") from None

@@ -7,6 +7,7 @@ from typing import Literal, Protocol
 from core.forecasting.series_state import SeriesTable
 from core.plant import Plant
 from core.state.fleet import FleetState
+from schemas.trace import Headers
 
 
 class SourceRecord(Protocol):
@@ -15,6 +16,7 @@ class SourceRecord(Protocol):
     offset: int
     timestamp: int
     value: bytes | None
+    headers: Headers
 
 
 @dataclass(slots=True, kw_only=True)

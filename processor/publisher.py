@@ -28,6 +28,7 @@ from schemas.energy import EnergyWindow
 from schemas.machines import MachineStatus
 from schemas.message import Message
 from schemas.topics import ALERTS, DEAD_LETTERS, ENERGY, MACHINES, READINGS, RECOMMENDATIONS, SCORES
+from schemas.trace import TRACEPARENT, traceparent_of
 
 
 class Publisher:
@@ -59,16 +60,17 @@ class Publisher:
         offsets = [record.offset for record in records] if assessment.alerts else []
         for row, alert in assessment.alerts:
             source = records[bisect_left(offsets, assessment.scores.batch.offsets[row])]
-            self.alert(partition, alert)
+            self.alert(partition, alert, traceparent=traceparent_of(source.headers))
             self._metrics.reading_to_alert.observe(max(0.0, self._clock() - source.timestamp / 1000))
         for recommendation in assessment.recommendations:
             self._metrics.recommendations.labels(band=recommendation.band).inc()
             self._send(RECOMMENDATIONS, recommendation.machine_id, recommendation, partition)
 
-    def alert(self, partition: int, alert: Alert) -> None:
-        """Queue an alert."""
+    def alert(self, partition: int, alert: Alert, *, traceparent: bytes | None = None) -> None:
+        """Queue an alert; traceparent: of the reading that changed it."""
         self._metrics.alerts.labels(kind=alert.kind, state=alert.state, severity=alert.severity).inc()
-        self._send(ALERTS, alert.alert_id, alert, partition)
+        headers = () if traceparent is None else ((TRACEPARENT, traceparent),)
+        self._writers.send(partition, ALERTS, key=alert.alert_id, value=alert.encode(), headers=headers)
 
     def energy_window(self, partition: int, window: EnergyWindow) -> None:
         """Queue an energy window for the next checkpoint."""

@@ -59,11 +59,13 @@ class Writers:
         """Return the writer of a partition, None where it is not owned."""
         return self._writers.get(partition)
 
-    def send(self, partition: int, topic: str, *, key: str, value: bytes) -> None:
+    def send(
+        self, partition: int, topic: str, *, key: str, value: bytes, headers: tuple[tuple[str, bytes], ...] = ()
+    ) -> None:
         """Write a message soon."""
         writer = self._writers.get(partition)
         if writer is not None:
-            writer.add([Outgoing(topic, key.encode(), value)])
+            writer.add([Outgoing(topic, key.encode(), value, headers)])
             self._metrics.output_messages.labels(topic=topic).inc()
 
     def send_with_state(self, partition: int, topic: str, *, key: str, value: bytes) -> None:

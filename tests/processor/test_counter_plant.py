@@ -61,8 +61,10 @@ class Kept:
     def __init__(self) -> None:
         self.windows: dict[str, EnergyWindow] = {}
 
-    def send(self, partition: int, topic: str, *, key: str, value: bytes) -> None:
-        assert partition == 0
+    def send(
+        self, partition: int, topic: str, *, key: str, value: bytes, headers: tuple[tuple[str, bytes], ...] = ()
+    ) -> None:
+        assert (partition, headers) == (0, ())
         if topic == ENERGY:
             self.windows[key] = EnergyWindow.model_validate_json(value)
 
@@ -80,6 +82,7 @@ class SourceReading:
     offset: int
     value: bytes | None
     timestamp: int = 0
+    headers: tuple[tuple[str, bytes], ...] = ()
 
 
 def records(first: int, last: int) -> list[SourceReading]:

@@ -21,6 +21,7 @@ from runtime.plants import load_plant
 class Record:
     offset: int
     timestamp: int = 0
+    headers: tuple[tuple[str, bytes], ...] = ()
     value: bytes | None = b"{}"
 
 

@@ -1,12 +1,16 @@
 """Only the newest owner of a partition can write it, on both brokers; and its changelog is read to its end."""
 
 import pytest
+from confluent_kafka import Consumer, Message, TopicPartition
 
 from core.state.records import UnknownStateFormat
 from processor.changelog import MACHINES, changelog_of, create_changelogs, end_record, read_changelog
 from processor.fenced_producer import Fenced, FencedProducer, Outgoing
+from runtime.kafka import consumer_config
+from schemas.trace import traceparent_of
 from tests.brokers import Broker
 from tests.e2e.suites import OnApacheKafka, OnTansu
+from tests.e2e.workers import eventually
 
 
 def a_producer(broker: Broker, partition: int = 3) -> FencedProducer:
@@ -40,6 +44,25 @@ class OneOwner:
         assert restored.end.offset == 17
         # of another partition nothing is there
         assert read_changelog(broker.kafka, MACHINES, 2).records == []
+
+    def test_headers_of_a_message_arrive_with_it(self, broker: Broker) -> None:
+        topic, trace = changelog_of(broker.kafka, MACHINES), b"00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+        a_producer(broker, 4).write(
+            [Outgoing(topic, b"a", b"1", (("traceparent", trace),)), Outgoing(topic, b"b", b"2")]
+        )
+        consumer = Consumer(consumer_config(broker.kafka))
+        consumer.assign([TopicPartition(topic, 4, 0)])
+        found: list[Message] = []
+
+        def both() -> bool:
+            found.extend(consumer.consume(10, 1.0))
+            return len(found) == 2
+
+        try:
+            eventually(both, seconds=60, what="both messages are there")
+        finally:
+            consumer.close()
+        assert [traceparent_of(message.headers()) for message in found] == [trace, None]
 
     def test_an_owner_that_was_replaced_writes_nothing_any_more(self, broker: Broker) -> None:
         before = a_producer(broker)

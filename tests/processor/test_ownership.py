@@ -60,6 +60,7 @@ class Source:
     offset: int
     value: bytes | None
     timestamp: int = 0
+    headers: tuple[tuple[str, bytes], ...] = ()
 
 
 @dataclass
@@ -72,13 +73,13 @@ class Log:
 
     def read(self, table: str, number: int) -> Restored:
         assert number == 0
-        found = [(key, value) for topic, key, value in self.records if topic == changelog_of(KAFKA, table)]
+        found = [(key, value) for topic, key, value, _ in self.records if topic == changelog_of(KAFKA, table)]
         ends = [value for key, value in found if key == END]
         return Restored(records=[one for one in found if one[0] != END], end=_end(table, ends[-1] if ends else None))
 
     def newest(self, topic: str) -> dict[bytes, bytes]:
         """What a compacted topic says in the end."""
-        return {key: value for name, key, value in self.records if name == topic and value is not None}
+        return {key: value for name, key, value, _ in self.records if name == topic and value is not None}
 
 
 @dataclass
@@ -300,7 +301,7 @@ class Ownership(RuleBasedStateMachine):
         assert alerts_of(self.log) == alerts_of(straight)
         assert windows_of(self.log) == windows_of(straight)
         revisions: dict[bytes, int] = {}
-        for topic, key, value in self.log.records:
+        for topic, key, value, _ in self.log.records:
             if topic == ENERGY:
                 revision = EnergyWindow.model_validate_json(value or b"").revision
                 assert revision > revisions.get(key, -1), "a revision is given once, and they rise"

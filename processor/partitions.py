@@ -55,6 +55,7 @@ class Partition(Position):
     series: hours and forecasts of its machines; only the event loop touches them.
     imports: position in the partition of the same number of imported history.
     heard_at: wall clock, epoch s, of the last batch of records.
+    suspect_until: offset before which a reading made the rules fail; batches before it are assessed with care.
     bytes_read: of readings since the last complete checkpoint.
     spoken: slots of machines of which something was published since they were saved.
     statuses_due: slots of machines whose status changed since `statuses_sent_at`, epoch s.
@@ -65,6 +66,7 @@ class Partition(Position):
     series: SeriesTable
     imports: Position
     heard_at: float
+    suspect_until: int = 0
     bytes_read: int = 0
     spoken: set[int] = field(default_factory=set)
     statuses_due: set[int] = field(default_factory=set)
@@ -79,6 +81,7 @@ class PartitionTable(Mapping[int, Partition]):
         self._plant = plant
         self._history_hours = history_hours
         self._held: dict[int, Partition] = {}
+        self._suspects: dict[int, int] = {}
 
     def __getitem__(self, number: int) -> Partition:
         """Return a partition that is held; KeyError where it is not."""
@@ -113,6 +116,7 @@ class PartitionTable(Mapping[int, Partition]):
             series=self.new_series() if series is None else series,
             imports=Position(next_offset=next_import),
             heard_at=at,
+            suspect_until=self._suspects.get(number, 0),
             next_offset=next_offset,
         )
         self._held[number] = held
@@ -135,6 +139,11 @@ class PartitionTable(Mapping[int, Partition]):
     def drop(self) -> None:
         """Forget all partitions; what was not saved will be read again."""
         self._held.clear()
+        self._suspects.clear()
+
+    def suspect(self, number: int, *, until: int) -> None:
+        """Assess the readings before an offset with care once the partition is adopted anew."""
+        self._suspects[number] = until
 
     def drop_one(self, number: int) -> None:
         """Forget a partition; what was not saved will be read again."""

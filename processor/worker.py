@@ -29,7 +29,7 @@ from processor.health import CHECKS, Health, StalledError
 from processor.ingest import FetchHandler
 from processor.outputs import Outputs
 from processor.pages import add_pages
-from processor.partitions import PartitionTable
+from processor.partitions import Partition, PartitionTable
 from processor.pipeline import Pipeline
 from processor.publisher import Publisher
 from processor.topic_watch import TopicWatch
@@ -137,7 +137,7 @@ class Worker:
             on_alert_counts=self._count_alerts,
             open_breaches=self.plant_stage.open_breaches,
         )
-        self.executor = BatchExecutor(self.pipeline, self.partitions, on_failure=self._failed)
+        self.executor = BatchExecutor(self.pipeline, self.partitions, on_failure=self._failed, on_poison=self._poisoned)
         self.checkpoints = Checkpoints(
             kafka=settings.kafka,
             settings=settings.processor,
@@ -282,6 +282,10 @@ class Worker:
         LOGGER.warning("%s; what it had not saved is read again by its owner", error.message)
         self.metrics.partitions_lost.inc()
         self.fetches.lose(partition)
+
+    def _poisoned(self, held: Partition, until: int, error: Exception) -> None:
+        self.fetches.take_anew(held.number, until=until, cause=error)
+        self._closing = self.writers.drop_one(held.number)
 
     def _failed(self, error: BaseException) -> None:
         """End the worker: going on would leave out what was not processed."""

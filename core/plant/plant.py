@@ -23,7 +23,7 @@ from core.plant.sources import Source
 
 Detector = Literal["distance", "surprise", "both", "seasonal"]
 
-_SLOW_SECONDS: Final = 120.0  # between two readings: what speaks more often is not told by its days
+_SLOW_SECONDS: Final = 120.0  # between two readings: more frequent sensors are not compared with their days
 _MOST_SLOW: Final = 4  # slow sensors; each has shapes of 8 kB in the machine's record
 _SILENT_INTERVALS: Final = 3.0
 _IDLE_INTERVALS: Final = 2.0  # as energy is divided between hours over as much
@@ -31,7 +31,7 @@ _LEAST_SECONDS: Final = 300.0
 
 
 class Plant(PlantModel):
-    """A whole plant file. Its order of `sensors` is the order of columns everywhere."""
+    """A whole plant file. The order of `sensors` is the order of columns everywhere."""
 
     name: Identifier = Field(description="name of the plant")
     timezone: TimezoneName = Field(description="IANA zone in which shifts and days are meant")
@@ -126,7 +126,7 @@ class Plant(PlantModel):
 
     @property
     def detector(self) -> Detector:
-        """The detector of the machines by themselves; what the plant file leaves open is decided here."""
+        """Detector of the machines' own scores; `auto` is resolved here."""
         chosen = self.detection.detector
         if chosen != "auto":
             return chosen
@@ -155,7 +155,7 @@ class Plant(PlantModel):
 
     @cached_property
     def fingerprint(self) -> str:
-        """16 hex digits that change when a sensor's name, unit, role or place changes."""
+        """16 hex digits that change when a sensor's name, unit, role or position changes."""
         identity = [[sensor.name, sensor.unit, sensor.role] for sensor in self.sensors]
         return hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:16]
 

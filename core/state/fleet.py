@@ -1,4 +1,4 @@
-"""All that is remembered of the machines of one partition; `core.state.records` is its form in the changelog."""
+"""State of the machines of one partition; `core.state.records` has its form in the changelog."""
 
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -24,7 +24,7 @@ from core.state.wear import WEAR_LAYOUT, Wear
 from schemas.alerts import Alert, AlertKind
 
 _FIRST_ROOM: Final = 16
-_AT_ONCE: Final = 4096  # machines that are restored together
+_AT_ONCE: Final = 4096  # machines restored in one step
 _KINDS: Final = get_args(AlertKind)
 
 
@@ -37,12 +37,12 @@ _LATEST_LAYOUT: Final[Layout] = {"score": Column("f8", fill=float("nan"))}
 
 @dataclass(slots=True)
 class FleetState:
-    """State of the machines of one partition. The rules change it in place: whoever hands it over gives it away.
+    """State of the machines of one partition, which the rules change in place.
 
-    alerts: newest alert of a machine and kind, open or resolved a short while ago. watermark: newest event time,
-    epoch s. progress: how far event time has come since the state was made, s; heard: where it stood at each
-    machine's last reading. dirty: slots changed since they were saved. era: how often the topic of the readings was
-    made anew, which makes offsets begin again.
+    alerts: newest alert of a machine and kind, open or recently resolved. watermark: newest event time, epoch s.
+    progress: event time that has passed since the state was created, s; heard: progress at each machine's last reading.
+    dirty: slots changed since they were saved. era: number of times that the readings' topic was recreated, after which
+    offsets start again.
     """
 
     plant: Plant
@@ -91,7 +91,7 @@ class FleetState:
         self.maintenance_spans = maintenance_spans(self.plant)
 
     def slots_of(self, machine_ids: Iterable[str]) -> NDArray[np.int64]:
-        """Return the table rows of these machines; a machine not seen before gets one."""
+        """Return the table rows of these machines, (n,), and add the unknown ones."""
         slots = self.slots
         return np.array([slots[m] if m in slots else self._add(m) for m in machine_ids], dtype=np.int64)
 
@@ -111,20 +111,20 @@ class FleetState:
         self.slots[machine_id] = slot
         for array, value in zip(self.traits, traits_of(self.plant, machine_id), strict=True):
             array[slot] = value
-        if self.plant.alerts.overrides:  # without any, all rows are alike
+        if self.plant.alerts.overrides:  # without overrides all rows are equal
             for column, values in zip(self.rules, alert_rules(self.plant, [machine_id]), strict=True):
                 column[slot] = values[0]
         return slot
 
     def use_policy(self, plant: Plant) -> None:
-        """Go on by the alert policy of a changed plant file, whose other parts are as they were."""
+        """Apply the alert policy of a changed plant file; its other parts must be unchanged."""
         self.plant = plant
         capacity = len(self.scores)
         self.rules = alert_rules(plant, [*self.ids, *[""] * (capacity - len(self.ids))])
         self.maintenance_spans = maintenance_spans(plant)
 
     def begin_era(self) -> None:
-        """Take the next readings as new, whatever their offsets: their topic was created anew."""
+        """Accept the next readings whatever their offsets, because their topic was recreated."""
         self.era += 1
         self.tracks.last_offset[:] = -1
         self.dirty.update(range(len(self.ids)))
@@ -134,7 +134,7 @@ class FleetState:
         return float(self.tracks.last_seen[self.slots[machine_id]])
 
     def forget(self, slots: Iterable[int]) -> list[Record]:
-        """Drop machines, and return the records that delete them. Table rows of all others change."""
+        """Remove machines, and return the records that delete them; table rows of the others change."""
         gone = set(slots)
         if not gone:
             return []
@@ -171,7 +171,7 @@ class FleetState:
         return deleted
 
     def records_of(self, slots: Sequence[int]) -> list[Record]:
-        """Return what is to be saved of these machines, parts before the machines' own records; they are clean then."""
+        """Return the changelog records of these machines, parts before their own records, and mark them as saved."""
         if not len(slots):
             return []
         rows = np.array(slots, dtype=np.int64)
@@ -212,7 +212,7 @@ class FleetState:
         return [alert.encode_exact() for alert in found if alert is not None]
 
     def _save_hours(self, slot: int, out: list[Record]) -> list[Any]:
-        """Write the settled hours where they have changed; return the others, packed."""
+        """Append the record of the settled hours if it changed; return the other hours, packed."""
         machine_id = self.ids[slot]
         windows = self.windows.of(machine_id).values()
         settled = [window for window in windows if window.settled]
@@ -225,7 +225,7 @@ class FleetState:
         return [window.pack() for window in windows if not window.settled]
 
     def _save_warm_up(self, slot: int, out: list[Record]) -> bytes:
-        """Write the readings that fill a record; return the rest."""
+        """Append a record for each full block of warm-up readings; return the rest as bytes."""
         machine_id, before = self.ids[slot], self._learned.get(slot, 0)
         rows = self.warm_ups.get(slot)
         full = 0 if rows is None else len(rows) // saved.WARM_UP_ROWS
@@ -238,13 +238,13 @@ class FleetState:
         return b"" if rows is None else rows[full * saved.WARM_UP_ROWS :].tobytes()
 
     def restore(self, log: Iterable[Record]) -> None:
-        """Add the machines of a changelog, read from its beginning.
+        """Restore the machines of a changelog that is read from its beginning.
 
-        A machine of another plant file keeps its counts, offsets, windows and alerts; its baseline is learned anew.
-        Silence counts from now on.
+        After a change of the sensors, a machine keeps its counts, offsets, windows and alerts, and learns its baseline
+        again. Silence counts from now on.
 
         Raises:
-            UnknownStateFormat: another version wrote it.
+            UnknownStateFormat: a record was written by an incompatible version.
         """
         unpacked = (saved.unpack(self._types, one) for one in saved.newest(log))
         while some := list(islice(unpacked, _AT_ONCE)):

@@ -1,11 +1,11 @@
 """The ports through which the rules use trained models, whatever runs them."""
 
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, Protocol, runtime_checkable
 
 from core.arrays import Features, Floats
 
-__all__ = ["AnomalyModel", "Features", "FlagBy", "Models", "Refusal", "RiskModel"]
+__all__ = ["AnomalyModel", "Features", "FlagBy", "LifetimeModel", "Models", "Refusal", "RiskModel"]
 
 FlagBy = Literal["distance", "forest", "both"]
 Refusal = Literal["damaged", "incompatible", "missing", "unavailable"]
@@ -41,6 +41,17 @@ class RiskModel(Protocol):
 
     def risk(self, features: Features) -> Floats:
         """Risk levels in [0, 3], shape (n,), of `features`, shape (n, Fm)."""
+
+
+@runtime_checkable
+class LifetimeModel(RiskModel, Protocol):
+    """A risk model that tells the time left too, learned from recorded failures; it needs no baseline of a machine."""
+
+    def hours_to_failure(self, features: Features) -> Floats:
+        """Lowest, middle and highest running hours to failure, shape (n, 3), of `features`, shape (n, Fm).
+
+        NaN where no failure is in sight: the model knows no more than that.
+        """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -193,7 +193,8 @@ def _slow_averages(
     slot: int, elapsed: float, values: Floats, watched: Ints, slow_seconds: Floats, tracks: Tracks
 ) -> None:
     # time away does not count: an average over running hours must not forget while the machine stands
-    step = min(max(elapsed, 0.0), 3600.0) if elapsed == elapsed else 0.0  # noqa: PLR0124  false for NaN
+    longest = max(3600.0, 1.5 * tracks.interval[slot])
+    step = min(max(elapsed, 0.0), longest) if elapsed == elapsed else 0.0  # noqa: PLR0124  false for NaN
     tracks.slow_hours[slot] += step / 3600.0
     for which in range(len(slow_seconds)):
         # a young average is the plain mean so far, which an old one forgets
@@ -220,7 +221,7 @@ def _maintenance_features(
             complete = complete and not np.isnan(value)
             out.maintenance[row, column] = value
             column += 1
-    hours = tracks.last_values[slot, runtime] if runtime >= 0 else 0.0
+    hours = tracks.last_values[slot, runtime] if runtime >= 0 else tracks.slow_hours[slot]
     out.maintenance[row, column] = 0.0 if np.isnan(hours) else hours
     out.maintenance[row, column + 1] = traits[2][slot]
     out.risky[row] = complete

@@ -10,6 +10,7 @@ from core.plant.rules import (
     PlantModel,
     Positive,
     TimezoneName,
+    broken,
     check_region,
     ordered,
 )
@@ -78,6 +79,25 @@ class EnergyPolicy(PlantModel):
     def _is_consistent(self) -> Self:
         if self.holidays is not None:
             check_region(self.holidays)
+        return self
+
+
+class MaintenancePolicy(PlantModel):
+    """From which averages a machine's wear is told."""
+
+    average_hours: Annotated[tuple[Positive, ...], Field(strict=False)] | None = Field(
+        default=None,
+        min_length=1,
+        max_length=4,
+        description="spans of the slow averages, running hours, rising; none: 6 and 72, or 3, 12 and 36 intervals "
+        "where readings are more than 15 minutes apart",
+    )
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> Self:
+        spans = self.average_hours or ()
+        if list(spans) != sorted(set(spans)):
+            raise broken(f"average_hours {list(spans)} must rise", "write the shortest span first, each once")
         return self
 
 

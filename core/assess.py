@@ -3,17 +3,19 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from typing import Final
 
 import numpy as np
 
+from core.adhoc.first_readings import hold_against_others
 from core.alerting.episodes import SEVERITIES, follow
 from core.alerting.messages import RULE, AlertWriter
 from core.alerting.silence import SilenceWatch
 from core.alerting.suppression import raised_thresholds, suppression_of
-from core.arrays import Bools, Floats, Ints
+from core.arrays import Bools, Codes, Features, Floats, Ints
 from core.batch import ReadingBatch
 from core.detection.features import observe, physical
-from core.detection.scoring import anomaly_scores
+from core.detection.scoring import anomaly_scores, confidence_of
 from core.energy.closing import closing_of
 from core.energy.meter import counter_rules
 from core.energy.windows import accumulate
@@ -22,7 +24,7 @@ from core.models import Models
 from core.plant import Plant, Role
 from core.plant.limits import LEVELS, limit_severity
 from core.rollout import AlertCounts, count_alerts
-from core.row_results import FAULT_IMPOSSIBLE, FAULT_NONE, RowResults
+from core.row_results import FAULT_IMPOSSIBLE, FAULT_NONE, LEVEL_PLANT, LEVEL_TYPE, RowResults
 from core.state.episodes import FOLLOWED_KINDS, SUPPRESSIONS
 from core.state.fleet import FleetState
 from core.state.tracks import CONDITIONS, watched_sensors
@@ -31,12 +33,15 @@ from schemas.energy import EnergyWindow
 from schemas.recommendations import Recommendation
 from schemas.scores import FLAG_AT
 
+_STRANGER: Final = 0.1  # by which a score held against others must be above the flag's for an alert
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scores:
     """Scores of the n new readings of a batch; NaN where a model did not score.
 
-    anomaly (n,) in [0, 1]; flagged (n,); risk (n,) in [0, 3]; condition (n,) code; warm (n,): baseline learned.
+    anomaly (n,) in [0, 1]; flagged (n,); risk (n,) in [0, 3]; condition (n,) code; warm (n,): baseline learned, or
+    the share `progress` (n,) of it; level (n,): code of what it is held against; confidence (n,) in that, in [0, 1].
     """
 
     batch: ReadingBatch
@@ -45,6 +50,9 @@ class Scores:
     risk: Floats
     condition: Ints
     warm: Bools
+    progress: Features
+    level: Codes
+    confidence: Floats
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -90,6 +98,7 @@ def assess(batch: ReadingBatch, *, state: FleetState, models: Models, plant: Pla
         habits=state.habits,
     )
     rows.fault[np.isnan(values) & ~np.isnan(batch.values)] = FAULT_IMPOSSIBLE
+    hold_against_others(batch, values, rows, models=models, plant=plant)
     scores = _score(batch, rows, models)
     _remember_last(state, slots, scores)
     alerts, suppressed = _alerts(scores, values=values, slots=slots, rows=rows, state=state, models=models, plant=plant)
@@ -118,6 +127,9 @@ def _score(batch: ReadingBatch, rows: RowResults, models: Models) -> Scores:
         risk=risks(rows, models),
         condition=rows.condition,
         warm=rows.warm,
+        progress=rows.progress,
+        level=rows.level,
+        confidence=confidence_of(rows),
     )
 
 
@@ -138,7 +150,7 @@ def _alerts(
 ) -> tuple[tuple[tuple[int, Alert], ...], dict[str, int]]:
     """Return alerts that changed, in row order with the row that changed each, and openings suppressed, by reason."""
     batch, rules = scores.batch, state.rules
-    writer = AlertWriter(batch=batch, values=values, rows=rows, state=state, plant=plant)
+    writer = AlertWriter(batch=batch, values=values, rows=rows, confidence=scores.confidence, state=state, plant=plant)
     silence = SilenceWatch(state=state, plant=plant)
     written = silence.resolved_by(batch, rows.newest)
     silence.heard(slots, batch.timestamps)
@@ -186,9 +198,12 @@ def _alerts(
 
 
 def _raised(rows: RowResults, sensors: tuple[str, ...], state: FleetState) -> Floats:
+    """Return by how much the score of an alert must be above that of a flag, (n,)."""
     if not sensors:
         return np.zeros(len(rows.slot))
-    return raised_thresholds(rows.slot, rows.contribution.argmax(axis=1), sensors, state)
+    raised = raised_thresholds(rows.slot, rows.contribution.argmax(axis=1), sensors, state)
+    # a new machine may well differ from those that training knows
+    return raised + np.where(np.isin(rows.level, (LEVEL_PLANT, LEVEL_TYPE)), _STRANGER, 0.0)
 
 
 def _anomaly_model(models: Models) -> AlertModel:

@@ -25,9 +25,8 @@ LONGEST_SHELVING_SECONDS: Final = 31 * 86_400.0
 """Shelving has an end that a person can oversee; a later one is cut to this."""
 ANSWERED_SECONDS: Final = 3600.0
 """How long the kind of an alert that was answered stays closed although its readings go on as they were."""
-
-
-_CLOSING: Final = frozenset({"false_alarm", "expected", "new_normal"})
+CLOSING: Final = frozenset({"false_alarm", "expected", "new_normal", "maintenance_done"})
+"""Statements that close the alert of which they speak."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +59,7 @@ def take_feedback(state: FleetState, feedback: Feedback, *, partition: int, offs
     if feedback.kind == "maintenance_done":
         closed = _closed(state, slot, _alerts_of(state, feedback.machine_id), feedback.at)
         _begin_anew(state, slot)
-    elif feedback.kind in _CLOSING and spoken_of is not None:
+    elif feedback.kind in CLOSING and spoken_of is not None:
         closed = _closed(state, slot, [spoken_of], feedback.at)
     else:
         closed = []
@@ -92,8 +91,16 @@ def _note(annotation: Annotation, feedback: Feedback, spoken_of: Alert | None) -
 
 
 def accept_level(state: FleetState, slot: int) -> None:
-    """Make the recent level of a machine its baseline, in place: what was a deviation is the new normal."""
+    """Make the recent level of a machine its baseline, in place: what was a deviation is the new normal.
+
+    A machine that still learns begins anew.
+    """
     tracks = state.tracks
+    if not tracks.fitted[slot]:
+        state.warm_ups.pop(slot, None)
+        tracks.learned[slot] = 0
+        tracks.level[slot] = 0.0
+        return
     moved = np.nan_to_num(tracks.level[slot])
     tracks.mean[slot] += moved * tracks.scale[slot]
     tracks.level[slot] = 0.0

@@ -1,11 +1,25 @@
 """The ports through which the rules use trained models, whatever runs them."""
 
-from dataclasses import dataclass
-from typing import Literal, Protocol, runtime_checkable
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final, Literal, Protocol, runtime_checkable
 
 from core.arrays import Features, Floats
 
-__all__ = ["AnomalyModel", "Features", "FlagBy", "LifetimeModel", "Models", "Refusal", "RiskModel"]
+__all__ = [
+    "WHOLE_PLANT",
+    "AnomalyModel",
+    "Features",
+    "FlagBy",
+    "LifetimeModel",
+    "Models",
+    "Reference",
+    "Refusal",
+    "RiskModel",
+]
+
+WHOLE_PLANT: Final = ""
+"""Key of the baseline of all machines, whatever their type."""
 
 FlagBy = Literal["distance", "forest", "both"]
 Refusal = Literal["damaged", "incompatible", "missing", "unavailable"]
@@ -55,14 +69,30 @@ class LifetimeModel(RiskModel, Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Reference:
+    """What machines of one type do. mean, scale: (D,) in the sensors' units, NaN where never heard.
+
+    limit: squared distance, over all D sensors, that normal readings exceed at the plant's false alarm rate.
+    forest_limit: score of the forest, in [0.5, 1], that they exceed at that rate when held against this baseline.
+    """
+
+    mean: Floats
+    scale: Floats
+    limit: float
+    forest_limit: float = 0.5
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Models:
     """The models a worker runs; None where there is none, and the rules go on without it.
 
     flag_by: which score decides on the flag: the machine's own distance, the forest, or the higher of both.
+    references: by machine type, and of all machines; what a machine is held against before it is known itself.
     shadows: versions that score the same readings and raise nothing; what they would raise is counted.
     """
 
     anomaly: AnomalyModel | None = None
     maintenance: RiskModel | None = None
     flag_by: FlagBy = "both"
+    references: Mapping[str, Reference] = field(default_factory=dict, hash=False)
     shadows: "tuple[Models, ...]" = ()

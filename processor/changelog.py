@@ -5,6 +5,7 @@ read them record by record and keep every record a second time in memory.
 """
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -69,11 +70,17 @@ def end_record(kafka: KafkaSettings, table: str, *, offset: int, topic_id: str |
 
 
 def read_changelog(
-    kafka: KafkaSettings, table: str, partition: int, *, patience: float = _PATIENCE_SECONDS
+    kafka: KafkaSettings,
+    table: str,
+    partition: int,
+    *,
+    patience: float = _PATIENCE_SECONDS,
+    on_progress: Callable[[str, int, float], None] = lambda *_: None,
 ) -> Restored:
     """Read a partition of a table's changelog from its beginning to its end; blocks.
 
-    To be called by the partition's owner: nothing is written meanwhile.
+    To be called by the partition's owner: nothing is written meanwhile. on_progress: called in this thread with table,
+    partition, and the share that was read, 1 at the end.
 
     Raises:
         BrokerUnavailable: the end was not reached within `patience` seconds without a record.
@@ -92,13 +99,16 @@ def read_changelog(
     )
     records: list[Record] = []
     end: bytes | None = None
+    place = TopicPartition(topic, partition, 0)
+    on_progress(table, partition, 0.0)
     try:
-        consumer.assign([TopicPartition(topic, partition, 0)])
+        consumer.assign([place])
         heard = time.monotonic()
         while True:
             messages = consumer.consume(_AT_ONCE, 0.05)
             if messages:
                 heard = time.monotonic()
+                on_progress(table, partition, _share_read(consumer, place, messages[-1].offset()))
             elif time.monotonic() - heard > patience:
                 raise BrokerUnavailable(f"{topic}/{partition} gave nothing for {patience:g} s; check the broker")
             for message in messages:
@@ -110,6 +120,7 @@ def read_changelog(
                     else:
                         records.append((key, message.value()))
                 elif error.code() == _EOF:
+                    on_progress(table, partition, 1.0)
                     return Restored(records=records, end=_end(topic, end))
                 elif error.code() not in _MENDS_ITSELF:
                     raise FailureError(f"{topic}/{partition} cannot be read ({error.str()}); check our rights")
@@ -117,6 +128,14 @@ def read_changelog(
         raise FailureError(f"{topic}/{partition} cannot be read ({error.args[0].str()}); check the broker") from None
     finally:
         consumer.close()
+
+
+def _share_read(consumer: Consumer, place: TopicPartition, offset: int | None) -> float:
+    """Return the share of a partition up to `offset`, by what the last fetch said of its ends; below 1."""
+    low, high = consumer.get_watermark_offsets(place, cached=True)
+    if offset is None or high <= low:
+        return 0.0
+    return min(0.99, max(0.0, (offset - low) / (high - low)))
 
 
 def _end(topic: str, value: bytes | None) -> End | None:

@@ -25,6 +25,7 @@ from core.state.tracks import CONDITIONS
 from processor.forecasting.accuracy_metrics import count_matured
 from processor.partitions import Partition, PartitionTable, SourceRecord
 from processor.publisher import Publisher
+from processor.score_watch import ScoreWatch
 from processor.versions.running import RunningModels
 from runtime.metrics import ProcessorMetrics
 from runtime.processor_settings import ProcessorSettings
@@ -85,6 +86,7 @@ class Pipeline:
         self._on_alert_counts = on_alert_counts
         self._open_breaches = open_breaches
         self._decoder = ReadingDecoder(plant.sensor_names)
+        self._score_watch = ScoreWatch(metrics)
 
     def prepare(self, records: Sequence[SourceRecord]) -> Prepared:
         """Decode consecutive records of a partition; changes nothing."""
@@ -165,6 +167,8 @@ class Pipeline:
                 delay = max(0.0, now - held.state.watermark)
                 self._metrics.watermark_delay.labels(partition=str(number)).set(delay)
         self._count_machines()
+        self._measure_skew()
+        self._score_watch.measure(self._running.versions)
 
     async def import_history(self, held: Partition, records: Sequence[SourceRecord], *, next_offset: int) -> None:
         """Add imported hours to their series; what cannot be used becomes a dead letter. Yields between records."""
@@ -204,6 +208,8 @@ class Pipeline:
         for window in windows:
             held.spoken.add(held.state.slots[window.machine_id])
             self._publisher.energy_window(held.number, window)
+            if window.final and not window.revision:
+                self._metrics.energy_completeness.observe(window.completeness)
             count_matured(self._metrics, held.series.record_window(window, at=now))
 
     def _count(self, decoded: Decoded, assessment: Assessment) -> None:
@@ -213,10 +219,17 @@ class Pipeline:
         metrics.readings_replayed.inc(assessment.replayed)
         metrics.readings_scored.inc(int(np.isfinite(scores.anomaly).sum()))
         metrics.scores_flagged.inc(int(scores.flagged.sum()))
+        self._score_watch.add(scores)
         metrics.unknown_sensors.inc(decoded.unknown_fields)
         metrics.readings_late.inc(assessment.late)
         for reason, openings in assessment.suppressed.items():
             metrics.alerts_suppressed.labels(reason=reason).inc(openings)
+
+    def _measure_skew(self) -> None:
+        watermarks = {number: held.state.watermark for number, held in self._partitions.items()}
+        known = {number: watermark for number, watermark in watermarks.items() if np.isfinite(watermark)}
+        for number, watermark in known.items():
+            self._metrics.watermark_skew.labels(partition=str(number)).set(max(known.values()) - watermark)
 
     def _count_machines(self) -> None:
         conditions = dict.fromkeys(CONDITIONS, 0)
@@ -228,7 +241,9 @@ class Pipeline:
                 kinds[kind] += alert.state != "resolved"
         kinds["forecast_breach"] += self._open_breaches()
         states = [state for held in self._partitions.values() for state in held.series.states.values()]
-        self._metrics.forecasts_fallen_back.set(sum(state.accuracy.fallen_back for state in states))
+        fallen_back = sum(state.accuracy.fallen_back for state in states)
+        self._metrics.forecasts_fallen_back.set(fallen_back)
+        self._metrics.forecast_fallback_share.set(fallen_back / max(1, len(states)))
         for condition, number in conditions.items():
             self._metrics.machines.labels(condition=condition).set(number)
         for kind, number in kinds.items():

@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 
 from core.assess import Assessment, Scores
 from core.forecasting.series_state import Outgoing as SavedMessage
+from core.row_results import LEVELS
 from core.state.tracks import CONDITIONS
 from processor.allowance import Allowance
 from processor.fenced_producer import Outgoing
@@ -49,7 +50,7 @@ class Publisher:
         self._publish_scores = publish_scores
         self._clock = clock
         self._letters = Allowance(rate=dead_letters_per_second, clock=clock)
-        self._scores = ScoreWriter(CONDITIONS)
+        self._scores = ScoreWriter({"condition": CONDITIONS, "level": LEVELS})
 
     def assessment(self, partition: int, assessment: Assessment, records: Sequence[SourceRecord]) -> None:
         """Queue scores, alerts and recommendations of a batch. records: those that the batch was decoded from."""
@@ -127,6 +128,9 @@ class Publisher:
             "risk": scores.risk,
             "condition": scores.condition,
             "warm_up": ~scores.warm,
+            "warm_up_progress": scores.progress,
+            "level": scores.level,
+            "confidence": scores.confidence,
         }
         self._outputs.send_all(SCORES, self._scores.write(batch.machine_ids, columns), partition=partition)
 

@@ -18,7 +18,6 @@ from processor.alerting.fleet_stage import FleetStage
 from processor.alerting.policy import PolicyWatch
 from processor.changelog import read_changelog
 from processor.checkpoint import Checkpoints
-from processor.deadline import end_within
 from processor.ending import Ending
 from processor.executor import BatchExecutor
 from processor.faust_app import make_app
@@ -153,7 +152,12 @@ class Worker:
             clock=clock.monotonic,
         )
         self.adoption = Adoption(
-            read=partial(read_changelog, settings.kafka, patience=settings.processor.exit_after_stall_seconds),
+            read=partial(
+                read_changelog,
+                settings.kafka,
+                patience=settings.processor.exit_after_stall_seconds,
+                on_progress=self._restored,
+            ),
             partitions=self.partitions,
             writers=self.writers,
             publisher=self.publisher,
@@ -271,6 +275,9 @@ class Worker:
     def _settled(self) -> bool:
         return self._ready and not self.app.rebalancing
 
+    def _restored(self, table: str, partition: int, share: float) -> None:
+        self.metrics.restore_progress.labels(partition=str(partition), table=table).set(share)
+
     def _lost(self, partition: int, error: Fenced) -> None:
         LOGGER.warning("%s; what it had not saved is read again by its owner", error.message)
         self.metrics.partitions_lost.inc()
@@ -349,15 +356,14 @@ class Worker:
 
         @self.app.on_before_shutdown.connect(weak=False)
         async def stopping(_: faust.App, **__: Any) -> None:
-            if not self.ending.begun:
-                end_within()
             await self._last_checkpoint()
             self._stopping = True
             await self.writers.drop()
 
     def _forget_gauges(self, partition: int) -> None:
         # a gauge of a partition that another worker has now would stand still for ever
-        for gauge in (self.metrics.consumer_lag, self.metrics.watermark_delay):
+        metrics = self.metrics
+        for gauge in (metrics.consumer_lag, metrics.watermark_delay, metrics.watermark_skew, metrics.restore_progress):
             gauge.remove_by_labels({"partition": str(partition)})
 
     async def _last_checkpoint(self) -> None:

@@ -12,9 +12,8 @@ from schemas.forecasts import Forecast
 from schemas.machines import MachineStatus
 from schemas.message import Quantity, Risk, Share
 from schemas.recommendations import Band, Reason, Recommendation
-from schemas.scores import Score
+from schemas.scores import BaselineLevel, Score
 
-BaselineLevel = Literal["machine", "history", "type", "plant", "limits"]
 Warnings = Annotated[list[str], Field(description="Limits of the answer; left out when there is nothing to say.")]
 
 

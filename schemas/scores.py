@@ -1,6 +1,6 @@
 """Score: what the models made of one reading."""
 
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
@@ -11,8 +11,13 @@ FLAG_AT: Final = 0.5
 """Anomaly score from which a reading is flagged."""
 
 
+BaselineLevel = Literal["machine", "history", "type", "plant", "limits"]
+"""What a reading is held against: its machine's own baseline, what little of it was seen, machines of its type, all
+machines of the plant, or limits alone."""
+
+
 class Score(Message):
-    """Scores of one reading; null where the machine was not scored (off, idle, warming up, no model)."""
+    """Scores of one reading; null where the machine was not scored (off, idle, nothing to be held against)."""
 
     machine_id: MachineId
     timestamp: Timestamp
@@ -21,3 +26,8 @@ class Score(Message):
     risk: Annotated[Risk | None, Field(description="0 above 7 days to failure, 1, 2 and 3 at 7, 3 and 1 days.")] = None
     condition: Condition = "running"
     warm_up: Annotated[bool, Field(description="True while the machine's baseline is still being learned.")] = False
+    warm_up_progress: Annotated[
+        Share | None, Field(description="Share of the warm-up that is over, 1 when learned.")
+    ] = None
+    level: Annotated[BaselineLevel, Field(description="What the reading is held against.")] = "machine"
+    confidence: Annotated[Share | None, Field(description="How far that is the machine's own; 1 when learned.")] = None

@@ -19,6 +19,7 @@ from api.console.machine import (
     machine_page,
     signal_panels,
 )
+from api.console.quality import quality
 from api.console.rendering import Pages, Reader, asset, sign_in_needed
 from api.problems import Problem
 from api.services import Services
@@ -245,7 +246,7 @@ def router(services: Services) -> APIRouter:  # noqa: C901, PLR0915  a table of 
             "models.html",
             models=await asyncio.to_thread(overview.running_models, services),
             promotions=await asyncio.to_thread(overview.promotions, services),
-            quality=overview.quality(view, alarm_rows(view, formats.now), formats.now),
+            quality=quality(view, alarm_rows(view, formats.now), formats.now),
             problems=services.inference.problems,
         )
 

@@ -1,12 +1,15 @@
 """How the service is: health, models, metrics."""
 
 from datetime import UTC, datetime
+from math import nan
 from typing import Any, Literal
 
 from fastapi import APIRouter, Depends, Request
 from prometheus_client import CONTENT_TYPE_LATEST
 from starlette.responses import Response
 
+from api.console.alarms import alarm_rows
+from api.console.quality import quality
 from api.problems import RESPONSES, Problem
 from api.security import Caller, require
 from api.services import Services
@@ -101,9 +104,19 @@ def router(services: Services) -> APIRouter:
     async def metrics() -> Response:
         """Return the metrics in Prometheus' text format: of all workers together where there are several."""
         services.live.measure()
+        _measure_alerts(services)
         return Response(metrics_page(services.registry), media_type=CONTENT_TYPE_LATEST)
 
     return routes
+
+
+def _measure_alerts(services: Services) -> None:
+    """Bring the gauges of what people answer up to date."""
+    metrics, view, now = services.metrics, services.live.view, datetime.now(UTC)
+    found = quality(view, alarm_rows(view, now), now)
+    metrics.alerts_judged.set(found.judged)
+    metrics.alert_precision.set(nan if found.precision is None else found.precision)
+    metrics.alert_response.set(nan if found.answered is None else found.answered)
 
 
 def _status(repository: str, name: str, model: Any, kind: str) -> ModelStatus:

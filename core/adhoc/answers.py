@@ -6,11 +6,11 @@ from typing import Final
 
 import numpy as np
 
-from core.adhoc.rows import History, Reference, ScoredRows, score_rows, wear_features
+from core.adhoc.rows import History, ScoredRows, score_rows, wear_features
 from core.arrays import Bools, Features, Floats
 from core.detection.features import physical
 from core.maintenance import BAND_STARTS, BANDS, advice_text
-from core.models import Models
+from core.models import Models, Reference
 from core.plant import Plant
 from core.plant.limits import CRITICAL
 from core.rounding import cut_scores, round_quantities

@@ -23,22 +23,19 @@ from core.batch import ReadingBatch
 from core.detection.baseline import fit_baseline
 from core.detection.features import observe, physical
 from core.detection.scoring import combine_scores
-from core.models import FlagBy, Models
+from core.models import WHOLE_PLANT, FlagBy, Models, Reference
 from core.plant import Plant
 from core.plant.limits import LEVELS, limit_severity
 from core.row_results import RowResults
 from core.state.tables import allocate
 from core.state.tracks import CONDITIONS, Tracks, tracks_layout, watched_sensors
 from core.state.traits import MachineTraits, traits_of
-from schemas.answers import BaselineLevel
-from schemas.scores import FLAG_AT
+from schemas.scores import FLAG_AT, BaselineLevel
 
 Traits = tuple[float, float, float]
 
 LEAST_HISTORY: Final = 60
 """Rows from which on a history is held against itself."""
-WHOLE_PLANT: Final = ""
-"""Key of the baseline of all machines, whatever their type."""
 _FAULTY: Final = 1.0  # score of a row with an impossible value: as high as the alert on a faulty sensor
 _FLAG_OTHERS_BY: Final[FlagBy] = "both"
 """Which score flags rows held against another baseline: a version's own choice was made on machines' own baselines."""
@@ -49,29 +46,17 @@ _WILD: Final = 6.0  # robust standard deviations from which a row does not help 
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Reference:
-    """What machines of one type do. mean, scale: (D,) in the sensors' units, NaN where never heard.
-
-    limit: squared distance, over all D sensors, that normal readings exceed at the plant's false alarm rate.
-    forest_limit: score of the forest, in [0.5, 1], that they exceed at that rate when held against this baseline.
-    """
-
-    mean: Floats
-    scale: Floats
-    limit: float
-    forest_limit: float = 0.5
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class History:
     """Rows of one machine in order of time. values: (n, S), NaN where missing, in the plant's order.
 
     tracks: what the processor remembers of the machine, a table of one row; None where it is not known.
+    related: false for rows that are no history, of several machines of one type maybe.
     """
 
     values: Floats
     machine_id: str | None = None
     tracks: Tracks | None = None
+    related: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -314,7 +299,7 @@ def _baseline_for(
 ) -> tuple[BaselineLevel, Tracks | Reference | None]:
     if history.tracks is not None and history.tracks.fitted[0]:
         return "machine", history.tracks
-    if len(history.values) >= LEAST_HISTORY:
+    if history.related and len(history.values) >= LEAST_HISTORY:
         return "history", _learned(values, plant)
     kind = plant.type_of(history.machine_id) if history.machine_id else None
     if kind is not None and kind.name in references:

@@ -13,7 +13,7 @@ from core.arrays import Floats
 from core.batch import ReadingBatch
 from core.plant import Plant, Sensor
 from core.plant.limits import broken_limits
-from core.row_results import RowResults
+from core.row_results import LEVEL_PLANT, LEVEL_TYPE, RowResults
 from core.state.fleet import FleetState
 from core.state.tracks import watched_sensors
 from schemas.alerts import Alert, AlertKind, AlertModel, Signal
@@ -39,6 +39,7 @@ class AlertWriter:
     batch: ReadingBatch
     values: Floats
     rows: RowResults
+    confidence: Floats
     state: FleetState
     plant: Plant
 
@@ -61,7 +62,7 @@ class AlertWriter:
             signals, summary = self._say(kind, row)
             figures |= {
                 "severity": SEVERITIES[changes.severity[position]],
-                "confidence": _share(changes.share[position]),
+                "confidence": _share(changes.share[position] * (self.confidence[row] if kind == "anomaly" else 1.0)),
             }
             if known is not None and changes.code[position] == UPDATED:
                 # the figures of the worst moment say more than those of the last, but no sensor goes unnamed
@@ -79,12 +80,17 @@ class AlertWriter:
                     threshold=FLAG_AT,
                     signals=signals,
                     summary=summary,
-                    model=model,
+                    model=self._model(model, row) if kind == "anomaly" else model,
                     warm_up=not bool(self.rows.warm[row]),
                     **figures,
                 )
         self.state.alerts[machine_id, kind] = alert
         return [(row, alert)]
+
+    def _model(self, model: AlertModel, row: int) -> AlertModel:
+        """Return `model` with the level that a reading was held against."""
+        borrowed = self.rows.level[row] in {LEVEL_PLANT, LEVEL_TYPE}
+        return model.model_copy(update={"level": "type"}) if borrowed else model
 
     def _say(self, kind: str, row: int) -> tuple[tuple[Signal, ...], str]:
         machine_id = self.batch.machine_ids[self.batch.machine[row]]

@@ -12,7 +12,7 @@ import numpy as np
 from numba import njit
 from scipy.special import fdtri
 
-from core.arrays import Floats
+from core.arrays import Bools, Floats
 
 CLIP: Final = 5.0  # standard deviations; one wild reading must not own an average
 _BLOCK: Final = 40  # readings a block, for the estimate of drift
@@ -25,6 +25,7 @@ VARIANCE_CLIP: Final = 25.0  # squared scales
 _SPREAD_FLOOR: Final = 0.05  # squared scales; of variances near 0 only that they are counts
 _SPREAD_SKIP: Final = 60  # readings until a variance has forgotten where it started
 _LEAST_NOISE: Final = 0.1  # scales; readings far closer in time than the machine is quick differ by next to nothing
+_FEW: Final = 2.0  # standard errors by which noise that few readings show is widened
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,13 +68,8 @@ def fit_baseline(
     """
     n, sensors = rows.shape
     seen = ~np.isnan(rows)
-    counts = seen.sum(axis=0)
-    some = np.maximum(counts, 1)
-    mean = np.where(counts > 0, np.where(seen, rows, 0.0).sum(axis=0) / some, np.nan)
+    mean, spread, scale = _level_of(rows, seen, least_scale)
     centred = np.where(seen, rows - mean, 0.0)
-    spread = np.sqrt((centred**2).sum(axis=0) / some)
-    scale = np.maximum(spread, np.maximum(least_scale, np.nan_to_num(1e-3 * np.abs(mean))))
-    scale = np.where(scale > 0, scale, 1.0)
     # a sensor that moved less than its floor is given the noise that the floor stands for
     lacking = 1.0 - (spread / scale) ** 2
     moving = max(1.0, float(sensors - lacking.sum()))
@@ -124,6 +120,40 @@ def fit_baseline(
         spread_mean=spread_mean,
         spread=moving_spread,
     )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FirstLook:
+    """What a few readings tell of D sensors: mean and scale in their units, and noise in scales, (D,) each."""
+
+    mean: Floats
+    scale: Floats
+    noise: Floats
+
+
+def look_at(rows: Floats, *, least_scale: Floats, by_noise: bool) -> FirstLook:
+    """Return what the first `rows`, (n, D) with NaN where missing, tell; n at least 2.
+
+    by_noise: false for machines whose readings are to be held against all that the level did so far, and not against
+    the step from one to the next. The fewer rows, the wider: a deviation of ten readings may be half of the true one.
+    """
+    seen = ~np.isnan(rows)
+    mean, _, scale = _level_of(rows, seen, least_scale)
+    noise = np.ones(rows.shape[1])
+    if by_noise:
+        noise = np.clip(np.maximum(_noise(rows), least_scale) / scale, _LEAST_NOISE, 1.0)
+    return FirstLook(mean=mean, scale=scale, noise=noise * (1.0 + _FEW / np.sqrt(len(rows))))
+
+
+def _level_of(rows: Floats, seen: Bools, least_scale: Floats) -> tuple[Floats, Floats, Floats]:
+    """Return mean, NaN where never seen, standard deviation and scale of the columns, (D,) each."""
+    counts = seen.sum(axis=0)
+    some = np.maximum(counts, 1)
+    mean = np.where(counts > 0, np.where(seen, rows, 0.0).sum(axis=0) / some, np.nan)
+    centred = np.where(seen, rows - mean, 0.0)
+    spread = np.sqrt((centred**2).sum(axis=0) / some)
+    scale = np.maximum(spread, np.maximum(least_scale, np.nan_to_num(1e-3 * np.abs(mean))))
+    return mean, spread, np.where(scale > 0, scale, 1.0)
 
 
 def ledoit_wolf(rows: Floats) -> Floats:

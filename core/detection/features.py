@@ -61,12 +61,14 @@ def feature_fingerprint(plant: Plant) -> str:
 class FeatureFrame:
     """Feature rows of a history: anomaly (n, Fa), maintenance (n, Fm), running (n,) once out of warm-up.
 
+    scored (n,): shown to models in the stream, those of warm-ups included.
     distance: the score that the machine's own distance gives, (n,), NaN where not scored.
     """
 
     anomaly: Features
     maintenance: Features
     running: Bools
+    scored: Bools
     distance: Floats
 
 
@@ -163,6 +165,7 @@ def extract(batch: ReadingBatch, *, plant: Plant) -> FeatureFrame:
         anomaly=results.anomaly,
         maintenance=results.maintenance,
         running=results.scored & results.warm,
+        scored=results.scored,
         distance=results.distance,
     )
 

@@ -15,7 +15,7 @@ from numba import njit
 from core.arrays import Features, Floats, Ints
 from core.batch import ReadingBatch
 from core.plant import Plant
-from core.row_results import RowResults
+from core.row_results import LEVEL_LIMITS, LEVEL_MACHINE, RowResults
 from core.state.habits import BINS, SHAPES, STRIDES, WINDOW, Habits, slow_sensors
 from core.state.tracks import Tracks
 
@@ -91,7 +91,9 @@ def _score(
         interval = tracks.interval[slot]
         highest = -1.0
         out.distance[row], out.scored[row], out.substantial[row] = np.nan, False, False
-        out.warm[row] = now - habits.since[slot] >= _FIRST_DAYS * _DAY
+        known = (now - habits.since[slot]) / (_FIRST_DAYS * _DAY)
+        out.warm[row], out.progress[row] = known >= 1, min(known, 1.0)
+        out.level[row] = LEVEL_MACHINE if known >= 1 else LEVEL_LIMITS
         total = 0.0
         for q in range(len(sensors)):
             out.contribution[row, q] = 0.0

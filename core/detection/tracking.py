@@ -6,7 +6,7 @@ import numpy as np
 from numba import njit
 
 from core.arrays import Features, Floats, Ints
-from core.row_results import DETECT, FAULT_MISSING, FAULT_STUCK, REST, RowResults
+from core.row_results import DETECT, FAULT_MISSING, FAULT_STUCK, FIRST, LEVEL_HISTORY, LEVEL_MACHINE, REST, RowResults
 from core.state.tracks import Tracks
 
 _RUNNING: Final = 0
@@ -71,6 +71,11 @@ def track(
             _slow_averages(slot, elapsed, values[row], watched, slow_seconds, tracks)
         _maintenance_features(row, slot, runtime, tracks, traits, out)
         out.warm[row] = tracks.fitted[slot]
+        out.progress[row] = 1.0 if tracks.fitted[slot] else tracks.learned[slot] / buffers.shape[1]
+        if tracks.fitted[slot]:
+            out.level[row] = LEVEL_MACHINE
+        elif tracks.learned[slot] >= early:
+            out.level[row] = LEVEL_HISTORY
         # a start in the future was told by a clock that has been set right since
         if out.condition[row] != _RUNNING or 0 <= now - tracks.running_since[slot] < settle_seconds:
             out.phase[row] = REST
@@ -84,12 +89,12 @@ def track(
             for d in range(len(watched)):
                 buffer[tracks.learned[slot], d] = values[row, watched[d]]
             tracks.learned[slot] += 1
-            if tracks.learned[slot] == len(buffer):
-                return row + 1
+            if tracks.learned[slot] <= early and tracks.running_since[slot] == -np.inf:
+                out.phase[row] = FIRST
             if tracks.learned[slot] > early:
                 _surprises(row, slot, now, elapsed, values[row], watched, tracks, out)
                 _score_early(row, slot, values[row], watched, tracks, out)
-            if is_early_look(tracks.learned[slot], early):
+            if tracks.learned[slot] == len(buffer) or is_early_look(tracks.learned[slot], early):
                 return row + 1
             continue
         _surprises(row, slot, now, elapsed, values[row], watched, tracks, out)
@@ -183,7 +188,8 @@ def _condition(
         elif _missing(tracks.missing_run[slot, power] + 1, tracks.missing_usual[slot, power]):
             condition = _RUNNING
     if condition == _RUNNING and before != _RUNNING:
-        tracks.running_since[slot] = now
+        # a machine that runs with its first reading is not known to have just started
+        tracks.running_since[slot] = now if before <= _OFF else -np.inf
     tracks.condition[slot] = condition
     out.condition[row] = condition
 

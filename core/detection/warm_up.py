@@ -1,7 +1,7 @@
 """Readings from which machines learn what is normal for them, and the baselines that come of them.
 
-Where a jump is enough to be scored, a machine is looked at early: its first hour of readings, and each doubling, give a
-baseline that is used until all of the warm-up is there.
+A machine is looked at early: its first ten readings, and each doubling, tell where it stands and how it moves, against
+which jumps are seen until all of the warm-up is there. Slow sensors are held against their days instead.
 """
 
 from dataclasses import dataclass
@@ -9,13 +9,14 @@ from typing import Final, Self
 
 import numpy as np
 
-from core.arrays import Features, Ints
-from core.detection.baseline import Baseline, fit_baseline
+from core.arrays import Features, Floats, Ints
+from core.detection.baseline import Baseline, fit_baseline, look_at
 from core.detection.tracking import is_early_look
 from core.plant import Plant
 from core.state.tracks import Tracks, watched_sensors
 
-_EARLY: Final = 60  # readings of a first look
+EARLY: Final = 10
+"""Readings of a first look."""
 _NEVER: Final = 1 << 40
 _LATELY: Final = 12  # readings that say where a machine has been lately
 
@@ -45,7 +46,7 @@ class Learners:
             slots=learning,
             buffers=np.empty((len(learning), size, width), dtype=np.float32),
             buffer_of=buffer_of,
-            early=_EARLY if plant.detector in {"surprise", "both"} else _NEVER,
+            early=_NEVER if plant.detector == "seasonal" else EARLY,
             tracks=tracks,
             plant=plant,
         )
@@ -56,7 +57,6 @@ class Learners:
                 tracks.learned[slot] = min(len(known), size)
                 learners.buffers[buffer_of[slot], : min(len(known), size)] = known[:size]
                 if learners.early <= tracks.learned[slot] < size:
-                    # an early baseline is not saved, because the readings that it is learned from are
                     learners._look(slot)
         return learners
 
@@ -65,14 +65,16 @@ class Learners:
         for slot in self.slots:
             if self.tracks.learned[slot] >= self.buffers.shape[1] and not self.tracks.fitted[slot]:
                 rows = self.buffers[self.buffer_of[slot]]
+                before = self._level(slot)
                 self.tracks.set_baseline(slot, _baseline(rows, self.plant))
-                self._place_level(slot, rows)
+                self._place_level(slot, before, rows)
 
     def look_early(self, slot: int) -> None:
         """Give the machine in `slot` a baseline for the meantime, where it has as many readings as a look needs."""
         if not self.tracks.fitted[slot] and is_early_look(self.tracks.learned[slot], self.early):
+            before = self._level(slot)
             self._look(slot)
-            self._place_level(slot, self.buffers[self.buffer_of[slot], : self.tracks.learned[slot]])
+            self._place_level(slot, before, self.buffers[self.buffer_of[slot], : self.tracks.learned[slot]])
 
     def keep(self, warm_ups: dict[int, Features]) -> None:
         """Put the readings of those that still learn into `warm_ups`, and drop those of the others."""
@@ -81,21 +83,34 @@ class Learners:
                 warm_ups.pop(slot, None)
             else:
                 warm_ups[slot] = self.buffers[self.buffer_of[slot], : self.tracks.learned[slot]].copy()
+                # what an early look told follows from them, and is not kept: a restart changes nothing
+                self.tracks.mean[slot], self.tracks.scale[slot], self.tracks.noise[slot] = 0.0, 1.0, 1.0
 
     def _look(self, slot: int) -> None:
         looks = self.early
         while 2 * looks <= self.tracks.learned[slot]:
             looks *= 2
-        self.tracks.set_baseline(slot, _baseline(self.buffers[self.buffer_of[slot], :looks], self.plant))
-        self.tracks.fitted[slot] = False
+        found = look_at(
+            self.buffers[self.buffer_of[slot], :looks].astype(np.float64),
+            least_scale=_least_scale(self.plant),
+            by_noise=self.plant.detector != "distance",
+        )
+        self.tracks.mean[slot], self.tracks.scale[slot], self.tracks.noise[slot] = found.mean, found.scale, found.noise
 
-    def _place_level(self, slot: int, rows: Features) -> None:
-        """Take the mean of the newest rows for where the machine has been lately."""
+    def _level(self, slot: int) -> Floats:
+        """Return where a machine has been lately in its sensors' units, NaN where nothing is known of that, (D,)."""
+        tracks = self.tracks
+        if tracks.learned[slot] <= self.early:
+            return np.full(tracks.mean.shape[1], np.nan)
+        return np.asarray(tracks.mean[slot] + tracks.level[slot] * tracks.scale[slot])
+
+    def _place_level(self, slot: int, before: Floats, rows: Features) -> None:
+        """Go on from the level `before`, (D,); where there is none, from the mean of the newest of `rows`."""
         newest = rows[-_LATELY:].astype(np.float64)
         known = np.isfinite(newest)
         mean = np.where(known, newest, 0.0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
-        level = (mean - self.tracks.mean[slot]) / self.tracks.scale[slot]
-        self.tracks.level[slot] = np.where(known.any(axis=0), np.nan_to_num(level), 0.0)
+        mean = np.where(np.isnan(before) & known.any(axis=0), mean, before)
+        self.tracks.level[slot] = np.nan_to_num((mean - self.tracks.mean[slot]) / self.tracks.scale[slot])
 
 
 def _baseline(rows: Features, plant: Plant) -> Baseline:
@@ -104,5 +119,9 @@ def _baseline(rows: Features, plant: Plant) -> Baseline:
         rows.astype(np.float64),
         smoothing=(policy.fast_smoothing, policy.slow_smoothing),
         false_alarm_rate=policy.false_alarm_rate,
-        least_scale=np.array([plant.sensors[index].minimum_deviation / 3 for index in watched_sensors(plant)]),
+        least_scale=_least_scale(plant),
     )
+
+
+def _least_scale(plant: Plant) -> Floats:
+    return np.array([plant.sensors[index].minimum_deviation / 3 for index in watched_sensors(plant)])

@@ -55,6 +55,22 @@ def add_state(board: dashboards.Dashboard) -> None:
     )
     board.with_panel(
         graph(
+            "Restored",
+            Query(expr=f"min by (instance, table) ({M.restore_progress.name})", legend="{{instance}}: {{table}}"),
+            unit="percentunit",
+            why="Of the state of assigned partitions; the slowest of each worker. Standing still is an alarm.",
+        )
+    )
+    board.with_panel(
+        graph(
+            "Training",
+            Query(expr=f"max by (name, reason) ({M.training_excluded.name})", legend="{{name}}: {{reason}}"),
+            unit="short",
+            why="Readings that the newest version was not trained on, and why.",
+        )
+    )
+    board.with_panel(
+        graph(
             "Age of the models",
             Query(expr=f"time() - max by (name) ({M.model_trained.name})", legend="{{name}} in use"),
             Query(expr=f"time() - max by (name) ({M.training_newest.name})", legend="{{name}} newest trained"),

@@ -2,7 +2,7 @@
 
 from grafana_foundation_sdk.builders import dashboard as dashboards
 
-from deploy.dashboards.panels import Query, graph, quantiles, rate, total
+from deploy.dashboards.panels import Query, graph, quantiles, rate, total, worst
 from runtime.metrics import ProcessorMetrics as M
 
 
@@ -47,6 +47,7 @@ def add_forecasts(board: dashboards.Dashboard) -> None:
             Query(expr=total(M.forecasts_waiting), legend="waiting"),
             Query(expr=total(M.forecasts_fallen_back), legend="champion worse than the seasonal median"),
             Query(expr=rate(M.history_hours), legend="imported hours a second"),
+            Query(expr=worst(M.forecast_fallback_share), legend="share fallen back, worst worker"),
             unit="short",
             why="Waiting must come down within the hour; else more workers, or a longer time between forecasts.",
         )

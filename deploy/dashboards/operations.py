@@ -175,6 +175,7 @@ def _kafka(board: dashboards.Dashboard) -> None:
         graph(
             "Watermark delay by partition",
             Query(expr=worst(M.watermark_delay, by="partition"), legend="partition {{partition}}"),
+            Query(expr=worst(M.watermark_skew, by="partition"), legend="partition {{partition}} behind the furthest"),
             unit="s",
             why="How far event time lies behind the clock: late senders, or a backlog.",
         )
@@ -257,8 +258,25 @@ def _machines(board: dashboards.Dashboard) -> None:
         graph(
             "Scores flagged",
             Query(expr=share(M.scores_flagged, M.readings_scored), legend="share of scores"),
+            Query(expr=worst(M.anomaly_rate), legend="of the newest 10,000, worst worker"),
             unit="percentunit",
             why="On healthy machines about the stated false alarm rate; a lasting rise is drift.",
+        )
+    )
+    board.with_panel(
+        graph(
+            "Anomaly scores",
+            *quantiles(M.scores),
+            unit="none",
+            why="Calibrated: p99 of healthy machines is near 0.5. All of them rising is another world or model.",
+        )
+    )
+    board.with_panel(
+        graph(
+            "Drift of models",
+            Query(expr=worst(M.model_drift, by="name"), legend="{{name}}"),
+            unit="none",
+            why="Population stability index against what the version said first: 0.1 is a shift, 0.25 a large one.",
         )
     )
     board.with_panel(
@@ -267,6 +285,14 @@ def _machines(board: dashboards.Dashboard) -> None:
             Query(expr=f"sum by (band) (increase({M.recommendations.name}[1h]))", legend="{{band}} in 1 h"),
             unit="short",
             why="Maintenance advice, published when a machine changes its band and once a day.",
+        )
+    )
+    board.with_panel(
+        graph(
+            "Completeness of hours",
+            *quantiles(M.energy_completeness),
+            unit="percentunit",
+            why="Share of an hour that has readings. Low for all: an interval in the plant file that is too short.",
         )
     )
     board.with_panel(

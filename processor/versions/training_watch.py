@@ -31,9 +31,13 @@ def observe_training(repository: ModelRepository, metrics: ProcessorMetrics) -> 
         for name in repository.names():
             newest, current = repository.versions(name)[-1], repository.current(name)
             metrics.training_newest.labels(name=name).set(trained_at(newest))
-            gate = repository.manifest(name, newest).gate
+            manifest = repository.manifest(name, newest)
+            gate = manifest.gate
             rejected = newest != current and gate is not None and not gate.promote
             metrics.training_rejected.labels(name=name).set(rejected)
+            metrics.training_excluded.remove_by_labels({"name": name})
+            for reason, rows in manifest.rows_excluded.items():
+                metrics.training_excluded.labels(name=name, reason=reason).set(rows)
             if current is not None:
                 metrics.model_trained.labels(name=name).set(trained_at(current))
     except NexovaError as error:

@@ -54,6 +54,20 @@ class ProcessorMetrics(MetricSet):
     )
     readings_scored = counter("nexova_readings_scored_total", "Readings with an anomaly score.")
     scores_flagged = counter("nexova_scores_flagged_total", "Scores at or above the flag's threshold of 0.5.")
+    scores = histogram(
+        "nexova_anomaly_score",
+        "Anomaly scores of readings; calibrated, so that about one in a hundred normal ones is at or above 0.5.",
+        buckets=(0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0),
+    )
+    anomaly_rate = gauge(
+        "nexova_anomaly_rate", "Share of flagged readings among about the newest 10,000 that this worker scored."
+    )
+    model_drift = gauge(
+        "nexova_model_drift_psi",
+        "Population stability index of what a model says of about the newest 10,000 readings against the first 10,000 "
+        "that this worker had from its version; above 0.25 its world has changed.",
+        _MODEL,
+    )
     alerts = counter(
         "nexova_alerts_total",
         "Alert messages published, by kind, state and severity.",
@@ -87,6 +101,11 @@ class ProcessorMetrics(MetricSet):
         "Hourly energy windows published: final when closed, revised when late data changed a closed one.",
         Label(name="state", values=("final", "revised")),
     )
+    energy_completeness = histogram(
+        "nexova_energy_window_completeness",
+        "Share of an hour that the readings of its final energy window cover.",
+        buckets=(0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 1.0),
+    )
     meter_steps = counter(
         "nexova_meter_steps_total",
         "Changes of energy counters other than an increase; unknown: implausible, so no energy is counted.",
@@ -110,6 +129,10 @@ class ProcessorMetrics(MetricSet):
     forecasts_fallen_back = gauge(
         "nexova_forecasts_fallen_back",
         "Series of this worker currently forecast by the seasonal median instead of the champion.",
+    )
+    forecast_fallback_share = gauge(
+        "nexova_forecast_fallback_share",
+        "Share of this worker's series currently forecast by the seasonal median instead of the champion.",
     )
     forecast_points = counter(
         "nexova_forecast_matured_points_total",
@@ -149,6 +172,17 @@ class ProcessorMetrics(MetricSet):
         "nexova_watermark_delay_seconds",
         "Seconds by which a partition's watermark is behind the wall clock.",
         _PARTITION,
+    )
+    watermark_skew = gauge(
+        "nexova_watermark_skew_seconds",
+        "Seconds by which a partition's watermark is behind the furthest one of this worker.",
+        _PARTITION,
+    )
+    restore_progress = gauge(
+        "nexova_restore_progress",
+        "Share of a partition's saved state that was read back since it was assigned; 1 once it is complete.",
+        _PARTITION,
+        Label(name="table", bound="the two tables of the state"),
     )
     batch_duration = histogram(
         "nexova_batch_duration_seconds",
@@ -207,13 +241,19 @@ class ProcessorMetrics(MetricSet):
     )
     training_newest = gauge(
         "nexova_training_newest_timestamp_seconds",
-        "When the newest version of a model was trained, promoted or not, in epoch seconds.",
+        "The trainer's last success: when the newest version of a model was made, promoted or not, in epoch seconds.",
         _MODEL,
     )
     training_rejected = gauge(
         "nexova_training_newest_rejected",
         "1 where the promotion gate rejected the newest version of a model, else 0.",
         _MODEL,
+    )
+    training_excluded = gauge(
+        "nexova_training_excluded_rows",
+        "Readings that the newest version of a model was not trained on, by reason.",
+        _MODEL,
+        Label(name="reason", bound="reasons of docs/operations.md"),
     )
     model_fallbacks = counter(
         "nexova_model_fallbacks_total",

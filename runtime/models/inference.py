@@ -13,9 +13,9 @@ os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # the runtime would report 
 import onnxruntime
 from pydantic import BaseModel, ConfigDict, Field, RootModel, ValidationError, model_validator
 
-from core.adhoc.rows import Reference
-from core.models import FlagBy, Models, Refusal
+from core.models import FlagBy, Models, Reference, Refusal
 from core.plant import Plant
+from core.state.tracks import watched_sensors
 from runtime.models.cells import Cells
 from runtime.models.lifetimes import LifetimeDocument, TreesLifetimeModel
 from runtime.models.manifest import Promotion, champions
@@ -233,13 +233,18 @@ def open_model(repository: ModelRepository, name: str, version: str, *, plant: P
 def with_model(models: Models, model: ForestModel) -> Models:
     """Return `models` with this one in the place of its name."""
     if isinstance(model, ForestAnomalyModel):
-        return replace(models, anomaly=model, flag_by=model.document.flag_by)
+        known = {name: one.reference() for name, one in model.document.baselines.items()}
+        return replace(models, anomaly=model, flag_by=model.document.flag_by, references=known)
     return replace(models, maintenance=model)
 
 
 def open_anomaly(bundle: ModelBundle, *, plant: Plant, features: str) -> ForestAnomalyModel:
     """Build the anomaly model of a verified version; raises ModelRefused when it is not for this plant."""
     document = open_document(bundle, AnomalyDocument, plant=plant, features=features)
+    # those of other sensors would be compared with the wrong ones
+    width = len(watched_sensors(plant))
+    known = {name: one for name, one in document.baselines.items() if len(one.mean) == width}
+    document = document.model_copy(update={"baselines": known})
     return ForestAnomalyModel(
         name=bundle.manifest.name,
         version=bundle.manifest.version,

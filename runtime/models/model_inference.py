@@ -11,17 +11,16 @@ import msgspec
 import numpy as np
 
 from core.adhoc.answers import FALLBACK, anomaly_answers, risk_answers
-from core.adhoc.rows import History, Reference
+from core.adhoc.rows import History
 from core.arrays import Floats
 from core.detection.features import feature_fingerprint
 from core.forecasting.engine import HourlySeries
 from core.models import AnomalyModel, Models, RiskModel
 from core.plant import Plant
-from core.state.tracks import watched_sensors
 from runtime.errors import NexovaError, UsageError
 from runtime.forecasting.answers import ForecastAnswer, ForecastModel, forecast
 from runtime.forecasting.published import FORECAST, OPENERS, MachineForecasts
-from runtime.models.inference import AnomalyDocument, Opener, last_good, load_models
+from runtime.models.inference import Opener, last_good, load_models
 from runtime.models.manifest import Promotion
 from runtime.models.repository import ModelRepository
 from runtime.plants import load_plant
@@ -52,7 +51,6 @@ class ModelInference:
         self.models = Models()
         self.others: dict[str, Any] = {}
         self._openers = dict(openers)
-        self.references: dict[str, Reference] = {}
         self.problems: tuple[str, ...] = ()
         self._seen: tuple[Promotion, ...] | None = None
         self.reload()
@@ -90,11 +88,6 @@ class ModelInference:
             self.models = loaded.models
             self.others = {name: one.model for name, one in found.items() if one.model is not None}
             self.problems = (*loaded.problems, *(problem for one in found.values() for problem in one.problems))
-            document = getattr(loaded.models.anomaly, "document", None)
-            known = document.baselines if isinstance(document, AnomalyDocument) else {}
-            width = len(watched_sensors(self.plant))
-            # those of other sensors would be compared with the wrong ones
-            self.references = {name: one.reference() for name, one in known.items() if len(one.mean) == width}
         for problem in self.problems:
             LOGGER.warning("%s", problem)
 
@@ -116,7 +109,7 @@ class ModelInference:
         return anomaly_answers(
             histories,
             models=self.models,
-            references=self.references,
+            references=self.models.references,
             plant=self.plant,
             forest=self.kind_of(self.models.anomaly),
         )
@@ -126,7 +119,7 @@ class ModelInference:
         return risk_answers(
             histories,
             models=self.models,
-            references=self.references,
+            references=self.models.references,
             plant=self.plant,
             forest=self.kind_of(self.models.maintenance),
         )

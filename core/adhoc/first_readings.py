@@ -1,0 +1,43 @@
+"""First readings of new machines, held against what training knows of their type: the API's rule, in the stream.
+
+It ends with the tenth reading: from then on a machine is held against its own short history.
+"""
+
+import numpy as np
+
+from core.adhoc.rows import History, score_rows
+from core.arrays import Floats
+from core.batch import ReadingBatch
+from core.models import Models
+from core.plant import Plant
+from core.row_results import FIRST, LEVEL_LIMITS, LEVELS, RowResults
+from core.state.tracks import watched_sensors
+
+
+def hold_against_others(batch: ReadingBatch, values: Floats, rows: RowResults, *, models: Models, plant: Plant) -> None:
+    """Score readings of machines that have nothing of their own yet to be held against, in place.
+
+    values: physical values, (n, S). Each reading counts for itself; without trained models none is scored.
+    """
+    watched = list(watched_sensors(plant))
+    if not models.references or not watched:
+        return
+    # a machine that was seen to start needs hours to come near what its type does; its own history comes sooner
+    new = (rows.phase == FIRST) & (rows.level == LEVEL_LIMITS) & ~np.isnan(values[:, watched]).all(axis=1)
+    if not new.any():
+        return
+    for machine in np.unique(batch.machine[new]).tolist():
+        chosen = np.flatnonzero(new & (batch.machine == machine))
+        history = History(values=values[chosen], machine_id=batch.machine_ids[machine], related=False)
+        found = score_rows([history], models=models, references=models.references, plant=plant)
+        rows.level[chosen] = LEVELS.index(found.levels[0])
+        rows.scored[chosen] = np.isfinite(found.anomaly)
+        rows.distance[chosen] = found.anomaly
+        rows.expected[chosen], rows.deviation[chosen] = found.expected, np.nan_to_num(found.deviation)
+        parts = found.contribution[:, watched]
+        total = parts.sum(axis=1, keepdims=True)
+        parts = parts / np.where(total > 0, total, 1.0)
+        rows.contribution[chosen] = parts
+        least = np.array([plant.sensors[index].minimum_deviation for index in watched])
+        off = np.nan_to_num(np.abs(values[chosen][:, watched] - found.expected))
+        rows.substantial[chosen] = ((parts * len(watched) >= 1) & (off >= least)).any(axis=1)

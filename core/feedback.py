@@ -17,7 +17,7 @@ import numpy as np
 
 from core.state.annotations import Annotation
 from core.state.episodes import FOLLOWED_KINDS
-from core.state.fleet import FleetState
+from core.state.fleet import CLOCK, FleetState, alert_key
 from schemas.alerts import Alert
 from schemas.feedback import Feedback
 
@@ -140,8 +140,8 @@ def _closed(state: FleetState, slot: int, alerts: list[Alert], at: datetime) -> 
         when = at if not np.isfinite(newest) else min(at, datetime.fromtimestamp(newest, UTC))
         when = max(when, alert.updated_at)
         resolved = alert.model_copy(update={"state": "resolved", "updated_at": when, "resolved_at": when})
-        state.alerts[alert.machine_id, alert.kind] = resolved
-        if alert.kind in FOLLOWED_KINDS:
+        state.alerts[alert_key(alert)] = resolved
+        if alert.kind in FOLLOWED_KINDS and alert.model.name != CLOCK:
             column = FOLLOWED_KINDS.index(alert.kind)
             state.episodes.open[slot, column] = False
             state.episodes.recent[slot, column] = 0

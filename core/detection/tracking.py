@@ -259,6 +259,9 @@ def _surprises(
     """
     step = min(max(elapsed, 0.0), 3600.0) if elapsed == elapsed else 0.0  # noqa: PLR0124  false for NaN
     running = max(now - tracks.running_since[slot], 1.0)
+    if tracks.running_since[slot] == -np.inf and not tracks.fitted[slot]:
+        # it may have started right before its first reading
+        running = max(tracks.learned[slot] * tracks.interval[slot], 1.0)
     remembered = max(_LEVEL_SECONDS, _LEVEL_READINGS * tracks.interval[slot])
     follow = 1 - np.exp(-step / min(remembered, running))
     clip = _LEVEL_CLIP * max(1.0, _START_SECONDS / running)

@@ -31,6 +31,10 @@ class DetectionPolicy(PlantModel):
         description="score of a machine by itself: distance from its level, surprise at a jump, the higher of both, or "
         "a slow sensor against its daily habits; auto: the last for plants of one slow sensor, else the first",
     )
+    new_normal_after_seconds: Positive = Field(
+        default=172_800.0,
+        description="running time away from its baseline after which a machine's level is taken for its normal one, s",
+    )
     settle_seconds: NotNegative = Field(
         default=0.0, description="running time after a start before readings are scored or learned from, s"
     )

@@ -8,6 +8,8 @@ from typing import Annotated, Final
 
 import typer
 
+from cli.errors import reported
+from runtime.ports import page_port
 from runtime.settings import Settings, load_settings
 
 LOGGER: Final = logging.getLogger("nexova.processor")
@@ -18,9 +20,19 @@ def process(
         int | None,
         typer.Option(min=1, max=64, help="Number of worker processes; default: WORKERS. Each has the next web port."),
     ] = None,
+    port: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=65_535,
+            help="Port of /metrics and /healthz; default: NEXOVA_PROCESSOR__WEB_PORT, else the first free from 6066.",
+        ),
+    ] = None,
 ) -> None:
     """Process readings until stopped: scores, alerts, maintenance advice and hourly energy."""
     settings = load_settings()
+    if port is not None:
+        settings = _with_port(settings, port)
     number = workers or settings.workers
     if number == 1:
         raise typer.Exit(run_worker(settings))
@@ -28,21 +40,35 @@ def process(
 
 
 def run_worker(settings: Settings) -> int:
-    """Run one worker in this process until a signal; return its exit code."""
-    # the heavy imports are the worker's alone: `nexova --help` and the parent of many workers go without
-    from processor.run import run  # noqa: PLC0415
+    """Run one worker in this process until a signal; return its exit code.
 
-    return run(settings)
+    Its pages are on the port that was asked for, or else on the first free one from the default on.
+
+    Raises:
+        UsageError: the port is taken.
+    """
+    wanted = settings.processor.web_port
+    held = page_port(settings.processor.web_host, wanted, asked="web_port" in settings.processor.model_fields_set)
+    with held:
+        settings = _with_port(settings, held.getsockname()[1])
+        # the heavy imports are the worker's alone: `nexova --help` and the parent of many workers go without
+        from processor.run import run  # noqa: PLC0415
+
+        return run(settings, port=held)
+
+
+def _with_port(settings: Settings, port: int) -> Settings:
+    processor = settings.processor.model_copy(update={"web_port": port})
+    return settings.model_copy(update={"processor": processor})
 
 
 def _run_many(settings: Settings, number: int) -> int:
     context = multiprocessing.get_context("spawn")
+    asked = "web_port" in settings.processor.model_fields_set
     children = []
     for index in range(number):
-        own = settings.processor.model_copy(update={"web_port": settings.processor.web_port + index})
-        child = context.Process(
-            target=_child, args=(settings.model_copy(update={"processor": own}),), name=f"worker-{index}"
-        )
+        own = _with_port(settings, settings.processor.web_port + index) if asked else settings
+        child = context.Process(target=_child, args=(own,), name=f"worker-{index}")
         child.start()
         children.append(child)
 
@@ -63,4 +89,4 @@ def _run_many(settings: Settings, number: int) -> int:
 
 
 def _child(settings: Settings) -> None:
-    raise SystemExit(run_worker(settings))
+    raise SystemExit(reported(lambda: run_worker(settings)))

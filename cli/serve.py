@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -15,6 +14,7 @@ from api.security import refuse_open_door
 from runtime.errors import UsageError
 from runtime.logging import configure_logging
 from runtime.plants import load_plant
+from runtime.ports import held_port
 from runtime.settings import Settings, load_settings
 
 if TYPE_CHECKING:
@@ -37,15 +37,6 @@ def serve(
     refuse_open_door(settings.api)
     configure_logging(settings)
     raise typer.Exit(run(settings))
-
-
-def _demand_free(host: str, port: int) -> None:
-    try:
-        socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET).close()
-    except OSError as error:
-        raise UsageError(
-            f"cannot listen on {host}:{port} ({error.strerror}): is the port taken? Name another with --port"
-        ) from None
 
 
 def _run_many(settings: Settings, shared: dict[str, Any]) -> int:
@@ -95,7 +86,7 @@ def _ending_streams(app: "FastAPI", former: Any) -> Callable[[int, FrameType | N
 
 def run(settings: Settings) -> int:
     """Serve until a signal; return the exit code."""
-    _demand_free(settings.api.host, settings.api.port)
+    held_port(settings.api.host, settings.api.port, remedy="Name another with --port").close()
     # the heavy imports are the server's alone: `nexova --help` goes without
     import uvicorn  # noqa: PLC0415
 

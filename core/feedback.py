@@ -17,7 +17,7 @@ import numpy as np
 
 from core.state.annotations import Annotation
 from core.state.episodes import FOLLOWED_KINDS
-from core.state.fleet import FleetState
+from core.state.fleet import CLOCK, FleetState, alert_key
 from core.state.tracks import watched_sensors
 from schemas.alerts import Alert
 from schemas.feedback import Feedback
@@ -26,10 +26,9 @@ LONGEST_SHELVING_SECONDS: Final = 31 * 86_400.0
 """Shelving has an end that a person can oversee; a later one is cut to this."""
 ANSWERED_SECONDS: Final = 3600.0
 """How long the kind of an alert that was answered stays closed although its readings go on as they were."""
-
-
+CLOSING: Final = frozenset({"false_alarm", "expected", "new_normal", "maintenance_done"})
+"""Statements that close the alert of which they speak."""
 _LAGS: Final = 3.0  # noises by which the recent level may differ from the newest value and still be believed
-_CLOSING: Final = frozenset({"false_alarm", "expected", "new_normal"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +61,7 @@ def take_feedback(state: FleetState, feedback: Feedback, *, partition: int, offs
     if feedback.kind == "maintenance_done":
         closed = _closed(state, slot, _alerts_of(state, feedback.machine_id), feedback.at)
         _begin_anew(state, slot)
-    elif feedback.kind in _CLOSING and spoken_of is not None:
+    elif feedback.kind in CLOSING and spoken_of is not None:
         closed = _closed(state, slot, [spoken_of], feedback.at)
     else:
         closed = []
@@ -147,8 +146,8 @@ def _closed(state: FleetState, slot: int, alerts: list[Alert], at: datetime) -> 
         when = at if not np.isfinite(newest) else min(at, datetime.fromtimestamp(newest, UTC))
         when = max(when, alert.updated_at)
         resolved = alert.model_copy(update={"state": "resolved", "updated_at": when, "resolved_at": when})
-        state.alerts[alert.machine_id, alert.kind] = resolved
-        if alert.kind in FOLLOWED_KINDS:
+        state.alerts[alert_key(alert)] = resolved
+        if alert.kind in FOLLOWED_KINDS and alert.model.name != CLOCK:
             column = FOLLOWED_KINDS.index(alert.kind)
             state.episodes.open[slot, column] = False
             state.episodes.recent[slot, column] = 0

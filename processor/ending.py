@@ -6,11 +6,12 @@ import threading
 from collections.abc import Callable
 from typing import Final
 
+from processor.deadline import STOP_SECONDS
 from runtime.errors import NexovaError
 from runtime.logging import CHATTY
 
 LOGGER: Final = logging.getLogger("nexova.processor")
-GRACE_SECONDS: Final = 20.0
+GRACE_SECONDS: Final = STOP_SECONDS
 
 
 class Ending:

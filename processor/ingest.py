@@ -96,9 +96,11 @@ class FetchHandler:
             positions = {n: held.next_offset if topic == READINGS else held.imports.next_offset for n, held in holdings}
             lag = consumer.lag(positions, topic=topic)
             for partition in self._stalls.stalled(topic, positions, lag):
+                held = self._partitions.get(partition)
+                if held is None:
+                    continue  # lost to another worker while an earlier one was fetched again
                 words = "%s/%d: no progress at offset %d although %d records follow; fetching them again"
                 LOGGER.warning(words, topic, partition, positions[partition], lag[partition])
-                held = self._partitions[partition]
                 await self._fetch_again(topic, partition, held if topic == READINGS else held.imports)
 
     async def _process(self, topic: str, partition: int, fetched: FetchedRecords) -> None:

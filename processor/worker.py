@@ -18,7 +18,6 @@ from processor.alerting.fleet_stage import FleetStage
 from processor.alerting.policy import PolicyWatch
 from processor.changelog import read_changelog
 from processor.checkpoint import Checkpoints
-from processor.deadline import end_within
 from processor.ending import Ending
 from processor.executor import BatchExecutor
 from processor.faust_app import make_app
@@ -357,8 +356,6 @@ class Worker:
 
         @self.app.on_before_shutdown.connect(weak=False)
         async def stopping(_: faust.App, **__: Any) -> None:
-            if not self.ending.begun:
-                end_within()
             await self._last_checkpoint()
             self._stopping = True
             await self.writers.drop()

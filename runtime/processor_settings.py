@@ -42,7 +42,9 @@ class ProcessorSettings(BaseModel):
         min_length=1,
         description="Address that /metrics and /healthz listen on; use 0.0.0.0 in a container.",
     )
-    web_port: int = Field(6066, ge=1, le=65_535, description="Port that /metrics and /healthz listen on.")
+    web_port: int = Field(
+        6066, ge=1, le=65_535, description="Port that /metrics and /healthz listen on; if unset and taken, the next."
+    )
     stall_seconds: float = Field(
         60.0,
         gt=0.0,

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Final
 from urllib.parse import parse_qs
+from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Query, Request
 from pydantic import ValidationError
@@ -16,6 +17,7 @@ from api.requests import FeedbackRequest
 from api.routes.changes import record_feedback
 from api.security import TOKEN_COOKIE, Guard, WrongToken, audit
 from api.services import Services
+from core.feedback import LONGEST_SHELVING_SECONDS
 
 SESSION_SECONDS: Final = 12 * 3600
 _YEAR: Final = 31_536_000
@@ -94,7 +96,7 @@ def add_to(routes: APIRouter, services: Services, pages: Pages) -> None:  # noqa
             )
         then, alerts = _first(form, "then") or "/console/alerts", form.get("alert_id", [])[:_MOST_AT_ONCE]
         try:
-            body = _statement(form)
+            body = _statement(form, zone=ZoneInfo(services.plant.timezone))
             for alert_id in alerts:
                 await record_feedback(services, alert_id, body, reader.caller)
         except (Problem, ValidationError) as error:
@@ -107,13 +109,28 @@ def add_to(routes: APIRouter, services: Services, pages: Pages) -> None:  # noqa
         return back_to(then, done="many", count=str(len(alerts)))
 
 
-def _statement(form: Mapping[str, list[str]]) -> FeedbackRequest:
-    hours = _first(form, "hours")
+def _statement(form: Mapping[str, list[str]], *, zone: ZoneInfo) -> FeedbackRequest:
+    """Return the statement of a form; an end without a zone is in the plant's, and wins over a number of hours."""
+    kind, hours, end = _first(form, "kind"), _first(form, "hours"), _first(form, "until").strip()
     until = None
-    if _first(form, "kind") == "snoozed" and hours.isdigit():
-        until = datetime.now(UTC) + timedelta(hours=min(int(hours), 24 * 31))
+    if kind in {"snoozed", "expected"} and end:
+        until = _moment(end, zone)
+    elif kind == "snoozed" and hours.isdecimal():
+        until = datetime.now(UTC) + timedelta(hours=min(int(hours[:6]), LONGEST_SHELVING_SECONDS / 3600))
     note = _first(form, "comment").strip()
-    return FeedbackRequest.model_validate({"kind": _first(form, "kind"), "comment": note or None, "until": until})
+    return FeedbackRequest.model_validate({"kind": kind, "comment": note or None, "until": until})
+
+
+def _moment(text: str, zone: ZoneInfo) -> datetime:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise Problem(422, "bad-input", f"until = {text[:40]!r} is no time; write it like 2026-03-01T14:30") from None
+    moment = moment if moment.tzinfo is not None else moment.replace(tzinfo=zone)
+    latest = datetime.now(UTC) + timedelta(seconds=LONGEST_SHELVING_SECONDS)
+    if moment > latest:
+        raise Problem(422, "bad-input", f"until = {text[:40]}: the end is more than 31 days away; choose a nearer one")
+    return moment
 
 
 def _first(form: Mapping[str, list[str]], name: str) -> str:

@@ -77,6 +77,8 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
     "false_alarm": ("false alarm", "Fehlalarm"),
     "expected": ("expected", "erwartet"),
     "snoozed": ("shelved", "zurückgestellt"),
+    "new_normal": ("new normal", "neuer Normalzustand"),
+    "withdrawn": ("answers withdrawn", "Antworten zurückgenommen"),
     "maintenance_done": ("maintenance done", "gewartet"),
     "failure": ("failure", "Ausfall"),
     "none": ("none", "keine"),
@@ -183,6 +185,48 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
     "do_expected": ("Expected", "Erwartet"),
     "do_shelve": ("Shelve", "Zurückstellen"),
     "shelve_for": ("Shelve for", "Zurückstellen für"),
+    "or_until": ("or until", "oder bis"),
+    "do_new_normal": ("New normal", "Neuer Normalzustand"),
+    "do_maintenance_done": ("Maintenance done", "Gewartet"),
+    "do_withdraw": ("Withdraw answers", "Antworten zurücknehmen"),
+    "answers_help": ("What the answers do", "Was die Antworten bewirken"),
+    "means_acknowledged": (
+        "You have seen it. Nothing changes.",
+        "Sie haben ihn gesehen. Sonst ändert sich nichts.",
+    ),
+    "means_confirmed": (
+        "A real fault. Training learns from it.",
+        "Ein echter Fehler. Das Training lernt daraus.",
+    ),
+    "means_false_alarm": (
+        "Closes the alert, and its kind for an hour. From a signal's second one on, the threshold rises.",
+        "Schließt den Alarm und seine Art für eine Stunde. Ab dem zweiten eines Signals steigt die Schwelle.",
+    ),
+    "means_expected": (
+        "Closes the alert; with an end, its kind stays closed until then.",
+        "Schließt den Alarm; mit einem Ende bleibt seine Art bis dahin geschlossen.",
+    ),
+    "means_new_normal": (
+        "Closes the alert; the present level becomes what is normal for this machine.",
+        "Schließt den Alarm; das jetzige Niveau gilt künftig als normal für diese Maschine.",
+    ),
+    "means_maintenance_done": (
+        "Closes all alerts of the machine; its wear and advice begin anew. Say in the note what was done.",
+        "Schließt alle Alarme der Maschine; Verschleiß und Empfehlung beginnen neu. Notieren Sie, was getan wurde.",
+    ),
+    "means_snoozed": (
+        "The alert leaves the open list and its kind stays quiet until the end, at most 31 days.",
+        "Der Alarm verlässt die offene Liste und seine Art bleibt bis zum Ende still, höchstens 31 Tage.",
+    ),
+    "means_withdrawn": (
+        "Takes shelving and raised thresholds of this machine back. What is closed stays closed.",
+        "Nimmt Zurückstellungen und erhöhte Schwellen dieser Maschine zurück. Was geschlossen ist, bleibt es.",
+    ),
+    "closes_soon": (
+        "Recorded: {kind}. The processor closes the alert at its next step; until then it stays open here.",
+        "Aufgezeichnet: {kind}. Der Prozessor schließt den Alarm im nächsten Schritt; bis dahin bleibt er offen.",
+    ),
+    "shelved_until": ("Shelved until {time}.", "Zurückgestellt bis {time}."),
     "hours": ("{count} h", "{count} Std."),
     "note": ("Note (optional)", "Notiz (optional)"),
     "may_not_answer": (

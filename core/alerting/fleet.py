@@ -58,17 +58,21 @@ class FleetWatch:
     def settle(self) -> Alert | None:
         """End the catching up; return what is due now that the past has been read.
 
-        That is the end of a fleet alert whose members all have ended, or one that nobody has published yet.
+        That is the end of a fleet alert whose members all have ended, one that nobody has published yet, or one with
+        the members that joined while nobody owned the plant.
         """
         self.catching_up = False
         known = self.current
         if known is None:
             newest_first = sorted(self.open.values(), key=lambda one: one.opened_at, reverse=True)
             return next((found for one in newest_first if (found := self._opened(one)) is not None), None)
-        if any(member in self.open for member in known.members):
-            return None
-        self.current = None
-        return known.model_copy(update={"state": "resolved", "resolved_at": known.updated_at})
+        if not any(member in self.open for member in known.members):
+            self.current = None
+            return known.model_copy(update={"state": "resolved", "resolved_at": known.updated_at})
+        grown = None
+        for alert in sorted(self.open.values(), key=lambda one: (one.opened_at, one.alert_id)):
+            grown = self._followed(alert) or grown
+        return grown
 
     def _opened(self, newest: Alert) -> Alert | None:
         if newest.state == "resolved":

@@ -100,6 +100,10 @@ class ReadingPolicy(PlantModel):
     latest_ahead_seconds: NotNegative = Field(
         default=LATEST_AHEAD_SECONDS, description="further in the future is refused, s"
     )
+    clock_tolerance_seconds: Positive = Field(
+        default=300.0,
+        description="by how much a device's clock may be wrong without an alert, s; at least two intervals",
+    )
 
 
 class CsvFormat(PlantModel):

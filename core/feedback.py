@@ -18,6 +18,7 @@ import numpy as np
 from core.state.annotations import Annotation
 from core.state.episodes import FOLLOWED_KINDS
 from core.state.fleet import CLOCK, FleetState, alert_key
+from core.state.tracks import watched_sensors
 from schemas.alerts import Alert
 from schemas.feedback import Feedback
 
@@ -27,6 +28,7 @@ ANSWERED_SECONDS: Final = 3600.0
 """How long the kind of an alert that was answered stays closed although its readings go on as they were."""
 CLOSING: Final = frozenset({"false_alarm", "expected", "new_normal", "maintenance_done"})
 """Statements that close the alert of which they speak."""
+_LAGS: Final = 3.0  # noises by which the recent level may differ from the newest value and still be believed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,11 +103,15 @@ def accept_level(state: FleetState, slot: int) -> None:
         tracks.learned[slot] = 0
         tracks.level[slot] = 0.0
         return
-    moved = np.nan_to_num(tracks.level[slot])
-    tracks.mean[slot] += moved * tracks.scale[slot]
-    tracks.level[slot] = 0.0
-    tracks.shift[slot] = 0.0
-    tracks.averages[slot] = 0.0
+    level = np.nan_to_num(tracks.level[slot])
+    last = tracks.last_values[slot, list(watched_sensors(state.plant))]
+    newest = np.nan_to_num((last - tracks.mean[slot]) / tracks.scale[slot])
+    # the level needs hours to come to where a large jump has led
+    level = np.where(np.abs(newest - level) > _LAGS * tracks.noise[slot], newest, level)
+    tracks.mean[slot] += level * tracks.scale[slot]
+    for gone in (tracks.level, tracks.moved, tracks.shift, tracks.averages, tracks.previous, tracks.lasting):
+        gone[slot] = 0.0
+    tracks.strain[slot] = tracks.plateau[slot] = 0.0
     tracks.recent[slot] = np.nan
 
 

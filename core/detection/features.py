@@ -119,6 +119,7 @@ def observe(
             np.array(plant.average_hours) * 3600.0,
             plant.detection.settle_seconds,
             learners.early,
+            plant.detection.new_normal_after_seconds,
             np.array([sensor.stuck_after_readings or 0 for sensor in plant.sensors]),
             tracks,
             traits,
@@ -133,6 +134,8 @@ def observe(
             watched,
             np.array([plant.detection.fast_smoothing, plant.detection.slow_smoothing]),
             np.array([sensor.minimum_deviation for sensor in plant.sensors]),
+            plant.interval_seconds,
+            plant.detection.new_normal_after_seconds,
             tracks,
             results,
         )

@@ -25,6 +25,8 @@ Detector = Literal["distance", "surprise", "both", "seasonal"]
 
 _SLOW_SECONDS: Final = 120.0  # between two readings: what speaks more often is not told by its days
 _MOST_SLOW: Final = 4  # slow sensors; each has shapes of 8 kB in the machine's record
+_DAY_SECONDS: Final = 86_400.0
+_LEAST_WARM_UP, _MOST_WARM_UP = 168, 1440
 _SILENT_INTERVALS: Final = 3.0
 _IDLE_INTERVALS: Final = 2.0  # as energy is divided between hours over as much
 _LEAST_SECONDS: Final = 300.0
@@ -110,6 +112,16 @@ class Plant(PlantModel):
                     "between two readings counts",
                     f"write {_SILENT_INTERVALS * self.interval_seconds:g}, or remove it: the default follows",
                 )
+
+    @property
+    def warm_up_readings(self) -> int:
+        """Readings that a baseline is learned from: as stated, or a day of them within bounds of count.
+
+        Once an hour that is a week, and once a second 24 minutes: fewer readings tell too little, and more would be
+        kept in the state of every machine that learns.
+        """
+        stated = self.detection.warm_up_readings
+        return stated or int(min(max(_DAY_SECONDS / self.interval_seconds, _LEAST_WARM_UP), _MOST_WARM_UP))
 
     @cached_property
     def silent_after_seconds(self) -> float:

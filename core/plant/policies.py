@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import AwareDatetime, Field, model_validator
+from pydantic import AwareDatetime, Field, field_validator, model_validator
 
 from core.plant.rules import (
     Finite,
@@ -20,7 +20,10 @@ from schemas.bounds import EARLIEST, LATEST_AHEAD_SECONDS
 class DetectionPolicy(PlantModel):
     """How the per-machine baseline is learned and how sharp the score is."""
 
-    warm_up_readings: int = Field(default=400, ge=20, le=100_000, description="readings a baseline is learned from")
+    warm_up_readings: Annotated[int | None, Field(ge=20, le=100_000)] = Field(
+        default=None,
+        description='readings a baseline is learned from; none or "auto": those of a day, 168 at least, 1,440 at most',
+    )
     false_alarm_rate: float = Field(default=0.01, gt=0, lt=0.5, description="share of normal readings above 0.5")
     fast_smoothing: float = Field(default=0.2, gt=0, le=1, description="weight of the newest reading, fast average")
     slow_smoothing: float = Field(default=0.03, gt=0, le=1, description="weight of the newest reading, slow average")
@@ -29,9 +32,18 @@ class DetectionPolicy(PlantModel):
         description="score of a machine by itself: distance from its level, surprise at a jump, the higher of both, or "
         "a slow sensor against its daily habits; auto: the last for plants of one slow sensor, else the first",
     )
+    new_normal_after_seconds: Positive = Field(
+        default=172_800.0,
+        description="running time away from its baseline after which a machine's level is taken for its normal one, s",
+    )
     settle_seconds: NotNegative = Field(
         default=0.0, description="running time after a start before readings are scored or learned from, s"
     )
+
+    @field_validator("warm_up_readings", mode="before")
+    @classmethod
+    def _is_automatic(cls, value: object) -> object:
+        return None if value == "auto" else value
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:

@@ -87,7 +87,7 @@ def _warm_up(state: FleetState, slot: int, plant: Plant) -> float:
     if state.tracks.fitted[slot]:
         return 1.0
     # a plant file that now asks for fewer readings may find more than enough of them
-    return min(1.0, float(state.tracks.learned[slot] / plant.detection.warm_up_readings))
+    return min(1.0, float(state.tracks.learned[slot] / plant.warm_up_readings))
 
 
 def _known(value: float) -> float | None:

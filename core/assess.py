@@ -19,7 +19,7 @@ from core.detection.scoring import anomaly_scores, confidence_of
 from core.energy.closing import closing_of
 from core.energy.meter import counter_rules
 from core.energy.windows import accumulate
-from core.maintenance import BANDS, advice_text, advise, reasons_of, risks
+from core.maintenance import BANDS, advice_text, advisable, advise, reasons_of, risks, time_left
 from core.models import Models
 from core.plant import Plant, Role
 from core.plant.limits import LEVELS, limit_severity
@@ -224,8 +224,7 @@ def _recommendations(
     if models.maintenance is None:
         return ()
     batch = scores.batch
-    # before the baseline is known, slow averages cover a few hours at most: too little for advice
-    risk = np.where(scores.warm, scores.risk, np.nan)
+    risk = np.where(advisable(rows, models), scores.risk, np.nan)
     due = advise(slots=slots, timestamps=batch.timestamps, risk=risk, wear=state.wear)
     model = AlertModel(name=models.maintenance.name, version=models.maintenance.version, level="type")
     sensors = tuple(plant.sensors[index] for index in watched_sensors(plant))
@@ -233,7 +232,7 @@ def _recommendations(
     for row, band_code, level in zip(*due, strict=True):
         slot, band = slots[row], BANDS[band_code]
         machine_id = batch.machine_ids[batch.machine[row]]
-        half = len(sensors)
+        slowest = slice(-2 - len(sensors), -2)
         messages.append(
             Recommendation(
                 machine_id=machine_id,
@@ -242,8 +241,9 @@ def _recommendations(
                 band=band,
                 urgent=band == "urgent",
                 text=advice_text(machine_id, band),
+                hours_to_failure=time_left(rows.maintenance[row], models),
                 reasons=reasons_of(
-                    rows.maintenance[row, half : 2 * half].astype(np.float64),
+                    rows.maintenance[row, slowest].astype(np.float64),
                     state.tracks.mean[slot],
                     state.tracks.scale[slot],
                     sensors,

@@ -17,7 +17,8 @@ import numpy as np
 
 from core.state.annotations import Annotation
 from core.state.episodes import FOLLOWED_KINDS
-from core.state.fleet import FleetState
+from core.state.fleet import CLOCK, FleetState, alert_key
+from core.state.tracks import watched_sensors
 from schemas.alerts import Alert
 from schemas.feedback import Feedback
 
@@ -25,9 +26,9 @@ LONGEST_SHELVING_SECONDS: Final = 31 * 86_400.0
 """Longest duration of shelving; a later end is cut to this."""
 ANSWERED_SECONDS: Final = 3600.0
 """Time for which the kind of an answered alert stays closed although its readings stay anomalous."""
-
-
-_CLOSING: Final = frozenset({"false_alarm", "expected", "new_normal"})
+CLOSING: Final = frozenset({"false_alarm", "expected", "new_normal", "maintenance_done"})
+"""Kinds of feedback that close their alert."""
+_LAGS: Final = 3.0  # noises by which the recent level may differ from the newest value and still be believed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +61,7 @@ def take_feedback(state: FleetState, feedback: Feedback, *, partition: int, offs
     if feedback.kind == "maintenance_done":
         closed = _closed(state, slot, _alerts_of(state, feedback.machine_id), feedback.at)
         _begin_anew(state, slot)
-    elif feedback.kind in _CLOSING and spoken_of is not None:
+    elif feedback.kind in CLOSING and spoken_of is not None:
         closed = _closed(state, slot, [spoken_of], feedback.at)
     else:
         closed = []
@@ -102,11 +103,15 @@ def accept_level(state: FleetState, slot: int) -> None:
         tracks.learned[slot] = 0
         tracks.level[slot] = 0.0
         return
-    moved = np.nan_to_num(tracks.level[slot])
-    tracks.mean[slot] += moved * tracks.scale[slot]
-    tracks.level[slot] = 0.0
-    tracks.shift[slot] = 0.0
-    tracks.averages[slot] = 0.0
+    level = np.nan_to_num(tracks.level[slot])
+    last = tracks.last_values[slot, list(watched_sensors(state.plant))]
+    newest = np.nan_to_num((last - tracks.mean[slot]) / tracks.scale[slot])
+    # the level needs hours to come to where a large jump has led
+    level = np.where(np.abs(newest - level) > _LAGS * tracks.noise[slot], newest, level)
+    tracks.mean[slot] += level * tracks.scale[slot]
+    for gone in (tracks.level, tracks.moved, tracks.shift, tracks.averages, tracks.previous, tracks.lasting):
+        gone[slot] = 0.0
+    tracks.strain[slot] = tracks.plateau[slot] = 0.0
     tracks.recent[slot] = np.nan
 
 
@@ -141,8 +146,8 @@ def _closed(state: FleetState, slot: int, alerts: list[Alert], at: datetime) -> 
         when = at if not np.isfinite(newest) else min(at, datetime.fromtimestamp(newest, UTC))
         when = max(when, alert.updated_at)
         resolved = alert.model_copy(update={"state": "resolved", "updated_at": when, "resolved_at": when})
-        state.alerts[alert.machine_id, alert.kind] = resolved
-        if alert.kind in FOLLOWED_KINDS:
+        state.alerts[alert_key(alert)] = resolved
+        if alert.kind in FOLLOWED_KINDS and alert.model.name != CLOCK:
             column = FOLLOWED_KINDS.index(alert.kind)
             state.episodes.open[slot, column] = False
             state.episodes.recent[slot, column] = 0

@@ -5,12 +5,12 @@ from typing import Final, get_args
 import numpy as np
 from numba import njit
 
-from core.arrays import Floats, Ints
-from core.models import Models
+from core.arrays import Bools, Features, Floats, Ints
+from core.models import LifetimeModel, Models
 from core.plant import Sensor
 from core.row_results import RowResults
 from core.state.wear import Wear
-from schemas.recommendations import Band, Reason
+from schemas.recommendations import Band, HoursToFailure, Reason
 from schemas.rounding import in_words
 
 BANDS: Final[tuple[Band, ...]] = get_args(Band)
@@ -38,6 +38,28 @@ def risks(rows: RowResults, models: Models) -> Floats:
         asked = asked[np.argsort(rows.slot[asked], kind="stable")]
         risk[asked] = models.maintenance.risk(rows.maintenance[asked])
     return risk
+
+
+def advisable(rows: RowResults, models: Models) -> Bools:
+    """Return the readings whose risk is ground for advice, (n,).
+
+    Before a machine's baseline is known its slow averages are hours old at most; only a model that was trained on whole
+    lives knows what to make of a young machine.
+    """
+    if isinstance(models.maintenance, LifetimeModel):
+        return rows.risky
+    return rows.risky & rows.warm
+
+
+def time_left(features: Features, models: Models) -> HoursToFailure | None:
+    """Return the running hours to failure of one feature row, (Fm,); None where the model gives none."""
+    if not isinstance(models.maintenance, LifetimeModel):
+        return None
+    hours = models.maintenance.hours_to_failure(features[None])[0]
+    if not np.isfinite(hours).all():
+        return None
+    low, mid, high = (float(value) for value in hours)
+    return HoursToFailure(low=low, mid=mid, high=high)
 
 
 def advise(*, slots: Ints, timestamps: Floats, risk: Floats, wear: Wear) -> tuple[Ints, Ints, Floats]:

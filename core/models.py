@@ -2,11 +2,21 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final, Literal, Protocol
+from typing import Final, Literal, Protocol, runtime_checkable
 
 from core.arrays import Features, Floats
 
-__all__ = ["WHOLE_PLANT", "AnomalyModel", "Features", "FlagBy", "Models", "Reference", "Refusal", "RiskModel"]
+__all__ = [
+    "WHOLE_PLANT",
+    "AnomalyModel",
+    "Features",
+    "FlagBy",
+    "LifetimeModel",
+    "Models",
+    "Reference",
+    "Refusal",
+    "RiskModel",
+]
 
 WHOLE_PLANT: Final = ""
 """Key of the baseline of all machines, independent of type."""
@@ -45,6 +55,17 @@ class RiskModel(Protocol):
 
     def risk(self, features: Features) -> Floats:
         """Return risk levels in [0, 3], (n,), of `features`, (n, Fm)."""
+
+
+@runtime_checkable
+class LifetimeModel(RiskModel, Protocol):
+    """A risk model that tells the time left too, learned from recorded failures; it needs no baseline of a machine."""
+
+    def hours_to_failure(self, features: Features) -> Floats:
+        """Lowest, middle and highest running hours to failure, shape (n, 3), of `features`, shape (n, Fm).
+
+        NaN where no failure is in sight: the model knows no more than that.
+        """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -19,7 +19,7 @@ def precompile(plant: Plant, models: Models) -> None:
     Without a cache of compiled code this takes about ten seconds, during which a worker that had already joined its
     group would miss its heartbeats.
     """
-    rows = plant.detection.warm_up_readings + _BEYOND_WARM_UP
+    rows = plant.warm_up_readings + _BEYOND_WARM_UP
     random = np.random.default_rng(0)
     ranges = np.array([(sensor.minimum, sensor.maximum) for sensor in plant.sensors])
     values = random.normal(ranges.mean(axis=1), 0.01 * np.ptp(ranges, axis=1), (rows, len(plant.sensors)))

@@ -7,7 +7,7 @@ import numpy as np
 
 from core.arrays import Floats
 from core.detection.scoring import anomaly_scores
-from core.maintenance import ADVISE_AT, risks
+from core.maintenance import ADVISE_AT, advisable, risks
 from core.models import Models
 from core.row_results import RowResults
 from schemas.scores import FLAG_AT
@@ -43,8 +43,7 @@ def _counts(models: Models, rows: RowResults, *, anomaly: Floats, risk: Floats) 
             alerting=int((np.nan_to_num(anomaly) >= FLAG_AT).sum()),
         )
     if models.maintenance is not None:
-        # no advice is given before a machine's baseline is known
-        advised = rows.risky & rows.warm
+        advised = advisable(rows, models)
         yield AlertCounts(
             name=models.maintenance.name,
             version=models.maintenance.version,

@@ -16,11 +16,13 @@ from pydantic import ValidationError
 
 from core.admission import admitted
 from core.advance import advance_time, statuses
+from core.alerting.clock_watch import clock_findings
 from core.arrays import HOUR
 from core.assess import Assessment, assess
 from core.batch import Decoded, decode_records
 from core.plant import Plant
 from core.rollout import AlertCounts
+from core.state.fleet import CLOCK
 from core.state.tracks import CONDITIONS
 from processor.forecasting.accuracy_metrics import count_matured
 from processor.partitions import Partition, PartitionTable, SourceRecord
@@ -29,7 +31,7 @@ from processor.score_watch import ScoreWatch
 from processor.versions.running import RunningModels
 from runtime.metrics import ProcessorMetrics
 from runtime.processor_settings import ProcessorSettings
-from schemas.alerts import AlertKind
+from schemas.alerts import Alert, AlertKind
 from schemas.bounds import LATEST_AHEAD_SECONDS
 from schemas.codec import ReadingDecoder, Refusal
 from schemas.energy import EnergyWindow
@@ -43,7 +45,8 @@ LOGGER: Final = logging.getLogger("nexova.processor")
 class Prepared:
     """A decoded batch and the records it came from.
 
-    turned_away: offset and machine of readings of machines for which the partition has no room; known once assessed.
+    turned_away: offset and machine of readings of machines for which the partition has no room; clock_alerts: on the
+    clocks of devices; both known once assessed.
 
     bytes_read: of the records' values. at: wall clock, epoch s; seconds: duration of the decoding.
     """
@@ -54,6 +57,7 @@ class Prepared:
     at: float
     seconds: float
     turned_away: list[tuple[int, str]] = field(default_factory=list)
+    clock_alerts: list[Alert] = field(default_factory=list)
 
 
 class Pipeline:
@@ -119,6 +123,13 @@ class Pipeline:
         )
         assessment = assess(batch, state=held.state, models=self._running.models, plant=held.state.plant)
         held.state = assessment.state
+        prepared.clock_alerts += clock_findings(
+            assessment.scores.batch,
+            prepared.decoded.strays,
+            arrived_at=prepared.at,
+            state=held.state,
+            plant=held.state.plant,
+        )
         held.statuses_due.update(held.state.slots_of(batch.machine_ids).tolist())
         return assessment
 
@@ -129,7 +140,10 @@ class Pipeline:
             self._publisher.refusal(READINGS, held.number, offset, refusal, at=prepared.at)
         self._turn_away(held, prepared)
         self._publisher.assessment(held.number, assessment, prepared.records)
+        for alert in prepared.clock_alerts:
+            self._publisher.alert(held.number, alert)
         spoken = [alert.machine_id for _, alert in assessment.alerts]
+        spoken += [alert.machine_id for alert in prepared.clock_alerts]
         spoken += [recommendation.machine_id for recommendation in assessment.recommendations]
         held.spoken.update(held.state.slots[machine_id] for machine_id in spoken)
         held.bytes_read += prepared.bytes_read
@@ -234,11 +248,14 @@ class Pipeline:
     def _count_machines(self) -> None:
         conditions = dict.fromkeys(CONDITIONS, 0)
         kinds = dict.fromkeys(get_args(AlertKind), 0)
+        clocks = 0
         for held in self._partitions.values():
             for code in held.state.tracks.condition[: len(held.state.ids)].tolist():
                 conditions[CONDITIONS[code]] += 1
-            for (_, kind), alert in held.state.alerts.items():
-                kinds[kind] += alert.state != "resolved"
+            for (_, key), alert in held.state.alerts.items():
+                kinds[alert.kind] += alert.state != "resolved"
+                clocks += key == CLOCK and alert.state != "resolved"
+        self._metrics.clocks_wrong.set(clocks)
         kinds["forecast_breach"] += self._open_breaches()
         states = [state for held in self._partitions.values() for state in held.series.states.values()]
         fallen_back = sum(state.accuracy.fallen_back for state in states)

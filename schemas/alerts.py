@@ -44,7 +44,10 @@ class Alert(Message):
     peak_score: Share
     threshold: Share
     readings: Annotated[int, Field(ge=0, description="Readings over the threshold in this episode.")]
-    signals: Annotated[tuple[Signal, ...], Field(description="Sorted, largest contribution first.")]
+    signals: Annotated[
+        tuple[Signal, ...],
+        Field(description="Sorted, largest contribution first; of a device's wrong clock one, `clock`, in seconds."),
+    ]
     summary: Annotated[str, Field(description="One plain sentence.")]
     model: AlertModel
     confidence: Share

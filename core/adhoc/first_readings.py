@@ -26,6 +26,8 @@ def hold_against_others(batch: ReadingBatch, values: Floats, rows: RowResults, *
     new = (rows.phase == FIRST) & (rows.level == LEVEL_LIMITS) & ~np.isnan(values[:, watched]).all(axis=1)
     if not new.any():
         return
+    # where starts must settle, the first reading may be one: a cold machine is not what its type is, and not broken
+    may_alert = plant.detection.settle_seconds == 0
     for machine in np.unique(batch.machine[new]).tolist():
         chosen = np.flatnonzero(new & (batch.machine == machine))
         history = History(values=values[chosen], machine_id=batch.machine_ids[machine], related=False)
@@ -40,4 +42,4 @@ def hold_against_others(batch: ReadingBatch, values: Floats, rows: RowResults, *
         rows.contribution[chosen] = parts
         least = np.array([plant.sensors[index].minimum_deviation for index in watched])
         off = np.nan_to_num(np.abs(values[chosen][:, watched] - found.expected))
-        rows.substantial[chosen] = ((parts * len(watched) >= 1) & (off >= least)).any(axis=1)
+        rows.substantial[chosen] = may_alert & ((parts * len(watched) >= 1) & (off >= least)).any(axis=1)

@@ -21,6 +21,9 @@ _START: Final = 20  # readings whose mean starts an average
 SPREAD_MEAN_GAIN: Final = 0.1
 SPREAD_GAIN: Final = 0.05
 """Weights of the newest reading in a sensor's moving mean and in the variance around it."""
+LEARN_SECONDS: Final = 14 * 86_400.0
+ACCEPT_SECONDS: Final = 6 * 3600.0
+"""How slowly a baseline follows a machine that is calm, and how quickly one that has stayed away for good."""
 VARIANCE_CLIP: Final = 25.0  # squared scales
 _SPREAD_FLOOR: Final = 0.05  # squared scales; of variances near 0 only that they are counts
 _SPREAD_SKIP: Final = 60  # readings until a variance has forgotten where it started

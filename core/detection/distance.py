@@ -11,7 +11,7 @@ import numpy as np
 from numba import njit
 
 from core.arrays import Floats, Ints
-from core.detection.baseline import CLIP, SPREAD_GAIN, SPREAD_MEAN_GAIN, VARIANCE_CLIP
+from core.detection.baseline import ACCEPT_SECONDS, CLIP, LEARN_SECONDS, SPREAD_GAIN, SPREAD_MEAN_GAIN, VARIANCE_CLIP
 from core.row_results import DETECT, REST, RowResults
 from core.state.tracks import Tracks
 
@@ -38,16 +38,30 @@ def score_distances(
     watched: Ints,
     smoothing: Floats,
     least_deviation: Floats,
+    interval: float,
+    accept_seconds: float,
     tracks: Tracks,
     out: RowResults,
 ) -> None:
     """Score the rows from `first` to before `end`, after `track` has classified them, and move the averages.
 
-    A compiled function of its own in the file of all it calls: what is cached of it is made anew with the file.
+    interval: time that a reading stands for, s. A compiled function of its own in the file of all it calls: what is
+    cached of it is made anew with the file.
     """
     for row in range(first, end):
         if out.phase[row] == DETECT:
-            _detect(row, out.slot[row], values[row], watched, smoothing, least_deviation, tracks, out)
+            _detect(
+                row,
+                out.slot[row],
+                values[row],
+                watched,
+                smoothing,
+                least_deviation,
+                interval,
+                accept_seconds,
+                tracks,
+                out,
+            )
         elif out.phase[row] == REST:
             _forget(out.slot[row], smoothing, tracks)
 
@@ -79,6 +93,8 @@ def _detect(
     watched: Ints,
     smoothing: Floats,
     least_deviation: Floats,
+    interval: float,
+    accept_seconds: float,
     tracks: Tracks,
     out: RowResults,
 ) -> None:
@@ -110,7 +126,7 @@ def _detect(
     if total > 0:
         out.contribution[row] /= total
         out.substantial[row] = _substantial(row, slot, watched, least_deviation, tracks, out)
-    limit = _follow_episode(row, slot, ratio, tracks, out)
+    limit = _follow_episode(row, slot, ratio, interval, accept_seconds, tracks, out)
     out.distance[row] = ratio / (ratio + limit)
     out.scored[row] = True
 
@@ -161,15 +177,26 @@ def _unrest(row: int, slot: int, sensors: int, level: float, tracks: Tracks, out
 
 
 @_part
-def _follow_episode(row: int, slot: int, ratio: float, tracks: Tracks, out: RowResults) -> float:
+def _follow_episode(
+    row: int, slot: int, ratio: float, interval: float, accept_seconds: float, tracks: Tracks, out: RowResults
+) -> float:
     """Return the ratio, at least 1, that flags this reading, and move the baseline after an episode."""
     tracks.strain[slot] += _STRAIN_GAIN * (ratio - tracks.strain[slot])
     tracks.plateau[slot] = max(tracks.plateau[slot] * _KEPT, tracks.strain[slot])
     limit = max(1.0, _END_SHARE * tracks.plateau[slot])
     sensors = out.deviation.shape[1]
+    if ratio >= limit:
+        tracks.lasting[slot, 1] += interval
+    elif ratio < limit / 2:
+        tracks.lasting[slot, 1] = 0.0
+    if tracks.lasting[slot, 1] >= accept_seconds:
+        # away for so long is where it is now; however far
+        for d in range(sensors):
+            tracks.shift[slot, d] += min(interval / ACCEPT_SECONDS, 1.0) * float(out.deviation[row, d])
     if ratio < limit / 2:
         for d in range(sensors):
             follow = _SHIFT_GAIN * min(1.0, tracks.drift[slot, d] / _SHIFT_DRIFT)
+            follow = max(follow, min(interval / LEARN_SECONDS, 1.0))
             tracks.shift[slot, d] += follow * min(max(float(out.deviation[row, d]), -CLIP), CLIP)
     tracks.returning[slot] = tracks.returning[slot] + 1 if limit > 1.0 and ratio < limit else 0
     if tracks.returning[slot] >= _RETURN_AFTER:

@@ -22,7 +22,7 @@ from core.plant import Plant
 from core.row_results import RowResults
 from core.state.habits import Habits, habits_layout
 from core.state.tables import allocate
-from core.state.tracks import SLOW_HOURS, Tracks, tracks_layout, watched_sensors
+from core.state.tracks import Tracks, tracks_layout, watched_sensors
 from core.state.traits import MachineTraits, traits_of
 
 FEATURES_VERSION: Final = 2
@@ -36,10 +36,14 @@ def anomaly_feature_names(plant: Plant) -> tuple[str, ...]:
 
 
 def maintenance_feature_names(plant: Plant) -> tuple[str, ...]:
-    """Return the names of the maintenance features: slow averages in sensors' units, running hours, machine type."""
+    """Return the names of the maintenance features: slow averages in sensors' units, running hours, machine type.
+
+    Running hours are those that a sensor counts or, where none does, those seen since the machine or its last
+    maintenance began.
+    """
     watched = [plant.sensors[index].name for index in watched_sensors(plant)]
-    slow = tuple(f"{name}.mean_{hours:g}h" for hours in SLOW_HOURS for name in watched)
-    return (*slow, "runtime", "machine_type")
+    slow = tuple(f"{name}.mean_{hours:g}h" for hours in plant.average_hours for name in watched)
+    return (*slow, "running_hours" if plant.index_of_role("runtime") is None else "runtime", "machine_type")
 
 
 def feature_fingerprint(plant: Plant) -> str:
@@ -112,9 +116,10 @@ def observe(
             watched,
             _or_minus_one(plant.index_of_role("power")),
             _or_minus_one(plant.index_of_role("runtime")),
-            np.array(SLOW_HOURS) * 3600.0,
+            np.array(plant.average_hours) * 3600.0,
             plant.detection.settle_seconds,
             learners.early,
+            plant.detection.new_normal_after_seconds,
             np.array([sensor.stuck_after_readings or 0 for sensor in plant.sensors]),
             tracks,
             traits,
@@ -129,6 +134,8 @@ def observe(
             watched,
             np.array([plant.detection.fast_smoothing, plant.detection.slow_smoothing]),
             np.array([sensor.minimum_deviation for sensor in plant.sensors]),
+            plant.interval_seconds,
+            plant.detection.new_normal_after_seconds,
             tracks,
             results,
         )

@@ -38,7 +38,7 @@ class Learners:
     @classmethod
     def of(cls, slots: Ints, *, tracks: Tracks, warm_ups: dict[int, Features], plant: Plant) -> Self:
         """Return the learners among `slots`, with their readings in `warm_ups`."""
-        size, width = plant.detection.warm_up_readings, len(watched_sensors(plant))
+        size, width = plant.warm_up_readings, len(watched_sensors(plant))
         learning = [slot for slot in np.unique(slots).tolist() if not tracks.fitted[slot]]
         buffer_of = np.full(len(tracks.last_offset), -1, dtype=np.int64)
         buffer_of[learning] = np.arange(len(learning))

@@ -25,7 +25,28 @@ from schemas.alerts import Alert, AlertKind
 
 _FIRST_ROOM: Final = 16
 _AT_ONCE: Final = 4096  # machines restored in one step
-_KINDS: Final = get_args(AlertKind)
+CLOCK: Final = "clock"
+"""Model name of alerts on a device's clock, which are kept apart from others of their kind."""
+_KEYS: Final = (*get_args(AlertKind), CLOCK)
+
+
+@dataclass(slots=True)
+class ClockRun:
+    """Successive arrivals that show a device's clock to be wrong by about the same amount.
+
+    since: our clock at the first one, epoch s. ahead: the device's lead then, s. wrong: number of such arrivals; right:
+    later arrivals in a row with a correct clock.
+    """
+
+    since: float
+    ahead: float
+    wrong: int = 0
+    right: int = 0
+
+
+def alert_key(alert: Alert) -> tuple[str, str]:
+    """Return the key of an alert in the state: one for each machine and kind, and one for its clock."""
+    return alert.machine_id, CLOCK if alert.model.name == CLOCK else alert.kind
 
 
 class _Latest(NamedTuple):
@@ -39,10 +60,11 @@ _LATEST_LAYOUT: Final[Layout] = {"score": Column("f8", fill=float("nan"))}
 class FleetState:
     """State of the machines of one partition, which the rules change in place.
 
-    alerts: newest alert of a machine and kind, open or recently resolved. watermark: newest event time, epoch s.
-    progress: event time that has passed since the state was created, s; heard: progress at each machine's last reading.
-    dirty: slots changed since they were saved. era: number of times that the readings' topic was recreated, after which
-    offsets start again.
+    alerts: newest alert by `alert_key`, open or recently resolved. watermark: newest event time, epoch s. progress:
+    event time that has passed since the state was created, s; heard: progress at each machine's last reading. dirty:
+    slots changed since they were saved. era: number of times that the readings' topic was recreated, after which
+    offsets start again. clock_ahead: lead of each machine's last reading over our clock on arrival, s, NaN before the first;
+    clock_runs: of clocks that are, or recently were, wrong.
     """
 
     plant: Plant
@@ -63,6 +85,8 @@ class FleetState:
     watermark: float = float("-inf")
     progress: float = 0.0
     heard: NDArray[np.float64] = field(init=False)
+    clock_ahead: NDArray[np.float64] = field(init=False)
+    clock_runs: dict[str, ClockRun] = field(default_factory=dict)
     dirty: set[int] = field(default_factory=set)
     era: int = 0
     _layouts: dict[str, Layout] = field(init=False)
@@ -87,6 +111,7 @@ class FleetState:
         self.traits = MachineTraits(*(np.empty(_FIRST_ROOM) for _ in MachineTraits._fields))
         self.scores = np.full(_FIRST_ROOM, np.nan)
         self.heard = np.zeros(_FIRST_ROOM)
+        self.clock_ahead = np.full(_FIRST_ROOM, np.nan)
         self.rules = alert_rules(self.plant, [""] * _FIRST_ROOM)
         self.maintenance_spans = maintenance_spans(self.plant)
 
@@ -107,6 +132,7 @@ class FleetState:
             self.rules = AlertRules(*(np.concatenate([array, array]) for array in self.rules))
             self.scores = np.concatenate([self.scores, np.full(capacity, np.nan)])
             self.heard = np.concatenate([self.heard, np.zeros(capacity)])
+            self.clock_ahead = np.concatenate([self.clock_ahead, np.full(capacity, np.nan)])
         self.ids.append(machine_id)
         self.slots[machine_id] = slot
         for array, value in zip(self.traits, traits_of(self.plant, machine_id), strict=True):
@@ -145,6 +171,7 @@ class FleetState:
             parts += [(saved.WARM_UP, n) for n in range(self._learned.get(slot, 0))]
             deleted += [(saved.key_of(part, machine_id, number), None) for part, number in parts]
             deleted.append((saved.key_of(saved.MACHINE, machine_id), None))
+            self.clock_runs.pop(machine_id, None)
             for kind in [kind for machine, kind in self.alerts if machine == machine_id]:
                 del self.alerts[machine_id, kind]
         stay = [slot for slot in range(len(self.ids)) if slot not in gone]
@@ -160,6 +187,7 @@ class FleetState:
         )
         self.scores = np.append(self.scores[rows], np.full(room - len(rows), np.nan))
         self.heard = np.append(self.heard[rows], np.zeros(room - len(rows)))
+        self.clock_ahead = np.append(self.clock_ahead[rows], np.full(room - len(rows), np.nan))
         self.ids = [self.ids[slot] for slot in stay]
         self.slots = {machine_id: slot for slot, machine_id in enumerate(self.ids)}
         place = {old: new for new, old in enumerate(stay)}
@@ -208,7 +236,7 @@ class FleetState:
         }
 
     def _alerts_of(self, machine_id: str) -> list[bytes]:
-        found = (self.alerts.get((machine_id, kind)) for kind in _KINDS)
+        found = (self.alerts.get((machine_id, key)) for key in _KEYS)
         return [alert.encode_exact() for alert in found if alert is not None]
 
     def _save_hours(self, slot: int, out: list[Record]) -> list[Any]:
@@ -236,6 +264,12 @@ class FleetState:
         out += [(saved.key_of(saved.WARM_UP, machine_id, number), None) for number in range(full, before)]
         self._learned[slot] = full
         return b"" if rows is None else rows[full * saved.WARM_UP_ROWS :].tobytes()
+
+    def _restore_alert(self, alert: Alert) -> None:
+        self.alerts[alert_key(alert)] = alert
+        if alert.model.name == CLOCK and alert.state != "resolved":
+            ahead = alert.signals[0].actual or 0.0
+            self.clock_runs[alert.machine_id] = ClockRun(since=alert.opened_at.timestamp(), ahead=ahead)
 
     def restore(self, log: Iterable[Record]) -> None:
         """Restore the machines of a changelog that is read from its beginning.
@@ -268,8 +302,7 @@ class FleetState:
             slot = int(rows[place])
             self.era = max(self.era, one.era)
             for text in one.alerts:
-                alert = Alert.model_validate_json(text)
-                self.alerts[alert.machine_id, alert.kind] = alert
+                self._restore_alert(Alert.model_validate_json(text))
             for packed in one.hours:
                 self.windows.restore(one.machine_id, packed, slot)
             settled = [window for window in self.windows.of(one.machine_id).values() if window.settled]

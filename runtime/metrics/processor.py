@@ -90,6 +90,9 @@ class ProcessorMetrics(MetricSet):
         "Statements of people that were applied to the state of their machine, by kind.",
         Label(name="kind", values=get_args(FeedbackKind)),
     )
+    clocks_wrong = gauge(
+        "nexova_device_clocks_wrong", "Machines on this worker's partitions with an open alert on their device's clock."
+    )
     alerts_open = gauge("nexova_alerts_open", "Open alerts on this worker's partitions, by kind.", _KIND)
     recommendations = counter(
         "nexova_recommendations_total",

@@ -113,7 +113,7 @@ def _answered(memory: Memory, pasts: Pasts, bounds: tuple[float, float]) -> tupl
     else:
         weights = np.zeros((len(pasts.members), steps // DAY))
         weights[0], instead = 1.0, np.zeros(steps, dtype=bool)
-    blend = blended(members, weights)
+    blend = blended(members, weights, pasts.medians)
     value = np.clip(np.where(instead, members[0], blend), *bounds)
     past = np.array(memory.matured_at, dtype=np.int64)[:, None] + np.arange(steps)
     lower, upper = bounds_of(
@@ -168,7 +168,7 @@ def _record(memory: Memory, names: tuple[str, ...]) -> tuple[float | None, float
     level = float(known_mean(memory.levels.astype(np.float64), axis=None))
     if not level > 0:
         return None, None, {}
-    errors = known_mean(memory.errors.astype(np.float64), axis=0).mean(axis=1) / level
+    errors = known_mean(memory.errors[-len(memory.matured_at) :].astype(np.float64), axis=0).mean(axis=1) / level
     own = float(known_mean(np.abs(memory.residuals.astype(np.float64)), axis=None)) / level
     hits = float(known_mean(memory.hits.astype(np.float64), axis=None))
     compared = {name: float(error) for name, error in zip(names, errors, strict=False) if np.isfinite(error)}

@@ -63,8 +63,8 @@ class FleetState:
     alerts: newest alert by `alert_key`, open or recently resolved. watermark: newest event time, epoch s. progress:
     event time that has passed since the state was created, s; heard: progress at each machine's last reading. dirty:
     slots changed since they were saved. era: number of times that the readings' topic was recreated, after which
-    offsets start again. clock_ahead: lead of each machine's last reading over our clock on arrival, s, NaN before the first;
-    clock_runs: of clocks that are, or recently were, wrong.
+    offsets start again. clock_ahead: lead of each machine's last reading over our clock on arrival, s, NaN before
+    the first; clock_runs: of clocks that are, or recently were, wrong.
     """
 
     plant: Plant

@@ -103,7 +103,7 @@ def shadow(
 ) -> None:
     """Score the same readings with a second version, without alerts or advice from it."""
     if stop == (version is not None):
-        raise UsageError(f"nexova models shadow {name}: give either a VERSION, or --stop to end the shadow")
+        raise UsageError(f"nexova models shadow {name}: give a VERSION, or --stop to end the shadow, and not both")
     repository = _open(models)
     now = datetime.now(UTC)
     if version is None:

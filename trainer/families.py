@@ -18,8 +18,9 @@ from trainer.anomaly import anomaly_outcome, train_anomaly
 from trainer.candidate import Candidate, Progress
 from trainer.datasets import Datasets
 from trainer.forecast import forecast_outcome, train_forecast
+from trainer.lifetimes import Lifetimes
 from trainer.maintenance import risk_outcome, train_maintenance
-from trainer.measure import Figures, Outcome, error_figures, flag_figures, relative_figures
+from trainer.measure import Figures, Outcome, error_figures, flag_figures, lifetime_figures, relative_figures
 
 GROUP: Final = "nexova.families"
 
@@ -90,6 +91,20 @@ BUILT_IN: Final = (
         bounds={"rmse": 0.2, "mape": 0.005},
     ),
 )
+
+
+def lifetime_family(lifetimes: Lifetimes) -> Family:
+    """Return the other family of the name `maintenance`: hours to failure, learned from recorded lives."""
+    return Family(
+        name=MAINTENANCE,
+        section="lifetime",
+        train=lifetimes.train,
+        open=open_risk,
+        answer=lifetimes.answer,
+        figures=lifetime_figures,
+        figure_names=("rmse", "mae", "score", "coverage"),
+        bounds={"rmse": 0.5, "mae": 0.5},
+    )
 
 
 def known_families(extra: Iterable[Family] = ()) -> dict[str, Family]:

@@ -45,7 +45,7 @@ def add_to(routes: APIRouter, services: Services, pages: Pages) -> None:  # noqa
     @routes.post("/console/sign-in")
     async def sign_in(request: Request) -> Response:
         form = await form_of(request)
-        token, then = _first(form, "token").strip(), _first(form, "then") or "/"
+        token, then = first_of(form, "token").strip(), first_of(form, "then") or "/"
         address = request.client.host if request.client else "unknown"
         try:
             caller = guard.identify(b"Bearer " + token.encode(), address)
@@ -73,8 +73,8 @@ def add_to(routes: APIRouter, services: Services, pages: Pages) -> None:  # noqa
     @routes.post("/console/choose")
     async def choose(request: Request) -> Response:
         form = await form_of(request)
-        answer = back_to(_first(form, "then") or "/")
-        language, theme = _first(form, "language"), _first(form, "theme")
+        answer = back_to(first_of(form, "then") or "/")
+        language, theme = first_of(form, "language"), first_of(form, "theme")
         if language in LANGUAGES:
             answer.set_cookie("nexova_language", language, max_age=_YEAR, samesite="strict", httponly=True)
         if theme in {"light", "dark"}:
@@ -86,7 +86,7 @@ def add_to(routes: APIRouter, services: Services, pages: Pages) -> None:  # noqa
         reader = Reader.of(request)
         form = await form_of(request)
         if reader.caller.scope is None:
-            return back_to("/console/sign-in", then=_first(form, "then"))
+            return back_to("/console/sign-in", then=first_of(form, "then"))
         if not reader.caller.may("operate"):
             raise Problem(
                 403,
@@ -94,7 +94,7 @@ def add_to(routes: APIRouter, services: Services, pages: Pages) -> None:  # noqa
                 f"the token {reader.caller.name} has scope {reader.caller.scope}, answering needs operate; "
                 "use another token",
             )
-        then, alerts = _first(form, "then") or "/console/alerts", form.get("alert_id", [])[:_MOST_AT_ONCE]
+        then, alerts = first_of(form, "then") or "/console/alerts", form.get("alert_id", [])[:_MOST_AT_ONCE]
         try:
             body = _statement(form, zone=ZoneInfo(services.plant.timezone))
             for alert_id in alerts:
@@ -111,13 +111,13 @@ def add_to(routes: APIRouter, services: Services, pages: Pages) -> None:  # noqa
 
 def _statement(form: Mapping[str, list[str]], *, zone: ZoneInfo) -> FeedbackRequest:
     """Return the statement of a form; an end without a zone is in the plant's, and wins over a number of hours."""
-    kind, hours, end = _first(form, "kind"), _first(form, "hours"), _first(form, "until").strip()
+    kind, hours, end = first_of(form, "kind"), first_of(form, "hours"), first_of(form, "until").strip()
     until = None
     if kind in {"snoozed", "expected"} and end:
         until = _moment(end, zone)
     elif kind == "snoozed" and hours.isdecimal():
         until = datetime.now(UTC) + timedelta(hours=min(int(hours[:6]), LONGEST_SHELVING_SECONDS / 3600))
-    note = _first(form, "comment").strip()
+    note = first_of(form, "comment").strip()
     return FeedbackRequest.model_validate({"kind": kind, "comment": note or None, "until": until})
 
 
@@ -133,5 +133,6 @@ def _moment(text: str, zone: ZoneInfo) -> datetime:
     return moment
 
 
-def _first(form: Mapping[str, list[str]], name: str) -> str:
+def first_of(form: Mapping[str, list[str]], name: str) -> str:
+    """Return the first value of a field; an empty one where the form has none."""
     return form.get(name, [""])[0]

@@ -174,6 +174,10 @@ def _message(request: Request, t: Any) -> Mapping[str, str] | None:
         return {"kind": "good", "text": t("recorded", kind=t(done))}
     if done == "many":
         return {"kind": "good", "text": t("recorded_many", count=request.query_params.get("count", "")[:6])}
+    if done in {"promoted", "rolled_back"}:
+        return {"kind": "good", "text": t(f"done_{done}")}
+    if done == "not_told":
+        return {"kind": "bad", "text": t("not_told", reason=request.query_params.get("why", "")[:300])}
     if done == "failed":
         return {"kind": "bad", "text": t("not_recorded", reason=request.query_params.get("why", "")[:300])}
     return None

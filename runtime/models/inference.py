@@ -11,12 +11,13 @@ from core.arrays import Features, Floats
 
 os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # the runtime would report its use; it looks when it is imported
 import onnxruntime
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, RootModel, ValidationError, model_validator
 
 from core.models import FlagBy, Models, Reference, Refusal
 from core.plant import Plant
 from core.state.tracks import watched_sensors
 from runtime.models.cells import Cells
+from runtime.models.lifetimes import LifetimeDocument, TreesLifetimeModel
 from runtime.models.manifest import Promotion, champions
 from runtime.models.repository import (
     ModelBundle,
@@ -174,7 +175,7 @@ class ForestRiskModel:
         return np.asarray(np.interp(risk, levels, hours))
 
 
-ForestModel = ForestAnomalyModel | ForestRiskModel
+ForestModel = ForestAnomalyModel | ForestRiskModel | TreesLifetimeModel
 Model = TypeVar("Model")
 Model_co = TypeVar("Model_co", covariant=True)
 
@@ -252,9 +253,20 @@ def open_anomaly(bundle: ModelBundle, *, plant: Plant, features: str) -> ForestA
     )
 
 
-def open_risk(bundle: ModelBundle, *, plant: Plant, features: str) -> ForestRiskModel:
-    """Build the risk model of a verified version; raises ModelRefused when it is not for this plant."""
-    document = open_document(bundle, RiskDocument, plant=plant, features=features)
+class _AnyRisk(RootModel[Annotated[RiskDocument | LifetimeDocument, Field(discriminator="kind")]]):
+    """model.json of either maintenance family."""
+
+
+def open_risk(bundle: ModelBundle, *, plant: Plant, features: str) -> ForestRiskModel | TreesLifetimeModel:
+    """Build the maintenance model of a verified version; raises ModelRefused when it is not for this plant."""
+    document = open_document(bundle, _AnyRisk, plant=plant, features=features).root
+    if isinstance(document, LifetimeDocument):
+        return TreesLifetimeModel(
+            name=bundle.manifest.name,
+            version=bundle.manifest.version,
+            forest=_open_forest(bundle, n_features=len(document.columns)),
+            document=document,
+        )
     return ForestRiskModel(
         name=bundle.manifest.name,
         version=bundle.manifest.version,

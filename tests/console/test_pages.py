@@ -1,11 +1,9 @@
 """The console's pages over HTTP, as a browser without scripts sees them."""
 
 import csv
-import hashlib
 import io
 import re
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from datetime import timedelta
 from urllib.parse import quote
 from zoneinfo import ZoneInfo
@@ -20,6 +18,7 @@ from schemas.topics import ALERTS, FEEDBACK, MACHINES
 from tests.api.live_data import a_status, publish
 from tests.api.servers import Server, running_server
 from tests.brokers import Broker
+from tests.console.conftest import OPERATOR, OWN, READER, entry, signed_in
 from tests.console.plant_story import HOSTILE, HOSTILE_NOTE, NAMES, an_episode, this_moment
 from tests.e2e.workers import eventually, read_all
 
@@ -35,12 +34,6 @@ PAGES = (
     "/console/models",
     "/console/sign-in",
 )
-READER, OPERATOR = "r" * 43, "o" * 43
-OWN = {"Sec-Fetch-Site": "same-origin"}
-
-
-def entry(name: str, scope: str, token: str) -> str:
-    return f"{name}:{scope}:{hashlib.sha256(token.encode()).hexdigest()}"
 
 
 @pytest.fixture(scope="module")
@@ -49,14 +42,6 @@ def guarded(plant_broker: Broker) -> Iterator[Server]:
     with running_server(kafka={"bootstrap_servers": plant_broker.bootstrap_servers}, api={"tokens": tokens}) as server:
         eventually(lambda: server.get("/ready").status_code == 200, seconds=40, what="the view is complete")
         yield server
-
-
-@contextmanager
-def signed_in(server: Server, token: str) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=server.url, timeout=30) as client:
-        answer = client.post("/console/sign-in", data={"token": token, "then": "/console/alerts"}, headers=OWN)
-        assert (answer.status_code, answer.headers["location"]) == (303, "/console/alerts")
-        yield client
 
 
 @pytest.mark.parametrize("path", PAGES)

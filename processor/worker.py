@@ -31,6 +31,7 @@ from processor.outputs import Outputs
 from processor.pages import add_pages
 from processor.partitions import Partition, PartitionTable
 from processor.pipeline import Pipeline
+from processor.placement import PlacementWatch
 from processor.publisher import Publisher
 from processor.topic_watch import TopicWatch
 from processor.transport import FetchSchema, consumer_of, install_batches
@@ -137,6 +138,7 @@ class Worker:
             on_alert_counts=self._count_alerts,
             open_breaches=self.plant_stage.open_breaches,
         )
+        self.placement = PlacementWatch(next(t.partitions for t in topics if t.name == READINGS), metrics)
         self.executor = BatchExecutor(self.pipeline, self.partitions, on_failure=self._failed, on_poison=self._poisoned)
         self.checkpoints = Checkpoints(
             kafka=settings.kafka,
@@ -306,6 +308,7 @@ class Worker:
             async with self.executor.quiesced():
                 if self.executor.failure is None:
                     self.pipeline.tick()
+                    self.placement.look(self.partitions)
             self.outputs.poll()
         self.rollbacks.tick()
 
@@ -390,6 +393,7 @@ class Worker:
                 "ready": self._ready,
                 "lag_records": self.health.lag_records,
                 "partitions": sorted(self.partitions),
+                "misplaced_machines": self.placement.summary(),
                 "models": self.running.counters.summary(),
             },
         )

@@ -48,6 +48,10 @@ class ProcessorMetrics(MetricSet):
     readings_replayed = counter(
         "nexova_readings_replayed_total", "Readings skipped because the machine's state had seen their offset."
     )
+    machines_misplaced = gauge(
+        "nexova_machines_misplaced",
+        "Machines on this worker's partitions whose readings come in another one than murmur2 of their id gives.",
+    )
     poisoned_batches = counter(
         "nexova_poisoned_batches_total",
         "Batches in which a reading made the rules fail; it was found and set aside as a dead letter (not_assessed).",

@@ -37,5 +37,4 @@ def test_machines_that_librdkafka_places_by_default_are_noticed(fresh_broker: Br
             what=f"{expected} machines that are misplaced",
         )
         assert sum(worker.health()["misplaced_machines"].values()) == expected
-    logs = "".join(path.read_text(errors="replace") for path in tmp_path.rglob("*.log"))
-    assert "set partitioner=murmur2_random there" in logs
+    assert "set partitioner=murmur2_random there" in worker.log.read_text(errors="replace")

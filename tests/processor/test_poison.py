@@ -33,7 +33,7 @@ class FailsOnHeat:
     version = "1"
 
     def score(self, features: Features) -> Floats:
-        if (np.abs(features[:, 1]) > 100).any():
+        if (np.abs(features[:, 1]) > 0.99).any():  # deviations are squeezed into (-1, 1)
             raise IndexError("index 7 is out of bounds for axis 0 with size 7")
         return np.zeros(len(features))
 
@@ -155,10 +155,11 @@ def test_a_worker_sets_the_poison_aside_and_goes_on_from_what_it_had_saved() -> 
 
     log, worker = asyncio.run(run([a_source(row) for row in rows(poison)]))
     letters = [DeadLetter.model_validate_json(letter) for letter in worker.outputs.letters]
-    assert [(letter.source.offset, letter.reason) for letter in letters] == [
+    # the second one has the partition read again from before the first, which says the same once more
+    assert {(letter.source.offset, letter.reason) for letter in letters} == {
         (4 * 33, "not_assessed"),
         (4 * 36 + 1, "not_assessed"),
-    ]
+    }
     assert "pump-01" in letters[0].detail
     assert "IndexError: index 7 is out of bounds" in letters[0].detail
     assert not worker.failures

@@ -149,7 +149,7 @@ def _checked(table: Table, *, plant: Plant) -> tuple[pd.DataFrame, str]:
 
 
 def oddities(values: Floats, plant: Plant) -> tuple[str, ...]:
-    """Name the sensors that the training part says nothing about; they cost nothing and teach nothing."""
+    """Return a note for each sensor without information in the training part; it is harmless, but not learned from."""
     notes = []
     for name, column in zip(plant.sensor_names, values.T, strict=True):
         present = column[np.isfinite(column)]

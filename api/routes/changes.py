@@ -1,4 +1,4 @@
-"""What callers change, and the stream of what changes."""
+"""Routes of feedback and of the event stream."""
 
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final

@@ -1,4 +1,4 @@
-"""How the service is: health, models, metrics."""
+"""Routes of the service's status: health, models, metrics."""
 
 from datetime import UTC, datetime
 from math import nan
@@ -24,14 +24,14 @@ from schemas.answers import HealthResponse, KafkaHealth, ModelsStatusResponse, M
 
 
 def kafka_health(services: Services) -> KafkaHealth:
-    """Return what is known of the brokers and of the live view."""
+    """Return the state of the brokers and of the live view."""
     live = services.live
     view: Literal["complete", "loading"] = "complete" if live.complete.is_set() else "loading"
     return KafkaHealth(status="up" if live.up else "away", view=view, detail=live.problem)
 
 
 def health_of(services: Services, *, allowed: bool = True) -> HealthResponse:
-    """How the service is now; without `allowed` in states alone, because the words name addresses and folders."""
+    """Return the health of the service; unless `allowed`, states only, because details name addresses and folders."""
     inference = services.inference
     kafka = kafka_health(services)
     warnings = [*inference.problems, *([kafka.detail] if kafka.detail else [])]
@@ -111,7 +111,7 @@ def router(services: Services) -> APIRouter:
 
 
 def _measure_alerts(services: Services) -> None:
-    """Bring the gauges of what people answer up to date."""
+    """Update the gauges of feedback."""
     metrics, view, now = services.metrics, services.live.view, datetime.now(UTC)
     found = quality(view, alarm_rows(view, now), now)
     metrics.alerts_judged.set(found.judged)

@@ -1,4 +1,4 @@
-"""`nexova train`: models from labelled readings; and the quick training that the demo begins with."""
+"""`nexova train`: training of models on labelled readings, and the quick training of the demo."""
 
 import json
 import sys
@@ -36,7 +36,7 @@ _MOST_CAP: Final = 1e6
 
 
 class Backend(StrEnum):
-    """Where the fits of many machines run."""
+    """Back ends that run the fits of many machines."""
 
     LOKY = "loky"
     DASK = "dask"
@@ -96,7 +96,7 @@ def train(
     From Kafka, the labels come from feedback on alerts and machines; without any, faults are injected into the test
     split for the evaluation.
     """
-    # scikit-learn takes its second to load, which no other command should pay
+    # scikit-learn takes a second to load, which other commands do not need
     from trainer.families import installed_families  # noqa: PLC0415
     from trainer.fanout import Backend as Workers  # noqa: PLC0415
     from trainer.fanout import working_on  # noqa: PLC0415
@@ -127,7 +127,7 @@ def train(
             )
             report = found.report
         elif data is None:
-            # before the history is read: that a cluster is not there should not be heard minutes later
+            # before the history is read, so that a missing cluster is reported at once
             with working_on(workers):
                 report = _train_from_kafka(
                     settings, chosen, families, known, where, since=begin, seed=seed, progress=progress
@@ -162,7 +162,7 @@ def _of_lives(what: str, data: Path | None, options: Mapping[str, object]) -> bo
 
 
 def _moment(data: Path | None, since: str | None, *, from_kafka: bool) -> datetime | None:
-    """Check that there is one source of data, and read `since`."""
+    """Check that exactly one source of data is given, and return `since` as a time."""
     if from_kafka == (data is not None):
         given = "both are" if from_kafka else "neither is"
         raise UsageError(f"--data DIR or --from-kafka says what to learn from, and {given} given; give one")
@@ -190,7 +190,7 @@ def _train_from_kafka(
     seed: int,
     progress: "Report",
 ) -> "TrainingReport":
-    """Train what the history in Kafka can teach; one family alone that it cannot is an error.
+    """Train the models for which the history in Kafka suffices; raise if a single named family cannot be trained.
 
     names: None means all; own: families of the user's own.
     """
@@ -245,7 +245,7 @@ def train_on_the_spot(
     frame = generator.generate_energy_timeseries(DEMO_DAYS, interval, DEMO_MACHINES)
     tell("simulated history", 1.0)
     return train_models(
-        # a month is short: the test split must hold some machine's last days
+        # a month is short, and the test split must contain the last days before some machine's failure
         Datasets.of_frame(frame, plant=plant, ratio=Ratio(train=0.7, val=0.15, test=0.15)),
         plant=plant,
         repository=ModelRepository(models),
@@ -258,7 +258,7 @@ def train_on_the_spot(
 
 @contextmanager
 def progress_bar() -> Iterator["Report"]:
-    """Show progress on a terminal's stderr, one bar a step; in a pipe, nothing."""
+    """Show one progress bar for each step on stderr if it is a terminal."""
     console = Console(stderr=True)
     columns = (TextColumn("{task.description:20}"), BarColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, disable=not sys.stderr.isatty()) as bar:
@@ -279,7 +279,7 @@ def _print(
     lifetimes: LifetimeReport | None = None,
     as_json: bool,
 ) -> None:
-    """Print what was made; troubles: why workers were not told of a promotion, by name of those that should be."""
+    """Print the results; troubles: by model, why workers were not notified of its promotion."""
     if as_json:
         versions = {
             item.manifest.name: {

@@ -109,7 +109,7 @@ def risk_answers(
     plant: Plant,
     forest: str,
 ) -> list[list[Advice]]:
-    """Advice after each row of each history; a broken limit counts as much as the forest's estimate."""
+    """Return advice after each row of each history; a broken limit counts as much as the forest's estimate."""
     scored = score_rows(histories, models=Models(), references=references, plant=plant)
     features, complete = wear_features(histories, plant=plant)
     values = _with_derived(np.concatenate([history.values for history in histories]), plant)
@@ -157,7 +157,7 @@ def _possible_types(history: History, references: Mapping[str, Reference], plant
 
 
 def _risk(models: Models, features: Features, complete: Bools, kinds: list[int]) -> Floats:
-    """Risk after each row, the mean over the possible types; NaN where there is no estimate."""
+    """Return the risk after each row, (n,), the mean over the possible types; NaN without an estimate."""
     risk = np.full(len(features), np.nan)
     if models.maintenance is None or not complete.any():
         return risk
@@ -171,7 +171,7 @@ def _risk(models: Models, features: Features, complete: Bools, kinds: list[int])
 
 
 def _reasons(values: Floats, scored: ScoredRows, row: int, plant: Plant) -> list[Reason]:
-    """Broken limits first, then sensors away from what is expected, farthest first; shares of all together 1."""
+    """Return the reasons, broken limits first, then sensors by falling deviation; their shares add up to 1."""
     impossible = scored.impossible[row]
     broken = np.flatnonzero(scored.limits[row] | impossible)
     said: list[tuple[str, float, str]] = []

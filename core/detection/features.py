@@ -1,6 +1,6 @@
-"""From readings to features: each machine's running averages against its own baseline.
+"""Features of readings: running averages of each machine relative to its own baseline.
 
-One compiled pass over a batch keeps, for every machine, what its sensors were and are. It yields the feature rows
+One compiled pass over a batch updates the state of every machine's sensors. It yields the feature rows
 of the models, the machine's own distance from normal, and each sensor's part in it.
 """
 
@@ -47,7 +47,7 @@ def maintenance_feature_names(plant: Plant) -> tuple[str, ...]:
 
 
 def feature_fingerprint(plant: Plant) -> str:
-    """16 hex digits that change when models trained on these features would misread them."""
+    """Return 16 hex digits that change when models trained on these features become incompatible."""
     identity = [
         FEATURES_VERSION,
         plant.fingerprint,
@@ -83,11 +83,11 @@ def observe(
     plant: Plant,
     habits: Habits | None = None,
 ) -> RowResults:
-    """Run the readings of `batch` through their machines' tracks, in place, and return what each row showed.
+    """Update the tracks of the machines with the readings of `batch`, in place, and return the results of each row.
 
     slots: table row of each reading, (n,). values: physical values, NaN where missing or impossible, (n, S).
-    warm_ups: readings of machines that still learn, by slot; filled, fitted and dropped here.
-    habits: of slow sensors; None leaves them out.
+    warm_ups: readings of machines in warm-up, by slot; filled, fitted and dropped here.
+    habits: of slow sensors; None skips them.
     """
     watched = np.array(watched_sensors(plant), dtype=np.int64)
     if not len(watched):
@@ -101,7 +101,7 @@ def observe(
     )
     row = 0
     while True:
-        # the pass pauses at the very reading that completes a machine's warm-up or an early look at it
+        # the pass pauses at the reading that completes a machine's warm-up or an early look
         learners.fit_complete()
         if row:
             learners.look_early(int(slots[row - 1]))
@@ -151,7 +151,7 @@ def _or_minus_one(index: int | None) -> int:
 
 
 def extract(batch: ReadingBatch, *, plant: Plant) -> FeatureFrame:
-    """Return the feature rows of a history that begins with `batch`: machines start without a baseline."""
+    """Return the feature rows of a history that begins with `batch`; machines start without a baseline."""
     tracks = allocate(Tracks, tracks_layout(plant), len(batch.machine_ids))
     traits = MachineTraits(*np.array([traits_of(plant, machine_id) for machine_id in batch.machine_ids]).T.copy())
     results = observe(
@@ -174,7 +174,7 @@ def extract(batch: ReadingBatch, *, plant: Plant) -> FeatureFrame:
 
 
 def physical(values: Floats, plant: Plant) -> Floats:
-    """`values`, (n, S), with NaN for what lies outside a sensor's physical range, and derived sensors computed."""
+    """Return `values`, (n, S), with NaN for values outside a sensor's physical range, and derived sensors computed."""
     lowest = np.array([sensor.minimum for sensor in plant.sensors])
     highest = np.array([sensor.maximum for sensor in plant.sensors])
     found = np.where((values < lowest) | (values > highest), np.nan, values)

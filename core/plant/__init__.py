@@ -1,4 +1,4 @@
-"""The plant file: which sensors, machine types, limits and policies a plant has, as checked data.
+"""The plant file: sensors, machine types, limits and policies of a plant, as validated data.
 
 Pure: `parse_plant` takes the text of a TOML file and the name to call it by in messages. Every value
 carries its unit in its name or description.

@@ -24,7 +24,7 @@ from core.plant.sources import Source
 
 Detector = Literal["distance", "surprise", "both", "seasonal"]
 
-_SLOW_SECONDS: Final = 120.0  # between two readings: what speaks more often is not told by its days
+_SLOW_SECONDS: Final = 120.0  # between two readings: more frequent sensors are not compared with their days
 _MOST_SLOW: Final = 4  # slow sensors; each has shapes of 8 kB in the machine's record
 _DAY_SECONDS: Final = 86_400.0
 _LEAST_WARM_UP, _MOST_WARM_UP = 168, 1440
@@ -37,7 +37,7 @@ _SPARSE_INTERVALS: Final = (3.0, 12.0, 36.0)
 
 
 class Plant(PlantModel):
-    """A whole plant file. Its order of `sensors` is the order of columns everywhere."""
+    """A whole plant file. The order of `sensors` is the order of columns everywhere."""
 
     name: Identifier = Field(description="name of the plant")
     timezone: TimezoneName = Field(description="IANA zone in which shifts and days are meant")
@@ -191,7 +191,7 @@ class Plant(PlantModel):
 
     @property
     def detector(self) -> Detector:
-        """The detector of the machines by themselves; what the plant file leaves open is decided here."""
+        """Detector of the machines' own scores; `auto` is resolved here."""
         chosen = self.detection.detector
         if chosen != "auto":
             return chosen
@@ -220,7 +220,7 @@ class Plant(PlantModel):
 
     @cached_property
     def fingerprint(self) -> str:
-        """16 hex digits that change when a sensor's name, unit, role, formula or place changes."""
+        """16 hex digits that change when a sensor's name, unit, role, formula or position changes."""
         identity = [
             [sensor.name, sensor.unit, sensor.role, *([sensor.formula] if sensor.formula else [])]
             for sensor in self.sensors

@@ -18,7 +18,7 @@ from schemas.bounds import EARLIEST, LATEST_AHEAD_SECONDS
 
 
 class DetectionPolicy(PlantModel):
-    """How the per-machine baseline is learned and how sharp the score is."""
+    """Policy of the per-machine baseline and of the score's sensitivity."""
 
     warm_up_readings: Annotated[int | None, Field(ge=20, le=100_000)] = Field(
         default=None,
@@ -63,7 +63,7 @@ class Period(PlantModel):
 
 
 class Tariff(PlantModel):
-    """What a kWh costs, by the hour of the plant's time zone."""
+    """Prices of a kWh, by the hour of the plant's time zone."""
 
     currency: str = Field(default="EUR", pattern=r"^[A-Z]{3}$", description="three letters of ISO 4217")
     price: Finite = Field(description="price of one kWh where no period says otherwise")
@@ -73,7 +73,7 @@ class Tariff(PlantModel):
 
 
 class EnergyPolicy(PlantModel):
-    """How hourly energy windows close."""
+    """Policy by which hourly energy windows close."""
 
     grace_seconds: NotNegative = Field(default=120.0, description="event time a window waits for late readings, s")
     close_idle_after_seconds: Positive | None = Field(
@@ -114,7 +114,7 @@ class MaintenancePolicy(PlantModel):
 
 
 class ReadingPolicy(PlantModel):
-    """Which timestamps are believed."""
+    """Bounds of accepted timestamps."""
 
     earliest: AwareDatetime = Field(default=EARLIEST, description="older ones are refused")
     latest_ahead_seconds: NotNegative = Field(

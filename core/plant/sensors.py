@@ -25,7 +25,7 @@ RESERVED_NAMES = frozenset({"machine_id", "timestamp", *TRUTH_COLUMNS})
 
 
 class EnergyCounter(PlantModel):
-    """How the register of a sensor that counts energy behaves."""
+    """Behaviour of the register of an energy counter."""
 
     modulus: Positive | None = Field(default=None, description="kWh at which it begins again from 0; none: never")
     resolution: Positive = Field(default=1.0, description="step in which it counts, kWh; one step is always believed")

@@ -1,4 +1,4 @@
-"""The table that the compiled pass over a batch reads and writes: what is remembered of each machine."""
+"""The table that the compiled pass over a batch reads and updates: the sensor state of each machine."""
 
 from dataclasses import fields
 from typing import Final, NamedTuple
@@ -17,7 +17,7 @@ BASELINE_FIELDS: Final = tuple(field.name for field in fields(Baseline))
 
 
 class Tracks(NamedTuple):
-    """What is remembered of each machine; m machines, S sensors, D of them watched for anomalies.
+    """State of each machine; m machines, S sensors, D of them watched for anomalies.
 
     Bookkeeping: last_offset (m,), readings (m,), last_seen (m,) epoch s, interval (m,) s, last_values (m, S).
     Condition: condition (m,) code, running_since (m,) epoch s.
@@ -70,7 +70,7 @@ class Tracks(NamedTuple):
     slow_hours: Floats
 
     def set_baseline(self, slot: int, baseline: Baseline) -> None:
-        """Give the machine in `slot` a learned baseline."""
+        """Set the learned baseline of the machine in `slot`."""
         for name in BASELINE_FIELDS:
             getattr(self, name)[slot] = getattr(baseline, name)
         self.fitted[slot] = True

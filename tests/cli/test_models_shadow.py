@@ -24,7 +24,7 @@ def builder(tmp_path: Path) -> ModelRepositoryBuilder:
 def test_a_version_is_tried_and_stopped(builder: ModelRepositoryBuilder, capfd: pytest.CaptureFixture[str]) -> None:
     where = ["--models", str(builder.path), "--no-announce"]
     assert run(["models", "shadow", "anomaly", SECOND, *where, "--reason", "looks good"]) == 0
-    assert capfd.readouterr().out == f"anomaly {SECOND} is scored beside the one that runs: looks good\n"
+    assert capfd.readouterr().out == f"anomaly {SECOND} is scored as a shadow: looks good\n"
     assert run(["models", "list", *where[:2]]) == 0
     assert capfd.readouterr().out == (
         f"anomaly {FIRST} runs\nanomaly {SECOND} is scored beside it\nmaintenance {FIRST}\n"

@@ -51,9 +51,10 @@ def rows_request(plant: Plant, *, most: int) -> type[RowsRequest]:
             Field(default=None, description=f"In {sensor.unit}.", examples=[_EXAMPLE.get(sensor.name, 1.0)]),
         )
         for sensor in plant.sensors
+        if sensor.formula is None
     }
     row = create_model("ReadingRow", __base__=Row, **fields)
-    example = {sensor.name: _EXAMPLE.get(sensor.name, 1.0) for sensor in plant.sensors}
+    example = {sensor.name: _EXAMPLE.get(sensor.name, 1.0) for sensor in plant.sensors if sensor.formula is None}
     data = Annotated[
         list[row],
         Field(min_length=1, max_length=most, description="Oldest first.", examples=[[example]]),

@@ -98,11 +98,13 @@ def router(services: Services) -> APIRouter:
 
 def _history_reader(services: Services) -> Callable[[Any], Awaitable[tuple[History, list[str]]]]:
     """Turn a request into a history, with what is to be said about it."""
-    names = services.plant.sensor_names
+    names = services.plant.measured_names
+    places = [services.plant.sensor_names.index(name) for name in names]
     columns: Any = attrgetter(*names) if len(names) > 1 else lambda row: (getattr(row, names[0]),)
 
     async def read(body: Any) -> tuple[History, list[str]]:
-        values = np.array([columns(row) for row in body.data], dtype=np.float64).reshape(len(body.data), len(names))
+        values = np.full((len(body.data), len(services.plant.sensors)), np.nan)
+        values[:, places] = [columns(row) for row in body.data]
         warnings = list(services.inference.problems)
         unknown = sorted({name for row in body.data if row.model_extra for name in row.model_extra})
         if unknown:

@@ -26,7 +26,7 @@ GROUP: Final = "nexova.families"
 
 
 class Train(Protocol):
-    """Function that trains on the training split and may calibrate on the validation split, but not on the test split."""
+    """Function that trains on the training split and may calibrate on the validation split, never on the test split."""
 
     def __call__(
         self, data: Datasets, frame: FeatureFrame, *, plant: Plant, seed: int, progress: Progress

@@ -64,15 +64,15 @@ def router(services: Services) -> APIRouter:
     routes = APIRouter(tags=["status"], responses=RESPONSES)
     may_read = Depends(require("read"))
 
-    @routes.get("/health", response_model_exclude_none=True, summary="How the service is")
+    @routes.get("/health", response_model_exclude_none=True, summary="Health of the service")
     async def health(request: Request) -> HealthResponse:
-        """Answer 200 as long as the service runs; `degraded` says that a part of it does not."""
+        """Answer 200 while the service runs; `degraded` means that a part of it does not work."""
         caller: Caller = request.scope["nexova.caller"]
         return health_of(services, allowed=caller.may("read"))
 
     @routes.get("/ready", summary="Whether the live view is complete")
     async def ready(request: Request) -> ReadyResponse:
-        """200 once the view holds all that the topics held at the start, 503 before."""
+        """Answer 200 once the view has read the topics up to their ends at the start, 503 before."""
         live = services.live
         caller: Caller = request.scope["nexova.caller"]
         allowed = caller.may("read")
@@ -89,7 +89,7 @@ def router(services: Services) -> APIRouter:
 
     @routes.get("/models/status", summary="Which models answer", dependencies=[may_read])
     def models_status() -> ModelsStatusResponse:
-        """Say what is loaded and what its manifest states: trained on what, how good on the untouched test data."""
+        """Return the loaded models with their training data and their metrics on the test data."""
         inference = services.inference
         return ModelsStatusResponse(
             repository=inference.model_dir,
@@ -102,7 +102,7 @@ def router(services: Services) -> APIRouter:
 
     @routes.get("/metrics", summary="Metrics for Prometheus", dependencies=[may_read], response_class=Response)
     async def metrics() -> Response:
-        """Return the metrics in Prometheus' text format: of all workers together where there are several."""
+        """Return the metrics in Prometheus' text format, totalled over all workers."""
         services.live.measure()
         _measure_alerts(services)
         return Response(metrics_page(services.registry), media_type=CONTENT_TYPE_LATEST)

@@ -98,6 +98,8 @@ def assess(batch: ReadingBatch, *, state: FleetState, models: Models, plant: Pla
         habits=state.habits,
     )
     rows.fault[np.isnan(values) & ~np.isnan(batch.values)] = FAULT_IMPOSSIBLE
+    # a derived sensor is as well as what it is derived from
+    rows.fault[:, [index for index, _ in plant.derived]] = FAULT_NONE
     hold_against_others(batch, values, rows, models=models, plant=plant)
     scores = _score(batch, rows, models)
     _remember_last(state, slots, scores)

@@ -93,7 +93,7 @@ def plant_for(paths: Sequence[Path], plant: Plant, *, chosen: bool) -> tuple[Pla
     chosen: the user named the plant, which is then the plant.
     """
     table, _ = _canonical(paths[0], plant)
-    if chosen or set(plant.sensor_names) <= set(table.columns):
+    if chosen or set(plant.measured_names) <= set(table.columns):
         return plant, None
     raw, _ = _canonical(paths[0], None)
     text = draft_plant(raw, name="recorded", zone="UTC").text

@@ -42,7 +42,7 @@ def anomaly_answers(
 ) -> list[list[AnomalyResult]]:
     """Return an answer for each row of each history; `forest` is what an answer calls the trained model."""
     scored = score_rows(histories, models=models, references=references, plant=plant)
-    values = np.concatenate([history.values for history in histories])
+    values = _with_derived(np.concatenate([history.values for history in histories]), plant)
     watched = watched_sensors(plant)
     place = {index: position for position, index in enumerate(watched)}
     names = plant.sensor_names
@@ -86,6 +86,16 @@ def anomaly_answers(
     return answers
 
 
+def _with_derived(values: Floats, plant: Plant) -> Floats:
+    """Return rows as they were given, (n, S), with the derived sensors."""
+    if not plant.derived:
+        return values
+    columns = [index for index, _ in plant.derived]
+    found = values.copy()
+    found[:, columns] = physical(values, plant)[:, columns]
+    return found
+
+
 def _plain(values: Floats) -> list[list[float | None]]:
     """Return rows of Python numbers, None where NaN."""
     return [[None if one != one else one for one in row] for row in values.tolist()]  # noqa: PLR0124  NaN
@@ -102,6 +112,7 @@ def risk_answers(
     """Return advice after each row of each history; a broken limit counts as much as the forest's estimate."""
     scored = score_rows(histories, models=Models(), references=references, plant=plant)
     features, complete = wear_features(histories, plant=plant)
+    values = _with_derived(np.concatenate([history.values for history in histories]), plant)
     by_limits = np.array(_LIMIT_RISK)[scored.limits.max(axis=1)]
     answers = []
     begin = 0
@@ -120,7 +131,7 @@ def risk_answers(
                     band=band,
                     urgent=band == "urgent",
                     recommendation=_advice(history.machine_id, band),
-                    reasons=_reasons(history.values[row], scored, part.start + row, plant),
+                    reasons=_reasons(values[part.start + row], scored, part.start + row, plant),
                     model=FALLBACK if np.isnan(estimate) else forest,
                     baseline=level,
                 )

@@ -174,7 +174,11 @@ def extract(batch: ReadingBatch, *, plant: Plant) -> FeatureFrame:
 
 
 def physical(values: Floats, plant: Plant) -> Floats:
-    """Return `values`, (n, S), with NaN for values outside a sensor's physical range."""
+    """Return `values`, (n, S), with NaN for values outside a sensor's physical range, and derived sensors computed."""
     lowest = np.array([sensor.minimum for sensor in plant.sensors])
     highest = np.array([sensor.maximum for sensor in plant.sensors])
-    return np.where((values < lowest) | (values > highest), np.nan, values)
+    found = np.where((values < lowest) | (values > highest), np.nan, values)
+    for index, formula in plant.derived:
+        value = formula({name: found[:, plant.sensor_names.index(name)] for name in formula.names})
+        found[:, index] = np.where((value < lowest[index]) | (value > highest[index]), np.nan, value)
+    return found

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Final, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from core.plant.alert_policy import AlertPolicy
+from core.plant.formulas import Formula, compile_formula
 from core.plant.policies import CsvFormat, DetectionPolicy, EnergyPolicy, MaintenancePolicy, ReadingPolicy
 from core.plant.rules import (
     Identifier,
@@ -66,6 +67,7 @@ class Plant(PlantModel):
             )
         unique("sensor", [sensor.name for sensor in self.sensors])
         unique("sensor role", [sensor.role for sensor in self.sensors if sensor.role])
+        self._derives()
         unique("machine type", [kind.name for kind in self.machine_types])
         counter = self.index_of_role("energy_counter")
         if self.index_of_role("power") is None:
@@ -93,6 +95,44 @@ class Plant(PlantModel):
             one.fits({sensor.name: sensor.unit for sensor in self.sensors})
         self._fits_its_interval()
         return self
+
+    def _derives(self) -> None:
+        """Check that formulas read sensors of this plant, and none reads itself by way of others."""
+        known = set(self.sensor_names)
+        for sensor in self.sensors:
+            unknown = sorted(compile_formula(sensor.formula).names - known) if sensor.formula else []
+            if unknown:
+                raise broken(
+                    f"formula of {sensor.name} = {sensor.formula!r}: {unknown[0]!r} is no sensor of this plant",
+                    f"use some of: {', '.join(self.sensor_names)}",
+                )
+        circular = [one.name for one in self.sensors if one.formula and one.name not in self._derivable]
+        if circular:
+            raise broken(
+                f"the formulas of {', '.join(circular)} need each other's values", "derive one from measured sensors"
+            )
+
+    @cached_property
+    def _derivable(self) -> dict[str, tuple[int, Formula]]:
+        """Column and formula of the sensors that can be derived, each after those that it reads."""
+        left = {
+            one.name: (column, compile_formula(one.formula)) for column, one in enumerate(self.sensors) if one.formula
+        }
+        found: dict[str, tuple[int, Formula]] = {}
+        while ready := {name: item for name, item in left.items() if item[1].names.isdisjoint(left)}:
+            found |= ready
+            left = {name: item for name, item in left.items() if name not in ready}
+        return found
+
+    @property
+    def derived(self) -> tuple[tuple[int, Formula], ...]:
+        """Column and formula of the derived sensors, each after those that it reads."""
+        return tuple(self._derivable.values())
+
+    @cached_property
+    def measured_names(self) -> tuple[str, ...]:
+        """The names of the sensors that readings bring, in column order."""
+        return tuple(sensor.name for sensor in self.sensors if sensor.formula is None)
 
     def _fits_its_interval(self) -> None:
         """Check the times that must be longer than the one between two readings."""
@@ -180,8 +220,11 @@ class Plant(PlantModel):
 
     @cached_property
     def fingerprint(self) -> str:
-        """16 hex digits that change when a sensor's name, unit, role or position changes."""
-        identity = [[sensor.name, sensor.unit, sensor.role] for sensor in self.sensors]
+        """16 hex digits that change when a sensor's name, unit, role, formula or position changes."""
+        identity = [
+            [sensor.name, sensor.unit, sensor.role, *([sensor.formula] if sensor.formula else [])]
+            for sensor in self.sensors
+        ]
         return hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:16]
 
     def index_of_role(self, role: Role) -> int | None:

@@ -2,8 +2,9 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from core.plant.formulas import compile_formula
 from core.plant.rules import (
     Finite,
     Identifier,
@@ -56,7 +57,17 @@ class Sensor(PlantModel):
     stuck_after_readings: int | None = Field(
         default=None, ge=2, description="identical readings in a row that mean a stuck sensor; none: never"
     )
+    formula: str | None = Field(
+        default=None, description="makes it a derived sensor: its value, from other sensors, as torque * speed"
+    )
     counter: EnergyCounter = Field(default=EnergyCounter(), description="of a sensor with role energy_counter")
+
+    @field_validator("formula")
+    @classmethod
+    def _is_formula(cls, text: str | None) -> str | None:
+        if text is not None:
+            compile_formula(text)
+        return text
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
@@ -74,6 +85,8 @@ class Sensor(PlantModel):
             critical_high=self.critical_high,
         )
         self._counts_energy()
+        if self.formula is not None and self.role in {"runtime", "energy_counter"}:
+            raise broken(f"a derived sensor cannot have the role {self.role}", "give it to a sensor that is measured")
         return self
 
     def _counts_energy(self) -> None:

@@ -25,6 +25,7 @@ def test_machines_that_librdkafka_places_by_default_are_noticed(fresh_broker: Br
     assert expected
     with workers(fresh_broker, tmp_path) as group:
         worker = group.start()
+        group.wait_ready(seconds=90)
         producer = Producer({"bootstrap.servers": fresh_broker.kafka.bootstrap_servers})
         now = datetime.now(UTC).isoformat()
         for name in NAMES:

@@ -1,4 +1,4 @@
-"""Compilation of the rules ahead of the first reading: a dry run on invented readings."""
+"""Compilation of the rules before the first reading, by a dry run on synthetic readings."""
 
 from typing import Final
 
@@ -14,10 +14,10 @@ _BEYOND_WARM_UP: Final = 64
 
 
 def precompile(plant: Plant, models: Models) -> None:
-    """Assess invented readings of one machine, and discard the result.
+    """Assess synthetic readings of one machine, and discard the result.
 
-    Without a cache of compiled code this takes some ten seconds; a worker that had joined its group before would miss
-    its heartbeats meanwhile.
+    Without a cache of compiled code this takes about ten seconds, during which a worker that had already joined its
+    group would miss its heartbeats.
     """
     rows = plant.warm_up_readings + _BEYOND_WARM_UP
     random = np.random.default_rng(0)

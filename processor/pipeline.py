@@ -1,6 +1,6 @@
-"""The way of a batch: fetched records are decoded, assessed, and what follows is published.
+"""Pipeline of a batch: records are decoded and assessed, and the results published.
 
-Knows Kafka's records, but neither Faust nor threads: `processor.executor` decides what runs where.
+It knows Kafka's records, but neither Faust nor threads: `processor.executor` decides where each step runs.
 """
 
 import asyncio
@@ -61,7 +61,7 @@ class Prepared:
 
 
 class Pipeline:
-    """Processes batches of readings: `prepare`, `assess`, `publish`, in this order.
+    """Processing of batches of readings in three steps: `prepare`, `assess`, `publish`.
 
     clock: epoch seconds. on_alert_counts: called after each batch with how many readings each model scored and would
     have raised an alert on. open_breaches: number of open alerts on the plant's contracted peak.
@@ -117,7 +117,7 @@ class Pipeline:
         )
 
     def assess(self, held: Partition, prepared: Prepared) -> Assessment:
-        """Assess a batch with the models that run now; changes the partition and nothing else, in any thread."""
+        """Assess a batch with the running models; changes the partition only, and may run in any thread."""
         batch, prepared.turned_away = admitted(
             prepared.decoded.batch, held.state, most_machines=self._settings.most_machines
         )
@@ -134,7 +134,7 @@ class Pipeline:
         return assessment
 
     def publish(self, held: Partition, prepared: Prepared, assessment: Assessment) -> None:
-        """Queue all messages that follow from a batch; they are not yet flushed."""
+        """Queue all messages of an assessed batch; they are not yet flushed."""
         started = time.perf_counter()
         for offset, refusal in prepared.decoded.refused:
             self._publisher.refusal(READINGS, held.number, offset, refusal, at=prepared.at)
@@ -158,13 +158,13 @@ class Pipeline:
         for offset, machine_id in prepared.turned_away:
             detail = (
                 f"machine_id = {machine_id!r:.80}: partition {held.number} has its {most} machines; set "
-                "NEXOVA_PROCESSOR__MOST_MACHINES higher, use more partitions, or stop who invents names"
+                "NEXOVA_PROCESSOR__MOST_MACHINES higher, use more partitions, or stop the sender of invented names"
             )
             refusal = Refusal(reason="too_many_machines", detail=detail, payload=machine_id.encode())
             self._publisher.refusal(READINGS, held.number, offset, refusal, at=prepared.at)
 
     def tick(self) -> None:
-        """Let time pass: silence, windows of idle partitions, machine statuses."""
+        """Publish what is due by time: silence alerts, windows of idle partitions, machine statuses."""
         now = self._clock()
         for number, held in self._partitions.items():
             elapsed = advance_time(held.state, plant=held.state.plant, now=now, idle_seconds=now - held.heard_at)
@@ -185,7 +185,7 @@ class Pipeline:
         self._score_watch.measure(self._running.versions)
 
     async def import_history(self, held: Partition, records: Sequence[SourceRecord], *, next_offset: int) -> None:
-        """Add imported hours to their series; what cannot be used becomes a dead letter. Yields between records."""
+        """Add imported hours to their series; unusable messages become dead letters. Yields control between records."""
         now = self._clock()
         for record in records:
             await asyncio.sleep(0)
@@ -195,7 +195,7 @@ class Pipeline:
         held.imports.advance(next_offset)
 
     def _import(self, held: Partition, value: bytes, now: float) -> Refusal | None:
-        """Add the hours of one message; return why it was refused."""
+        """Add the hours of one message; return the reason if it was refused."""
         most, most_bytes = self._settings.most_machines, self._settings.max_message_bytes
         if len(value) > most_bytes:
             return _refusal_of(value, f"{len(value)} bytes is above the limit of {most_bytes}")

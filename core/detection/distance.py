@@ -1,8 +1,8 @@
-"""A machine's own distance from normal: the part of the compiled pass that scores a reading.
+"""Distance of a reading from its machine's baseline: the part of the compiled pass that scores.
 
-Two moving averages of the standardised sensors see a level that is off, a moving variance sees unrest without one;
-both as ratios to what normal readings exceed at the stated rate. The end of an episode is judged against its own
-height: after a large fault a machine is still far from where it was, without anything being wrong.
+Two moving averages of the standardised sensors detect a changed level, a moving variance detects increased noise;
+both are ratios to the limit that normal readings exceed at the stated rate. The end of an episode is measured against
+its peak: after a large fault a machine may stay away from its former level without being faulty.
 """
 
 from typing import Final
@@ -68,9 +68,9 @@ def score_distances(
 
 @njit(cache=True, nogil=True)
 def _forget(slot: int, smoothing: Floats, tracks: Tracks) -> None:
-    """Let the averages of a machine that stands or settles go back to normal, in place.
+    """Reset the averages of a machine that stands or settles towards normal, in place.
 
-    What was unusual before a stop, a repair maybe, must not speak against the machine after it.
+    Deviations before a stop, which may have been a repair, must not count after it.
     """
     for d in range(tracks.averages.shape[2]):
         tracks.spread_mean[slot, d] -= SPREAD_MEAN_GAIN * tracks.spread_mean[slot, d]
@@ -106,7 +106,7 @@ def _detect(
         scale = tracks.scale[slot, d]
         expected = tracks.mean[slot, d] + tracks.shift[slot, d] * scale
         out.expected[row, d] = expected
-        # a sensor that never spoke during warm-up has no baseline to be held against
+        # a sensor without values during warm-up has no baseline
         if not (np.isnan(value) or np.isnan(expected)):
             present += 1
             z = (value - expected) / scale
@@ -119,7 +119,7 @@ def _detect(
             tracks.spread_mean[slot, d] += SPREAD_MEAN_GAIN * min(max(away, -CLIP), CLIP)
             tracks.spread[slot, d] += SPREAD_GAIN * (min(away * away, VARIANCE_CLIP) - tracks.spread[slot, d])
     if present == 0:
-        return  # nothing was said, so nothing is known
+        return  # no sensor has a value
     ratio = _level(row, slot, sensors, tracks, out)
     ratio = max(ratio, _unrest(row, slot, sensors, ratio, tracks, out))
     total = out.contribution[row].sum()
@@ -144,7 +144,7 @@ def _bounded(z: float, previous: float) -> float:
 
 @_part
 def _level(row: int, slot: int, sensors: int, tracks: Tracks, out: RowResults) -> float:
-    """Return the distance of both averages as a ratio to their limit, and write the sensors' parts in it."""
+    """Return the distance of both averages as a ratio to their limit, and write the sensors' contributions."""
     ratio = 1.0
     for which in range(2):
         squared = 0.0
@@ -161,7 +161,7 @@ def _level(row: int, slot: int, sensors: int, tracks: Tracks, out: RowResults) -
 
 @_part
 def _unrest(row: int, slot: int, sensors: int, level: float, tracks: Tracks, out: RowResults) -> float:
-    """Return the distance of the variances as a weighted ratio to its limit; above `level`, it writes its parts."""
+    """Return the distance of the variances as a weighted ratio to its limit; write the contributions above `level`."""
     unusual = np.empty(sensors)
     for d in range(sensors):
         unusual[d] = np.log(tracks.spread[slot, d] + tracks.spread_floor[slot, d]) - tracks.spread_usual[slot, d]
@@ -180,7 +180,7 @@ def _unrest(row: int, slot: int, sensors: int, level: float, tracks: Tracks, out
 def _follow_episode(
     row: int, slot: int, ratio: float, interval: float, accept_seconds: float, tracks: Tracks, out: RowResults
 ) -> float:
-    """Return the ratio that this reading is flagged at, at least 1, and move the baseline where that is right."""
+    """Return the ratio, at least 1, that flags this reading, and move the baseline after an episode."""
     tracks.strain[slot] += _STRAIN_GAIN * (ratio - tracks.strain[slot])
     tracks.plateau[slot] = max(tracks.plateau[slot] * _KEPT, tracks.strain[slot])
     limit = max(1.0, _END_SHARE * tracks.plateau[slot])
@@ -221,7 +221,7 @@ def _substantial(row: int, slot: int, watched: Ints, least_deviation: Floats, tr
 
 @njit(cache=True, nogil=True)
 def _median_of_recent(recent: Floats, newest: float) -> float:
-    """Shift `newest` into the last five and return their median; those that are NaN do not count."""
+    """Shift `newest` into the last five values and return their median without NaN."""
     for position in range(4):
         recent[position] = recent[position + 1]
     recent[4] = newest

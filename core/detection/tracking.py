@@ -1,4 +1,4 @@
-"""The compiled pass over a batch: about a microsecond a reading, which is why it is written as plain loops."""
+"""The compiled pass over a batch, as plain loops: about a microsecond a reading."""
 
 from typing import Final
 
@@ -117,7 +117,7 @@ def _has_none(values: Floats, watched: Ints) -> bool:
 
 @njit(cache=True, nogil=True)
 def is_early_look(learned: int, early: int) -> bool:
-    """Return whether a machine that learns is fitted with so many readings: `early` of them, and each doubling."""
+    """Return whether a machine in warm-up is fitted at this number of readings: at `early`, and at each doubling."""
     looks = early
     while looks < learned:
         looks *= 2
@@ -126,7 +126,7 @@ def is_early_look(learned: int, early: int) -> bool:
 
 @_part
 def _score_early(row: int, slot: int, values: Floats, watched: Ints, tracks: Tracks, out: RowResults) -> None:
-    """Let a reading be scored by its surprise, against what the first readings of its machine have shown."""
+    """Mark a reading to be scored by its surprise against the early look at its machine."""
     out.scored[row] = True
     out.distance[row] = 0.0
     for d in range(len(watched)):
@@ -204,7 +204,8 @@ def _slow_averages(
     slot: int, elapsed: float, values: Floats, watched: Ints, slow_seconds: Floats, tracks: Tracks
 ) -> None:
     # time away does not count: an average over running hours must not forget while the machine stands
-    step = min(max(elapsed, 0.0), 3600.0) if elapsed == elapsed else 0.0  # noqa: PLR0124  false for NaN
+    longest = max(3600.0, 1.5 * tracks.interval[slot])
+    step = min(max(elapsed, 0.0), longest) if elapsed == elapsed else 0.0  # noqa: PLR0124  false for NaN
     tracks.slow_hours[slot] += step / 3600.0
     for which in range(len(slow_seconds)):
         # a young average is the plain mean so far, which an old one forgets
@@ -231,7 +232,7 @@ def _maintenance_features(
             complete = complete and not np.isnan(value)
             out.maintenance[row, column] = value
             column += 1
-    hours = tracks.last_values[slot, runtime] if runtime >= 0 else 0.0
+    hours = tracks.last_values[slot, runtime] if runtime >= 0 else tracks.slow_hours[slot]
     out.maintenance[row, column] = 0.0 if np.isnan(hours) else hours
     out.maintenance[row, column + 1] = traits[2][slot]
     out.risky[row] = complete
@@ -239,7 +240,7 @@ def _maintenance_features(
 
 @njit(cache=True, nogil=True)
 def _begin_level(slot: int, values: Floats, watched: Ints, tracks: Tracks) -> None:
-    """Take what a machine that settles after a start shows as its recent level, in place."""
+    """Set the recent level of a machine that settles after a start, in place."""
     for d in range(len(watched)):
         away = (values[watched[d]] - tracks.mean[slot, d]) / tracks.scale[slot, d]
         if not np.isnan(away):
@@ -260,8 +261,8 @@ def _surprises(
 ) -> None:
     """Write the forest's features: each sensor's surprise in [-1, 1], the longest stillness and silence in [0, 1].
 
-    A value surprises as far as it is from both the baseline and its recent level: a worn machine is far from the one,
-    and one that has just calmed down from the other, yet neither does anything unusual.
+    A value surprises by its distance from both the baseline and the recent level: a worn machine is far from the
+    former, and one that has just calmed down from the latter, and neither is unusual.
     """
     step = min(max(elapsed, 0.0), 3600.0) if elapsed == elapsed else 0.0  # noqa: PLR0124  false for NaN
     running = max(now - tracks.running_since[slot], 1.0)

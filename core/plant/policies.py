@@ -10,6 +10,7 @@ from core.plant.rules import (
     PlantModel,
     Positive,
     TimezoneName,
+    broken,
     check_region,
     ordered,
 )
@@ -17,7 +18,7 @@ from schemas.bounds import EARLIEST, LATEST_AHEAD_SECONDS
 
 
 class DetectionPolicy(PlantModel):
-    """How the per-machine baseline is learned and how sharp the score is."""
+    """Policy of the per-machine baseline and of the score's sensitivity."""
 
     warm_up_readings: Annotated[int | None, Field(ge=20, le=100_000)] = Field(
         default=None,
@@ -62,7 +63,7 @@ class Period(PlantModel):
 
 
 class Tariff(PlantModel):
-    """What a kWh costs, by the hour of the plant's time zone."""
+    """Prices of a kWh, by the hour of the plant's time zone."""
 
     currency: str = Field(default="EUR", pattern=r"^[A-Z]{3}$", description="three letters of ISO 4217")
     price: Finite = Field(description="price of one kWh where no period says otherwise")
@@ -72,7 +73,7 @@ class Tariff(PlantModel):
 
 
 class EnergyPolicy(PlantModel):
-    """How hourly energy windows close."""
+    """Policy by which hourly energy windows close."""
 
     grace_seconds: NotNegative = Field(default=120.0, description="event time a window waits for late readings, s")
     close_idle_after_seconds: Positive | None = Field(
@@ -93,8 +94,27 @@ class EnergyPolicy(PlantModel):
         return self
 
 
+class MaintenancePolicy(PlantModel):
+    """Averages from which a machine's wear is estimated."""
+
+    average_hours: Annotated[tuple[Positive, ...], Field(strict=False)] | None = Field(
+        default=None,
+        min_length=1,
+        max_length=4,
+        description="spans of the slow averages, running hours, rising; none: 6 and 72, or 3, 12 and 36 intervals "
+        "where readings are more than 15 minutes apart",
+    )
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> Self:
+        spans = self.average_hours or ()
+        if list(spans) != sorted(set(spans)):
+            raise broken(f"average_hours {list(spans)} must rise", "write the shortest span first, each once")
+        return self
+
+
 class ReadingPolicy(PlantModel):
-    """Which timestamps are believed."""
+    """Bounds of accepted timestamps."""
 
     earliest: AwareDatetime = Field(default=EARLIEST, description="older ones are refused")
     latest_ahead_seconds: NotNegative = Field(

@@ -8,6 +8,7 @@ from typing import Annotated, Final
 
 import typer
 
+from runtime.plants import load_plant
 from runtime.settings import Settings, load_settings
 
 LOGGER: Final = logging.getLogger("nexova.processor")
@@ -18,13 +19,22 @@ def process(
         int | None,
         typer.Option(min=1, max=64, help="Number of worker processes; default: WORKERS. Each has the next web port."),
     ] = None,
+    *,
+    bridge: Annotated[
+        bool,
+        typer.Option(
+            "--bridge/--no-bridge",
+            help="Run `nexova bridge kafka` beside the workers if the plant file has its sources.",
+        ),
+    ] = True,
 ) -> None:
     """Process readings until stopped: scores, alerts, maintenance advice and hourly energy."""
     settings = load_settings()
     number = workers or settings.workers
-    if number == 1:
+    bridged = bridge and any(source.topic is not None for source in load_plant(settings.plant_file).source)
+    if number == 1 and not bridged:
         raise typer.Exit(run_worker(settings))
-    raise typer.Exit(_run_many(settings, number))
+    raise typer.Exit(_run_many(settings, number, bridged=bridged))
 
 
 def run_worker(settings: Settings) -> int:
@@ -35,9 +45,12 @@ def run_worker(settings: Settings) -> int:
     return run(settings)
 
 
-def _run_many(settings: Settings, number: int) -> int:
+def _run_many(settings: Settings, number: int, *, bridged: bool) -> int:
     context = multiprocessing.get_context("spawn")
     children = []
+    if bridged:
+        children.append(context.Process(target=_bridge_child, args=(settings,), name="bridge"))
+        children[0].start()
     for index in range(number):
         own = settings.processor.model_copy(update={"web_port": settings.processor.web_port + index})
         child = context.Process(
@@ -60,6 +73,13 @@ def _run_many(settings: Settings, number: int) -> int:
             )
             stop(0, None)
     return max(abs(child.exitcode or 0) for child in children)
+
+
+def _bridge_child(settings: Settings) -> None:
+    from cli.bridge import run_kafka  # noqa: PLC0415  a worker needs none of it
+    from cli.errors import reported  # noqa: PLC0415
+
+    raise SystemExit(reported(lambda: run_kafka(settings, load_plant(settings.plant_file))))
 
 
 def _child(settings: Settings) -> None:

@@ -9,6 +9,7 @@ import logging
 import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 
 import msgspec
@@ -23,6 +24,7 @@ from confluent_kafka import (
     TopicPartition,
 )
 
+from bridge.bounded import Stuck, bounded
 from bridge.route import Outgoing, Route, described
 from bridge.sample import raw_of
 from core.sources.gather import Gatherer
@@ -35,6 +37,7 @@ LOGGER: Final = logging.getLogger("nexova.bridge")
 _MOST: Final = 2_000  # records of one transaction
 _POLL_SECONDS: Final = 0.1
 _ANSWER_SECONDS: Final = 10.0
+_STUCK_SECONDS: Final = 25.0
 _TRANSACTION_SECONDS: Final = 15.0  # for so long a bridge that was killed may keep readers waiting
 _PATIENCE_SECONDS: Final = 120.0
 _SAY_SECONDS: Final = 60.0
@@ -62,6 +65,7 @@ class KafkaBridge:
         self._next: dict[Place, int] = {}
         self._stored: dict[Place, tuple[int, str]] = {}
         self._moves = 0
+        self._dirty = False
         self._said_at = time.monotonic()
         self._topic_ids = _topic_ids(kafka, list(routes))
         self._consumer = Consumer(
@@ -87,24 +91,31 @@ class KafkaBridge:
             while not stopped():
                 try:
                     self._step()
-                    failing_since = None
-                except KafkaException as error:
+                    if not self._dirty:
+                        failing_since = None
+                    elif failing_since is not None and time.monotonic() - failing_since > _PATIENCE_SECONDS:
+                        raise FailureError(f"Kafka did not answer for {_PATIENCE_SECONDS:g} s; check it")
+                except (KafkaException, Stuck) as error:
                     now = time.monotonic()
                     failing_since = now if failing_since is None else failing_since
-                    reason: KafkaError = error.args[0]
-                    if now - failing_since > _PATIENCE_SECONDS or reason.code() in _REFUSED:
+                    reason: KafkaError | None = error.args[0] if isinstance(error, KafkaException) else None
+                    words = str(error) if reason is None else reason.str()
+                    if now - failing_since > _PATIENCE_SECONDS or (reason and reason.code() in _REFUSED):
                         raise FailureError(
-                            f"the bridge cannot go on ({reason.str()}); check the broker and our rights on the topics, "
+                            f"the bridge cannot go on ({words}); check the broker and our rights on the topics, "
                             f"the group {self._kafka.group}-bridge and the transactional ids"
                         ) from None
-                    LOGGER.warning("starting again from the last position: %s", reason.str())
-                    self._start_again(reason)
+                    LOGGER.warning("starting again from the last position: %s", words)
+                    self._start_again(anew=reason is None or reason.fatal())
         finally:
             # what is open stays with the position that was written last
             self._consumer.close()
             self._say(always=True)
 
     def _step(self) -> None:
+        if self._dirty:
+            self._start_again(anew=True)
+            return
         moves = self._moves
         messages = self._consumer.consume(_MOST, _POLL_SECONDS)
         if self._moves != moves:
@@ -167,32 +178,34 @@ class KafkaBridge:
         return changed
 
     def _write(self, outgoing: Sequence[Outgoing], offsets: list[TopicPartition]) -> None:
-        self._producer.begin_transaction()
+        bounded(partial(self._transact, self._producer, outgoing, offsets), seconds=_STUCK_SECONDS)
+
+    def _transact(self, producer: Producer, outgoing: Sequence[Outgoing], offsets: list[TopicPartition]) -> None:
+        producer.begin_transaction()
         for one in outgoing:
-            self._produce(one)
+            _produce(producer, one)
         if offsets:
             group = self._consumer.consumer_group_metadata()
-            self._producer.send_offsets_to_transaction(offsets, group, _ANSWER_SECONDS)
-        self._producer.commit_transaction(_ANSWER_SECONDS)
+            producer.send_offsets_to_transaction(offsets, group, _ANSWER_SECONDS)
+        producer.commit_transaction(_ANSWER_SECONDS)
 
-    def _produce(self, one: Outgoing) -> None:
-        while True:
-            try:
-                self._producer.produce(one.topic, one.value, one.key)
-            except BufferError:
-                self._producer.poll(_POLL_SECONDS)
-            else:
-                return
-
-    def _start_again(self, reason: KafkaError) -> None:
-        """Undo the transaction, and go on from what is committed."""
+    def _start_again(self, *, anew: bool) -> None:
+        """Undo the transaction, and go on from what is committed. anew: with another producer."""
         try:
-            if reason.fatal():
-                raise KafkaException(reason)  # noqa: TRY301  a producer that was fenced is of no more use
-            self._producer.abort_transaction(_ANSWER_SECONDS)
-        except KafkaException:
-            self._producer = self._new_producer()
-        self._restore(self._consumer, self._consumer.assignment())
+            if not anew:
+                try:
+                    bounded(partial(self._producer.abort_transaction, _ANSWER_SECONDS), seconds=_STUCK_SECONDS)
+                except (KafkaException, Stuck):
+                    anew = True
+            if anew:
+                self._producer = self._new_producer()
+            self._restore(self._consumer, self._consumer.assignment())
+            self._dirty = False
+        except KafkaException as error:
+            # what was undone or not is seen at the next try
+            LOGGER.warning("Kafka does not answer: %s", error.args[0].str())
+            self._dirty = True
+            time.sleep(_POLL_SECONDS)
 
     def _new_producer(self) -> Producer:
         # a name of its own each: the group's generation is what keeps one that was replaced from writing
@@ -243,6 +256,16 @@ class KafkaBridge:
             self._said_at = now
             for name, route in self._routes.items():
                 LOGGER.info("source %s: %s", name, described(route.counts))
+
+
+def _produce(producer: Producer, one: Outgoing) -> None:
+    while True:
+        try:
+            producer.produce(one.topic, one.value, one.key)
+        except BufferError:
+            producer.poll(_POLL_SECONDS)
+        else:
+            return
 
 
 def _position(metadata: str | None) -> Position:

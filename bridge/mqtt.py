@@ -12,6 +12,7 @@ import queue
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
 from itertools import islice
 from typing import Any, Final, NamedTuple
 
@@ -20,6 +21,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, Topi
 from paho.mqtt.client import Client, MQTTMessage, topic_matches_sub
 from paho.mqtt.enums import CallbackAPIVersion
 
+from bridge.bounded import Stuck, bounded
 from bridge.route import Outgoing, Route, described
 from core.sources.record import Raw
 from runtime.errors import FailureError
@@ -36,6 +38,7 @@ _MOST_OPEN: Final = 1_400  # bytes of values that wait
 _REMEMBERED: Final = 50_000
 _WAIT_SECONDS: Final = 0.2
 _ANSWER_SECONDS: Final = 10.0
+_STUCK_SECONDS: Final = 25.0
 _PATIENCE_SECONDS: Final = 600.0
 _PAUSE_SECONDS: Final = 1.0
 _SAY_SECONDS: Final = 60.0
@@ -248,19 +251,21 @@ class _Writer:
         metadata = msgspec.json.encode(self.kept).decode()
         while True:
             try:
-                self._producer.begin_transaction()
-                for one in outgoing:
-                    self._producer.produce(one.topic, one.value, one.key)
-                position = TopicPartition(self._place.topic, self._place.partition, 0, metadata)
-                self._producer.send_offsets_to_transaction([position], self._membership, _ANSWER_SECONDS)
-                self._producer.commit_transaction(_ANSWER_SECONDS)
-            except (KafkaException, BufferError) as error:
-                reason = error.args[0] if isinstance(error, KafkaException) else None
-                self._mend(reason, deadline)
+                bounded(partial(self._transact, self._producer, outgoing, metadata), seconds=_STUCK_SECONDS)
+            except (KafkaException, BufferError, Stuck) as error:
+                self._mend(error, deadline)
                 if self._committed().number >= number:
                     return  # it was written after all, and only the answer was lost
             else:
                 return
+
+    def _transact(self, producer: Producer, outgoing: Sequence[Outgoing], metadata: str) -> None:
+        producer.begin_transaction()
+        for one in outgoing:
+            producer.produce(one.topic, one.value, one.key)
+        position = TopicPartition(self._place.topic, self._place.partition, 0, metadata)
+        producer.send_offsets_to_transaction([position], self._membership, _ANSWER_SECONDS)
+        producer.commit_transaction(_ANSWER_SECONDS)
 
     def _committed(self) -> Kept:
         (known,) = self._group.committed([self._place], timeout=_ANSWER_SECONDS)
@@ -269,8 +274,9 @@ class _Writer:
         except msgspec.MsgspecError:
             return Kept()
 
-    def _mend(self, reason: KafkaError | None, deadline: float) -> None:
-        words = "the queue is full" if reason is None else reason.str()
+    def _mend(self, error: Exception, deadline: float) -> None:
+        reason: KafkaError | None = error.args[0] if isinstance(error, KafkaException) else None
+        words = str(error) if reason is None else reason.str()
         if reason is not None and reason.code() in _FENCED:
             raise FailureError(f"another bridge runs as {self._name}; give each its own NEXOVA_MQTT__CLIENT_ID")
         if time.monotonic() >= deadline or self.stopped():
@@ -281,9 +287,9 @@ class _Writer:
         while True:
             try:
                 self._producer = self._new_producer()
-            except KafkaException as error:
+            except KafkaException as failure:
                 if time.monotonic() >= deadline or self.stopped():
-                    raise FailureError(f"Kafka does not answer ({error.args[0].str()}); check it") from None
+                    raise FailureError(f"Kafka does not answer ({failure.args[0].str()}); check it") from None
                 time.sleep(_PAUSE_SECONDS)
             else:
                 return

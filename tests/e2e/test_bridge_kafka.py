@@ -104,12 +104,16 @@ def readings(broker: Broker) -> list[dict[str, Any]]:
 
 
 class ReadExactlyOnce:
-    """The story that every broker's suite inherits. keeps: whether the broker keeps a text beside a position."""
+    """The story that every broker's suite inherits.
+
+    keeps: whether the broker keeps a text beside a position and ends transactions that nobody completes; the embedded
+    one does neither, so a bridge is stopped there, not killed.
+    """
 
     keeps: bool
 
     @pytest.mark.timeout(280)
-    def test_each_record_is_one_reading_though_the_bridge_is_killed_and_values_wait(
+    def test_each_record_is_one_reading_though_the_bridge_changes_and_values_wait(
         self, broker: Broker, tmp_path: Path
     ) -> None:
         create_topics(broker.kafka)
@@ -128,8 +132,9 @@ class ReadExactlyOnce:
                 what=lambda: f"readings of the first bridge\n{(tmp_path / 'bridge.log').read_text()[-3000:]}",
             )
             assert first.poll() is None, (tmp_path / "bridge.log").read_text()[-3000:]
-            first.kill()
-            first.wait(10)
+            if self.keeps:
+                first.kill()
+                first.wait(10)
         publish(broker, [("x", b"no json")], topic="scada")
         publish(broker, wide(40, STEPS), topic="scada")
         publish(broker, long(0, 1, *{"power", "temperature"}.difference(first_sensors)), topic="tags")

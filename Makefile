@@ -19,7 +19,7 @@ BROKER ?= tansu
 REPORT ?=
 JOBS ?= 3
 ARGS ?=
-BENCH ?= throughput training api beside forecasts forecast_wave forecast_fleet
+BENCH ?= throughput detection training api beside forecasts forecast_wave forecast_fleet
 
 .PHONY: help setup demo test test-long check format bench quality chaos generated lock clean
 
@@ -59,8 +59,9 @@ test: setup ## run all tests but the long ones, on both brokers
 	@$(BIN)/python -m cli.demo.work compile >/dev/null
 	@$(BIN)/pytest -n $(JOBS) --dist loadscope --max-worker-restart=0 -m "not long" $(ARGS)
 
-test-long: setup ## run the tests that take long, one after the other
-	@$(BIN)/pytest -m long $(ARGS)
+test-long: setup ## run the tests that take long, such as those of kills, clusters and thousands of runs
+	@$(BIN)/python -m cli.demo.work compile >/dev/null
+	@$(BIN)/pytest -n $(JOBS) --dist loadscope --max-worker-restart=0 -m long $(ARGS)
 
 check: setup ## run ruff, mypy and import-linter
 	@$(BIN)/ruff check .

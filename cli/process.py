@@ -1,4 +1,4 @@
-"""`nexova process`: runs processors until they are told to stop."""
+"""`nexova process`: stream processors that run until stopped."""
 
 import logging
 import multiprocessing
@@ -8,7 +8,9 @@ from typing import Annotated, Final
 
 import typer
 
+from cli.errors import reported
 from runtime.plants import load_plant
+from runtime.ports import page_port
 from runtime.settings import Settings, load_settings
 
 LOGGER: Final = logging.getLogger("nexova.processor")
@@ -18,6 +20,14 @@ def process(
     workers: Annotated[
         int | None,
         typer.Option(min=1, max=64, help="Number of worker processes; default: WORKERS. Each has the next web port."),
+    ] = None,
+    port: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            max=65_535,
+            help="Port of /metrics and /healthz; default: NEXOVA_PROCESSOR__WEB_PORT, else the first free from 6066.",
+        ),
     ] = None,
     *,
     bridge: Annotated[
@@ -30,6 +40,8 @@ def process(
 ) -> None:
     """Process readings until stopped: scores, alerts, maintenance advice and hourly energy."""
     settings = load_settings()
+    if port is not None:
+        settings = _with_port(settings, port)
     number = workers or settings.workers
     bridged = bridge and any(source.topic is not None for source in load_plant(settings.plant_file).source)
     if number == 1 and not bridged:
@@ -38,24 +50,38 @@ def process(
 
 
 def run_worker(settings: Settings) -> int:
-    """Run one worker in this process until a signal; return its exit code."""
-    # the heavy imports are the worker's alone: `nexova --help` and the parent of many workers go without
-    from processor.run import run  # noqa: PLC0415
+    """Run one worker in this process until a signal; return its exit code.
 
-    return run(settings)
+    Its pages are on the requested port, or else on the first free one from the default on.
+
+    Raises:
+        UsageError: the port is taken.
+    """
+    wanted = settings.processor.web_port
+    held = page_port(settings.processor.web_host, wanted, asked="web_port" in settings.processor.model_fields_set)
+    with held:
+        settings = _with_port(settings, held.getsockname()[1])
+        # heavy imports that only a worker needs, not `nexova --help` or the parent of several workers
+        from processor.run import run  # noqa: PLC0415
+
+        return run(settings, port=held)
+
+
+def _with_port(settings: Settings, port: int) -> Settings:
+    processor = settings.processor.model_copy(update={"web_port": port})
+    return settings.model_copy(update={"processor": processor})
 
 
 def _run_many(settings: Settings, number: int, *, bridged: bool) -> int:
     context = multiprocessing.get_context("spawn")
+    asked = "web_port" in settings.processor.model_fields_set
     children = []
     if bridged:
         children.append(context.Process(target=_bridge_child, args=(settings,), name="bridge"))
         children[0].start()
     for index in range(number):
-        own = settings.processor.model_copy(update={"web_port": settings.processor.web_port + index})
-        child = context.Process(
-            target=_child, args=(settings.model_copy(update={"processor": own}),), name=f"worker-{index}"
-        )
+        own = _with_port(settings, settings.processor.web_port + index) if asked else settings
+        child = context.Process(target=_child, args=(own,), name=f"worker-{index}")
         child.start()
         children.append(child)
 
@@ -77,10 +103,9 @@ def _run_many(settings: Settings, number: int, *, bridged: bool) -> int:
 
 def _bridge_child(settings: Settings) -> None:
     from cli.bridge import run_kafka  # noqa: PLC0415  a worker needs none of it
-    from cli.errors import reported  # noqa: PLC0415
 
     raise SystemExit(reported(lambda: run_kafka(settings, load_plant(settings.plant_file))))
 
 
 def _child(settings: Settings) -> None:
-    raise SystemExit(run_worker(settings))
+    raise SystemExit(reported(lambda: run_worker(settings)))

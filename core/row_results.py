@@ -1,15 +1,26 @@
-"""What the compiled pass finds in each reading of a batch."""
+"""Results of the compiled pass for each reading of a batch."""
 
 from typing import Final, NamedTuple, Self
 
 import numpy as np
 
 from core.arrays import Bools, Codes, Features, Floats, Ints
+from schemas.scores import BaselineLevel
 
 LEARN: Final = 0
 REST: Final = 1
 DETECT: Final = 2
-"""Phases of a machine: it learns its baseline, it stands or settles, or it is held against what it learned."""
+FIRST: Final = 3
+"""Phases of a machine: learning its baseline; standing or settling; compared with its baseline; or running since its
+first reading, with no baseline of its own yet."""
+
+LEVEL_LIMITS: Final = 0
+LEVEL_PLANT: Final = 1
+LEVEL_TYPE: Final = 2
+LEVEL_HISTORY: Final = 3
+LEVEL_MACHINE: Final = 4
+LEVELS: Final[tuple[BaselineLevel, ...]] = ("limits", "plant", "type", "history", "machine")
+"""Levels of baselines in the order of their codes: from nothing learned to the machine's own."""
 
 FAULT_NONE: Final = 0
 FAULT_MISSING: Final = 1
@@ -18,11 +29,12 @@ FAULT_IMPOSSIBLE: Final = 3
 
 
 class RowResults(NamedTuple):
-    """What each reading showed; n rows, S sensors, D of them watched.
+    """Results of each reading; n rows, S sensors, D of them watched.
 
     slot (n,): row of the machine in the tables.
     newest (n,): time of the machine, epoch s: that of its newest reading so far, which never runs backwards.
-    condition (n,) code; phase (n,) code; warm (n,): its baseline is learned; scored (n,): running, settled and warm.
+    condition (n,) code; phase (n,) code; warm (n,): its baseline is learned, or the share `progress` (n,) of it.
+    level (n,): code of the baseline's level. scored (n,): running, settled, and compared with a baseline.
     anomaly (n, D + 2) and maintenance (n, Fm) features; risky (n,): the slow averages exist.
     distance (n,): score of the machine's own distance in [0, 1], NaN where not scored, 0.5 at its limit.
     expected (n, D) in the sensors' units; deviation (n, D) in scales; contribution (n, D), at least 0, sum 1.
@@ -34,6 +46,8 @@ class RowResults(NamedTuple):
     condition: Ints
     phase: Codes
     warm: Bools
+    progress: Features
+    level: Codes
     scored: Bools
     anomaly: Features
     maintenance: Features
@@ -55,6 +69,8 @@ class RowResults(NamedTuple):
             condition=np.zeros(rows, dtype=np.int64),
             phase=np.zeros(rows, dtype=np.int8),
             warm=np.zeros(rows, dtype=np.bool_),
+            progress=np.zeros(rows, dtype=np.float32),
+            level=np.zeros(rows, dtype=np.int8),
             scored=np.zeros(rows, dtype=np.bool_),
             anomaly=np.zeros((rows, watched + 2), dtype=np.float32),
             maintenance=np.zeros((rows, maintenance), dtype=np.float32),

@@ -1,10 +1,11 @@
-"""The topics that hold the state, and how a partition of them is read.
+"""Changelog topics of the state, and the reading of their partitions.
 
-A worker that takes a partition over reads its changelogs itself, whole partitions at a time: Faust's tables would
-read them record by record and keep every record a second time in memory.
+A worker that adopts a partition reads its changelogs itself, a whole partition at a time: Faust's tables would read
+them record by record and keep a second copy in memory.
 """
 
 import time
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
 
@@ -29,7 +30,7 @@ _MENDS_ITSELF: Final = frozenset({KafkaError._TRANSPORT, KafkaError._ALL_BROKERS
 
 
 class End(msgspec.Struct, frozen=True, kw_only=True):
-    """The record that ends a checkpoint: how far the state of its partition reaches.
+    """The record that ends a checkpoint, with the source offset that the state has reached.
 
     offset: of the first source record that is not in it. topic_id: identity of the topic of these records; empty in
     what older versions wrote.
@@ -40,17 +41,17 @@ class End(msgspec.Struct, frozen=True, kw_only=True):
     topic_id: str = ""
 
     def reaches(self, topic_id: str | None) -> int:
-        """Return the offset that the state reaches in a topic of this identity: 0 where it was created anew."""
+        """Return the next offset to read in a topic of this identity; 0 if the topic was recreated."""
         return 0 if self.is_of_another(topic_id) else self.offset
 
     def is_of_another(self, topic_id: str | None) -> bool:
-        """Return whether the topic was created anew since: its offsets begin again."""
+        """Return whether the topic was recreated since, so that its offsets start again."""
         return bool(self.topic_id and topic_id) and self.topic_id != topic_id
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Restored:
-    """A changelog partition as it was read: its records in order, and its end."""
+    """Content of a changelog partition: its records in order, and its end record."""
 
     records: list[Record]
     end: End | None
@@ -62,18 +63,24 @@ def changelog_of(kafka: KafkaSettings, table: str) -> str:
 
 
 def end_record(kafka: KafkaSettings, table: str, *, offset: int, topic_id: str | None) -> Outgoing:
-    """Return the record that says how far the state of a partition reaches."""
+    """Return the end record of a checkpoint of a partition."""
     return Outgoing(
         changelog_of(kafka, table), END, msgspec.msgpack.encode(End(offset=offset, topic_id=topic_id or ""))
     )
 
 
 def read_changelog(
-    kafka: KafkaSettings, table: str, partition: int, *, patience: float = _PATIENCE_SECONDS
+    kafka: KafkaSettings,
+    table: str,
+    partition: int,
+    *,
+    patience: float = _PATIENCE_SECONDS,
+    on_progress: Callable[[str, int, float], None] = lambda *_: None,
 ) -> Restored:
     """Read a partition of a table's changelog from its beginning to its end; blocks.
 
-    To be called by the partition's owner: nothing is written meanwhile.
+    Only the partition's owner may call it, so that nothing is written meanwhile. on_progress: called in this thread
+    with table, partition, and the share read so far, 1 at the end.
 
     Raises:
         BrokerUnavailable: the end was not reached within `patience` seconds without a record.
@@ -92,13 +99,16 @@ def read_changelog(
     )
     records: list[Record] = []
     end: bytes | None = None
+    place = TopicPartition(topic, partition, 0)
+    on_progress(table, partition, 0.0)
     try:
-        consumer.assign([TopicPartition(topic, partition, 0)])
+        consumer.assign([place])
         heard = time.monotonic()
         while True:
             messages = consumer.consume(_AT_ONCE, 0.05)
             if messages:
                 heard = time.monotonic()
+                on_progress(table, partition, _share_read(consumer, place, messages[-1].offset()))
             elif time.monotonic() - heard > patience:
                 raise BrokerUnavailable(f"{topic}/{partition} gave nothing for {patience:g} s; check the broker")
             for message in messages:
@@ -110,6 +120,7 @@ def read_changelog(
                     else:
                         records.append((key, message.value()))
                 elif error.code() == _EOF:
+                    on_progress(table, partition, 1.0)
                     return Restored(records=records, end=_end(topic, end))
                 elif error.code() not in _MENDS_ITSELF:
                     raise FailureError(f"{topic}/{partition} cannot be read ({error.str()}); check our rights")
@@ -117,6 +128,14 @@ def read_changelog(
         raise FailureError(f"{topic}/{partition} cannot be read ({error.args[0].str()}); check the broker") from None
     finally:
         consumer.close()
+
+
+def _share_read(consumer: Consumer, place: TopicPartition, offset: int | None) -> float:
+    """Return the share of a partition read up to `offset`, below 1, by the ends in the last fetch."""
+    low, high = consumer.get_watermark_offsets(place, cached=True)
+    if offset is None or high <= low:
+        return 0.0
+    return min(0.99, max(0.0, (offset - low) / (high - low)))
 
 
 def _end(topic: str, value: bytes | None) -> End | None:
@@ -137,7 +156,7 @@ def newest_values(records: list[Record]) -> list[bytes]:
 
 
 def create_changelogs(kafka: KafkaSettings) -> None:
-    """Create the changelogs that are missing, and return once brokers know them.
+    """Create missing changelogs, and return once the brokers know them.
 
     Raises:
         FailureError: one exists with another number of partitions.
@@ -152,7 +171,7 @@ def create_changelogs(kafka: KafkaSettings) -> None:
             cleanup="compact",
             retention_hours=None,
             max_message_bytes=_LARGEST_RECORD,
-            description="What the processor remembers.",
+            description="State of the processor.",
         )
         for table in (MACHINES, SERIES)
     ]

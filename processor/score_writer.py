@@ -27,7 +27,7 @@ _NUMBER_BYTES: Final = len("-999999999.0000")
 
 
 class _Texts(typing.NamedTuple):
-    """Texts one after another, as bytes, and where each ends."""
+    """Concatenated texts as bytes, and the end of each."""
 
     data: Bytes
     ends: Ints
@@ -45,9 +45,11 @@ class _Texts(typing.NamedTuple):
 class ScoreWriter:
     """Writer of scores; `columns` names the arrays that `write` needs, each with a value for each row."""
 
-    def __init__(self, words: Sequence[str]) -> None:
-        """Derive the layout from the contract. words: the values that codes of the one enumerated field stand for."""
-        self._words = _Texts.of([msgspec.json.encode(word) for word in words])
+    def __init__(self, words: Mapping[str, Sequence[str]]) -> None:
+        """Derive the layout from the contract. words: the values of the codes, by enumerated field."""
+        self._words = _Texts.of([msgspec.json.encode(word) for own in words.values() for word in own])
+        begins = np.cumsum([0, *map(len, words.values())]).tolist()
+        self._first_word = dict(zip(words, begins, strict=False))
         literals: list[bytes] = []
         kinds: list[int] = []
         self.columns: list[str] = []
@@ -72,7 +74,7 @@ class ScoreWriter:
         numbers may be NaN, which is null on the wire.
         """
         names = _Texts.of([msgspec.json.encode(machine_id) for machine_id in machine_ids])
-        given = np.stack([columns[name].astype(np.float64) for name in self.columns])
+        given = np.stack([columns[name].astype(np.float64) + self._first_word.get(name, 0) for name in self.columns])
         widest = names.longest + self._words.longest + len(self._literals.data)
         row_bytes = widest + _TIME_BYTES + _NUMBER_BYTES * len(self.columns)
         rows = given.shape[1]
@@ -89,7 +91,7 @@ class ScoreWriter:
 
 
 def _kind(name: str, annotation: Any) -> int | None:
-    """Return how a field is written; None: always the same."""
+    """Return the kind of a field; None: constant."""
     named = {"machine_id": _ID, "timestamp": _TIME, "schema_version": None}
     if name in named:
         return named[name]

@@ -1,4 +1,4 @@
-"""One worker: its parts, put together, and their life in a Faust app."""
+"""One worker: its parts, their wiring, and their lifecycle in a Faust app."""
 
 import asyncio
 import logging
@@ -18,7 +18,6 @@ from processor.alerting.fleet_stage import FleetStage
 from processor.alerting.policy import PolicyWatch
 from processor.changelog import read_changelog
 from processor.checkpoint import Checkpoints
-from processor.deadline import end_within
 from processor.ending import Ending
 from processor.executor import BatchExecutor
 from processor.faust_app import make_app
@@ -153,7 +152,12 @@ class Worker:
             clock=clock.monotonic,
         )
         self.adoption = Adoption(
-            read=partial(read_changelog, settings.kafka, patience=settings.processor.exit_after_stall_seconds),
+            read=partial(
+                read_changelog,
+                settings.kafka,
+                patience=settings.processor.exit_after_stall_seconds,
+                on_progress=self._restored,
+            ),
             partitions=self.partitions,
             writers=self.writers,
             publisher=self.publisher,
@@ -256,7 +260,7 @@ class Worker:
         self._beside("watch_training", training, None)
 
     def _beside(self, name: str, run: Callable[[], Awaitable[None]], close: Callable[[], None] | None) -> None:
-        """Register a task that runs as long as the worker, which ends with it if it fails."""
+        """Register a task of the worker's lifetime; its failure ends the worker."""
 
         async def beside() -> None:
             try:
@@ -271,13 +275,16 @@ class Worker:
     def _settled(self) -> bool:
         return self._ready and not self.app.rebalancing
 
+    def _restored(self, table: str, partition: int, share: float) -> None:
+        self.metrics.restore_progress.labels(partition=str(partition), table=table).set(share)
+
     def _lost(self, partition: int, error: Fenced) -> None:
         LOGGER.warning("%s; what it had not saved is read again by its owner", error.message)
         self.metrics.partitions_lost.inc()
         self.fetches.lose(partition)
 
     def _failed(self, error: BaseException) -> None:
-        """End the worker: going on would leave out what was not processed."""
+        """End the worker, because continuing would skip unprocessed records."""
         if self.ending.begin(error):
             self._stopping = True
             self._crash = asyncio.ensure_future(self.app.crash(error))
@@ -299,7 +306,7 @@ class Worker:
         self.rollbacks.tick()
 
     async def _watch_on(self) -> None:
-        """Apart from the ticks, which may wait for a broker that is away."""
+        """Watch the worker's health, apart from the ticks, which may wait for a broker."""
         while not self.app.should_stop:
             before = self._clock.monotonic()
             await asyncio.sleep(_TICK_SECONDS)
@@ -349,19 +356,18 @@ class Worker:
 
         @self.app.on_before_shutdown.connect(weak=False)
         async def stopping(_: faust.App, **__: Any) -> None:
-            if not self.ending.begun:
-                end_within()
             await self._last_checkpoint()
             self._stopping = True
             await self.writers.drop()
 
     def _forget_gauges(self, partition: int) -> None:
         # a gauge of a partition that another worker has now would stand still for ever
-        for gauge in (self.metrics.consumer_lag, self.metrics.watermark_delay):
+        metrics = self.metrics
+        for gauge in (metrics.consumer_lag, metrics.watermark_delay, metrics.watermark_skew, metrics.restore_progress):
             gauge.remove_by_labels({"partition": str(partition)})
 
     async def _last_checkpoint(self) -> None:
-        """A last checkpoint, so that the next owner repeats little; without it everything stays right as well."""
+        """Make a last checkpoint, so that the next owner repeats little; correctness does not depend on it."""
         if not self._ready:
             return
         seconds = self.app.conf.broker_session_timeout / 2

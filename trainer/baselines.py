@@ -1,14 +1,14 @@
-"""What machines of a type do, as a model version carries it for rows of machines that nobody knows yet."""
+"""Baselines of machine types, part of a model version, for machines without a baseline of their own."""
 
 from typing import Final
 
 import numpy as np
 from scipy.special import chdtri
 
-from core.adhoc.rows import WHOLE_PLANT, Reference, row_features
+from core.adhoc.rows import row_features
 from core.arrays import Bools
 from core.detection.features import physical
-from core.models import AnomalyModel
+from core.models import WHOLE_PLANT, AnomalyModel, Reference
 from core.plant import Plant
 from core.state.tracks import watched_sensors
 from core.state.traits import traits_of

@@ -1,24 +1,17 @@
 """What the pages of forecasts and models show."""
 
-import statistics
-from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Final
 
-from api.console.alarms import AlarmRow
 from api.console.charts import Axis, Chart, line_chart
 from api.live.view import View
 from api.routes.status import models_of
 from api.services import Services
 from core.plant import Plant
-from runtime.errors import NexovaError
-from runtime.models.repository import ModelRepository
 from schemas.answers import ModelStatus
 from schemas.forecasts import Forecast, is_plant_series
 
 _MOST_SERIES: Final = 200
-_MOST_PROMOTIONS: Final = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,29 +24,6 @@ class SeriesForecast:
     chart: Chart
     energy: float
     peak: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Promotion:
-    """A version of a model that was made to run."""
-
-    name: str
-    version: str
-    at: datetime
-    reason: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Quality:
-    """What people's answers say of the alerts of 30 days. precision: confirmed among those judged."""
-
-    alerts: int
-    answered: float | None
-    judged: int
-    precision: float | None
-    median_seconds: float | None
-    warming_up: int
-    machines: int
 
 
 def forecasts(view: View, plant: Plant) -> list[SeriesForecast]:
@@ -88,35 +58,3 @@ def _series(forecast: Forecast, plant: Plant) -> SeriesForecast:
 def running_models(services: Services) -> list[ModelStatus]:
     """Return the models that answer, with what their manifests say."""
     return models_of(services)
-
-
-def promotions(services: Services) -> list[Promotion]:
-    """Return the newest promotions of all models; none where the repository cannot be read."""
-    found: list[Promotion] = []
-    for name in ("anomaly", "maintenance"):
-        try:
-            history: Sequence[Any] = ModelRepository(services.inference.model_dir).history(name)
-        except NexovaError:
-            continue
-        found += [
-            Promotion(name=name, version=entry.version, at=entry.at, reason=entry.reason or "") for entry in history
-        ]
-    return sorted(found, key=lambda one: one.at, reverse=True)[:_MOST_PROMOTIONS]
-
-
-def quality(view: View, rows: Sequence[AlarmRow], now: datetime) -> Quality:
-    """Return what the answers of the last 30 days say."""
-    recent = [row for row in rows if row.alert.opened_at > now - timedelta(days=30)]
-    judged = [row for row in recent if row.verdict is not None and row.verdict.kind in {"confirmed", "false_alarm"}]
-    right = sum(row.verdict is not None and row.verdict.kind == "confirmed" for row in judged)
-    waits = [(row.feedback[0].at - row.alert.opened_at).total_seconds() for row in recent if row.feedback]
-    statuses = [record.message for record in view.machines.values()]
-    return Quality(
-        alerts=len(recent),
-        answered=len(waits) / len(recent) if recent else None,
-        judged=len(judged),
-        precision=right / len(judged) if judged else None,
-        median_seconds=statistics.median(waits) if waits else None,
-        warming_up=sum(status.warm_up < 1.0 for status in statuses),
-        machines=len(statuses),
-    )

@@ -1,7 +1,7 @@
-"""Readings from which machines learn what is normal for them, and the baselines that come of them.
+"""Warm-up of machines: the readings they learn from, and the baselines fitted to them.
 
-Where a jump is enough to be scored, a machine is looked at early: its first hour of readings, and each doubling, give a
-baseline that is used until all of the warm-up is there.
+An early look at the first ten readings, repeated at each doubling, estimates level and noise, so that jumps are
+detected before the warm-up is complete. Slow sensors are compared with their daily habits instead.
 """
 
 from dataclasses import dataclass
@@ -9,22 +9,23 @@ from typing import Final, Self
 
 import numpy as np
 
-from core.arrays import Features, Ints
-from core.detection.baseline import Baseline, fit_baseline
+from core.arrays import Features, Floats, Ints
+from core.detection.baseline import Baseline, fit_baseline, look_at
 from core.detection.tracking import is_early_look
 from core.plant import Plant
 from core.state.tracks import Tracks, watched_sensors
 
-_EARLY: Final = 60  # readings of a first look
+EARLY: Final = 10
+"""Readings of a first look."""
 _NEVER: Final = 1 << 40
-_LATELY: Final = 12  # readings that say where a machine has been lately
+_LATELY: Final = 12  # readings that make the recent level of a machine
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Learners:
-    """The machines of a batch that still learn.
+    """The machines of a batch that are in warm-up.
 
-    slots: theirs. buffers (l, warm-up, D): their readings so far; buffer_of (m,): row of each slot, -1 for others.
+    slots (l,): their table rows. buffers (l, warm-up, D): their readings; buffer_of (m,): row by slot, -1 for others.
     """
 
     slots: list[int]
@@ -36,8 +37,8 @@ class Learners:
 
     @classmethod
     def of(cls, slots: Ints, *, tracks: Tracks, warm_ups: dict[int, Features], plant: Plant) -> Self:
-        """Return the learners among `slots`, with what `warm_ups` has of them."""
-        size, width = plant.detection.warm_up_readings, len(watched_sensors(plant))
+        """Return the learners among `slots`, with their readings in `warm_ups`."""
+        size, width = plant.warm_up_readings, len(watched_sensors(plant))
         learning = [slot for slot in np.unique(slots).tolist() if not tracks.fitted[slot]]
         buffer_of = np.full(len(tracks.last_offset), -1, dtype=np.int64)
         buffer_of[learning] = np.arange(len(learning))
@@ -45,7 +46,7 @@ class Learners:
             slots=learning,
             buffers=np.empty((len(learning), size, width), dtype=np.float32),
             buffer_of=buffer_of,
-            early=_EARLY if plant.detector in {"surprise", "both"} else _NEVER,
+            early=_NEVER if plant.detector == "seasonal" else EARLY,
             tracks=tracks,
             plant=plant,
         )
@@ -56,46 +57,60 @@ class Learners:
                 tracks.learned[slot] = min(len(known), size)
                 learners.buffers[buffer_of[slot], : min(len(known), size)] = known[:size]
                 if learners.early <= tracks.learned[slot] < size:
-                    # an early baseline is not saved, because the readings that it is learned from are
                     learners._look(slot)
         return learners
 
     def fit_complete(self) -> None:
-        """Give a baseline to each machine whose warm-up is complete."""
+        """Fit a baseline for each machine whose warm-up is complete."""
         for slot in self.slots:
             if self.tracks.learned[slot] >= self.buffers.shape[1] and not self.tracks.fitted[slot]:
                 rows = self.buffers[self.buffer_of[slot]]
+                before = self._level(slot)
                 self.tracks.set_baseline(slot, _baseline(rows, self.plant))
-                self._place_level(slot, rows)
+                self._place_level(slot, before, rows)
 
     def look_early(self, slot: int) -> None:
-        """Give the machine in `slot` a baseline for the meantime, where it has as many readings as a look needs."""
+        """Fit a provisional baseline for the machine in `slot` if it has the readings of an early look."""
         if not self.tracks.fitted[slot] and is_early_look(self.tracks.learned[slot], self.early):
+            before = self._level(slot)
             self._look(slot)
-            self._place_level(slot, self.buffers[self.buffer_of[slot], : self.tracks.learned[slot]])
+            self._place_level(slot, before, self.buffers[self.buffer_of[slot], : self.tracks.learned[slot]])
 
     def keep(self, warm_ups: dict[int, Features]) -> None:
-        """Put the readings of those that still learn into `warm_ups`, and drop those of the others."""
+        """Store the readings of machines still in warm-up in `warm_ups`, and drop those of the others."""
         for slot in self.slots:
             if self.tracks.fitted[slot]:
                 warm_ups.pop(slot, None)
             else:
                 warm_ups[slot] = self.buffers[self.buffer_of[slot], : self.tracks.learned[slot]].copy()
+                # what an early look told follows from them, and is not kept: a restart changes nothing
+                self.tracks.mean[slot], self.tracks.scale[slot], self.tracks.noise[slot] = 0.0, 1.0, 1.0
 
     def _look(self, slot: int) -> None:
         looks = self.early
         while 2 * looks <= self.tracks.learned[slot]:
             looks *= 2
-        self.tracks.set_baseline(slot, _baseline(self.buffers[self.buffer_of[slot], :looks], self.plant))
-        self.tracks.fitted[slot] = False
+        found = look_at(
+            self.buffers[self.buffer_of[slot], :looks].astype(np.float64),
+            least_scale=_least_scale(self.plant),
+            by_noise=self.plant.detector != "distance",
+        )
+        self.tracks.mean[slot], self.tracks.scale[slot], self.tracks.noise[slot] = found.mean, found.scale, found.noise
 
-    def _place_level(self, slot: int, rows: Features) -> None:
-        """Take the mean of the newest rows for where the machine has been lately."""
+    def _level(self, slot: int) -> Floats:
+        """Return the recent level of a machine in its sensors' units, NaN where unknown, (D,)."""
+        tracks = self.tracks
+        if tracks.learned[slot] <= self.early:
+            return np.full(tracks.mean.shape[1], np.nan)
+        return np.asarray(tracks.mean[slot] + tracks.level[slot] * tracks.scale[slot])
+
+    def _place_level(self, slot: int, before: Floats, rows: Features) -> None:
+        """Set the recent level to `before`, (D,), or where that is NaN to the mean of the newest `rows`."""
         newest = rows[-_LATELY:].astype(np.float64)
         known = np.isfinite(newest)
         mean = np.where(known, newest, 0.0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)
-        level = (mean - self.tracks.mean[slot]) / self.tracks.scale[slot]
-        self.tracks.level[slot] = np.where(known.any(axis=0), np.nan_to_num(level), 0.0)
+        mean = np.where(np.isnan(before) & known.any(axis=0), mean, before)
+        self.tracks.level[slot] = np.nan_to_num((mean - self.tracks.mean[slot]) / self.tracks.scale[slot])
 
 
 def _baseline(rows: Features, plant: Plant) -> Baseline:
@@ -104,5 +119,9 @@ def _baseline(rows: Features, plant: Plant) -> Baseline:
         rows.astype(np.float64),
         smoothing=(policy.fast_smoothing, policy.slow_smoothing),
         false_alarm_rate=policy.false_alarm_rate,
-        least_scale=np.array([plant.sensors[index].minimum_deviation / 3 for index in watched_sensors(plant)]),
+        least_scale=_least_scale(plant),
     )
+
+
+def _least_scale(plant: Plant) -> Floats:
+    return np.array([plant.sensors[index].minimum_deviation / 3 for index in watched_sensors(plant)])

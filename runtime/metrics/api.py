@@ -72,3 +72,11 @@ class ApiMetrics(MetricSet):
         "Feedback on alerts, by result.",
         Label(name="result", values=("recorded", "failed")),
     )
+    alert_precision = gauge(
+        "nexova_api_alert_precision",
+        "Share of confirmed alerts among those of 30 days with feedback confirmed or false alarm; NaN: none.",
+    )
+    alerts_judged = gauge("nexova_api_alerts_judged", "Alerts of 30 days with feedback confirmed or false alarm.")
+    alert_response = gauge(
+        "nexova_api_alert_response_rate", "Share of the alerts of 30 days with feedback; NaN: no alerts."
+    )

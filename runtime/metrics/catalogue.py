@@ -1,4 +1,4 @@
-"""The catalogue of Nexova's Prometheus metrics: every name, unit, label and bucket in one place.
+"""Catalogue of Nexova's Prometheus metrics: every name, unit, label and bucket in one place.
 
 A set of metrics is a class whose attributes are specifications; an instance of it holds the prometheus_client
 objects, registered with the registry it was given. Nothing is registered when this module is imported.
@@ -18,11 +18,14 @@ import itertools
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Generic, Literal, TypeVar, overload
 
+import numpy as np
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, disable_created_metrics
 from prometheus_client.process_collector import ProcessCollector
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from numpy.typing import NDArray
 
 Kind = Literal["counter", "gauge", "histogram"]
 Workers = Literal["livemax", "livemin", "livesum"]
@@ -31,7 +34,7 @@ Instrument = TypeVar("Instrument", Counter, Gauge, Histogram)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Label:
-    """A label: its whole set of values or, where they are not known beforehand, what bounds their number."""
+    """A label: its set of values or, if they are not known beforehand, the bound on their number."""
 
     name: str
     values: tuple[str, ...] = ()
@@ -93,6 +96,20 @@ def histogram(name: str, text: str, *, buckets: tuple[float, ...]) -> Metric[His
         return Histogram(metric.name, metric.help, metric.label_names, registry=registry, buckets=metric.buckets)
 
     return Metric(name=name, kind="histogram", help=text, labels=(), buckets=buckets, build=build)
+
+
+def observe_all(instrument: Histogram, values: NDArray[np.float64]) -> None:
+    """Observe many finite values, (n,), at the cost of a few.
+
+    The library has no such call, and its own costs a microsecond a value; it keeps one count per bucket and their sum.
+    """
+    buckets = instrument._buckets  # noqa: SLF001
+    bounds = np.array(instrument._upper_bounds)  # noqa: SLF001
+    counts = np.bincount(np.searchsorted(bounds, values), minlength=len(bounds))
+    for bucket, number in zip(buckets, counts.tolist(), strict=True):
+        if number:
+            bucket.inc(number)
+    instrument._sum.inc(float(values.sum()))  # noqa: SLF001
 
 
 class MetricSet:

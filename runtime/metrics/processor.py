@@ -54,6 +54,20 @@ class ProcessorMetrics(MetricSet):
     )
     readings_scored = counter("nexova_readings_scored_total", "Readings with an anomaly score.")
     scores_flagged = counter("nexova_scores_flagged_total", "Scores at or above the flag's threshold of 0.5.")
+    scores = histogram(
+        "nexova_anomaly_score",
+        "Anomaly scores of readings; calibrated, so that about one in a hundred normal ones is at or above 0.5.",
+        buckets=(0.05, 0.1, 0.15, 0.2, 0.25, 0.3, 0.35, 0.4, 0.45, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0),
+    )
+    anomaly_rate = gauge(
+        "nexova_anomaly_rate", "Share of flagged readings among about the newest 10,000 that this worker scored."
+    )
+    model_drift = gauge(
+        "nexova_model_drift_psi",
+        "Population stability index of a model's output for about the newest 10,000 readings against the first 10,000 "
+        "that this worker had from its version; above 0.25 its world has changed.",
+        _MODEL,
+    )
     alerts = counter(
         "nexova_alerts_total",
         "Alert messages published, by kind, state and severity.",
@@ -63,7 +77,7 @@ class ProcessorMetrics(MetricSet):
     )
     alerts_suppressed = counter(
         "nexova_alerts_suppressed_total",
-        "Episodes that met the conditions of an alert and did not open one, by reason.",
+        "Episodes that met the conditions of an alert but did not open one, by reason.",
         Label(name="reason", values=SUPPRESSIONS[1:]),
     )
     policy_changes = counter(
@@ -73,8 +87,11 @@ class ProcessorMetrics(MetricSet):
     )
     feedback = counter(
         "nexova_feedback_applied_total",
-        "Statements of people that were applied to the state of their machine, by kind.",
+        "Feedback applied to the state of its machine, by kind.",
         Label(name="kind", values=get_args(FeedbackKind)),
+    )
+    clocks_wrong = gauge(
+        "nexova_device_clocks_wrong", "Machines on this worker's partitions with an open alert on their device's clock."
     )
     alerts_open = gauge("nexova_alerts_open", "Open alerts on this worker's partitions, by kind.", _KIND)
     recommendations = counter(
@@ -86,6 +103,11 @@ class ProcessorMetrics(MetricSet):
         "nexova_energy_windows_total",
         "Hourly energy windows published: final when closed, revised when late data changed a closed one.",
         Label(name="state", values=("final", "revised")),
+    )
+    energy_completeness = histogram(
+        "nexova_energy_window_completeness",
+        "Share of an hour that the readings of its final energy window cover.",
+        buckets=(0.1, 0.25, 0.5, 0.75, 0.9, 0.95, 0.99, 1.0),
     )
     meter_steps = counter(
         "nexova_meter_steps_total",
@@ -110,6 +132,10 @@ class ProcessorMetrics(MetricSet):
     forecasts_fallen_back = gauge(
         "nexova_forecasts_fallen_back",
         "Series of this worker currently forecast by the seasonal median instead of the champion.",
+    )
+    forecast_fallback_share = gauge(
+        "nexova_forecast_fallback_share",
+        "Share of this worker's series currently forecast by the seasonal median instead of the champion.",
     )
     forecast_points = counter(
         "nexova_forecast_matured_points_total",
@@ -150,6 +176,17 @@ class ProcessorMetrics(MetricSet):
         "Seconds by which a partition's watermark is behind the wall clock.",
         _PARTITION,
     )
+    watermark_skew = gauge(
+        "nexova_watermark_skew_seconds",
+        "Seconds by which a partition's watermark is behind the furthest one of this worker.",
+        _PARTITION,
+    )
+    restore_progress = gauge(
+        "nexova_restore_progress",
+        "Share of a partition's saved state that was read back since it was assigned; 1 once it is complete.",
+        _PARTITION,
+        Label(name="table", bound="the two tables of the state"),
+    )
     batch_duration = histogram(
         "nexova_batch_duration_seconds",
         "Seconds to decode, assess and publish one micro-batch.",
@@ -186,8 +223,10 @@ class ProcessorMetrics(MetricSet):
     dead_letters_left_out = counter(
         "nexova_dead_letters_left_out_total", "Refusals beyond the rate of dead letters: counted, not published."
     )
-    machines_forgotten = counter("nexova_machines_forgotten_total", "Machines forgotten after a long silence.")
-    partitions_lost = counter("nexova_partitions_lost_total", "Partitions that another worker had taken over.")
+    machines_forgotten = counter("nexova_machines_forgotten_total", "Machines removed after a long silence.")
+    partitions_lost = counter(
+        "nexova_partitions_lost_total", "Partitions lost because another worker had taken them over."
+    )
     changelog_bytes = counter("nexova_changelog_bytes_total", "Bytes of state written, before compression.")
     output_messages = counter(
         "nexova_output_messages_total", "Messages that the broker acknowledged, by topic.", _TOPIC
@@ -207,13 +246,19 @@ class ProcessorMetrics(MetricSet):
     )
     training_newest = gauge(
         "nexova_training_newest_timestamp_seconds",
-        "When the newest version of a model was trained, promoted or not, in epoch seconds.",
+        "The trainer's last success: when the newest version of a model was made, promoted or not, in epoch seconds.",
         _MODEL,
     )
     training_rejected = gauge(
         "nexova_training_newest_rejected",
         "1 where the promotion gate rejected the newest version of a model, else 0.",
         _MODEL,
+    )
+    training_excluded = gauge(
+        "nexova_training_excluded_rows",
+        "Readings that the newest version of a model was not trained on, by reason.",
+        _MODEL,
+        Label(name="reason", bound="reasons of docs/operations.md"),
     )
     model_fallbacks = counter(
         "nexova_model_fallbacks_total",

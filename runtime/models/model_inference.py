@@ -1,4 +1,4 @@
-"""Answers about rows and series outside the stream, from the promoted models."""
+"""Inference on rows and series outside the stream, with the promoted models."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -11,17 +11,16 @@ import msgspec
 import numpy as np
 
 from core.adhoc.answers import FALLBACK, anomaly_answers, risk_answers
-from core.adhoc.rows import History, Reference
+from core.adhoc.rows import History
 from core.arrays import Floats
 from core.detection.features import feature_fingerprint
 from core.forecasting.engine import HourlySeries
 from core.models import AnomalyModel, Models, RiskModel
 from core.plant import Plant
-from core.state.tracks import watched_sensors
 from runtime.errors import NexovaError, UsageError
 from runtime.forecasting.answers import ForecastAnswer, ForecastModel, forecast
 from runtime.forecasting.published import FORECAST, OPENERS, MachineForecasts
-from runtime.models.inference import AnomalyDocument, Opener, last_good, load_models
+from runtime.models.inference import Opener, last_good, load_models
 from runtime.models.manifest import Promotion
 from runtime.models.repository import ModelRepository
 from runtime.plants import load_plant
@@ -33,7 +32,7 @@ Column = float | Sequence[float | None] | Floats | None
 
 
 class ModelInference:
-    """The promoted models of `model_dir`, for rows and series outside the stream.
+    """Inference with the promoted models of `model_dir` on rows and series outside the stream.
 
     A missing or damaged model never raises: `problems` names it, and the documented fallback answers instead.
 
@@ -52,7 +51,6 @@ class ModelInference:
         self.models = Models()
         self.others: dict[str, Any] = {}
         self._openers = dict(openers)
-        self.references: dict[str, Reference] = {}
         self.problems: tuple[str, ...] = ()
         self._seen: tuple[Promotion, ...] | None = None
         self.reload()
@@ -74,7 +72,7 @@ class ModelInference:
         return found if isinstance(found, MachineForecasts) else None
 
     def reload(self) -> None:
-        """Load the versions promoted now; while the repository is unavailable, the models stay as they are."""
+        """Load the currently promoted versions; while the repository is unavailable, keep the loaded ones."""
         self._seen = self._promoted()
         try:
             repository = ModelRepository(self.model_dir)
@@ -90,16 +88,11 @@ class ModelInference:
             self.models = loaded.models
             self.others = {name: one.model for name, one in found.items() if one.model is not None}
             self.problems = (*loaded.problems, *(problem for one in found.values() for problem in one.problems))
-            document = getattr(loaded.models.anomaly, "document", None)
-            known = document.baselines if isinstance(document, AnomalyDocument) else {}
-            width = len(watched_sensors(self.plant))
-            # those of other sensors would be compared with the wrong ones
-            self.references = {name: one.reference() for name, one in known.items() if len(one.mean) == width}
         for problem in self.problems:
             LOGGER.warning("%s", problem)
 
     def reload_if_changed(self) -> bool:
-        """Load the models again if other versions were promoted since; return whether it did."""
+        """Reload the models if other versions have been promoted; return whether any were."""
         if self._promoted() == self._seen:
             return False
         self.reload()
@@ -116,7 +109,7 @@ class ModelInference:
         return anomaly_answers(
             histories,
             models=self.models,
-            references=self.references,
+            references=self.models.references,
             plant=self.plant,
             forest=self.kind_of(self.models.anomaly),
         )
@@ -126,7 +119,7 @@ class ModelInference:
         return risk_answers(
             histories,
             models=self.models,
-            references=self.references,
+            references=self.models.references,
             plant=self.plant,
             forest=self.kind_of(self.models.maintenance),
         )
@@ -199,7 +192,7 @@ class ModelInference:
 
     @staticmethod
     def kind_of(model: Any) -> str:
-        """Return what an answer calls a model: its kind, or its name where it has none."""
+        """Return the name of a model in answers: its kind, or its own name without one."""
         kind = getattr(getattr(model, "document", None), "kind", None)
         return str(kind or getattr(model, "name", FALLBACK))
 

@@ -1,4 +1,4 @@
-"""From a source's format to the function that finds the documents in its records."""
+"""Decoders of the formats of sources, from records to documents."""
 
 from collections.abc import Callable
 
@@ -16,7 +16,7 @@ def _ignore(_group: str, _node: str) -> None:
 def documents_of(
     source: Source, registry: RegistrySettings, *, on_stranger: Callable[[str, str], None] = _ignore
 ) -> Documents:
-    """Return what finds the documents in the records of a source; each call makes one with a memory of its own.
+    """Return a function that decodes the documents in a source's records; each one has a state of its own.
 
     on_stranger: called with group and node of a Sparkplug metric whose number no birth has named.
 

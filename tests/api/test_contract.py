@@ -32,7 +32,7 @@ def whole(model_dir: Path) -> Iterator[Server]:
         publish(broker, MACHINES, [("press-01", a_status())])
         publish(broker, ALERTS, [("alert-0001", an_alert())])
         with running_server(kafka={"bootstrap_servers": broker.bootstrap_servers}, model_path=str(model_dir)) as server:
-            eventually(lambda: server.get("/ready").status_code == 200, seconds=30, what="the view is complete")
+            eventually(lambda: server.get("/ready").status_code == 200, seconds=60, what="the view is complete")
             yield server
 
 
@@ -43,6 +43,7 @@ def operations(server: Server) -> list[Any]:
     return [operation for operation in found if operation.path not in _STREAMS]
 
 
+@pytest.mark.long
 @pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE])
 def test_no_request_makes_the_service_fail(whole: Server, mode: GenerationMode) -> None:
     tried = []

@@ -180,6 +180,7 @@ def test_ctrl_c_in_the_live_phase_ends_all_children(tmp_path: Path, trained_mode
     assert list(demo.temporary.iterdir()) == []
 
 
+@pytest.mark.long
 @pytest.mark.timeout(180)
 def test_without_a_duration_ctrl_c_is_the_end_that_was_asked_for(tmp_path: Path, trained_models: Path) -> None:
     with running_demo(tmp_path, trained_models, "--report", "report.json", *FAST) as demo:
@@ -203,6 +204,7 @@ def test_sigterm_while_it_starts_ends_all_children(tmp_path: Path, trained_model
     assert list(demo.temporary.iterdir()) == []
 
 
+@pytest.mark.long
 @pytest.mark.timeout(180)
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="only Linux ties children to their parent")
 def test_no_child_survives_a_kill_of_the_demo(tmp_path: Path, trained_models: Path) -> None:
@@ -215,6 +217,7 @@ def test_no_child_survives_a_kill_of_the_demo(tmp_path: Path, trained_models: Pa
         assert gone(children)
 
 
+@pytest.mark.long
 @pytest.mark.timeout(180)
 def test_a_processor_that_dies_ends_the_demo_with_one_line_that_names_the_logs(
     tmp_path: Path, trained_models: Path

@@ -1,23 +1,27 @@
 """The console's pages over HTTP, as a browser without scripts sees them."""
 
 import csv
-import hashlib
 import io
+import logging
 import re
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from datetime import timedelta
+from pathlib import Path
 from urllib.parse import quote
+from zoneinfo import ZoneInfo
 
 import httpx
 import pytest
 
 from api.live.records import read_record
+from runtime.logging import AUDIT
 from runtime.topic_reader import Record
 from schemas.feedback import Feedback
 from schemas.topics import ALERTS, FEEDBACK, MACHINES
 from tests.api.live_data import a_status, publish
 from tests.api.servers import Server, running_server
 from tests.brokers import Broker
+from tests.console.conftest import OPERATOR, OWN, READER, entry, signed_in
 from tests.console.plant_story import HOSTILE, HOSTILE_NOTE, NAMES, an_episode, this_moment
 from tests.e2e.workers import eventually, read_all
 
@@ -33,12 +37,6 @@ PAGES = (
     "/console/models",
     "/console/sign-in",
 )
-READER, OPERATOR = "r" * 43, "o" * 43
-OWN = {"Sec-Fetch-Site": "same-origin"}
-
-
-def entry(name: str, scope: str, token: str) -> str:
-    return f"{name}:{scope}:{hashlib.sha256(token.encode()).hexdigest()}"
 
 
 @pytest.fixture(scope="module")
@@ -47,14 +45,6 @@ def guarded(plant_broker: Broker) -> Iterator[Server]:
     with running_server(kafka={"bootstrap_servers": plant_broker.bootstrap_servers}, api={"tokens": tokens}) as server:
         eventually(lambda: server.get("/ready").status_code == 200, seconds=40, what="the view is complete")
         yield server
-
-
-@contextmanager
-def signed_in(server: Server, token: str) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=server.url, timeout=30) as client:
-        answer = client.post("/console/sign-in", data={"token": token, "then": "/console/alerts"}, headers=OWN)
-        assert (answer.status_code, answer.headers["location"]) == (303, "/console/alerts")
-        yield client
 
 
 @pytest.mark.parametrize("path", PAGES)
@@ -123,10 +113,55 @@ def test_what_is_not_known_is_said_with_a_way_on(console: Server) -> None:
 
 def test_the_alert_page_shows_why_what_was_said_before_and_what_else_happened(console: Server) -> None:
     page = console.get("/console/alerts/episode-006").text
-    for words in ("82 %", "forklift", "episode-001"):
-        assert (words in page) == (words != "forklift"), "an earlier answer's note is on its own page"
+    for words in ("82 %", "forklift hit the frame", "episode-001"):
+        assert words in page
     assert "false alarm · " in page.replace("<bdi>", "")
     assert "/console/alerts/episode-007" in page, "at the same time elsewhere"
+
+
+def test_a_fleet_alert_is_shown_once_with_its_members(serve: Callable[..., Server]) -> None:
+    server, now = serve(), this_moment()
+    view = server.app.state.services.live.view
+    members = [an_episode(80 + number, f"press-0{number}", now, alert_id=f"member-{number}") for number in range(3)]
+    fleet = an_episode(
+        90,
+        "default",
+        now,
+        alert_id="of-all",
+        kind="fleet",
+        signals=(),
+        severity="critical",
+        members=tuple(one.alert_id for one in members),
+        summary="3 of 4 machines raise alerts within 5 min.",
+    )
+    for offset, alert in enumerate([*members, fleet, an_episode(91, "mill-01", now, alert_id="alone")]):
+        record = read_record(
+            Record(topic=ALERTS, partition=0, offset=offset, written_at=0.0, key=b"", value=alert.encode())
+        )
+        assert record is not None
+        view.apply(record)
+    page = server.get("/").text
+    first = page.index('href="/console/alerts/of-all"')
+    assert first < page.index("3 alerts of machines") < page.index('href="/console/alerts/member-0"')
+    assert "/console/machines/default" not in page, "a plant is no machine"
+    assert "1 critical, 1 warning" in page, "members are not counted again"
+    ids = re.findall(r'data-row="([^"]+)"', server.get("/console/alerts").text)
+    assert ids[:4] == ["of-all", "member-0", "member-1", "member-2"]
+    assert all(one.alert_id in server.get("/console/alerts/of-all").text for one in members)
+    assert "3 of 4 machines" in server.get("/console/alerts/member-1").text
+
+
+def test_what_keeps_alerts_quiet_is_named_with_its_end(serve: Callable[..., Server], tmp_path: Path) -> None:
+    now = this_moment()
+    text = Path("plants/default.toml").read_text(encoding="utf-8")
+    window = (
+        f"[[alerts.maintenance]]\nmachines = ['press-*']\nstart = {(now - timedelta(hours=1)).isoformat()}\n"
+        f"end = {(now + timedelta(hours=2)).isoformat()}\ncomment = 'bearing <b>change</b>'\n"
+    )
+    (tmp_path / "plant.toml").write_text(f"{text}\n{window}", encoding="utf-8")
+    page = serve(plant_file=tmp_path / "plant.toml").get("/console/alerts").text
+    for words in ("What keeps alerts quiet now", "press-*", "maintenance window", "bearing &lt;b&gt;change"):
+        assert words in page
 
 
 def test_an_answer_goes_to_the_topic_and_onto_the_page(console: Server, plant_broker: Broker) -> None:
@@ -160,6 +195,57 @@ def test_a_shelved_alert_leaves_the_open_list_until_it_comes_back(console: Serve
     console.post("/console/answer", data=data, headers=OWN)
     assert "episode-008" not in console.get("/console/alerts?group=open").text
     assert "episode-008" in console.get("/console/alerts?group=shelved").text
+
+
+def test_a_shelving_ends_when_the_plant_says_so_and_can_be_withdrawn(console: Server, plant_broker: Broker) -> None:
+    path, tomorrow = "/console/alerts/episode-013", this_moment() + timedelta(days=1)
+    alert = an_episode(13, "compressor-01", this_moment() - timedelta(minutes=3))
+    publish(plant_broker, ALERTS, [(alert.alert_id, alert)])
+    eventually(lambda: console.get(path).status_code == 200, seconds=60, what="the alert is there")
+    answer = {"alert_id": alert.alert_id, "kind": "snoozed", "until": f"{tomorrow:%Y-%m-%dT%H:%M}", "then": path}
+    page = console.get(console.post("/console/answer", data=answer, headers=OWN).headers["location"]).text
+    assert "Recorded: shelved." in page
+    assert "Shelved until" in page
+    assert alert.alert_id in console.get("/console/alerts?group=shelved").text
+    withdrawal = {"alert_id": alert.alert_id, "kind": "withdrawn", "then": path}
+    page = console.get(console.post("/console/answer", data=withdrawal, headers=OWN).headers["location"]).text
+    assert "Recorded: answers withdrawn." in page
+    assert "Shelved until" not in page
+    assert alert.alert_id in console.get("/console/alerts?group=open").text
+    said = [Feedback.model_validate_json(value) for _, value in read_all(plant_broker, FEEDBACK) if value]
+    own = [one for one in said if one.alert_id == alert.alert_id]
+    assert [one.kind for one in own] == ["snoozed", "withdrawn"]
+    zone = ZoneInfo(console.app.state.services.plant.timezone)
+    assert own[0].until == tomorrow.replace(second=0, tzinfo=zone), "an end without a zone is in the plant's"
+
+
+@pytest.mark.parametrize("kind", ["expected", "new_normal", "maintenance_done"])
+def test_an_answer_that_closes_says_so_until_the_alert_is_closed(
+    console: Server, plant_broker: Broker, kind: str
+) -> None:
+    alert = an_episode(14, "press-02", this_moment() - timedelta(minutes=4), alert_id=f"closed-by-{kind}")
+    publish(plant_broker, ALERTS, [(alert.alert_id, alert)])
+    path = f"/console/alerts/{alert.alert_id}"
+    eventually(lambda: console.get(path).status_code == 200, seconds=60, what="the alert is there")
+    data = {"alert_id": alert.alert_id, "kind": kind, "comment": "bearing changed", "then": path}
+    page = console.get(console.post("/console/answer", data=data, headers=OWN).headers["location"]).text
+    assert "The processor closes the alert" in page
+    assert "bearing changed" in page
+    now = this_moment()
+    closed = alert.model_copy(update={"state": "resolved", "updated_at": now, "resolved_at": now})
+    publish(plant_broker, ALERTS, [(alert.alert_id, closed)])
+    eventually(
+        lambda: "The processor closes the alert" not in console.get(path).text, seconds=60, what="the alert is closed"
+    )
+
+
+@pytest.mark.parametrize(
+    ("until", "why"), [("tomorrow", "is no time"), ("2999-01-01T00:00", "31 days"), ("2020-01-01T00:00", "is over")]
+)
+def test_a_shelving_needs_an_end_that_can_be_overseen(console: Server, until: str, why: str) -> None:
+    data = {"alert_id": "episode-009", "kind": "snoozed", "until": until, "then": "/console/alerts"}
+    answer = console.post("/console/answer", data=data, headers=OWN)
+    assert why in console.get(answer.headers["location"]).text
 
 
 def test_an_answer_that_cannot_be_recorded_says_why(console: Server) -> None:
@@ -259,6 +345,17 @@ def test_hostile_names_are_text_everywhere(console: Server, hostile: str) -> Non
         assert answer.status_code == 200, path
         assert "<script>alert" not in answer.text
         assert "&lt;script&gt;alert(1)" in answer.text
+
+
+def test_hostile_answers_are_one_line_of_the_log(
+    console: Server, hostile: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    data = {"alert_id": hostile, "kind": "acknowledged", "comment": HOSTILE_NOTE, "then": "/console/alerts"}
+    with caplog.at_level(logging.INFO, AUDIT):
+        assert console.post("/console/answer", data=data, headers=OWN).status_code == 303
+    lines = [one.getMessage() for one in caplog.records if one.name == AUDIT]
+    assert lines
+    assert not [line for line in lines if len(line.splitlines()) > 1 or "\u202e" in line]
 
 
 def test_hostile_names_cannot_break_out_of_the_export(console: Server, hostile: str) -> None:

@@ -4,10 +4,11 @@ from typing import Any
 
 import yaml
 
-from runtime.metrics import ProcessorMetrics, ProducerMetrics
+from runtime.metrics import ApiMetrics, ForwarderMetrics, ProcessorMetrics, ProducerMetrics
 from tests.deploy.checks import ROOT, run
 
 FOLDER = ROOT / "deploy" / "prometheus"
+SETS = (ApiMetrics, ForwarderMetrics, ProcessorMetrics, ProducerMetrics)
 
 
 ASKED_FOR = {
@@ -54,7 +55,7 @@ def test_every_alert_has_a_case_in_which_it_fires_and_one_in_which_it_does_not()
 
 
 def test_alerts_name_metrics_of_the_catalogue_only() -> None:
-    known = {metric.name for each in (ProcessorMetrics, ProducerMetrics) for metric in each.catalogue()}
+    known = {metric.name for each in SETS for metric in each.catalogue()}
 
     for rule in rules():
         assert set(re.findall(r"nexova_\w+", rule["expr"])) <= known, rule["alert"]

@@ -27,6 +27,8 @@ from runtime.settings import KafkaSettings
 from tests.deploy.checks import ROOT, run
 from tests.deploy.compose_kafka import running_compose_kafka
 
+pytestmark = pytest.mark.long
+
 SHORTER = "--days 30"
 SIMULATED = 8
 

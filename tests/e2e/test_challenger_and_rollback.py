@@ -39,6 +39,8 @@ from tests.e2e.suites import OnApacheKafka, OnTansu
 from tests.e2e.workers import Worker, eventually, read_all, wait_committed, workers
 from tests.model_repository import ModelRepositoryBuilder, anomaly_files, risk_files
 
+pytestmark = pytest.mark.long
+
 LOOK = 200  # readings, a worker
 
 
@@ -119,7 +121,7 @@ def tell(broker: Broker, folder: Path) -> Story:
             )
             all_of_them("the first version runs", lambda one: running_versions(one)["anomaly"] == [FIRST])
             stream.passes()
-        wait_committed(broker, stream.end, seconds=30)
+        wait_committed(broker, stream.end, seconds=60)
         return Story(
             broker=broker,
             steps=stream.step,

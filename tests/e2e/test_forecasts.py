@@ -25,6 +25,8 @@ from tests.brokers import Broker
 from tests.e2e.suites import OnApacheKafka, OnTansu
 from tests.e2e.workers import Workers, eventually, publish, read_all, wait_committed, workers
 
+pytestmark = pytest.mark.long
+
 MACHINES = tuple(f"pump-{number:02d}" for number in range(12))
 PLANT = "plant:default"
 PEAK_LIMIT = 300.0

@@ -26,6 +26,8 @@ from tests.trainer.test_cleaning import an_alert
 from tests.trainer.test_from_kafka import as_messages
 from trainer.cleaning import MAINTENANCE_HOURS
 
+pytestmark = pytest.mark.long
+
 HALF_HOUR = timedelta(minutes=30)
 WARM_UP = 400
 

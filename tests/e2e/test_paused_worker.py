@@ -17,6 +17,8 @@ from tests.brokers import Broker
 from tests.e2e.suites import OnApacheKafka, OnTansu
 from tests.e2e.workers import Worker, eventually, publish, read_all, wait_committed, workers
 
+pytestmark = pytest.mark.long
+
 MACHINES = tuple(f"pump-{number:02d}" for number in range(80))
 START = datetime(2026, 3, 2, 6, tzinfo=UTC)
 MINUTES = 20
@@ -61,7 +63,7 @@ class PausedWorker:
             read = paused.metric("nexova_readings_accepted_total")
             eventually(
                 lambda: paused.metric("nexova_readings_accepted_total") >= read,
-                seconds=10,
+                seconds=60,
                 what="readings that are not saved",
             )
             paused.process.send_signal(signal.SIGSTOP)

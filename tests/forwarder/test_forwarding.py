@@ -50,6 +50,7 @@ def story(machines: range, state: str) -> list[Any]:
     return [an_alert(f"m-{number:02}", state=state, minute=number) for number in machines]
 
 
+@pytest.mark.long
 def test_a_webhook_that_is_away_and_a_forwarder_that_is_killed_lose_nothing(broker: Broker, tmp_path: Path) -> None:
     received, port = Received(), free_port()
     options = ("--to", "webhook", "--url", f"http://127.0.0.1:{port}/hook", "--timeout", "2")
@@ -98,7 +99,7 @@ def test_what_a_receiver_refuses_for_good_becomes_a_dead_letter_and_the_rest_goe
         until(forwarder, lambda: not received.fail)
         publish(broker, [an_alert("taken")])
         until(forwarder, lambda: bool(received.bodies))
-        eventually(lambda: bool(ends_of(broker.kafka, DEAD_LETTERS)), seconds=30, what="a dead letter")
+        eventually(lambda: bool(ends_of(broker.kafka, DEAD_LETTERS)), seconds=60, what="a dead letter")
 
     assert received.bodies == [{"text": "taken: vibration 7.1 mm/s instead of 2.3."}]
     (message,) = read_until(broker.kafka, ends_of(broker.kafka, DEAD_LETTERS))
@@ -119,6 +120,7 @@ def test_cloudevents_arrive_as_a_batch(broker: Broker, tmp_path: Path) -> None:
     assert len({event["id"] for event in events}) == 3
 
 
+@pytest.mark.long
 def test_mail_waits_for_its_server_and_comes_once(broker: Broker, tmp_path: Path) -> None:
     received, port = Received(), free_port()
     options = ("--to", "smtp", "--url", f"smtp://127.0.0.1:{port}", "--mail-to", "shift@example.com", "--timeout", "5")
@@ -138,6 +140,7 @@ def test_mail_waits_for_its_server_and_comes_once(broker: Broker, tmp_path: Path
     assert resolved["References"] == opened["References"]
 
 
+@pytest.mark.long
 def test_a_real_alertmanager_shows_what_is_open_also_after_it_lost_its_memory(broker: Broker, tmp_path: Path) -> None:
     program = shutil.which("prometheus-alertmanager")
     if program is None:
@@ -155,7 +158,7 @@ def test_a_real_alertmanager_shows_what_is_open_also_after_it_lost_its_memory(br
             "--cluster.listen-address=", f"--storage.path={tmp_path / str(life)}",
         ]  # fmt: skip
         with child_process("Alertmanager", command, log=tmp_path / f"alertmanager-{life}.log") as child:
-            child.wait_until(lambda: port_answers(port), timeout_seconds=30)
+            child.wait_until(lambda: port_answers(port), timeout_seconds=60)
             yield child
 
     def active() -> set[str]:

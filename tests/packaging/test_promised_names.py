@@ -69,6 +69,7 @@ def test_the_module_is_the_command(tmp_path: Path) -> None:
     ],
     ids=lambda command: command[0],
 )
+@pytest.mark.long
 def test_other_servers_serve_the_api(command: list[str], tmp_path: Path) -> None:
     port = free_port()
     program, *arguments = [part.format(port=port) for part in command]

@@ -31,7 +31,10 @@ class OneOwner:
         owner = a_producer(broker, 1)
         owner.write([record(broker, "machine/a", "1"), record(broker, "machine/b", "2")])
         owner.write([record(broker, "machine/a", "3"), end_record(broker.kafka, MACHINES, offset=17, topic_id=None)])
-        restored = read_changelog(broker.kafka, MACHINES, 1)
+        shares: list[float] = []
+        restored = read_changelog(broker.kafka, MACHINES, 1, on_progress=lambda *place: shares.append(place[2]))
+        assert (shares[0], shares[-1]) == (0.0, 1.0)
+        assert shares == sorted(shares)
         assert restored.records == [(b"machine/a", b"1"), (b"machine/b", b"2"), (b"machine/a", b"3")]
         assert restored.end is not None
         assert restored.end.offset == 17

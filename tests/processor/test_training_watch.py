@@ -26,6 +26,22 @@ def test_a_rejected_version_is_the_newest_and_not_the_one_that_runs(tmp_path: Pa
     assert gauge("nexova_model_trained_timestamp_seconds") == START.timestamp()
 
 
+def test_rows_that_the_newest_version_was_not_trained_on_are_shown_by_reason(tmp_path: Path) -> None:
+    builder = ModelRepositoryBuilder(repository=ModelRepository(tmp_path), path=tmp_path)
+    metrics = ProcessorMetrics(CollectorRegistry())
+    for minutes, excluded in ((0, {"sensor stuck": 7}), (5, {"during maintenance": 3})):
+        builder.publish("anomaly", anomaly_files(), minutes=minutes, rows_excluded=excluded)
+        observe_training(builder.repository, metrics)
+
+    shown = {
+        sample.labels["reason"]: sample.value
+        for family in metrics.registry.collect()
+        for sample in family.samples
+        if sample.name == "nexova_training_excluded_rows"
+    }
+    assert shown == {"during maintenance": 3}
+
+
 def test_a_repository_that_fails_leaves_the_gauges_as_they_were(tmp_path: Path) -> None:
     metrics = ProcessorMetrics(CollectorRegistry())
     (tmp_path / "anomaly" / "20260301T120000Z").mkdir(parents=True)

@@ -13,6 +13,8 @@ from distributed import LocalCluster
 
 from runtime.models.repository import ModelRepository
 
+pytestmark = pytest.mark.long
+
 
 def train(data: Path, models: Path, *options: str, **environment: str) -> subprocess.CompletedProcess[str]:
     where = ["--data", str(data), "--models", str(models), "--no-announce", "--json"]

@@ -32,6 +32,7 @@ def choice(
         anomaly=np.zeros((ROWS, 1), np.float32),
         maintenance=np.zeros((ROWS, 1), np.float32),
         running=np.ones(ROWS, dtype=np.bool_),
+        scored=np.ones(ROWS, dtype=np.bool_),
         distance=distance,
     )
     return choose_flag(raw, data, frame, held_out=~truth, highest_rate=0.01)

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from core.adhoc.answers import FALLBACK, anomaly_answers, risk_answers
-from core.adhoc.rows import LEAST_HISTORY, WHOLE_PLANT, History, Reference, score_rows
-from core.models import Models
+from core.adhoc.rows import LEAST_HISTORY, History, score_rows
+from core.models import WHOLE_PLANT, Models, Reference
 from tests.builders import a_plant
 
 PLANT = a_plant()

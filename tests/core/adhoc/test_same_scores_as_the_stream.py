@@ -11,8 +11,9 @@ from core.adhoc.rows import History, ScoredRows, score_rows
 from core.arrays import Floats
 from core.assess import Assessment, assess
 from core.batch import ReadingBatch
-from core.models import FlagBy, Models
+from core.models import FlagBy, Models, Reference
 from core.plant.limits import limit_severity
+from core.row_results import LEVELS
 from core.state import FleetState
 from core.state.tracks import Tracks
 from tests.builders import PUMP, START, a_batch, a_plant, normal_rows
@@ -69,3 +70,21 @@ def test_a_calm_and_a_vibrating_pump_differ_in_both_ways_alike() -> None:
     assert inside.scores.batch.timestamps[0] > START
     assert (inside.scores.flagged[0], inside.scores.flagged[-1]) == (False, True)
     np.testing.assert_array_equal(outside.anomaly, inside.scores.anomaly)
+
+
+TYPE: Final = Reference(mean=np.array([40.0, 60.0, 2.5]), scale=np.array([2.0, 1.0, 0.2]), limit=11.0)
+
+
+def test_first_readings_of_a_new_machine_have_the_scores_of_its_type() -> None:
+    values = np.array([[40.0, 60.0, 2.5, 101.0], [40.0, 68.0, 2.5, 101.0], [0.0, 20.0, 0.0, 101.0]])
+    models = Models(anomaly=ForestOfOne(), references={"pump": TYPE})
+    batch = ReadingBatch.from_columns([PUMP] * 3, START + 60.0 * np.arange(3.0), values)
+    inside = assess(batch, state=FleetState(PLANT), models=models, plant=PLANT).scores
+    rows = [History(values=values[row : row + 1], machine_id=PUMP) for row in range(3)]
+    outside = score_rows(rows, models=models, references=models.references, plant=PLANT)
+
+    assert outside.levels == ("type",) * 3
+    assert [LEVELS[level] for level in inside.level] == ["type", "type", "limits"]
+    np.testing.assert_array_equal(inside.anomaly[:2], outside.anomaly[:2])
+    assert inside.flagged.tolist() == [False, True, False]
+    assert np.isnan(inside.anomaly[2])  # it stands

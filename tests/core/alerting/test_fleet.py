@@ -144,6 +144,20 @@ def test_what_the_last_owner_did_not_say_any_more_is_said_by_the_next() -> None:
     assert watch.settle() is None
 
 
+def test_members_that_joined_while_nobody_owned_the_plant_are_named_by_the_next_owner() -> None:
+    members = [an_alert(number) for number in range(5)]
+    first = a_watch(machines=6)
+    said = [alert for alert in map(first.take, members[:3]) if alert is not None]
+    second = a_watch(machines=6)
+    second.catching_up = True
+    for message in (*members[:3], said[-1], *members[3:]):
+        second.take(message)
+    grown = second.settle()
+    assert grown is not None
+    assert (grown.alert_id, grown.state) == (said[0].alert_id, "updated")
+    assert set(grown.members) == {member.alert_id for member in members}
+
+
 def test_a_fleet_alert_whose_members_ended_while_nobody_owned_the_plant_is_resolved() -> None:
     members = [an_alert(number) for number in range(3)]
     first = a_watch(machines=4)

@@ -75,7 +75,8 @@ def test_a_history_gives_the_rows_that_models_are_shown_live(stream: ReadingBatc
     assert frame.anomaly.shape == (len(stream), len(anomaly_feature_names(PLANT)))
     assert frame.maintenance.shape == (len(stream), len(maintenance_feature_names(PLANT)))
     shown = np.concatenate(anomaly.rows) if anomaly.rows else frame.anomaly[:0]
-    np.testing.assert_array_equal(shown, frame.anomaly[frame.running])
+    np.testing.assert_array_equal(shown, frame.anomaly[frame.scored])
+    assert not (frame.running & ~frame.scored).any()
     complete = np.isfinite(frame.maintenance).all(axis=1)
     shown = np.concatenate(maintenance.rows) if maintenance.rows else frame.maintenance[:0]
     # in another order: the rows of a machine side by side

@@ -68,7 +68,7 @@ def test_every_version_judges_the_same_readings_and_its_calls_are_what_it_would_
 def test_a_challenger_raises_what_it_would_raise_in_the_champions_place() -> None:
     plant = a_plant(detection={"warm_up_readings": 50})
     batch = a_batch(*normal_rows(60), *normal_rows(6, first=3600.0, vibration=7.5), plant=plant)
-    for flag_by, raised in (("both", 16), ("forest", 16), ("distance", 0)):
+    for flag_by, raised in (("both", 56), ("forest", 56), ("distance", 0)):
         tried = Models(anomaly=Alarmed(), flag_by=flag_by)  # type: ignore[arg-type]
         shadowed = assess(batch, state=FleetState(plant), models=Models(shadows=(tried,)), plant=plant)
         itself = assess(batch, state=FleetState(plant), models=tried, plant=plant)

@@ -165,33 +165,33 @@ class TestLearning:
     def warm(self, rows: list[ARow], **detection: Any) -> str:
         plant = a_plant(detection={"warm_up_readings": 20} | detection)
         results, _ = tracked(*rows, plant=plant)
-        return "".join(
-            "S" if scored else "w" if warm else "." for warm, scored in zip(results.warm, results.scored, strict=True)
-        )
+        letters = {(True, True): "S", (False, True): "s", (True, False): "w", (False, False): "."}
+        pairs = zip(results.warm.tolist(), results.scored.tolist(), strict=True)
+        return "".join(letters[pair] for pair in pairs)
 
-    def test_scores_begin_after_the_warm_up(self) -> None:
-        assert self.warm(normal_rows(25)) == 20 * "." + 5 * "S"
+    def test_scores_begin_after_ten_readings_by_history_and_after_the_warm_up_by_baseline(self) -> None:
+        assert self.warm(normal_rows(25)) == 10 * "." + 10 * "s" + 5 * "S"
 
     def test_a_standing_machine_is_neither_learned_nor_scored(self) -> None:
         rows = [*normal_rows(10), *drawn_rows("oooii"), *normal_rows(12), *drawn_rows("oi")]
-        assert self.warm(rows) == 10 * "." + 5 * "." + 10 * "." + "SS" + "ww"
+        assert self.warm(rows) == 10 * "." + 5 * "." + 10 * "s" + "SS" + "ww"
 
     def test_a_start_must_settle_before_it_counts(self) -> None:
-        """Settles within 180 s, a reading a minute."""
+        """Settles within 180 s, a reading a minute; a machine that runs with its first reading has settled."""
         rows = [
             *normal_rows(24),
             *drawn_rows("oo", first=24 * 60.0),
             *normal_rows(6, first=26 * 60.0),
         ]
-        assert self.warm(rows, settle_seconds=180.0) == 3 * "." + 20 * "." + "S" + "ww" + "wwwSSS"
+        assert self.warm(rows, settle_seconds=180.0) == 10 * "." + 10 * "s" + "SSSS" + "ww" + "wwwSSS"
 
     def test_a_clock_that_was_set_back_does_not_keep_a_machine_unsettled(self) -> None:
         """The machine starts by a clock that is an hour ahead, and is scored once the clock is right."""
         rows = [*drawn_rows("o", first=3540.0), a_reading(at=3600.0), *normal_rows(25, first=120.0)]
-        assert self.warm(rows) == 20 * "." + "." + 6 * "S"
+        assert self.warm(rows) == "." + 10 * "." + 10 * "s" + 6 * "S"
 
     def test_a_reading_without_any_value_is_not_scored(self) -> None:
-        assert self.warm([*normal_rows(22), *drawn_rows("b", first=2000.0)]) == 20 * "." + "SS" + "w"
+        assert self.warm([*normal_rows(22), *drawn_rows("b", first=2000.0)]) == 10 * "." + 10 * "s" + "SS" + "w"
 
 
 class TestSlowAverages:

@@ -16,6 +16,7 @@ from core.assess import Scores, assess
 from core.batch import ReadingBatch
 from core.models import Models
 from core.plant import Plant, Sensor
+from core.row_results import LEVELS
 from core.state import FleetState
 from core.state.records import Record
 from core.state.tracks import CONDITIONS
@@ -131,8 +132,10 @@ def _messages(name: str, case: _Case) -> Iterator[tuple[str, Message]]:
 
 def _scores(scores: Scores) -> Iterator[Score]:
     batch = scores.batch
-    columns = (scores.anomaly, scores.risk, scores.flagged, scores.condition, scores.warm)
-    for row, (anomaly, risk, flagged, condition, warm) in enumerate(zip(*map(np.ndarray.tolist, columns), strict=True)):
+    columns = (scores.anomaly, scores.risk, scores.flagged, scores.condition, scores.warm, scores.progress)
+    for row, (anomaly, risk, flagged, condition, warm, progress) in enumerate(
+        zip(*map(np.ndarray.tolist, columns), strict=True)
+    ):
         yield Score(
             machine_id=batch.machine_ids[batch.machine[row]],
             timestamp=datetime.fromtimestamp(batch.timestamps[row], UTC),
@@ -141,6 +144,9 @@ def _scores(scores: Scores) -> Iterator[Score]:
             risk=None if np.isnan(risk) else risk,
             condition=CONDITIONS[condition],
             warm_up=not warm,
+            warm_up_progress=progress,
+            level=LEVELS[scores.level[row]],
+            confidence=scores.confidence[row],
         )
 
 

@@ -1,0 +1,47 @@
+"""Drift of a model's output: its newest values compared with its first ones."""
+
+from dataclasses import dataclass, field
+from typing import Final
+
+import numpy as np
+
+from core.arrays import Floats
+
+_BINS: Final = 20
+_SMOOTHING: Final = 0.5  # values added to each bin, so that an empty one has a logarithm
+
+
+def population_stability_index(before: Floats, now: Floats) -> float:
+    """Return the index of two histograms, (b,) counts each: 0 for equal shares; 0.1 is a shift, 0.25 a large one."""
+    first, second = (counts + _SMOOTHING for counts in (before, now))
+    first, second = first / first.sum(), second / second.sum()
+    return float(((second - first) * np.log(second / first)).sum())
+
+
+@dataclass(slots=True, kw_only=True)
+class DriftWatch:
+    """Histograms of the first `memory` values of a version, and of about as many newest ones, older ones fading.
+
+    highest: the values lie in [0, highest].
+    """
+
+    version: str
+    highest: float
+    memory: int
+    _before: Floats = field(default_factory=lambda: np.zeros(_BINS))
+    _now: Floats = field(default_factory=lambda: np.zeros(_BINS))
+
+    def add(self, values: Floats) -> None:
+        """Count values, (n,); NaN is ignored."""
+        values = values[np.isfinite(values)]
+        counts = np.histogram(values, bins=_BINS, range=(0.0, self.highest))[0].astype(np.float64)
+        self._now = self._now * np.exp(-len(values) / self.memory) + counts
+        if self._before.sum() < self.memory:
+            self._before += counts
+
+    @property
+    def index(self) -> float | None:
+        """Population stability index; None while the first values are still being counted."""
+        if self._before.sum() < self.memory:
+            return None
+        return population_stability_index(self._before, self._now)

@@ -19,7 +19,7 @@ BROKER ?= tansu
 REPORT ?=
 JOBS ?= 3
 ARGS ?=
-BENCH ?= throughput training api beside forecasts forecast_wave forecast_fleet
+BENCH ?= throughput detection training api beside forecasts forecast_wave forecast_fleet
 
 .PHONY: help setup demo test test-long check format bench quality chaos generated lock clean
 

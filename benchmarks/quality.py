@@ -21,6 +21,7 @@ from core.assess import assess
 from core.batch import ReadingBatch
 from core.detection.features import physical
 from core.evaluation.alerts import AlertCourse, alert_figures
+from core.evaluation.nab import Series, standard_score
 from core.models import Models
 from core.plant import parse_plant
 from core.state import FleetState
@@ -32,16 +33,17 @@ from trainer.failures import failure_chances
 from trainer.measure import Outcome, flag_figures
 
 DATA = Path(os.environ.get("NEXOVA_TEST_DATA") or Path(__file__).resolve().parents[2] / "shared" / "data")
-TEMPERATURE = """
-name = "machine_temperature"
+SLOW_SENSOR = """
+name = "slow_sensor"
 timezone = "UTC"
-interval_seconds = 300
+interval_seconds = {interval:g}
 [[sensors]]
 name = "value"
-unit = "F"
-minimum = -1000
-maximum = 1000
+unit = "units"
+minimum = -1e12
+maximum = 1e12
 """
+"""The one plant file of all series of single sensors; interval: the usual time between two of its readings, s."""
 MILLING = """
 name = "milling"
 timezone = "UTC"
@@ -76,19 +78,34 @@ def pump() -> None:
     print_report(as_document(courses, plant=plant, warm_up=400))
 
 
-def temperature() -> None:
-    """One temperature every five minutes, with four labelled windows."""
-    path = DATA / "nab" / "machine_temperature_system_failure.csv"
-    if not path.exists():
-        print(f"skipped: {path} is not there")
+def slow_sensors() -> None:
+    """Series of one sensor each, with labelled windows: the standard score of the Numenta benchmark, by alerts."""
+    folder = DATA / "nab"
+    if not (folder / "windows.json").exists():
+        print(f"skipped: {folder / 'windows.json'} is not there")
         return
-    course = assess_file(path, plant=parse_plant(TEMPERATURE, source="quality"), models=Models(), taught=0)
-    named = json.loads((path.parent / "windows.json").read_text(encoding="utf-8"))[path.name]
-    windows = [[datetime.fromisoformat(each).replace(tzinfo=UTC).timestamp() for each in pair] for pair in named]
-    opened = course.readings.timestamps[course.opened > 0]
-    inside = [int(((opened >= begin) & (opened <= end)).sum()) for begin, end in windows]
-    found = sum(count > 0 for count in inside)
-    print(f"windows with an alert: {found} of {len(windows)}; alerts outside of them: {len(opened) - sum(inside)}")
+    labelled = json.loads((folder / "windows.json").read_text(encoding="utf-8"))
+    scored = []
+    for name in sorted(labelled):
+        path = folder / name
+        if not path.exists():
+            continue
+        interval = float(pd.read_csv(path, parse_dates=["timestamp"])["timestamp"].diff().dt.total_seconds().median())
+        plant = parse_plant(SLOW_SENSOR.format(interval=interval), source="quality")
+        course = assess_file(path, plant=plant, models=Models(), taught=0)
+        windows = [(_seconds(begin), _seconds(end)) for begin, end in labelled[name]]
+        scored.append(
+            Series(timestamps=course.readings.timestamps, detected=np.asarray(course.opened > 0), windows=windows)
+        )
+        opened = course.readings.timestamps[course.opened > 0]
+        inside = [int(((opened >= begin) & (opened <= end)).sum()) for begin, end in windows]
+        found = sum(count > 0 for count in inside)
+        print(f"{name}: {found} of {len(windows)} windows with an alert, {len(opened) - sum(inside)} alerts outside")
+    print(f"standard score of {len(scored)} of {len(labelled)} series: {standard_score(scored):.1f}")
+
+
+def _seconds(instant: str) -> float:
+    return datetime.fromisoformat(instant).replace(tzinfo=UTC).timestamp()
 
 
 def simulator() -> None:
@@ -171,7 +188,7 @@ def milling() -> None:
 
 def main() -> None:
     """Print all of it."""
-    for measure in (pump, temperature, simulator, lives, milling):
+    for measure in (pump, slow_sensors, simulator, lives, milling):
         print(f"== {measure.__name__}: {(measure.__doc__ or '').strip()}")
         measure()
         print()

@@ -2,11 +2,14 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Final, Literal, Protocol
 
 from core.forecasting.series_state import SeriesTable
 from core.plant import Plant
 from core.state.fleet import FleetState
+
+PLANT_PARTITION: Final = 0
+"""The partition whose owner handles the plant as a whole."""
 
 
 class SourceRecord(Protocol):

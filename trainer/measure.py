@@ -1,4 +1,4 @@
-"""What a model's answers are worth: figures of the test split, and how sure they are."""
+"""Evaluation figures of a model on the test split, with confidence intervals."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -90,7 +90,7 @@ def intervals(outcome: Outcome, figures: Figures) -> Intervals:
 
 
 def flag_figures(outcome: Outcome) -> Metrics:
-    """Precision, recall and F1 of the flag (an answer of at least 0.5), and the AUC of the answer.
+    """Return precision, recall and F1 of the flag (an answer of at least 0.5), and the AUC of the answer.
 
     The AUC is the chance that an anomalous reading scores higher than a normal one (Mann and Whitney 1947); None where
     all readings are alike.
@@ -109,7 +109,7 @@ def flag_figures(outcome: Outcome) -> Metrics:
 
 
 def error_figures(outcome: Outcome) -> Metrics:
-    """Root mean square and mean absolute error in the truth's unit, and the share of its variance explained.
+    """Return root mean square and mean absolute error in the truth's unit, and the explained share of its variance.
 
     Where the truth does not vary there is nothing to explain, and r2 is None.
     """

@@ -54,7 +54,7 @@ def test_promotions_and_rollbacks_are_json_too(
     [
         (["anomaly"], "give a VERSION, or --stop"),
         (["anomaly", SECOND, "--stop"], "and not both"),
-        (["anomaly", "--stop"], "no version is scored beside the one that runs"),
+        (["anomaly", "--stop"], "no version is scored as a shadow"),
         (["anomaly", FIRST], "runs already"),
         (["anomaly", "20270101T000000Z"], "is not in"),
         (["maintenance", FIRST], "no version runs, so there is none to score"),

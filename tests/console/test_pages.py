@@ -2,6 +2,7 @@
 
 import csv
 import io
+import logging
 import re
 from collections.abc import Callable, Iterator
 from datetime import timedelta
@@ -13,6 +14,7 @@ import httpx
 import pytest
 
 from api.live.records import read_record
+from runtime.logging import AUDIT
 from runtime.topic_reader import Record
 from schemas.feedback import Feedback
 from schemas.topics import ALERTS, FEEDBACK, MACHINES
@@ -343,6 +345,17 @@ def test_hostile_names_are_text_everywhere(console: Server, hostile: str) -> Non
         assert answer.status_code == 200, path
         assert "<script>alert" not in answer.text
         assert "&lt;script&gt;alert(1)" in answer.text
+
+
+def test_hostile_answers_are_one_line_of_the_log(
+    console: Server, hostile: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    data = {"alert_id": hostile, "kind": "acknowledged", "comment": HOSTILE_NOTE, "then": "/console/alerts"}
+    with caplog.at_level(logging.INFO, AUDIT):
+        assert console.post("/console/answer", data=data, headers=OWN).status_code == 303
+    lines = [one.getMessage() for one in caplog.records if one.name == AUDIT]
+    assert lines
+    assert not [line for line in lines if len(line.splitlines()) > 1 or "\u202e" in line]
 
 
 def test_hostile_names_cannot_break_out_of_the_export(console: Server, hostile: str) -> None:

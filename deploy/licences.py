@@ -10,14 +10,18 @@ _LONGEST: Final = 60
 
 def licence_of(package: Distribution) -> str:
     """Return a package's licence as its metadata states it, "unknown" where they do not."""
-    stated = package.metadata.get("License-Expression") or ""
+    stated = _first(package, "License-Expression")
     if not stated:
         classifiers = package.metadata.get_all("Classifier") or []
         stated = ", ".join(one.removeprefix(_CLASSIFIER) for one in classifiers if one.startswith(_CLASSIFIER))
     if not stated:
         # some put the whole text there
-        stated = (package.metadata.get("License") or "").strip().split("\n")[0][:_LONGEST]
+        stated = _first(package, "License").strip().split("\n")[0][:_LONGEST]
     return stated or "unknown"
+
+
+def _first(package: Distribution, field: str) -> str:
+    return next(iter(package.metadata.get_all(field) or [""]))
 
 
 def main() -> int:

@@ -282,8 +282,8 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
     "worst_actors": ("Most frequent", "Häufigste"),
     "kept_quiet": ("What keeps alerts quiet now", "Was Alarme jetzt zurückhält"),
     "nothing_quiet": (
-        "Nothing: no maintenance window, shelving, cool-down or used-up budget among machines with recent alerts.",
-        "Nichts: kein Wartungsfenster, keine Zurückstellung, Abklingzeit oder Grenze bei Maschinen mit Alarmen.",
+        "The processor reports nothing: no window, shelving, cool-down or used-up budget at machines with alerts.",
+        "Der Prozessor meldet nichts: kein Fenster, keine Zurückstellung, Abklingzeit oder Grenze bei Maschinen.",
     ),
     "hold_maintenance": ("maintenance window", "Wartungsfenster"),
     "hold_shelved": ("shelved", "zurückgestellt"),

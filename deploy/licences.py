@@ -21,7 +21,7 @@ def licence_of(package: Distribution) -> str:
 
 
 def _first(package: Distribution, field: str) -> str:
-    return next(iter(package.metadata.get_all(field) or [""]))
+    return str(next(iter(package.metadata.get_all(field) or [""])))
 
 
 def main() -> int:

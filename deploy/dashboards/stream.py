@@ -129,6 +129,10 @@ def build() -> dashboard.Dashboard:
             Query(expr=f"sum(increase({M.partitions_lost.name}[1h]))", legend="partitions lost"),
             Query(expr=f"sum(increase({M.machines_forgotten.name}[1h]))", legend="machines forgotten"),
             Query(expr=f"sum(increase({M.dead_letters_left_out.name}[1h]))", legend="dead letters left out"),
+            Query(
+                expr=f"sum(increase({M.poisoned_batches.name}[1h]))", legend="batches with a reading that rules fail on"
+            ),
+            Query(expr=f"sum({M.machines_misplaced.name})", legend="machines in another partition than murmur2 gives"),
             unit="short",
             why="Lost records were deleted by retention before they were read: read faster, or keep them longer.",
         )

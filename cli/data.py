@@ -1,4 +1,4 @@
-"""`nexova data`: labelled data of a simulated plant, in files."""
+"""`nexova data`: files of labelled readings of a simulated plant."""
 
 import json
 from dataclasses import asdict
@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from cli.shared_options import PlantOption
 from producer.datasets import FileFormat, SplitSummary, write_dataset
 from runtime.plants import load_plant
 from runtime.settings import load_settings
@@ -33,16 +34,14 @@ def generate(
         str, typer.Option(help="Shares of training, validation and test data, in order of time.")
     ] = "80/10/10",
     file_format: Annotated[FileFormat, typer.Option("--format", help="Format of the files.")] = "csv",
-    plant_file: Annotated[
-        Path | None, typer.Option("--plant", help="Plant file; default: NEXOVA_PLANT_FILE, else the shipped default.")
-    ] = None,
+    plant_file: PlantOption = None,
     *,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing data set.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON document.")] = False,
 ) -> None:
     """Write train_data, val_data, test_data (in order of time) and anomaly_binary (balanced, from training only)."""
     plant = load_plant(plant_file or load_settings().plant_file)
-    # shown on a terminal only, and on stderr, so that stdout stays a result
+    # on stderr, and on a terminal only: stdout holds nothing but the result
     with Console(stderr=True).status(f"generating {days} days of {machines} machines"):
         summaries = write_dataset(
             out,

@@ -1,4 +1,4 @@
-"""`nexova source`: see what other senders' messages become."""
+"""`nexova source`: trial of a plant file's sources on sample messages."""
 
 import itertools
 from pathlib import Path
@@ -6,6 +6,7 @@ from typing import Annotated, Final
 
 import typer
 
+from cli.shared_options import PlantOption
 from core.plant import Plant, Source
 from runtime.errors import UsageError
 from runtime.plants import load_plant
@@ -33,11 +34,9 @@ def try_(
         str | None, typer.Option("--sent-to", help="Topic that a FILE's messages were sent to, where the source asks.")
     ] = None,
     key: Annotated[str | None, typer.Option(help="Key of a FILE's messages, where the source asks for it.")] = None,
-    plant_file: Annotated[
-        Path | None, typer.Option("--plant", help="Plant file; default: NEXOVA_PLANT_FILE, else the shipped default.")
-    ] = None,
+    plant_file: PlantOption = None,
 ) -> None:
-    """Show line by line what a sample becomes: a reading, or a refusal with reason and remedy."""
+    """Show for each message the reading it is converted to, or its refusal with reason and remedy."""
     from bridge.sample import Sampler, newest_of_topic, records_of_file  # noqa: PLC0415  help needs no clients
     from runtime.kafka import wait_for_broker  # noqa: PLC0415
 
@@ -66,7 +65,7 @@ def try_(
 
 
 def _chosen(plant: Plant, name: str | None, topic: str | None) -> Source | None:
-    """Return the source that is named, that of the topic, or the only one; None: readings of our own form."""
+    """Return the named source, that of the topic, or the only one; None: readings in Nexova's own format."""
     wanted = name or topic
     if wanted is None:
         if len(plant.source) > 1:

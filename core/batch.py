@@ -1,4 +1,4 @@
-"""A micro-batch of readings as columns, and the way from Kafka values to it."""
+"""Micro-batches of readings as columns, and their decoding from Kafka values."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -90,7 +90,7 @@ class Stray:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decoded:
-    """What a fetch held: usable readings, refusals with their source offset, and unknown fields ignored.
+    """Result of decoding a fetch: usable readings, refusals with their source offset, and ignored unknown fields.
 
     strays: readings that were refused because of their time.
     """
@@ -112,7 +112,7 @@ def decode_records(
 ) -> Decoded:
     """Return columns from records with these offsets and values.
 
-    Nothing raises: what cannot be used is refused with its reason.
+    Never raises: unusable messages become refusals with a reason.
     """
     refused: list[tuple[int, Refusal]] = []
     unknown = 0

@@ -1,7 +1,7 @@
-"""Batches in order: while one is assessed in a thread, the event loop decodes the next and publishes the last.
+"""Execution of batches in order: one is assessed in a thread while the event loop decodes and publishes others.
 
-The models and the compiled rules run without the interpreter, so that a second core is used; order and exactness
-stay as with one step after another, because there is one thread and all who need the state wait for it.
+Models and compiled rules release the interpreter lock, so that a second core is used; the result equals sequential
+execution, because there is one thread and every other user of the state waits for it.
 """
 
 import asyncio
@@ -13,7 +13,8 @@ from typing import Final, TypeVar
 
 from core.assess import Assessment
 from processor.partitions import Partition, PartitionTable, SourceRecord
-from processor.pipeline import Pipeline, Prepared
+from processor.pipeline import Pipeline, Prepared, is_suspect
+from runtime.errors import NexovaError
 
 T = TypeVar("T")
 
@@ -21,26 +22,34 @@ _AT_ONCE: Final = 2  # one that is assessed and one that waits for the thread, w
 
 
 class BatchExecutor:
-    """Runs batches through a pipeline.
+    """Executor of batches through a pipeline.
 
     After a `failure` no batch begins or is published, and nothing may be committed; `on_failure` is called with it.
+    on_poison: called with a partition, the offset after the batch and the error where a reading made the rules fail;
+    the partition's state is then of no use, and it is to be given up before the call returns.
     """
 
     def __init__(
-        self, pipeline: Pipeline, partitions: PartitionTable, *, on_failure: Callable[[BaseException], None]
+        self,
+        pipeline: Pipeline,
+        partitions: PartitionTable,
+        *,
+        on_failure: Callable[[BaseException], None],
+        on_poison: Callable[[Partition, int, Exception], None],
     ) -> None:
         self.records_done = 0
         self.failure: BaseException | None = None
         self._pipeline = pipeline
         self._partitions = partitions
         self._on_failure = on_failure
+        self._on_poison = on_poison
         self._turn = asyncio.Lock()
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="assess")
         self._decoding = ThreadPoolExecutor(max_workers=1, thread_name_prefix="decode")
         self._publishing: deque[asyncio.Task[None]] = deque(maxlen=_AT_ONCE)
 
     async def process(self, held: Partition, records: Sequence[SourceRecord], *, next_offset: int) -> None:
-        """Process the records before `next_offset`; return when all batches but the one before are published."""
+        """Process the records before `next_offset`; return once all but the previous batch are published."""
         loop = asyncio.get_running_loop()
         # what a sender can make slow must not stop heartbeats and timers
         prepared = await loop.run_in_executor(self._decoding, self._pipeline.prepare, records)
@@ -57,14 +66,14 @@ class BatchExecutor:
 
     @asynccontextmanager
     async def quiesced(self) -> AsyncIterator[None]:
-        """Hold back batches during the block, with none under way: state, positions and queued messages agree."""
+        """Pause batches during the block, with none in progress: state, positions and messages are consistent."""
         async with self._turn:
             if self._publishing:
                 await _over(self._publishing[-1])
             yield
 
     async def run(self, function: Callable[[], T]) -> T:
-        """Run a function in the thread that assesses: it has the state of all partitions to itself."""
+        """Run a function in the assessing thread, with exclusive access to the state of all partitions."""
         return await asyncio.get_running_loop().run_in_executor(self._thread, function)
 
     def close(self) -> None:
@@ -76,17 +85,17 @@ class BatchExecutor:
         self,
         held: Partition,
         prepared: Prepared,
-        assessing: asyncio.Future[Assessment],
+        assessing: asyncio.Future[tuple[Assessment, ...]],
         *,
         after: asyncio.Task[None] | None,
     ) -> None:
         if after is not None:
             await _over(after)
         try:
-            assessment = await assessing
-            if self.failure is not None:
+            assessments = await self._assessed(held, prepared, assessing)
+            if self.failure is not None or assessments is None:
                 return
-            self._pipeline.publish(held, prepared, assessment)
+            self._pipeline.publish(held, prepared, assessments)
         except Exception as error:  # noqa: BLE001  going on would commit past what was not processed
             if self.failure is None:
                 self.failure = error
@@ -94,7 +103,24 @@ class BatchExecutor:
         else:
             self.records_done += len(prepared.records)
 
+    async def _assessed(
+        self, held: Partition, prepared: Prepared, assessing: asyncio.Future[tuple[Assessment, ...]]
+    ) -> tuple[Assessment, ...] | None:
+        """Return what a batch led to; None where its partition was given up, also because of this batch."""
+        try:
+            assessments = await assessing
+        except (NexovaError, MemoryError):
+            raise
+        except Exception as error:
+            if not self._partitions.owns(held):
+                return None  # what came before it left a state of no use
+            if is_suspect(held, prepared):
+                raise  # it was cut already, and most of it fails
+            self._on_poison(held, prepared.records[-1].offset + 1, error)
+            return None
+        return assessments if self._partitions.owns(held) else None
+
 
 async def _over(step: asyncio.Task[None]) -> None:
-    """Wait until a step is over. A cancelled wait does not cancel the step."""
+    """Wait until a step is done; cancelling the wait does not cancel the step."""
     await asyncio.wait([step])

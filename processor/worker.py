@@ -1,4 +1,4 @@
-"""One worker: its parts, put together, and their life in a Faust app."""
+"""One worker: its parts, their wiring, and their lifecycle in a Faust app."""
 
 import asyncio
 import logging
@@ -29,8 +29,9 @@ from processor.health import CHECKS, Health, StalledError
 from processor.ingest import FetchHandler
 from processor.outputs import Outputs
 from processor.pages import add_pages
-from processor.partitions import PartitionTable
+from processor.partitions import Partition, PartitionTable
 from processor.pipeline import Pipeline
+from processor.placement import PlacementWatch
 from processor.publisher import Publisher
 from processor.topic_watch import TopicWatch
 from processor.transport import FetchSchema, consumer_of, install_batches
@@ -137,7 +138,8 @@ class Worker:
             on_alert_counts=self._count_alerts,
             open_breaches=self.plant_stage.open_breaches,
         )
-        self.executor = BatchExecutor(self.pipeline, self.partitions, on_failure=self._failed)
+        self.placement = PlacementWatch(next(t.partitions for t in topics if t.name == READINGS), metrics)
+        self.executor = BatchExecutor(self.pipeline, self.partitions, on_failure=self._failed, on_poison=self._poisoned)
         self.checkpoints = Checkpoints(
             kafka=settings.kafka,
             settings=settings.processor,
@@ -260,7 +262,7 @@ class Worker:
         self._beside("watch_training", training, None)
 
     def _beside(self, name: str, run: Callable[[], Awaitable[None]], close: Callable[[], None] | None) -> None:
-        """Register a task that runs as long as the worker, which ends with it if it fails."""
+        """Register a task of the worker's lifetime; its failure ends the worker."""
 
         async def beside() -> None:
             try:
@@ -283,8 +285,12 @@ class Worker:
         self.metrics.partitions_lost.inc()
         self.fetches.lose(partition)
 
+    def _poisoned(self, held: Partition, until: int, error: Exception) -> None:
+        self.fetches.take_anew(held.number, until=until, cause=error)
+        self._closing = self.writers.drop_one(held.number)
+
     def _failed(self, error: BaseException) -> None:
-        """End the worker: going on would leave out what was not processed."""
+        """End the worker, because continuing would skip unprocessed records."""
         if self.ending.begin(error):
             self._stopping = True
             self._crash = asyncio.ensure_future(self.app.crash(error))
@@ -302,11 +308,12 @@ class Worker:
             async with self.executor.quiesced():
                 if self.executor.failure is None:
                     self.pipeline.tick()
+                    self.placement.look(self.partitions)
             self.outputs.poll()
         self.rollbacks.tick()
 
     async def _watch_on(self) -> None:
-        """Apart from the ticks, which may wait for a broker that is away."""
+        """Watch the worker's health, apart from the ticks, which may wait for a broker."""
         while not self.app.should_stop:
             before = self._clock.monotonic()
             await asyncio.sleep(_TICK_SECONDS)
@@ -367,7 +374,7 @@ class Worker:
             gauge.remove_by_labels({"partition": str(partition)})
 
     async def _last_checkpoint(self) -> None:
-        """A last checkpoint, so that the next owner repeats little; without it everything stays right as well."""
+        """Make a last checkpoint, so that the next owner repeats little; correctness does not depend on it."""
         if not self._ready:
             return
         seconds = self.app.conf.broker_session_timeout / 2
@@ -386,6 +393,7 @@ class Worker:
                 "ready": self._ready,
                 "lag_records": self.health.lag_records,
                 "partitions": sorted(self.partitions),
+                "misplaced_machines": self.placement.summary(),
                 "models": self.running.counters.summary(),
             },
         )

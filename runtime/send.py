@@ -1,4 +1,4 @@
-"""Sending of a few messages, each acknowledged before the sender goes on."""
+"""Sending of a few messages with acknowledgement."""
 
 from collections.abc import Iterable
 from typing import Final
@@ -7,19 +7,31 @@ from confluent_kafka import KafkaError, Producer
 from confluent_kafka import Message as Delivered
 
 from runtime.errors import BrokerUnavailable, FailureError
-from runtime.kafka import producer_config
+from runtime.kafka import list_topics, producer_config
 from runtime.settings import KafkaSettings
 from schemas.message import Message
 
 _DELIVERY_SECONDS: Final = 30.0
 
 
-def send_all(kafka: KafkaSettings, topic: str, messages: Iterable[tuple[str, Message]]) -> None:
-    """Send keys with their messages to a topic, and return once the broker has all of them.
+def demand_topic(kafka: KafkaSettings, name: str) -> None:
+    """Check that a topic of the catalogue exists with its partitions.
 
     Raises:
-        BrokerUnavailable: it did not take them in time.
-        FailureError: it refused one.
+        BrokerUnavailable: no broker answered in time.
+        FailureError: the topic does not exist or is wrong.
+    """
+    for topic in list_topics(kafka):
+        if topic.name == name and topic.problem:
+            raise FailureError(topic.problem)
+
+
+def send_all(kafka: KafkaSettings, topic: str, messages: Iterable[tuple[str, Message]]) -> None:
+    """Send keys with their messages to a topic, and wait until the broker has acknowledged all of them.
+
+    Raises:
+        BrokerUnavailable: the broker did not acknowledge them in time.
+        FailureError: the broker refused one.
     """
     failures: list[str] = []
 

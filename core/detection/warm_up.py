@@ -1,7 +1,7 @@
-"""Readings from which machines learn what is normal for them, and the baselines that come of them.
+"""Warm-up of machines: the readings they learn from, and the baselines fitted to them.
 
-A machine is looked at early: its first ten readings, and each doubling, tell where it stands and how it moves, against
-which jumps are seen until all of the warm-up is there. Slow sensors are held against their days instead.
+An early look at the first ten readings, repeated at each doubling, estimates level and noise, so that jumps are
+detected before the warm-up is complete. Slow sensors are compared with their daily habits instead.
 """
 
 from dataclasses import dataclass
@@ -18,14 +18,14 @@ from core.state.tracks import Tracks, watched_sensors
 EARLY: Final = 10
 """Readings of a first look."""
 _NEVER: Final = 1 << 40
-_LATELY: Final = 12  # readings that say where a machine has been lately
+_LATELY: Final = 12  # readings that make the recent level of a machine
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Learners:
-    """The machines of a batch that still learn.
+    """The machines of a batch that are in warm-up.
 
-    slots: theirs. buffers (l, warm-up, D): their readings so far; buffer_of (m,): row of each slot, -1 for others.
+    slots (l,): their table rows. buffers (l, warm-up, D): their readings; buffer_of (m,): row by slot, -1 for others.
     """
 
     slots: list[int]
@@ -37,8 +37,8 @@ class Learners:
 
     @classmethod
     def of(cls, slots: Ints, *, tracks: Tracks, warm_ups: dict[int, Features], plant: Plant) -> Self:
-        """Return the learners among `slots`, with what `warm_ups` has of them."""
-        size, width = plant.detection.warm_up_readings, len(watched_sensors(plant))
+        """Return the learners among `slots`, with their readings in `warm_ups`."""
+        size, width = plant.warm_up_readings, len(watched_sensors(plant))
         learning = [slot for slot in np.unique(slots).tolist() if not tracks.fitted[slot]]
         buffer_of = np.full(len(tracks.last_offset), -1, dtype=np.int64)
         buffer_of[learning] = np.arange(len(learning))
@@ -61,7 +61,7 @@ class Learners:
         return learners
 
     def fit_complete(self) -> None:
-        """Give a baseline to each machine whose warm-up is complete."""
+        """Fit a baseline for each machine whose warm-up is complete."""
         for slot in self.slots:
             if self.tracks.learned[slot] >= self.buffers.shape[1] and not self.tracks.fitted[slot]:
                 rows = self.buffers[self.buffer_of[slot]]
@@ -70,14 +70,14 @@ class Learners:
                 self._place_level(slot, before, rows)
 
     def look_early(self, slot: int) -> None:
-        """Give the machine in `slot` a baseline for the meantime, where it has as many readings as a look needs."""
+        """Fit a provisional baseline for the machine in `slot` if it has the readings of an early look."""
         if not self.tracks.fitted[slot] and is_early_look(self.tracks.learned[slot], self.early):
             before = self._level(slot)
             self._look(slot)
             self._place_level(slot, before, self.buffers[self.buffer_of[slot], : self.tracks.learned[slot]])
 
     def keep(self, warm_ups: dict[int, Features]) -> None:
-        """Put the readings of those that still learn into `warm_ups`, and drop those of the others."""
+        """Store the readings of machines still in warm-up in `warm_ups`, and drop those of the others."""
         for slot in self.slots:
             if self.tracks.fitted[slot]:
                 warm_ups.pop(slot, None)
@@ -98,14 +98,14 @@ class Learners:
         self.tracks.mean[slot], self.tracks.scale[slot], self.tracks.noise[slot] = found.mean, found.scale, found.noise
 
     def _level(self, slot: int) -> Floats:
-        """Return where a machine has been lately in its sensors' units, NaN where nothing is known of that, (D,)."""
+        """Return the recent level of a machine in its sensors' units, NaN where unknown, (D,)."""
         tracks = self.tracks
         if tracks.learned[slot] <= self.early:
             return np.full(tracks.mean.shape[1], np.nan)
         return np.asarray(tracks.mean[slot] + tracks.level[slot] * tracks.scale[slot])
 
     def _place_level(self, slot: int, before: Floats, rows: Features) -> None:
-        """Go on from the level `before`, (D,); where there is none, from the mean of the newest of `rows`."""
+        """Set the recent level to `before`, (D,), or where that is NaN to the mean of the newest `rows`."""
         newest = rows[-_LATELY:].astype(np.float64)
         known = np.isfinite(newest)
         mean = np.where(known, newest, 0.0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)

@@ -1,4 +1,4 @@
-"""Single values of long sources, gathered into readings by machine and time."""
+"""Grouping of single values of long sources into readings, by machine and time."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -10,12 +10,13 @@ import msgspec
 from core.sources.record import MappedReading, MappedValue
 
 _MOST_OPEN: Final = 10_000
+_NAN: Final = math.nan
 _Key = tuple[str, float]
 
 
 @dataclass(slots=True)
 class _Open:
-    """A reading that may still get values. said: bits of the columns that have been heard, also as missing."""
+    """A reading that may still get values. said: bits of the columns received so far, missing values included."""
 
     values: list[float]
     said: int
@@ -24,7 +25,7 @@ class _Open:
 
 
 class Gatherer:
-    """Gathers the values of one partition. A reading is ready when all sensors of the source spoke, or after a wait.
+    """Collector of the values of one partition; a reading is ready when all its sensors have values, or after a wait.
 
     width: sensors of the plant; columns: those of the source. within, wait: seconds, as the source has them.
     """
@@ -43,18 +44,23 @@ class Gatherer:
         return len(self._open)
 
     def add(self, found: Sequence[MappedValue], *, written_at: float, now: float) -> None:
-        """Take the values of one record. written_at: by the broker's clock; now: by ours; epoch s."""
-        open_readings, everything = self._open, self._all
-        self._latest = max(self._latest, written_at)
-        for machine_id, seconds, column, value in found:
-            key = (machine_id, seconds) if not self._within else self._near(machine_id, seconds, column)
-            entry = open_readings.get(key)
-            if entry is None:
-                entry = open_readings[key] = _Open([math.nan] * self._width, 0, written_at, now)
-            entry.values[column] = value
-            entry.said |= 1 << column
-            if entry.said == everything:
-                self._end(key)
+        """Add the values of one record. written_at: time by the broker's clock; now: by ours; epoch s."""
+        for one in found:
+            self.add_one(one, written_at, now)
+
+    def add_one(self, found: MappedValue, written_at: float, now: float) -> None:
+        """Take a single value, as `add` does."""
+        column, value = found[2], found[3]
+        key = self._near(found[0], found[1], column) if self._within else found[:2]
+        entry = self._open.get(key)
+        if entry is None:
+            entry = self._open[key] = _Open([_NAN] * self._width, 0, written_at, now)
+        if written_at > self._latest:  # noqa: PLR1730  for each value, and a call costs
+            self._latest = written_at
+        entry.values[column] = value
+        entry.said |= 1 << column
+        if entry.said == self._all:
+            self._end(key)
 
     def ready(self, now: float) -> list[MappedReading]:
         """Return the readings that are complete or have waited long enough, oldest first."""
@@ -74,7 +80,7 @@ class Gatherer:
         return found
 
     def pack(self, most_bytes: int) -> bytes:
-        """Return what is open, to go on from after a restart; where it is too large, the oldest readings end now."""
+        """Return the open readings for a restart; above the size limit, the oldest ones are completed instead."""
         while self._open:
             packed = msgspec.json.encode(list(self._packed()))
             if len(packed) <= most_bytes:
@@ -84,7 +90,7 @@ class Gatherer:
         return b""
 
     def restore(self, packed: bytes, *, now: float) -> None:
-        """Go on from what `pack` returned."""
+        """Restore the state that `pack` returned."""
         for machine_id, seconds, written_at, columns, values in msgspec.json.decode(packed) if packed else ():
             entry = _Open([math.nan] * self._width, 0, written_at, now)
             for column, value in zip(columns, values, strict=True):
@@ -113,8 +119,8 @@ class Gatherer:
     def _end(self, key: _Key) -> None:
         entry = self._open.pop(key)
         self._ready.append(MappedReading(*key, entry.values))
-        times = self._times.get(key[0])
-        if times is not None:
+        if self._within:
+            times = self._times[key[0]]
             times.remove(key[1])
             if not times:
                 del self._times[key[0]]

@@ -1,4 +1,4 @@
-"""All that is remembered of the machines of one partition; `core.state.records` is its form in the changelog."""
+"""State of the machines of one partition; `core.state.records` has its form in the changelog."""
 
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -24,18 +24,18 @@ from core.state.wear import WEAR_LAYOUT, Wear
 from schemas.alerts import Alert, AlertKind
 
 _FIRST_ROOM: Final = 16
-_AT_ONCE: Final = 4096  # machines that are restored together
+_AT_ONCE: Final = 4096  # machines restored in one step
 CLOCK: Final = "clock"
-"""Name of the model of alerts on a device's clock, which are beside those of their kind."""
+"""Model name of alerts on a device's clock, which are kept apart from others of their kind."""
 _KEYS: Final = (*get_args(AlertKind), CLOCK)
 
 
 @dataclass(slots=True)
 class ClockRun:
-    """Arrivals of a machine by which its device's clock is wrong by about the same.
+    """Successive arrivals that show a device's clock to be wrong by about the same amount.
 
-    since: our clock at the first one, epoch s. ahead: of ours, s, then. wrong: arrivals so far; right: since then, in a
-    row, by which it is right.
+    since: our clock at the first one, epoch s. ahead: the device's lead then, s. wrong: number of such arrivals; right:
+    later arrivals in a row with a correct clock.
     """
 
     since: float
@@ -45,7 +45,7 @@ class ClockRun:
 
 
 def alert_key(alert: Alert) -> tuple[str, str]:
-    """Return the key of an alert in the state: there is one of each machine and kind, and one on its clock."""
+    """Return the key of an alert in the state: one for each machine and kind, and one for its clock."""
     return alert.machine_id, CLOCK if alert.model.name == CLOCK else alert.kind
 
 
@@ -58,13 +58,13 @@ _LATEST_LAYOUT: Final[Layout] = {"score": Column("f8", fill=float("nan"))}
 
 @dataclass(slots=True)
 class FleetState:
-    """State of the machines of one partition. The rules change it in place: whoever hands it over gives it away.
+    """State of the machines of one partition, which the rules change in place.
 
-    alerts: newest alert by `alert_key`, open or resolved a short while ago. watermark: newest event time,
-    epoch s. progress: how far event time has come since the state was made, s; heard: where it stood at each
-    machine's last reading. dirty: slots changed since they were saved. era: how often the topic of the readings was
-    made anew, which makes offsets begin again. clock_ahead: by how much each machine's last reading was ahead of our
-    clock when it came, s, NaN before one came; clock_runs: of clocks that are, or were lately, wrong.
+    alerts: newest alert by `alert_key`, open or recently resolved. watermark: newest event time, epoch s. progress:
+    event time that has passed since the state was created, s; heard: progress at each machine's last reading. dirty:
+    slots changed since they were saved. era: number of times that the readings' topic was recreated, after which
+    offsets start again. clock_ahead: lead of each machine's last reading over our clock on arrival, s, NaN before
+    the first; clock_runs: of clocks that are, or recently were, wrong.
     """
 
     plant: Plant
@@ -116,7 +116,7 @@ class FleetState:
         self.maintenance_spans = maintenance_spans(self.plant)
 
     def slots_of(self, machine_ids: Iterable[str]) -> NDArray[np.int64]:
-        """Return the table rows of these machines; a machine not seen before gets one."""
+        """Return the table rows of these machines, (n,), and add the unknown ones."""
         slots = self.slots
         return np.array([slots[m] if m in slots else self._add(m) for m in machine_ids], dtype=np.int64)
 
@@ -137,20 +137,20 @@ class FleetState:
         self.slots[machine_id] = slot
         for array, value in zip(self.traits, traits_of(self.plant, machine_id), strict=True):
             array[slot] = value
-        if self.plant.alerts.overrides:  # without any, all rows are alike
+        if self.plant.alerts.overrides:  # without overrides all rows are equal
             for column, values in zip(self.rules, alert_rules(self.plant, [machine_id]), strict=True):
                 column[slot] = values[0]
         return slot
 
     def use_policy(self, plant: Plant) -> None:
-        """Go on by the alert policy of a changed plant file, whose other parts are as they were."""
+        """Apply the alert policy of a changed plant file; its other parts must be unchanged."""
         self.plant = plant
         capacity = len(self.scores)
         self.rules = alert_rules(plant, [*self.ids, *[""] * (capacity - len(self.ids))])
         self.maintenance_spans = maintenance_spans(plant)
 
     def begin_era(self) -> None:
-        """Take the next readings as new, whatever their offsets: their topic was created anew."""
+        """Accept the next readings whatever their offsets, because their topic was recreated."""
         self.era += 1
         self.tracks.last_offset[:] = -1
         self.dirty.update(range(len(self.ids)))
@@ -160,7 +160,7 @@ class FleetState:
         return float(self.tracks.last_seen[self.slots[machine_id]])
 
     def forget(self, slots: Iterable[int]) -> list[Record]:
-        """Drop machines, and return the records that delete them. Table rows of all others change."""
+        """Remove machines, and return the records that delete them; table rows of the others change."""
         gone = set(slots)
         if not gone:
             return []
@@ -199,7 +199,7 @@ class FleetState:
         return deleted
 
     def records_of(self, slots: Sequence[int]) -> list[Record]:
-        """Return what is to be saved of these machines, parts before the machines' own records; they are clean then."""
+        """Return the changelog records of these machines, parts before their own records, and mark them as saved."""
         if not len(slots):
             return []
         rows = np.array(slots, dtype=np.int64)
@@ -240,7 +240,7 @@ class FleetState:
         return [alert.encode_exact() for alert in found if alert is not None]
 
     def _save_hours(self, slot: int, out: list[Record]) -> list[Any]:
-        """Write the settled hours where they have changed; return the others, packed."""
+        """Append the record of the settled hours if it changed; return the other hours, packed."""
         machine_id = self.ids[slot]
         windows = self.windows.of(machine_id).values()
         settled = [window for window in windows if window.settled]
@@ -253,7 +253,7 @@ class FleetState:
         return [window.pack() for window in windows if not window.settled]
 
     def _save_warm_up(self, slot: int, out: list[Record]) -> bytes:
-        """Write the readings that fill a record; return the rest."""
+        """Append a record for each full block of warm-up readings; return the rest as bytes."""
         machine_id, before = self.ids[slot], self._learned.get(slot, 0)
         rows = self.warm_ups.get(slot)
         full = 0 if rows is None else len(rows) // saved.WARM_UP_ROWS
@@ -272,13 +272,13 @@ class FleetState:
             self.clock_runs[alert.machine_id] = ClockRun(since=alert.opened_at.timestamp(), ahead=ahead)
 
     def restore(self, log: Iterable[Record]) -> None:
-        """Add the machines of a changelog, read from its beginning.
+        """Restore the machines of a changelog that is read from its beginning.
 
-        A machine of another plant file keeps its counts, offsets, windows and alerts; its baseline is learned anew.
-        Silence counts from now on.
+        After a change of the sensors, a machine keeps its counts, offsets, windows and alerts, and learns its baseline
+        again. Silence counts from now on.
 
         Raises:
-            UnknownStateFormat: another version wrote it.
+            UnknownStateFormat: a record was written by an incompatible version.
         """
         unpacked = (saved.unpack(self._types, one) for one in saved.newest(log))
         while some := list(islice(unpacked, _AT_ONCE)):

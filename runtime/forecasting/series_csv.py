@@ -1,7 +1,7 @@
-"""Past energy of a machine from a file: one row for each hour, as instants."""
+"""Past hourly energy of a machine from a file, one row for each hour."""
 
-from collections.abc import Callable
-from datetime import datetime
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, NoReturn
 from zoneinfo import ZoneInfo
@@ -32,14 +32,14 @@ def read_hours(
     latest: datetime | None = None,
     note: Callable[[str], None] = _ignore,
 ) -> HourlySeries:
-    """Return the series of a file as hours of UTC, NaN where one is missing.
+    """Return the series of a file as UTC hours, kWh, NaN where missing.
 
-    zone: of times that carry none; of an hour that local time has twice, the first row is the one of summer time.
+    zone: of times without one; of a repeated local hour, the first row is in summer time.
     column: of the values; None: `value`, or the only one with numbers. latest: later rows are implausible. note: called
     with one sentence on how the file was read.
 
     Raises:
-        UsageError: the file is missing or empty, too many rows are unusable, or an hour is there twice or not whole.
+        UsageError: the file is missing or empty, too many rows are unusable, or an hour is duplicated or not whole.
     """
     table = read_table(path, form)
     aside = SetAside(table)
@@ -66,6 +66,15 @@ def read_hours(
     notes = [*form_note, f"columns used: {', '.join((*times, name))}", f"zone {zone.key}", *aside.sentences()]
     note(f"{path}: {len(rows):,} rows; {'; '.join(notes)}")
     return HourlySeries(first_hour=first, values=series)
+
+
+def parts_of(hours: HourlySeries, size: int) -> Iterator[tuple[datetime, tuple[float | None, ...]]]:
+    """Yield start and values, None where missing, of consecutive parts of `size` hours; empty parts are omitted."""
+    for begin in range(0, len(hours.values), size):
+        part = hours.values[begin : begin + size]
+        if np.isfinite(part).any():
+            start = datetime.fromtimestamp((hours.first_hour + begin) * 3600, UTC)
+            yield start, tuple(value if np.isfinite(value) else None for value in part.tolist())
 
 
 def _refuse(table: Table, row: int, times: tuple[str, ...], rule: str, remedy: str) -> NoReturn:

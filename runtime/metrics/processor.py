@@ -48,6 +48,14 @@ class ProcessorMetrics(MetricSet):
     readings_replayed = counter(
         "nexova_readings_replayed_total", "Readings skipped because the machine's state had seen their offset."
     )
+    machines_misplaced = gauge(
+        "nexova_machines_misplaced",
+        "Machines on this worker's partitions whose readings come in another one than murmur2 of their id gives.",
+    )
+    poisoned_batches = counter(
+        "nexova_poisoned_batches_total",
+        "Batches in which a reading made the rules fail; it was found and set aside as a dead letter (not_assessed).",
+    )
     readings_late = counter("nexova_readings_late_total", "Readings that arrived after their energy window had closed.")
     unknown_sensors = counter(
         "nexova_unknown_sensors_total", "Values ignored because the plant file defines no sensor of that name."
@@ -64,7 +72,7 @@ class ProcessorMetrics(MetricSet):
     )
     model_drift = gauge(
         "nexova_model_drift_psi",
-        "Population stability index of what a model says of about the newest 10,000 readings against the first 10,000 "
+        "Population stability index of a model's output for about the newest 10,000 readings against the first 10,000 "
         "that this worker had from its version; above 0.25 its world has changed.",
         _MODEL,
     )
@@ -77,7 +85,7 @@ class ProcessorMetrics(MetricSet):
     )
     alerts_suppressed = counter(
         "nexova_alerts_suppressed_total",
-        "Episodes that met the conditions of an alert and did not open one, by reason.",
+        "Episodes that met the conditions of an alert but did not open one, by reason.",
         Label(name="reason", values=SUPPRESSIONS[1:]),
     )
     policy_changes = counter(
@@ -87,7 +95,7 @@ class ProcessorMetrics(MetricSet):
     )
     feedback = counter(
         "nexova_feedback_applied_total",
-        "Statements of people that were applied to the state of their machine, by kind.",
+        "Feedback applied to the state of its machine, by kind.",
         Label(name="kind", values=get_args(FeedbackKind)),
     )
     clocks_wrong = gauge(
@@ -223,8 +231,10 @@ class ProcessorMetrics(MetricSet):
     dead_letters_left_out = counter(
         "nexova_dead_letters_left_out_total", "Refusals beyond the rate of dead letters: counted, not published."
     )
-    machines_forgotten = counter("nexova_machines_forgotten_total", "Machines forgotten after a long silence.")
-    partitions_lost = counter("nexova_partitions_lost_total", "Partitions that another worker had taken over.")
+    machines_forgotten = counter("nexova_machines_forgotten_total", "Machines removed after a long silence.")
+    partitions_lost = counter(
+        "nexova_partitions_lost_total", "Partitions lost because another worker had taken them over."
+    )
     changelog_bytes = counter("nexova_changelog_bytes_total", "Bytes of state written, before compression.")
     output_messages = counter(
         "nexova_output_messages_total", "Messages that the broker acknowledged, by topic.", _TOPIC

@@ -316,7 +316,7 @@ def test_there_are_no_more_streams_than_allowed(plant_broker: Broker, serve: Ser
 
 def test_a_machine_is_held_against_the_baseline_that_the_processor_has(plant_broker: Broker, serve: Serve) -> None:
     plant = load_plant(None)
-    count = plant.detection.warm_up_readings + 200
+    count = plant.warm_up_readings + 200
     random = np.random.default_rng(3)
     # a press that draws 30 kW where others draw 55
     values = random.normal([30.0, 40.0, 2.0, 100.0, 200.0], [0.5, 0.5, 0.05, 0.0, 3.0], (count, 5))

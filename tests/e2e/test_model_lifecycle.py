@@ -204,7 +204,7 @@ class ModelLifecycle:
         complaints = ("was trained with features 0000000000000000", "was cut or changed", "was cut or changed")
         for line, complaint in zip(lines, complaints, strict=True):
             assert complaint in line
-            assert f"{FIRST} goes on running" in line
+            assert f"{FIRST} continues to run" in line
         assert [(s["name"], s["reason"]) for s in story.refusals] == [
             ("anomaly", "incompatible"),
             ("anomaly", "damaged"),

@@ -32,8 +32,7 @@ _part: Final = njit(cache=True, nogil=True, inline="always")
 
 @njit(cache=True, nogil=True)
 def score_distances(
-    first: int,
-    end: int,
+    rows: Ints,
     values: Floats,
     watched: Ints,
     smoothing: Floats,
@@ -41,11 +40,11 @@ def score_distances(
     tracks: Tracks,
     out: RowResults,
 ) -> None:
-    """Score the rows from `first` to before `end`, after `track` has classified them, and move the averages.
+    """Score these rows, after `track` has classified them, and move the averages.
 
     A compiled function of its own in the file of all it calls: what is cached of it is made anew with the file.
     """
-    for row in range(first, end):
+    for row in rows:
         if out.phase[row] == DETECT:
             _detect(row, out.slot[row], values[row], watched, smoothing, least_deviation, tracks, out)
         elif out.phase[row] == REST:

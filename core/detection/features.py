@@ -77,35 +77,32 @@ def observe(
     traits: MachineTraits,
     warm_ups: dict[int, Features],
     plant: Plant,
+    looks: dict[int, Floats] | None = None,
     habits: Habits | None = None,
 ) -> RowResults:
     """Run the readings of `batch` through their machines' tracks, in place, and return what each row showed.
 
     slots: table row of each reading, (n,). values: physical values, NaN where missing or impossible, (n, S).
-    warm_ups: readings of machines that still learn, by slot; filled, fitted and dropped here.
+    warm_ups: readings of machines that still learn, by slot; filled, fitted and dropped here. looks: what they told so
+    far, kept for the next batch; None: nothing of it is known.
     habits: of slow sensors; None leaves them out.
     """
     watched = np.array(watched_sensors(plant), dtype=np.int64)
     if not len(watched):
         tracks.fitted[slots] = True  # meters alone: there is no baseline to learn
-    learners = Learners.of(slots, tracks=tracks, warm_ups=warm_ups, plant=plant)
+    learners = Learners.of(slots, tracks=tracks, warm_ups=warm_ups, looks={} if looks is None else looks, plant=plant)
     results = RowResults.empty(
         slots,
         sensors=len(plant.sensors),
         watched=len(watched),
         maintenance=len(maintenance_feature_names(plant)),
     )
-    row = 0
-    while True:
-        # the pass pauses at the very reading that completes a machine's warm-up or an early look at it
-        learners.fit_complete()
-        if row:
-            learners.look_early(int(slots[row - 1]))
-        if row == len(batch):
-            break
-        first = row
-        row = track(
-            first,
+    learned, rows = np.zeros(len(batch), dtype=np.bool_), np.arange(len(batch))
+    learners.fit_waiting()
+    while len(rows):
+        # machines pause at the very reading that completes their warm-up or an early look at them
+        done, rows = track(
+            rows,
             slots,
             batch.timestamps,
             values,
@@ -118,13 +115,13 @@ def observe(
             np.array([sensor.stuck_after_readings or 0 for sensor in plant.sensors]),
             tracks,
             traits,
-            learners.buffers,
-            learners.buffer_of,
+            plant.detection.warm_up_readings,
+            learners.waiting,
+            learned,
             results,
         )
         score_distances(
-            first,
-            row,
+            done,
             values,
             watched,
             np.array([plant.detection.fast_smoothing, plant.detection.slow_smoothing]),
@@ -132,7 +129,10 @@ def observe(
             tracks,
             results,
         )
-    learners.keep(warm_ups)
+        learnt = done[learned[done]]
+        learners.learn(slots[learnt], values[learnt][:, watched])
+        learners.fit_waiting()
+    learners.put_away(slots)
     score_by_surprise(results, values, plant)
     if habits is not None:
         score_habits(batch, values, tracks, habits, results, plant)

@@ -41,8 +41,9 @@ class FleetState:
 
     alerts: newest alert of a machine and kind, open or resolved a short while ago. watermark: newest event time,
     epoch s. progress: how far event time has come since the state was made, s; heard: where it stood at each
-    machine's last reading. dirty: slots changed since they were saved. era: how often the topic of the readings was
-    made anew, which makes offsets begin again.
+    machine's last reading. looks: what follows from `warm_ups`, not saved; see `core.detection.warm_up`. dirty: slots
+    changed since they were saved. era: how often the topic of the readings was made anew, which makes offsets begin
+    again.
     """
 
     plant: Plant
@@ -58,6 +59,7 @@ class FleetState:
     maintenance_spans: NDArray[np.float64] = field(init=False)
     annotations: dict[int, Annotation] = field(default_factory=dict)
     warm_ups: dict[int, NDArray[np.float32]] = field(default_factory=dict)
+    looks: dict[int, NDArray[np.float64]] = field(default_factory=dict)
     windows: Windows = field(default_factory=Windows)
     alerts: dict[tuple[str, str], Alert] = field(default_factory=dict)
     watermark: float = float("-inf")
@@ -164,7 +166,7 @@ class FleetState:
         self.slots = {machine_id: slot for slot, machine_id in enumerate(self.ids)}
         place = {old: new for new, old in enumerate(stay)}
         self.dirty = {place[slot] for slot in self.dirty if slot in place}
-        for kept_by_slot in (self.warm_ups, self.annotations, self._baselines, self._hours, self._learned):
+        for kept_by_slot in (self.warm_ups, self.looks, self.annotations, self._baselines, self._hours, self._learned):
             values = [(place[slot], value) for slot, value in kept_by_slot.items() if slot in place]
             kept_by_slot.clear()
             kept_by_slot.update(values)  # type: ignore[arg-type]

@@ -1,4 +1,4 @@
-"""The API's composition root: `create_app` puts it together and starts nothing until it is served."""
+"""The API's composition root; nothing is started until the application is served."""
 
 import asyncio
 import gc
@@ -69,7 +69,7 @@ def create_app(settings: Settings | None = None, *, plant: Plant | None = None) 
 
 
 def create_lasting_app(settings: Settings | None = None) -> FastAPI:
-    """Return the API for a process that does nothing else; settings as in `create_app`, as for `uvicorn --factory`."""
+    """Return the API for a process of its own, as for `uvicorn --factory`; settings as in `create_app`."""
     app = create_app(settings)
     # What was loaded stays for good, and is much: without this, each full collection of garbage walks through all of
     # it, and a request that happens to cause one waits for 0.2 s.
@@ -108,9 +108,9 @@ def _warm(services: Services) -> None:
 
 
 async def _keep_models_fresh(services: Services, promoted: asyncio.Event) -> None:
-    """Look for newer models when Kafka says so and every CACHE_TIMEOUT seconds.
+    """Check for newer models after announcements in Kafka and every CACHE_TIMEOUT seconds.
 
-    They come between two batches: in the thread that judges.
+    They are replaced between two batches, in the scoring thread.
     """
     loop = asyncio.get_running_loop()
     while True:
@@ -123,7 +123,7 @@ async def _keep_models_fresh(services: Services, promoted: asyncio.Event) -> Non
 
 
 async def _keep_measuring(services: Services) -> None:
-    """Bring this worker's gauges up to date, for when another is asked for the metrics of all."""
+    """Keep this worker's gauges up to date, as another worker may be asked for the metrics of all."""
     while True:
         services.live.measure()
         await asyncio.sleep(_MEASURE_SECONDS)

@@ -1,4 +1,4 @@
-"""Model calls off the event loop: what waits is judged together, one batch at a time."""
+"""Model calls off the event loop: waiting requests are scored together, one batch at a time."""
 
 import asyncio
 from collections.abc import Callable, Sequence
@@ -15,10 +15,10 @@ _WAITING: Final = 100_000
 
 
 class Batcher(Generic[Item, Answer]):
-    """Collects items while a batch is at work, and hands them on as the next batch.
+    """Collector of items that become the next batch while one is being processed.
 
     work: makes an answer for each item, in order, in `executor`. size: rows of an item; a batch has at most about
-    4,096 of them, and about 100,000 may wait. observe: hears the rows of each batch.
+    4,096 of them, and about 100,000 may wait. observe: called with the rows of each batch.
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class Batcher(Generic[Item, Answer]):
         self._worker: asyncio.Task[None] | None = None
 
     async def ask(self, item: Item) -> Answer:
-        """Return the answer for one item; raise a Problem where too much waits already."""
+        """Return the answer for one item; raise a Problem if too many rows are waiting."""
         if self._rows > _WAITING:
             raise Problem(
                 503,
@@ -83,5 +83,5 @@ class Batcher(Generic[Item, Answer]):
         batch, self._waiting = self._waiting[:taken], self._waiting[taken:]
         self._rows -= rows
         self._observe(rows)
-        # those who gave up meanwhile cost nothing more
+        # cancelled items are skipped
         return [(item, future) for item, future in batch if not future.done()] or batch[:1]

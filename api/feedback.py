@@ -1,4 +1,4 @@
-"""What people say about alerts, written to its topic and acknowledged before anybody is told that it was."""
+"""Writing of feedback on alerts to its topic, with acknowledgement."""
 
 import asyncio
 from dataclasses import dataclass
@@ -18,23 +18,23 @@ _POLL_SECONDS: Final = 0.02
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Place:
-    """Where a statement stands in its topic."""
+    """Position of a message in its topic."""
 
     partition: int
     offset: int
 
 
 class FeedbackWriter:
-    """Writes statements one by one; the producer is made at the first of them."""
+    """Writer of feedback messages, one at a time; the producer is created with the first."""
 
     def __init__(self, kafka: KafkaSettings) -> None:
         self._kafka = kafka
         self._producer: Producer | None = None
 
     async def write(self, feedback: Feedback) -> Place:
-        """Where the statement stands, once all replicas have it; raises a Problem where it is not recorded."""
+        """Return the position of the message, once all replicas have it; raise a Problem if it was not recorded."""
         if self._producer is None:
-            # what was not taken in time must not arrive later, after we said that it failed
+            # a message that timed out must not be delivered later, after the failure was reported
             limits = {"message.timeout.ms": int(_DELIVERY_SECONDS * 1000), "linger.ms": 0}
             self._producer = Producer(producer_config(self._kafka) | limits)
         loop = asyncio.get_running_loop()
@@ -61,6 +61,6 @@ class FeedbackWriter:
             raise Problem(
                 503,
                 "not-recorded",
-                f"Kafka did not take the statement ({reason}), so nothing was recorded; send it again later",
+                f"Kafka did not accept the feedback ({reason}), so nothing was recorded; send it again later",
                 headers={"Retry-After": "5"},
             ) from None

@@ -1,4 +1,4 @@
-"""Forecasts for callers: each is computed once, by a process of its own, and kept for a while."""
+"""Forecasts for callers, computed once in a child process and cached."""
 
 import asyncio
 import hashlib
@@ -21,9 +21,9 @@ _MOST_WAITING: Final = 64
 
 
 class ForecastDesk:
-    """Answers forecast requests; the same question at the same time is asked once.
+    """Cache in front of the forecasting process; simultaneous equal requests are computed once.
 
-    keep_seconds: how long an answer counts as fresh. answer_seconds: after which a computation is ended.
+    keep_seconds: lifetime of an answer in the cache. answer_seconds: time limit of a computation.
     """
 
     def __init__(
@@ -44,16 +44,16 @@ class ForecastDesk:
         self._pool = ThreadPoolExecutor(1, thread_name_prefix="forecasts")
 
     def start(self) -> None:
-        """Get ready without waiting for it."""
+        """Start the process without waiting for it."""
         self._pool.submit(self._child.start)
 
     def close(self) -> None:
-        """End the process that computes."""
+        """End the process."""
         self._child.close()
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     async def ask(self, request: dict[str, Any]) -> ForecastAnswer:
-        """The answer to arguments of `runtime.forecasting.answers.forecast`, in JSON's types; raises a Problem."""
+        """Return the answer to arguments of `runtime.forecasting.answers.forecast`, as JSON types; raises a Problem."""
         key = hashlib.sha256(msgspec.json.encode(request)).digest()
         kept = self._kept.get(key)
         if kept is not None and self._clock() - kept[0] < self._keep_seconds:
@@ -70,7 +70,7 @@ class ForecastDesk:
                 )
             task = self._running[key] = asyncio.create_task(self._compute(key, request))
             task.add_done_callback(_heard)
-        # who gives up does not take the answer from others who wait for it
+        # a cancelled caller does not cancel the computation for the others
         return await asyncio.shield(task)
 
     async def _compute(self, key: bytes, request: dict[str, Any]) -> ForecastAnswer:
@@ -94,6 +94,6 @@ class ForecastDesk:
 
 
 def _heard(task: asyncio.Task[ForecastAnswer]) -> None:
-    """Take note of an error that nobody waits for any more, so that asyncio does not complain of it."""
+    """Retrieve an error that no caller waits for, so that asyncio does not log it."""
     if not task.cancelled():
         task.exception()

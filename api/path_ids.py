@@ -15,7 +15,7 @@ class _IdConvertor(Convertor[str]):
     regex = "[^/]+"
 
     def convert(self, value: str) -> str:
-        """Return the id as it is known."""
+        """Return the decoded id."""
         return unquote(value)
 
     def to_string(self, value: str) -> str:
@@ -24,12 +24,12 @@ class _IdConvertor(Convertor[str]):
 
 
 def register_ids() -> None:
-    """Make `{name:id}` known to paths; again and again is the same."""
+    """Register `{name:id}` for paths; idempotent."""
     register_url_convertor("id", _IdConvertor())
 
 
 class SegmentedPath:
-    """Keeps an encoded slash apart from one that separates segments: servers decode both before they route."""
+    """ASGI middleware that keeps encoded slashes apart from separators, which servers decode before routing."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app

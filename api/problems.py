@@ -23,14 +23,14 @@ _SHOWN: Final = 80
 
 
 class Place(BaseModel):
-    """What is wrong at one place of the request."""
+    """Problem at one place of the request."""
 
     pointer: str = Field(description="JSON pointer into the body, or the parameter's name.", examples=["/data/0/power"])
     detail: str = Field(examples=["'warm': Input should be a valid number"])
 
 
 class ProblemDetails(BaseModel):
-    """A problem as RFC 9457 has it."""
+    """Problem details of RFC 9457."""
 
     type: str = Field(examples=["urn:nexova:problem:bad-input"])
     title: str = Field(examples=["Bad input"])
@@ -40,7 +40,7 @@ class ProblemDetails(BaseModel):
 
 
 class Problem(HTTPException):
-    """An answer that is no success. detail: the value, the rule and the remedy, in one sentence."""
+    """An error response. detail: the value, the rule and the remedy, in one sentence."""
 
     def __init__(
         self,
@@ -56,7 +56,7 @@ class Problem(HTTPException):
         self.errors = tuple(errors)
 
     def response(self) -> Response:
-        """Return the answer itself."""
+        """Return the HTTP response."""
         body: dict[str, Any] = {
             "type": f"urn:nexova:problem:{self.slug}",
             "title": self.slug.replace("-", " ").capitalize(),
@@ -69,7 +69,7 @@ class Problem(HTTPException):
 
 
 def install(app: FastAPI) -> None:
-    """Make every error of `app` a problem, and say so in its OpenAPI document."""
+    """Turn every error of `app` into a problem, and declare it in its OpenAPI document."""
     plain = app.openapi
 
     def openapi() -> dict[str, Any]:
@@ -79,7 +79,7 @@ def install(app: FastAPI) -> None:
             for model in (Place, ProblemDetails):
                 schemas[model.__name__] = model.model_json_schema(ref_template="#/components/schemas/{model}")
                 schemas[model.__name__].pop("$defs", None)
-            # what FastAPI would answer by itself is answered by us
+            # replaces FastAPI's own error responses
             for unused in ("HTTPValidationError", "ValidationError"):
                 schemas.pop(unused, None)
         return document

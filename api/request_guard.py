@@ -1,4 +1,4 @@
-"""The door that every request passes: address, caller, rate, size, time, and the head of every answer."""
+"""Checks on every request: address, caller, rate, size and time; and the headers of every response."""
 
 import asyncio
 import time
@@ -21,7 +21,7 @@ _CLASSES: Final = ("", "1xx", "2xx", "3xx", "4xx", "5xx")
 
 
 class RequestGuard:
-    """ASGI middleware. Refuses before anything is read; nothing that it does waits."""
+    """ASGI middleware that refuses requests before their body is read, without waiting for anything."""
 
     def __init__(self, app: ASGIApp, *, settings: ApiSettings, metrics: ApiMetrics) -> None:
         self._app = app
@@ -34,7 +34,7 @@ class RequestGuard:
         self._counters: dict[tuple[str, int], Callable[[], None]] = {}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let a request through, or answer it."""
+        """Pass a request on, or answer it with a problem."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
@@ -68,7 +68,7 @@ class RequestGuard:
             raise Problem(503, "took-too-long", detail) from None
 
     def _admit(self, scope: Scope) -> None:
-        """Raise a Problem where the request must not be handled."""
+        """Raise a Problem if the request must not be handled."""
         headers = _interesting(scope)
         address = scope["client"][0] if scope.get("client") else "unknown"
         self._check_names(scope, headers)
@@ -118,7 +118,7 @@ class RequestGuard:
             )
 
     def _check_names(self, scope: Scope, headers: dict[bytes, bytes]) -> None:
-        """Where no tokens protect us, a page of another site must not reach us through somebody's browser."""
+        """Without tokens, refuse requests that pages of other sites send through a user's browser."""
         host = headers.get(b"host", b"").decode("latin-1")
         if self._guard.open and not is_loopback(_name(host)):
             self._refused("host")
@@ -155,7 +155,7 @@ class RequestGuard:
 
 
 class _Head:
-    """Sends an answer with the head that every answer has, and tells when it began."""
+    """Sender that adds the common headers to a response, and reports its start."""
 
     def __init__(self, scope: Scope, send: Send, begun: Callable[[Scope, int, float], None]) -> None:
         self.sent = False
@@ -178,7 +178,7 @@ class _Head:
 
 
 class _Limited:
-    """A body that ends in a Problem once it is longer than allowed, whatever its head has said."""
+    """A request body that raises a Problem above the allowed size, whatever its headers state."""
 
     def __init__(self, receive: Receive, limit: int, metrics: ApiMetrics) -> None:
         self._receive = receive

@@ -16,7 +16,7 @@ _EXAMPLE = {"power": 100, "temperature": 45, "vibration": 2, "runtime": 1.0, "pr
 
 
 class Row(BaseModel):
-    """One reading without machine and time; the subclass of a plant has its sensors, null or left out where missing."""
+    """One reading without machine and time; a plant's subclass has its sensors, null or omitted where missing."""
 
     # what a device sends beside its sensors is no reason to refuse it; the answer names what was not used
     model_config = ConfigDict(strict=True, extra="allow", frozen=True)
@@ -37,7 +37,7 @@ class RowsRequest(BaseModel):
     machine_id: Annotated[
         MachineId | None,
         Field(
-            description="Whose rows these are: its own baseline is used where the processor knows it.",
+            description="Machine of the rows; its own baseline is used if the processor has one.",
             examples=[None],
         ),
     ] = None
@@ -51,9 +51,10 @@ def rows_request(plant: Plant, *, most: int) -> type[RowsRequest]:
             Field(default=None, description=f"In {sensor.unit}.", examples=[_EXAMPLE.get(sensor.name, 1.0)]),
         )
         for sensor in plant.sensors
+        if sensor.formula is None
     }
     row = create_model("ReadingRow", __base__=Row, **fields)
-    example = {sensor.name: _EXAMPLE.get(sensor.name, 1.0) for sensor in plant.sensors}
+    example = {sensor.name: _EXAMPLE.get(sensor.name, 1.0) for sensor in plant.sensors if sensor.formula is None}
     data = Annotated[
         list[row],
         Field(min_length=1, max_length=most, description="Oldest first.", examples=[[example]]),
@@ -69,7 +70,7 @@ Amount = Annotated[float, Field(ge=-1e15, le=1e15, allow_inf_nan=False)]
 
 
 class ForecastRequest(BaseModel):
-    """A series with equal steps, oldest first, and how far to look ahead."""
+    """A series with equal steps, oldest first, and the horizon."""
 
     model_config = _Strict | {
         "json_schema_extra": {"examples": [{"data": [100, 102, 98, 101], "horizon": 24, "frequency": "h"}]}
@@ -83,7 +84,7 @@ class ForecastRequest(BaseModel):
     frequency: Annotated[
         str, Field(min_length=1, max_length=40, description="The step as a pandas frequency: h, 15min, D, W, MS …")
     ] = "h"
-    model: Annotated[ForecastModel, Field(description="Which model is to answer; auto: the best that can.")] = "auto"
+    model: Annotated[ForecastModel, Field(description="Model to use; auto: the best available.")] = "auto"
     start: Annotated[
         AwareDatetime | None,
         Field(strict=False, description="Time of the first value, for what depends on the calendar."),
@@ -97,7 +98,7 @@ class ForecastRequest(BaseModel):
 
 
 class FeedbackRequest(BaseModel):
-    """What somebody says about an alert."""
+    """Feedback on an alert."""
 
     model_config = ConfigDict(
         extra="forbid",
@@ -112,7 +113,7 @@ class FeedbackRequest(BaseModel):
     ] = None
     author: Annotated[
         str | None,
-        Field(min_length=1, max_length=128, description="Who says it; with a token, the token's name counts instead."),
+        Field(min_length=1, max_length=128, description="Author; with a token, the token's name is used instead."),
     ] = None
 
     @model_validator(mode="after")

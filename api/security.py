@@ -1,4 +1,4 @@
-"""Who may do what: bearer tokens known by their hash, scopes, rates, and what every answer's head carries."""
+"""Access control: bearer tokens known by their hash, scopes, rates, and security headers."""
 
 import hashlib
 import hmac
@@ -51,23 +51,23 @@ CSP_OF_DOCS: Final = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Caller:
-    """Who asks. `scope` None: somebody without a token, where tokens are set."""
+    """Caller of a request. scope: None for a caller without a token, if tokens are set."""
 
     name: str
     scope: Scope | None
     by_token: bool = False
 
     def may(self, scope: Scope) -> bool:
-        """Return whether what `scope` allows is allowed: operate includes read, admin includes both."""
+        """Return whether the caller has `scope`; operate includes read, admin includes both."""
         return self.scope is not None and SCOPES.index(self.scope) >= SCOPES.index(scope)
 
 
 class WrongToken(Exception):
-    """A token was given that is not known."""
+    """The token is unknown."""
 
 
 class Guard:
-    """Knows callers by the hash of their token; without any tokens set, everybody here is admin."""
+    """Identification of callers by the hash of their token; without any tokens set, every caller is admin."""
 
     def __init__(self, api: ApiSettings) -> None:
         self._known = tuple((bytes.fromhex(token.sha256), token) for token in api.token_list)
@@ -105,7 +105,7 @@ def token_in(cookies: bytes | None) -> bytes | None:
 
 
 def require(scope: Scope) -> Callable[..., Awaitable[Caller]]:
-    """Return a dependency that lets callers with `scope` pass, and give who they are."""
+    """Return a dependency that requires `scope`, and returns the caller."""
 
     async def check(
         request: Request, _: Annotated[HTTPAuthorizationCredentials | None, Security(BEARER)] = None
@@ -141,7 +141,7 @@ class Rate:
     _buckets: OrderedDict[str, tuple[float, float]] = field(default_factory=OrderedDict)
 
     def wait(self, caller: str) -> float:
-        """Take one from the caller's bucket; seconds until the next is there, 0 where there was one."""
+        """Take one token of the caller's bucket; return 0, or the seconds to wait for the next."""
         now = self.clock()
         most = max(1.0, 2 * self.per_second)
         left, seen = self._buckets.pop(caller, (most, now))
@@ -154,7 +154,7 @@ class Rate:
 
 
 def too_many(wait: float) -> Problem:
-    """Return the problem of a caller who is too fast."""
+    """Return the problem of a caller above its rate."""
     seconds = max(1, math.ceil(wait))
     return Problem(
         429,
@@ -165,7 +165,7 @@ def too_many(wait: float) -> Problem:
 
 
 def is_loopback(host: str) -> bool:
-    """Return whether only programs of this machine reach `host`."""
+    """Return whether `host` is reachable from this machine only."""
     if host == "localhost":
         return True
     try:
@@ -175,7 +175,7 @@ def is_loopback(host: str) -> bool:
 
 
 def refuse_open_door(api: ApiSettings) -> None:
-    """Raise UsageError where anybody on the network could ask without a token."""
+    """Raise UsageError if the API would be open to the network without tokens."""
     if not is_loopback(api.host) and not api.token_list:
         raise UsageError(
             f"NEXOVA_API__HOST={api.host} is reached from other machines, and there are no tokens: set "
@@ -184,7 +184,7 @@ def refuse_open_door(api: ApiSettings) -> None:
 
 
 def audit(caller: Caller, action: str, **details: object) -> None:
-    """One line for a change that somebody made."""
+    """Log one line for a change that a caller made."""
     shown = " ".join(f"{name}={value!r}" for name, value in details.items() if value is not None)
     LOGGER.info(
         "%s by %s: %s", action, caller.name, shown, extra={"action": action, "caller": caller.name, "details": details}

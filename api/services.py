@@ -1,4 +1,4 @@
-"""What the routes work with, put together once for each process."""
+"""Services that the routes use, created once for each process."""
 
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -22,7 +22,7 @@ from schemas.answers import Advice, AnomalyResult
 
 @dataclass(slots=True, kw_only=True)
 class Services:
-    """All that outlives a request. anomalies, risks: model calls off the event loop, in batches."""
+    """Objects that outlive a request. anomalies, risks: batched model calls off the event loop."""
 
     settings: Settings
     plant: Plant
@@ -38,7 +38,7 @@ class Services:
 
     @property
     def registry(self) -> CollectorRegistry:
-        """Where the metrics are registered."""
+        """Registry of the metrics."""
         return self.metrics.registry
 
 
@@ -51,7 +51,7 @@ def make_services(
     promoted: Callable[[], None],
 ) -> Services:
     """Return the services of one process; nothing is started yet. promoted: called when Kafka says that a model was."""
-    # one thread: the forests run one at a time anyway, and what waits for it is judged together
+    # one thread: the forests run one at a time anyway, and waiting requests are scored together
     pool = ThreadPoolExecutor(1, thread_name_prefix="models")
     baselines = Baselines(plant)
     return Services(

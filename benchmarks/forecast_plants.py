@@ -1,4 +1,4 @@
-"""Forecasts of simulated plants: what a production plan is worth, and plants with idle and busy days.
+"""Forecasts of simulated plants: what a production plan is worth, and what the blend gains over its medians.
 
 python -m benchmarks.forecast_plants [--plants 3] [--origins 60] [--json]
 """
@@ -13,7 +13,7 @@ from core.arrays import DAY
 from core.forecasting.engine import Calendar, HourlySeries, KnownInputs
 from core.forecasting.engine.backtest import daily_origins, replayed
 from core.forecasting.names import SEASONAL_MEDIAN
-from tests.core.forecasting.plants import a_planned_plant, an_idling_plant
+from tests.core.forecasting.plants import a_planned_plant, a_plant_of_unlike_days, an_idling_plant
 
 HORIZON = 72
 
@@ -55,11 +55,14 @@ def main() -> None:
     for seed in range(options.plants):
         selected, median = wapes(an_idling_plant(days=365, seed=seed), options.origins)
         figures.append({"plant": f"idling {seed}", "before": median, "after": selected})
+    for seed in range(options.plants):
+        selected, median = wapes(a_plant_of_unlike_days(days=365, seed=seed), options.origins)
+        figures.append({"plant": f"unlike {seed}", "before": median, "after": selected})
     if options.json:
         print(json.dumps(figures))
         return
     print(f"WAPE of {HORIZON} h at {options.origins} daily origins")
-    print("planned: without and with the plan; idling: seasonal median and selection")
+    print("planned: without and with the plan; idling, unlike: seasonal median and selection")
     for one in figures:
         before, after = 100 * float(one["before"]), 100 * float(one["after"])
         print(f"  {one['plant']:<12}{before:>8.1f} %{after:>8.1f} %{100 * (after / before - 1):>8.1f} %")

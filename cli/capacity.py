@@ -1,4 +1,4 @@
-"""`nexova capacity`: how many workers, partitions and bytes a plant needs, from figures that were measured."""
+"""`nexova capacity`: workers, partitions, memory and disk for a plant, from measured figures."""
 
 import json
 import math
@@ -8,7 +8,7 @@ from typing import Annotated, Final
 import typer
 
 READINGS_A_WORKER: Final = 50_000.0
-"""Readings a second that one worker is planned with: a third of what was measured (README), for bursts and restarts."""
+"""Readings a second planned for one worker: a third of the measured rate (README), to absorb bursts and restarts."""
 
 BYTES_A_READING: Final = 160
 BYTES_A_SCORE: Final = 250
@@ -22,7 +22,7 @@ RETENTION_DAYS: Final = 7
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Capacity:
-    """What a plant needs. kafka_bytes: of readings and scores over their retention, with all copies."""
+    """Resources for a plant. kafka_bytes: readings and scores over their retention, with all copies."""
 
     readings_per_second: float
     workers: int
@@ -33,11 +33,11 @@ class Capacity:
 
 
 def capacity_of(*, machines: int, interval_seconds: float, copies: int = 3) -> Capacity:
-    """Return what machines that each send a reading every `interval_seconds` need."""
+    """Return the resources for `machines` that each send one reading every `interval_seconds`."""
     rate = machines / interval_seconds
     by_rate = math.ceil(rate / READINGS_A_WORKER)
     by_forecasts = math.ceil(machines / FORECASTS_A_WORKER_HOUR)
-    # one more than are needed: the others take over from one that is lost
+    # one spare worker, so that the loss of one leaves enough
     workers = max(by_rate, by_forecasts, 1) + 1
     partitions = max(8, 2 ** math.ceil(math.log2(2 * workers)))
     stored = rate * 86_400 * (RETENTION_DAYS * BYTES_A_READING + BYTES_A_SCORE) * copies

@@ -1,4 +1,4 @@
-"""What all commands print alike: times, figures, colours, and text of strangers made harmless."""
+"""Output helpers of all commands: times, figures, colours, and escaping of untrusted text."""
 
 import sys
 import unicodedata
@@ -21,7 +21,7 @@ CRITICAL_AT: Final = 0.8
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cell:
-    """A piece of a line, filled up to `width` characters; `right` puts it at the right edge of them."""
+    """One cell of a line, padded to `width` characters; `right` aligns it to the right."""
 
     text: str
     width: int = 0
@@ -30,7 +30,7 @@ class Cell:
 
 
 def line(cells: Iterable[Cell]) -> Text:
-    """Return the cells side by side, two spaces between them, without trailing ones."""
+    """Return the cells as one line, separated by two spaces, without trailing spaces."""
     text = Text()
     for index, cell in enumerate(cells):
         shown = printable(cell.text)
@@ -42,7 +42,7 @@ def line(cells: Iterable[Cell]) -> Text:
 
 
 def printable(text: str) -> str:
-    """`text` without characters that steer a terminal or break a line: a machine's name may come from anywhere."""
+    """Return `text` without control characters and line breaks; machine names are untrusted input."""
     if text.isprintable():
         return text
     return "".join("\N{REPLACEMENT CHARACTER}" if _steers(character) else character for character in text)
@@ -53,45 +53,45 @@ def _steers(character: str) -> bool:
 
 
 def on_a_terminal() -> bool:
-    """Return whether a person watches what goes to stdout."""
+    """Return whether stdout is a terminal."""
     return sys.stdout.isatty()
 
 
 class Output(Console):
-    """A console that lets its caller decide what it means that the reader has left."""
+    """A console that leaves the handling of a broken pipe to its caller."""
 
     def on_broken_pipe(self) -> None:
-        """Rich would end the process with an error."""
+        """Raise the error to the caller; Rich would end the process."""
         raise BrokenPipeError
 
 
 def stdout() -> Output:
-    """Where results go: colours on a terminal, nothing but text in a pipe, and lines are never cut or broken."""
+    """Return the console for results: colours on a terminal, plain text in a pipe, lines never wrapped or cut."""
     return Output(file=sys.stdout, soft_wrap=True, highlight=False, markup=False, emoji=False)
 
 
 def local_zone() -> tzinfo:
-    """Return the zone that this machine's clock is set to."""
+    """Return the local time zone."""
     zone = datetime.now().astimezone().tzinfo
     return UTC if zone is None else zone
 
 
 def zone_name(zone: tzinfo) -> str:
-    """`UTC`, or the zone with its offset now: `CET (UTC+01:00)`."""
+    """Return `UTC`, or the zone's name with its current offset, such as `CET (UTC+01:00)`."""
     now = datetime.now(zone)
     offset = now.strftime("%z")
     return "UTC" if zone is UTC or not offset else f"{now.tzname()} (UTC{offset[:3]}:{offset[3:]})"
 
 
 def moment(at: datetime, zone: tzinfo | None) -> str:
-    """Return a time of day with its date in `zone`; None: RFC 3339 in UTC, for programs."""
+    """Return date and time in `zone`; with None, RFC 3339 in UTC, for programs."""
     if zone is None:
         return at.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     return at.astimezone(zone).strftime("%Y-%m-%d %H:%M:%S")
 
 
 def score_style(score: float | None) -> str:
-    """Colour of an anomaly score in [0, 1]; high means anomalous."""
+    """Return the colour of an anomaly score in [0, 1]; high means anomalous."""
     if score is None:
         return "dim"
     if score >= CRITICAL_AT:
@@ -100,5 +100,5 @@ def score_style(score: float | None) -> str:
 
 
 def figure(value: float | None, digits: int = 1) -> str:
-    """Return a number for people, and a dash for none."""
+    """Return a formatted number, or a dash for None."""
     return "-" if value is None else f"{value:,.{digits}f}"

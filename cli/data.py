@@ -1,4 +1,4 @@
-"""`nexova data`: labelled data of a simulated plant, in files."""
+"""`nexova data`: files of labelled readings of a simulated plant."""
 
 import json
 from dataclasses import asdict
@@ -42,7 +42,7 @@ def generate(
 ) -> None:
     """Write train_data, val_data, test_data (in order of time) and anomaly_binary (balanced, from training only)."""
     plant = load_plant(plant_file or load_settings().plant_file)
-    # shown on a terminal only, and on stderr, so that stdout stays a result
+    # on stderr, and on a terminal only: stdout holds nothing but the result
     with Console(stderr=True).status(f"generating {days} days of {machines} machines"):
         summaries = write_dataset(
             out,

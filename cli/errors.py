@@ -1,4 +1,4 @@
-"""From what went wrong to one line on stderr and an exit code."""
+"""Errors of commands as one line on stderr and an exit code."""
 
 import os
 import sys
@@ -14,7 +14,7 @@ INTERRUPTED: Final = 130
 
 
 def reported(work: Callable[[], Any]) -> int:
-    """Run `work` and return its exit code; whatever it raises is told on stderr first."""
+    """Run `work` and return its exit code; an error it raises is printed on stderr."""
     try:
         code = work()
         sys.stdout.flush()
@@ -33,13 +33,13 @@ def reported(work: Callable[[], Any]) -> int:
 
 
 def reader_left() -> None:
-    """`nexova tail … | head` has seen enough: no error, and nothing left to say when Python ends."""
+    """Return the exit code after a broken pipe, as in `nexova tail … | head`; this is no error."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _misused(error: typer.TyperException) -> int:
     context = getattr(error, "ctx", None)
-    if type(error).__name__ == "NoArgsIsHelpError":  # the help has been printed while the error was made
+    if type(error).__name__ == "NoArgsIsHelpError":  # click has already printed the help
         typer.echo(error.format_message(), nl=False)
         return MISUSED
     command = getattr(context, "command_path", None) or "nexova"
@@ -73,7 +73,7 @@ def _failed(error: Exception) -> int:
 
 
 def say(words: str) -> None:
-    """One line on stderr."""
+    """Print one line on stderr."""
     sys.stderr.write(f"nexova: {' '.join(words.splitlines())}\n")
     sys.stderr.flush()
 

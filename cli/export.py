@@ -25,11 +25,11 @@ def export(
     to: Annotated[str, typer.Option("--to", help="Folder or bucket: DIR, s3://bucket/prefix, gs://…")],
     format_: Annotated[Format, typer.Option("--format", help="Format of the files.")] = Format.PARQUET,
     since: Annotated[
-        str | None, typer.Option(help="Only what Kafka was given from then on, such as 2026-03-01T00:00:00Z.")
+        str | None, typer.Option(help="Only messages written to Kafka since then, such as 2026-03-01T00:00:00Z.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
-    """Write what a topic holds now as one table: a file a partition, replaced at the next export."""
+    """Write the current messages of a topic as one table: a file for each partition, replaced at the next export."""
     from runtime.topic_export import export_topic  # noqa: PLC0415  pyarrow takes its time
 
     del format_  # one so far

@@ -1,4 +1,4 @@
-"""`nexova feedback`: a statement on an alert, for those who answer it from a terminal."""
+"""`nexova feedback`: feedback on an alert from the terminal."""
 
 import getpass
 from datetime import UTC, datetime
@@ -19,7 +19,7 @@ from schemas.topics import ALERTS, FEEDBACK
 
 
 class Verb(StrEnum):
-    """What can be said of an alert, in the words of the command line."""
+    """Kinds of feedback, as named on the command line."""
 
     ACKNOWLEDGED = "acknowledged"
     CONFIRMED = "confirmed"
@@ -33,25 +33,25 @@ class Verb(StrEnum):
 
     @property
     def kind(self) -> FeedbackKind:
-        """The word of the message."""
+        """Kind of the feedback message."""
         kind: FeedbackKind = "snoozed" if self is Verb.SHELVED else self.value.replace("-", "_")  # type: ignore[assignment]
         return kind
 
 
 def feedback(
     alert_id: Annotated[str, typer.Argument(help="Id of the alert, as `nexova tail alerts --json` shows it.")],
-    verb: Annotated[Verb, typer.Argument(help="What you say of it.")],
+    verb: Annotated[Verb, typer.Argument(help="Kind of feedback.")],
     *,
-    note: Annotated[str | None, typer.Option(help="Why, or what helped; others will read it.")] = None,
+    note: Annotated[str | None, typer.Option(help="Reason or remedy, shown to other users.")] = None,
     until: Annotated[
         datetime | None,
         typer.Option(help="End of shelving or of an expected condition, in UTC.", formats=["%Y-%m-%dT%H:%M:%SZ"]),
     ] = None,
     author: Annotated[str | None, typer.Option(help="Your name; default: the user's.")] = None,
 ) -> None:
-    """Answer an alert: close a false one, shelve it, accept a new normal, report maintenance.
+    """Give feedback on an alert: false alarm, shelving, expected condition, maintenance done.
 
-    `withdrawn` takes shelving and raised thresholds of the alert's machine back.
+    `withdrawn` revokes shelving and raised thresholds of the alert's machine.
     """
     if (verb is Verb.SHELVED) != (until is not None) and verb is not Verb.EXPECTED:
         rule = "needs --until, the end of the shelving" if verb is Verb.SHELVED else "has no end"

@@ -27,7 +27,7 @@ class Receiver(StrEnum):
 
 
 class Level(StrEnum):
-    """Severities, least first."""
+    """Severities in rising order."""
 
     INFO = "info"
     WARNING = "warning"
@@ -35,7 +35,7 @@ class Level(StrEnum):
 
 
 class Grouping(StrEnum):
-    """What the changes of one notification share."""
+    """Grouping of alert changes into notifications."""
 
     MACHINE = "machine"
     KIND = "kind"
@@ -51,11 +51,15 @@ def forward(
     name: Annotated[
         str | None, typer.Option(help="Name of this forwarding: its position in Kafka; default: the kind of receiver.")
     ] = None,
-    min_severity: Annotated[Level, typer.Option(help="Least severity that is forwarded.")] = Level.WARNING,
-    group_by: Annotated[Grouping, typer.Option(help="What the changes of one notification share.")] = Grouping.MACHINE,
-    group_wait: Annotated[float, typer.Option(min=0, max=600, help="Seconds that changes are gathered for.")] = 5.0,
+    min_severity: Annotated[Level, typer.Option(help="Minimum severity that is forwarded.")] = Level.WARNING,
+    group_by: Annotated[
+        Grouping, typer.Option(help="Grouping of alert changes into notifications.")
+    ] = Grouping.MACHINE,
+    group_wait: Annotated[
+        float, typer.Option(min=0, max=600, help="Seconds for which changes are collected before they are sent.")
+    ] = 5.0,
     refresh: Annotated[
-        float, typer.Option(min=1, max=240, help="Seconds between repetitions of what is open, and looks for feedback.")
+        float, typer.Option(min=1, max=240, help="Seconds between repetitions of open alerts and checks for feedback.")
     ] = 60.0,
     template: Annotated[Path | None, typer.Option(help="Text with ${names} for webhook (JSON) or smtp.")] = None,
     cloudevents: Annotated[
@@ -64,8 +68,8 @@ def forward(
     mail_from: Annotated[str, typer.Option(help="Smtp: address of the sender.")] = "nexova@localhost",
     mail_to: Annotated[list[str] | None, typer.Option(help="Smtp: a recipient; may be given several times.")] = None,
     starttls: Annotated[bool, typer.Option("--starttls", help="Smtp: demand encryption.")] = False,
-    plan: Annotated[Path | None, typer.Option(help="Cmms: TOML file that says how requests look.")] = None,
-    timeout: Annotated[float, typer.Option(min=0.1, max=120, help="Seconds that the receiver has to answer.")] = 10.0,
+    plan: Annotated[Path | None, typer.Option(help="Cmms: TOML file that describes the requests.")] = None,
+    timeout: Annotated[float, typer.Option(min=0.1, max=120, help="Timeout of a request in seconds.")] = 10.0,
 ) -> None:
     """Forward alerts until stopped: at least once, in order, from where the last run under this name ended.
 

@@ -1,4 +1,4 @@
-"""`nexova history import`: hours of before for the processor, which forecasts from them at once."""
+"""`nexova history import`: past hourly energy for the processor, used by its next forecast."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -29,7 +29,7 @@ _HOURS_A_MESSAGE: Final = 1_000
 
 @app.callback()
 def _root() -> None:
-    """With one command alone, typer would leave out its name."""
+    """Keep the command's name: typer omits it when a group has a single command."""
 
 
 @app.command("import")
@@ -71,7 +71,7 @@ def import_(
 
 
 def messages_of(machine_id: str, hours: HourlySeries) -> Iterator[EnergyHistory]:
-    """Return a series as messages, in order; parts without any known hour are left out."""
+    """Return a series as messages, in order of time; parts without a known hour are omitted."""
     for begin in range(0, len(hours.values), _HOURS_A_MESSAGE):
         part = hours.values[begin : begin + _HOURS_A_MESSAGE]
         if np.isfinite(part).any():

@@ -1,4 +1,4 @@
-"""`nexova`: the command line. Each command is loaded when it is called, so that help is fast.
+"""The `nexova` command line; each command is loaded when it is called, so that help is fast.
 
 Errors that people can act on are one line on stderr: exit code 2 for the user's mistakes, 1 for failures, 130 after
 Ctrl-C. A traceback is printed with LOG_LEVEL=DEBUG only.
@@ -98,7 +98,7 @@ COMMANDS: Final[dict[str, Entry]] = {
 
 
 def load(name: str) -> Any:
-    """Return the command of that name, ready to run."""
+    """Import and return the command of that name."""
     entry = COMMANDS[name]
     found = getattr(importlib.import_module(entry.module), entry.attribute)
     if not isinstance(found, typer.Typer):
@@ -113,7 +113,7 @@ def load(name: str) -> Any:
 
 
 def _keep_brackets(command: Any) -> None:
-    """Escape what Rich would take for markup in help texts: `nexova[dask]` would lose its bracket."""
+    """Escape brackets that Rich takes for markup in help texts, as in `nexova[dask]`."""
     from rich.markup import escape  # noqa: PLC0415  an error's traceback needs no Rich
 
     for described in (command, *command.params):
@@ -172,6 +172,6 @@ def run(arguments: Sequence[str] | None = None) -> int:
 
 def main() -> None:
     """Run the `nexova` program."""
-    # ONNX Runtime would report its use to its makers over the internet; what runs in a plant tells nobody
+    # ONNX Runtime would send usage data over the internet, which a plant's network must not do
     os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")
     sys.exit(run())

@@ -1,4 +1,4 @@
-"""`nexova models`: what is in the model repository, what runs, and what is to run."""
+"""`nexova models`: versions in the model repository, and which of them run."""
 
 import json
 from datetime import UTC, datetime
@@ -103,7 +103,7 @@ def shadow(
 ) -> None:
     """Score the same readings with a second version, without alerts or advice from it."""
     if stop == (version is not None):
-        raise UsageError(f"nexova models shadow {name}: give a VERSION, or --stop to end what was begun, and not both")
+        raise UsageError(f"nexova models shadow {name}: give a VERSION, or --stop to end the shadow, and not both")
     repository = _open(models)
     now = datetime.now(UTC)
     if version is None:
@@ -115,7 +115,7 @@ def shadow(
         typer.echo(json.dumps(trial.model_dump(mode="json") | {"announced": announce and trouble is None}))
     else:
         beside = f"{trial.name} {trial.version} is"
-        state = "scored beside the one that runs" if version else "no longer scored beside the one that runs"
+        state = "scored as a shadow" if version else "no longer scored as a shadow"
         typer.echo(f"{beside} {state}: {reason}")
     if trouble:
         say(trouble)
@@ -137,7 +137,7 @@ def _open(models: str | None) -> ModelRepository:
 
 
 def _tell(entry: Promotion, repository: ModelRepository, *, announce: bool, as_json: bool) -> None:
-    """Say what runs now, and tell the workers."""
+    """Print the promoted version, and notify the workers."""
     trouble = announcement(entry.name, repository, load_settings().kafka) if announce else None
     if as_json:
         typer.echo(json.dumps(entry.model_dump(mode="json") | {"announced": announce and trouble is None}))

@@ -1,4 +1,4 @@
-"""`nexova plan import`: what is known ahead of a machine, such as its production plan, for the forecasts."""
+"""`nexova plan import`: known-future inputs of a machine, such as its production plan, for the forecasts."""
 
 import re
 from collections.abc import Iterator
@@ -33,7 +33,7 @@ _NO_NAME: Final = re.compile(r"[^\w.-]+")
 
 @app.callback()
 def _root() -> None:
-    """With one command alone, typer would leave out its name."""
+    """Keep the command's name: typer omits it when a group has a single command."""
 
 
 @app.command("import")
@@ -76,7 +76,7 @@ def import_(
 
 
 def messages_of(machine_id: str, name: str, hours: HourlySeries) -> Iterator[KnownInput]:
-    """Return an input as messages, in order; parts without any known hour are left out."""
+    """Return an input as messages, in order of time; parts without a known hour are omitted."""
     named = _NO_NAME.sub("_", name)[:MOST_NAME]
     for begin in range(0, len(hours.values), _HOURS_A_MESSAGE):
         part = hours.values[begin : begin + _HOURS_A_MESSAGE]

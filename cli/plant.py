@@ -1,4 +1,4 @@
-"""`nexova plant`: draft a plant file from a sample of readings, and check one."""
+"""`nexova plant`: drafts and checks of plant files."""
 
 from pathlib import Path
 from typing import Annotated, Final
@@ -111,5 +111,5 @@ def _of_topic(topic: str) -> Table:
     frame = pd.DataFrame(rows, dtype=str).fillna("")
     frame.index = pd.RangeIndex(1, len(frame) + 1)
     if refused:
-        typer.echo(f"{refused:,} messages are no JSON and were left out", err=True)
+        typer.echo(f"{refused:,} messages are no JSON and were omitted", err=True)
     return Table(path=Path(topic), frame=frame, form=None)

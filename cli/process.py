@@ -1,4 +1,4 @@
-"""`nexova process`: runs processors until they are told to stop."""
+"""`nexova process`: stream processors that run until stopped."""
 
 import logging
 import multiprocessing
@@ -42,7 +42,7 @@ def process(
 def run_worker(settings: Settings) -> int:
     """Run one worker in this process until a signal; return its exit code.
 
-    Its pages are on the port that was asked for, or else on the first free one from the default on.
+    Its pages are on the requested port, or else on the first free one from the default on.
 
     Raises:
         UsageError: the port is taken.
@@ -51,7 +51,7 @@ def run_worker(settings: Settings) -> int:
     held = page_port(settings.processor.web_host, wanted, asked="web_port" in settings.processor.model_fields_set)
     with held:
         settings = _with_port(settings, held.getsockname()[1])
-        # the heavy imports are the worker's alone: `nexova --help` and the parent of many workers go without
+        # heavy imports that only a worker needs, not `nexova --help` or the parent of several workers
         from processor.run import run  # noqa: PLC0415
 
         return run(settings, port=held)

@@ -1,4 +1,4 @@
-"""`nexova produce`: sends simulated or recorded readings to Kafka, at a pace, until done or stopped."""
+"""`nexova produce`: simulated or recorded readings sent to Kafka at a given speed, until done or stopped."""
 
 import json
 import signal
@@ -111,7 +111,7 @@ def replay(
     plant = load_plant(plant_file or settings.plant_file)
     stop = threading.Event()
     pace = _pace(speed, stop)
-    # all files are read before the first message goes out: a mistake in the last one is no half replay
+    # all files are read before the first message is sent, so that an error in the last one causes no partial replay
     latest = datetime.now(UTC) + timedelta(seconds=plant.readings.latest_ahead_seconds)
     note = partial(typer.echo, err=True)
     parts = [read_readings_csv(path, plant, latest=latest, note=note)[0] for path in files]
@@ -123,7 +123,7 @@ def replay(
 
 
 def _wait(publisher: Publisher, stopped: Callable[[], bool], instant: float) -> bool:
-    """Take delivery reports until `instant`, epoch seconds; false when stopped before."""
+    """Handle delivery reports until `instant`, epoch seconds; return False if stopped before."""
     while not stopped():
         left = instant - time.time()
         if left <= 0:
@@ -135,7 +135,7 @@ def _wait(publisher: Publisher, stopped: Callable[[], bool], instant: float) -> 
 
 @contextmanager
 def _truth(path: Path | None) -> Iterator[Callable[[InjectedFault], None]]:
-    """Gives a function that writes a fault to the file at once, one JSON document a line."""
+    """Provide a function that appends a fault to the file, one JSON document a line, flushed at once."""
     if path is None:
         yield lambda _: None
         return
@@ -161,7 +161,7 @@ def _pace(speed: str, stop: threading.Event) -> Pace:
         factor = 0.0
     if not 0 < factor < float("inf"):
         raise UsageError(f"--speed {speed}: must be a number above 0, or max; 1 is as fast as it happened")
-    # a wait that ends at once when we are to stop
+    # a wait that ends at once on a stop
     return Paced(factor, sleep=stop.wait)
 
 
@@ -179,7 +179,7 @@ def _connected(settings: Settings) -> Publisher:
 
 @contextmanager
 def _until_stopped(stop: threading.Event) -> Iterator[Callable[[], bool]]:
-    """Sets `stop` at Ctrl-C or SIGTERM, for a clean end between two readings; gives the question whether it is set."""
+    """Set `stop` at Ctrl-C or SIGTERM, for a clean end between two readings; provide its getter."""
     before = {number: signal.signal(number, lambda *_: stop.set()) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
         yield stop.is_set
@@ -190,7 +190,7 @@ def _until_stopped(stop: threading.Event) -> Iterator[Callable[[], bool]]:
 
 @contextmanager
 def _progress(publisher: Publisher) -> Iterator[None]:
-    """On a terminal, says now and then how far it is."""
+    """Show the progress from time to time, on a terminal only."""
     if not sys.stderr.isatty():
         yield
         return

@@ -1,4 +1,4 @@
-"""`nexova serve`: the API, until it is told to stop."""
+"""`nexova serve`: the API, served until stopped."""
 
 import os
 import signal
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from fastapi import FastAPI
 
 _WORKER_SECONDS: Final = 30
-_NOT_STARTED: Final = 3  # uvicorn's exit code of a worker that could not begin
+_NOT_STARTED: Final = 3  # uvicorn's exit code of a worker that failed to start
 
 
 def serve(
@@ -40,16 +40,16 @@ def serve(
 
 
 def _run_many(settings: Settings, shared: dict[str, Any]) -> int:
-    """Serve with several processes on one port; what cannot be is said here and not by each of them."""
+    """Serve with several processes on one port; errors are reported here, once, rather than by each of them."""
     import uvicorn  # noqa: PLC0415
     from uvicorn.supervisors import Multiprocess  # noqa: PLC0415
 
     load_plant(settings.plant_file)
-    # the workers read the same environment; only what the command line has changed must be told to them
+    # the workers read the same environment; only options of the command line must be passed on
     os.environ["NEXOVA_API__HOST"], os.environ["NEXOVA_API__PORT"] = settings.api.host, str(settings.api.port)
     with tempfile.TemporaryDirectory(prefix="nexova-metrics-", ignore_cleanup_errors=True) as folder:
         os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder  # see runtime.metrics.page
-        # a worker that starts on a busy machine says nothing for a while, and must not be taken for dead
+        # a worker that starts on a busy machine is silent for a while, and must not be considered dead
         config = uvicorn.Config(
             "cli.serve:worker_app",
             factory=True,
@@ -63,7 +63,7 @@ def _run_many(settings: Settings, shared: dict[str, Any]) -> int:
 
 
 def worker_app() -> "FastAPI":
-    """Return the API of one of several workers: with log lines, and streams that end when it is told to."""
+    """Return the API of one of several workers, with logging, and event streams that end at its signal."""
     from api.app import create_lasting_app  # noqa: PLC0415
 
     settings = load_settings()
@@ -87,7 +87,7 @@ def _ending_streams(app: "FastAPI", former: Any) -> Callable[[int, FrameType | N
 def run(settings: Settings) -> int:
     """Serve until a signal; return the exit code."""
     held_port(settings.api.host, settings.api.port, remedy="Name another with --port").close()
-    # the heavy imports are the server's alone: `nexova --help` goes without
+    # heavy imports that `nexova --help` does not need
     import uvicorn  # noqa: PLC0415
 
     from api.app import create_lasting_app  # noqa: PLC0415
@@ -95,7 +95,7 @@ def run(settings: Settings) -> int:
     shared: dict[str, Any] = {
         "host": settings.api.host,
         "port": settings.api.port,
-        "log_config": None,  # ours is in place already
+        "log_config": None,  # logging is configured already
         "access_log": False,
         "server_header": False,
         "date_header": True,
@@ -107,7 +107,7 @@ def run(settings: Settings) -> int:
     app = create_lasting_app(settings)
 
     class Server(uvicorn.Server):
-        """Ends the event streams at the signal: the server would wait for their clients to go."""
+        """A server that ends the event streams at the signal, rather than wait for their clients to disconnect."""
 
         @contextmanager
         def capture_signals(self) -> Iterator[None]:

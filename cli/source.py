@@ -1,4 +1,4 @@
-"""`nexova source`: see what other senders' messages become."""
+"""`nexova source`: trial of a plant file's sources on sample messages."""
 
 import itertools
 from pathlib import Path
@@ -37,7 +37,7 @@ def try_(
         Path | None, typer.Option("--plant", help="Plant file; default: NEXOVA_PLANT_FILE, else the shipped default.")
     ] = None,
 ) -> None:
-    """Show line by line what a sample becomes: a reading, or a refusal with reason and remedy."""
+    """Show for each message the reading it is converted to, or its refusal with reason and remedy."""
     from bridge.sample import Sampler, newest_of_topic, records_of_file  # noqa: PLC0415  help needs no clients
     from runtime.kafka import wait_for_broker  # noqa: PLC0415
 
@@ -66,7 +66,7 @@ def try_(
 
 
 def _chosen(plant: Plant, name: str | None, topic: str | None) -> Source | None:
-    """Return the source that is named, that of the topic, or the only one; None: readings of our own form."""
+    """Return the named source, that of the topic, or the only one; None: readings in Nexova's own format."""
     wanted = name or topic
     if wanted is None:
         if len(plant.source) > 1:

@@ -1,4 +1,4 @@
-"""Options of commands that read tables: what is usually recognised, stated."""
+"""Options of commands that read tables; each overrides what is otherwise recognised."""
 
 from typing import Annotated
 

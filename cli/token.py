@@ -1,4 +1,4 @@
-"""`nexova token`: a new token for the API, shown once, and its hash for the settings."""
+"""`nexova token`: creation of API tokens, shown once, and their hashes for the settings."""
 
 import hashlib
 import json

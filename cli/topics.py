@@ -67,7 +67,7 @@ def _print(states: tuple[TopicState, ...], *, as_json: bool) -> None:
             topic.key,
             _word(state),
         )
-    # a pipe has no width: whoever reads from it wants whole names
+    # a pipe has no width, and its reader needs whole names
     Console(width=None if sys.stdout.isatty() else 200).print(table)
 
 

@@ -1,4 +1,4 @@
-"""`nexova train`: models from labelled readings; and the quick training that the demo begins with."""
+"""`nexova train`: training of models on labelled readings, and the quick training of the demo."""
 
 import json
 import sys
@@ -15,6 +15,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
 from cli.errors import say
+from cli.lifetimes import LifetimeReport, Unit, holds_lives, train_lifetimes
 from core.plant import Plant
 from runtime.errors import UsageError
 from runtime.kafka import wait_for_broker
@@ -31,10 +32,11 @@ if TYPE_CHECKING:
 
 DEMO_DAYS: Final = 30
 DEMO_MACHINES: Final = 8
+_MOST_CAP: Final = 1e6
 
 
 class Backend(StrEnum):
-    """Where the fits of many machines run."""
+    """Back ends that run the fits of many machines."""
 
     LOKY = "loky"
     DASK = "dask"
@@ -44,7 +46,11 @@ class Backend(StrEnum):
 def train(
     *,
     data: Annotated[
-        Path | None, typer.Option(help="Folder with train_data, val_data and test_data (.csv or .parquet).")
+        Path | None,
+        typer.Option(
+            help="Folder with train_data, val_data and test_data (.csv or .parquet); for maintenance also a table, or "
+            "a folder of tables, in which each machine runs to its failure."
+        ),
     ] = None,
     from_kafka: Annotated[
         bool, typer.Option("--from-kafka", help="Train on the readings, alerts and feedback in Kafka.")
@@ -67,6 +73,19 @@ def train(
         Backend,
         typer.Option(help="Where fits of many machines run; dask and ray need the extra nexova[dask] or nexova[ray]."),
     ] = Backend.LOKY,
+    cap: Annotated[
+        float | None,
+        typer.Option(help="Time to failure beyond which all are alike, in --unit; default: 125 rows of a machine."),
+    ] = None,
+    unit: Annotated[
+        Unit | None, typer.Option(help="Unit of --cap, --truth and the printed errors; default: that of the table.")
+    ] = None,
+    test: Annotated[
+        Path | None, typer.Option(help="Table of machines to measure on, which are not learned from.")
+    ] = None,
+    truth: Annotated[
+        Path | None, typer.Option(help="Text file with the time left after the last row of each machine of --test.")
+    ] = None,
     announce: Annotated[
         bool, typer.Option("--announce/--no-announce", help="Notify running workers of promotions.")
     ] = True,
@@ -77,22 +96,38 @@ def train(
     From Kafka, the labels come from feedback on alerts and machines; without any, faults are injected into the test
     split for the evaluation.
     """
-    # scikit-learn takes its second to load, which no other command should pay
+    # scikit-learn takes a second to load, which other commands do not need
     from trainer.families import installed_families  # noqa: PLC0415
     from trainer.fanout import Backend as Workers  # noqa: PLC0415
     from trainer.fanout import working_on  # noqa: PLC0415
     from trainer.trainer import MLModelTrainer  # noqa: PLC0415
 
     begin = _moment(data, since, from_kafka=from_kafka)
+    lives = _of_lives(what, data, {"--cap": cap, "--unit": unit, "--test": test, "--truth": truth})
     settings = load_settings()
     known = load_plant(plant or settings.plant_file)
     where = models or settings.model_path
     families = installed_families()
     workers = Workers(backend.value)
     chosen = None if what == "all" else (what,)
+    found: LifetimeReport | None = None
     with progress_bar() as progress:
-        if data is None:
-            # before the history is read: that a cluster is not there should not be heard minutes later
+        if data is not None and lives:
+            found = train_lifetimes(
+                data,
+                plant=known,
+                chosen=plant is not None,
+                models=where,
+                seed=seed,
+                cap=cap,
+                unit=unit,
+                test=test,
+                truth=truth,
+                progress=progress,
+            )
+            report = found.report
+        elif data is None:
+            # before the history is read, so that a missing cluster is reported at once
             with working_on(workers):
                 report = _train_from_kafka(
                     settings, chosen, families, known, where, since=begin, seed=seed, progress=progress
@@ -110,11 +145,24 @@ def train(
             report = trainer.train(chosen)
     promoted = [item.promotion for item in report.trained if item.promotion is not None and announce]
     troubles = {entry.name: announcement(entry.name, ModelRepository(where), settings.kafka) for entry in promoted}
-    _print(report, troubles, as_json=as_json)
+    _print(report, troubles, lifetimes=found, as_json=as_json)
+
+
+def _of_lives(what: str, data: Path | None, options: Mapping[str, object]) -> bool:
+    """Return whether the data is a table of lives; raises UsageError for options that go with nothing else."""
+    given = [name for name, value in options.items() if value is not None]
+    if given and (what != "maintenance" or data is None):
+        raise UsageError(f"{given[0]} {options[given[0]]}: goes with train maintenance --data TABLE; leave it out")
+    cap = options["--cap"]
+    if isinstance(cap, float) and not 0 < cap < _MOST_CAP:
+        raise UsageError(
+            f"--cap {cap:g}: must be above 0 and below {_MOST_CAP:g}; leave it out for 125 rows of a machine"
+        )
+    return what == "maintenance" and data is not None and (bool(given) or holds_lives(data))
 
 
 def _moment(data: Path | None, since: str | None, *, from_kafka: bool) -> datetime | None:
-    """Check that there is one source of data, and read `since`."""
+    """Check that exactly one source of data is given, and return `since` as a time."""
     if from_kafka == (data is not None):
         given = "both are" if from_kafka else "neither is"
         raise UsageError(f"--data DIR or --from-kafka says what to learn from, and {given} given; give one")
@@ -142,7 +190,7 @@ def _train_from_kafka(
     seed: int,
     progress: "Report",
 ) -> "TrainingReport":
-    """Train what the history in Kafka can teach; one family alone that it cannot is an error.
+    """Train the models for which the history in Kafka suffices; raise if a single named family cannot be trained.
 
     names: None means all; own: families of the user's own.
     """
@@ -197,7 +245,7 @@ def train_on_the_spot(
     frame = generator.generate_energy_timeseries(DEMO_DAYS, interval, DEMO_MACHINES)
     tell("simulated history", 1.0)
     return train_models(
-        # a month is short: the test split must hold some machine's last days
+        # a month is short, and the test split must contain the last days before some machine's failure
         Datasets.of_frame(frame, plant=plant, ratio=Ratio(train=0.7, val=0.15, test=0.15)),
         plant=plant,
         repository=ModelRepository(models),
@@ -210,7 +258,7 @@ def train_on_the_spot(
 
 @contextmanager
 def progress_bar() -> Iterator["Report"]:
-    """Show progress on a terminal's stderr, one bar a step; in a pipe, nothing."""
+    """Show one progress bar for each step on stderr if it is a terminal."""
     console = Console(stderr=True)
     columns = (TextColumn("{task.description:20}"), BarColumn(), TimeElapsedColumn())
     with Progress(*columns, console=console, disable=not sys.stderr.isatty()) as bar:
@@ -224,8 +272,14 @@ def progress_bar() -> Iterator["Report"]:
         yield show
 
 
-def _print(report: "TrainingReport", troubles: Mapping[str, str | None], *, as_json: bool) -> None:
-    """Print what was made; troubles: why workers were not told of a promotion, by name of those that should be."""
+def _print(
+    report: "TrainingReport",
+    troubles: Mapping[str, str | None],
+    *,
+    lifetimes: LifetimeReport | None = None,
+    as_json: bool,
+) -> None:
+    """Print the results; troubles: by model, why workers were not notified of its promotion."""
     if as_json:
         versions = {
             item.manifest.name: {
@@ -239,10 +293,14 @@ def _print(report: "TrainingReport", troubles: Mapping[str, str | None], *, as_j
             for item in report.trained
         }
         document = {"models": versions, "metrics": report.metrics, "intervals": report.intervals, "notes": report.notes}
+        if lifetimes is not None:
+            document |= {"lifetimes": lifetimes.figures}
         typer.echo(json.dumps(document))
         return
     for note in report.notes:
         typer.echo(f"note: {note}")
+    for sentence in () if lifetimes is None else lifetimes.sentences:
+        typer.echo(sentence)
     for item in report.trained:
         manifest = item.manifest
         figures = ", ".join(_figure(name, manifest) for name in manifest.metrics)

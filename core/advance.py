@@ -1,4 +1,4 @@
-"""Messages that the passing of time makes due: silence, windows that close without a reading, and statuses."""
+"""Messages due by time alone: silence alerts, windows that close without a reading, and machine statuses."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -18,16 +18,16 @@ from schemas.machines import MachineStatus
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DueMessages:
-    """Messages that are due although no reading called for them."""
+    """Messages that became due without a reading."""
 
     alerts: tuple[Alert, ...]
     energy_windows: tuple[EnergyWindow, ...]
 
 
 def advance_time(state: FleetState, *, plant: Plant, now: float, idle_seconds: float) -> DueMessages:
-    """Let time pass over a partition that has brought no record for `idle_seconds`; `now` is epoch seconds.
+    """Return what became due in a partition without records for `idle_seconds`; now: epoch seconds.
 
-    The hours of a machine that has been silent for long close as they are; its readings cannot close them any more.
+    The hours of a machine that has been silent for long are closed without further readings.
     """
     alerts = SilenceWatch(state=state, plant=plant).opened_after(idle_seconds)
     windows = closing_of(plant).by_the_clock(
@@ -52,7 +52,7 @@ def _estimates(state: FleetState, plant: Plant, *, now: float, idle_seconds: flo
 
 
 def statuses(state: FleetState, slots: list[int], *, plant: Plant) -> list[MachineStatus]:
-    """Return how the machines in these table rows are now."""
+    """Return the current status messages of the machines in these table rows."""
     tracks = state.tracks
     open_alerts: dict[str, int] = {}
     silent = set()
@@ -87,7 +87,7 @@ def _warm_up(state: FleetState, slot: int, plant: Plant) -> float:
     if state.tracks.fitted[slot]:
         return 1.0
     # a plant file that now asks for fewer readings may find more than enough of them
-    return min(1.0, float(state.tracks.learned[slot] / plant.detection.warm_up_readings))
+    return min(1.0, float(state.tracks.learned[slot] / plant.warm_up_readings))
 
 
 def _known(value: float) -> float | None:

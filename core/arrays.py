@@ -1,4 +1,4 @@
-"""Array types by the kind of their elements, and spans of time: shared by all rules and processes."""
+"""Array types by element type, and units of time."""
 
 from typing import Final
 

@@ -19,7 +19,7 @@ from core.detection.scoring import anomaly_scores, confidence_of
 from core.energy.closing import closing_of
 from core.energy.meter import counter_rules
 from core.energy.windows import accumulate
-from core.maintenance import BANDS, advice_text, advise, reasons_of, risks
+from core.maintenance import BANDS, advice_text, advisable, advise, reasons_of, risks, time_left
 from core.models import Models
 from core.plant import Plant, Role
 from core.plant.limits import LEVELS, limit_severity
@@ -33,7 +33,7 @@ from schemas.energy import EnergyWindow
 from schemas.recommendations import Recommendation
 from schemas.scores import FLAG_AT
 
-_STRANGER: Final = 0.1  # by which a score held against others must be above the flag's for an alert
+_STRANGER: Final = 0.1  # added to the flag's threshold for an alert on a score against a borrowed baseline
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,7 +41,7 @@ class Scores:
     """Scores of the n new readings of a batch; NaN where a model did not score.
 
     anomaly (n,) in [0, 1]; flagged (n,); risk (n,) in [0, 3]; condition (n,) code; warm (n,): baseline learned, or
-    the share `progress` (n,) of it; level (n,): code of what it is held against; confidence (n,) in that, in [0, 1].
+    the share `progress` (n,) of it; level (n,): code of the baseline's level; confidence (n,) in it, in [0, 1].
     """
 
     batch: ReadingBatch
@@ -57,7 +57,7 @@ class Scores:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Assessment:
-    """What a batch led to. `replayed` readings were known already; `late` ones came after their window's time.
+    """Result of a batch. replayed: readings seen before; late: readings that arrived after their window's time.
 
     alert_counts: of each running model and of each shadow. suppressed: openings that did not become an alert,
     by reason.
@@ -99,6 +99,8 @@ def assess(batch: ReadingBatch, *, state: FleetState, models: Models, plant: Pla
         habits=state.habits,
     )
     rows.fault[np.isnan(values) & ~np.isnan(batch.values)] = FAULT_IMPOSSIBLE
+    # a derived sensor is as well as what it is derived from
+    rows.fault[:, [index for index, _ in plant.derived]] = FAULT_NONE
     hold_against_others(batch, values, rows, models=models, plant=plant)
     scores = _score(batch, rows, models)
     _remember_last(state, slots, scores)
@@ -135,7 +137,7 @@ def _score(batch: ReadingBatch, rows: RowResults, models: Models) -> Scores:
 
 
 def _remember_last(state: FleetState, slots: Ints, scores: Scores) -> None:
-    # rows are in order, so of several readings of a machine the last one stays
+    # rows are in order, so the last reading of each machine wins
     state.scores[slots] = scores.anomaly
 
 
@@ -149,7 +151,7 @@ def _alerts(
     models: Models,
     plant: Plant,
 ) -> tuple[tuple[tuple[int, Alert], ...], dict[str, int]]:
-    """Return alerts that changed, in row order with the row that changed each, and openings suppressed, by reason."""
+    """Return the changed alerts in row order, each with its row, and the number of suppressed openings by reason."""
     batch, rules = scores.batch, state.rules
     writer = AlertWriter(batch=batch, values=values, rows=rows, confidence=scores.confidence, state=state, plant=plant)
     silence = SilenceWatch(state=state, plant=plant)
@@ -199,11 +201,11 @@ def _alerts(
 
 
 def _raised(rows: RowResults, sensors: tuple[str, ...], state: FleetState) -> Floats:
-    """Return by how much the score of an alert must be above that of a flag, (n,)."""
+    """Return the amount by which the threshold of an alert exceeds that of a flag, (n,)."""
     if not sensors:
         return np.zeros(len(rows.slot))
     raised = raised_thresholds(rows.slot, rows.contribution.argmax(axis=1), sensors, state)
-    # a new machine may well differ from those that training knows
+    # a new machine may differ from those it was trained on
     return raised + np.where(np.isin(rows.level, (LEVEL_PLANT, LEVEL_TYPE)), _STRANGER, 0.0)
 
 
@@ -225,8 +227,7 @@ def _recommendations(
     if models.maintenance is None:
         return ()
     batch = scores.batch
-    # before a machine's baseline is known its slow averages are hours old at most: no ground for advice
-    risk = np.where(scores.warm, scores.risk, np.nan)
+    risk = np.where(advisable(rows, models), scores.risk, np.nan)
     due = advise(slots=slots, timestamps=batch.timestamps, risk=risk, wear=state.wear)
     model = AlertModel(name=models.maintenance.name, version=models.maintenance.version, level="type")
     sensors = tuple(plant.sensors[index] for index in watched_sensors(plant))
@@ -234,7 +235,7 @@ def _recommendations(
     for row, band_code, level in zip(*due, strict=True):
         slot, band = slots[row], BANDS[band_code]
         machine_id = batch.machine_ids[batch.machine[row]]
-        half = len(sensors)
+        slowest = slice(-2 - len(sensors), -2)
         messages.append(
             Recommendation(
                 machine_id=machine_id,
@@ -243,8 +244,9 @@ def _recommendations(
                 band=band,
                 urgent=band == "urgent",
                 text=advice_text(machine_id, band),
+                hours_to_failure=time_left(rows.maintenance[row], models),
                 reasons=reasons_of(
-                    rows.maintenance[row, half : 2 * half].astype(np.float64),
+                    rows.maintenance[row, slowest].astype(np.float64),
                     state.tracks.mean[slot],
                     state.tracks.scale[slot],
                     sensors,

@@ -1,4 +1,4 @@
-"""A micro-batch of readings as columns, and the way from Kafka values to it."""
+"""Micro-batches of readings as columns, and their decoding from Kafka values."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -80,12 +80,25 @@ class ReadingBatch:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Stray:
+    """A reading that was refused because of its time, epoch s; offset: of its message."""
+
+    machine_id: str
+    timestamp: float
+    offset: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Decoded:
-    """What a fetch held: usable readings, refusals with their source offset, and unknown fields ignored."""
+    """Result of decoding a fetch: usable readings, refusals with their source offset, and ignored unknown fields.
+
+    strays: readings that were refused because of their time.
+    """
 
     batch: ReadingBatch
     refused: tuple[tuple[int, Refusal], ...]
     unknown_fields: int
+    strays: tuple[Stray, ...] = ()
 
 
 def decode_records(
@@ -99,7 +112,7 @@ def decode_records(
 ) -> Decoded:
     """Return columns from records with these offsets and values.
 
-    Nothing raises: what cannot be used is refused with its reason.
+    Never raises: unusable messages become refusals with a reason.
     """
     refused: list[tuple[int, Refusal]] = []
     unknown = 0
@@ -109,7 +122,12 @@ def decode_records(
         readings, offsets, refused, unknown = _decode_one_by_one(offsets_of, values_of, decoder, max_message_bytes)
     timestamps = np.fromiter(map(datetime.timestamp, map(_TIMESTAMP, readings)), np.float64, len(readings))
     believed = _believed(timestamps, plant, now)
+    strays: tuple[Stray, ...] = ()
     if not believed.all():
+        strays = tuple(
+            Stray(machine_id=readings[row].machine_id, timestamp=float(timestamps[row]), offset=offsets[row])
+            for row in np.flatnonzero(~believed)
+        )
         for row in np.flatnonzero(~believed):
             refused.append((offsets[row], _unbelievable(readings[row], plant, now)))
         readings = [reading for reading, keep in zip(readings, believed, strict=True) if keep]
@@ -125,7 +143,7 @@ def decode_records(
     if faults:
         batch, misnamed = batch.without(faults)
         refused += [(offset, _misnamed(name, faults[name])) for offset, name in misnamed]
-    return Decoded(batch=batch, refused=tuple(refused), unknown_fields=unknown)
+    return Decoded(batch=batch, refused=tuple(refused), unknown_fields=unknown, strays=strays)
 
 
 def _values(readings: Sequence[DecodedReading], decoder: ReadingDecoder) -> Floats:

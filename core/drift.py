@@ -1,4 +1,4 @@
-"""Drift of what a model says: its newest values against the first it gave."""
+"""Drift of a model's output: its newest values compared with its first ones."""
 
 from dataclasses import dataclass, field
 from typing import Final
@@ -32,7 +32,7 @@ class DriftWatch:
     _now: Floats = field(default_factory=lambda: np.zeros(_BINS))
 
     def add(self, values: Floats) -> None:
-        """Count values, (n,), NaN: none."""
+        """Count values, (n,); NaN is ignored."""
         values = values[np.isfinite(values)]
         counts = np.histogram(values, bins=_BINS, range=(0.0, self.highest))[0].astype(np.float64)
         self._now = self._now * np.exp(-len(values) / self.memory) + counts
@@ -41,7 +41,7 @@ class DriftWatch:
 
     @property
     def index(self) -> float | None:
-        """The population stability index; None while the first values are still being counted."""
+        """Population stability index; None while the first values are still being counted."""
         if self._before.sum() < self.memory:
             return None
         return population_stability_index(self._before, self._now)

@@ -1,12 +1,12 @@
-"""What people say of alerts and machines, and what follows from it at once.
+"""Feedback on alerts and machines, and its immediate effects.
 
     false_alarm        closes the alert; repeated ones of one signature raise its threshold, within bounds
     expected, snoozed  close it (expected) and shelve its kind until the end that is given (ISA-18.2: shelving)
     new_normal         closes it, and the machine's present level becomes its baseline
-    maintenance_done   closes all alerts of the machine; its slow averages and its advice begin anew
-    withdrawn          takes shelving and raised thresholds of the machine back
+    maintenance_done   closes all alerts of the machine; resets its slow averages and its advice
+    withdrawn          revokes shelving and raised thresholds of the machine
 
-Other statements (acknowledged, confirmed, failure) change nothing here; the trainer learns from them.
+Other feedback (acknowledged, confirmed, failure) changes nothing here; the trainer learns from it.
 """
 
 from dataclasses import dataclass
@@ -17,31 +17,32 @@ import numpy as np
 
 from core.state.annotations import Annotation
 from core.state.episodes import FOLLOWED_KINDS
-from core.state.fleet import FleetState
+from core.state.fleet import CLOCK, FleetState, alert_key
+from core.state.tracks import watched_sensors
 from schemas.alerts import Alert
 from schemas.feedback import Feedback
 
 LONGEST_SHELVING_SECONDS: Final = 31 * 86_400.0
-"""Shelving has an end that a person can oversee; a later one is cut to this."""
+"""Longest duration of shelving; a later end is cut to this."""
 ANSWERED_SECONDS: Final = 3600.0
-"""How long the kind of an alert that was answered stays closed although its readings go on as they were."""
-
-
-_CLOSING: Final = frozenset({"false_alarm", "expected", "new_normal"})
+"""Time for which the kind of an answered alert stays closed although its readings stay anomalous."""
+CLOSING: Final = frozenset({"false_alarm", "expected", "new_normal", "maintenance_done"})
+"""Kinds of feedback that close their alert."""
+_LAGS: Final = 3.0  # noises by which the recent level may differ from the newest value and still be believed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FeedbackOutcome:
-    """Alerts that a statement resolved, and whether it changed anything."""
+    """Alerts resolved by feedback, and whether it changed anything."""
 
     alerts: tuple[Alert, ...] = ()
     changed: bool = False
 
 
 def take_feedback(state: FleetState, feedback: Feedback, *, partition: int, offset: int) -> FeedbackOutcome:
-    """Apply a statement to the state of its machine, in place; a known offset changes nothing.
+    """Apply feedback to the state of its machine, in place; a known offset changes nothing.
 
-    partition, offset: where the statement stands in its topic. A machine that is not known here has nothing to change.
+    partition, offset: position of the message in its topic. Feedback on an unknown machine changes nothing.
     """
     slot = state.slots.get(feedback.machine_id)
     if slot is None:
@@ -60,7 +61,7 @@ def take_feedback(state: FleetState, feedback: Feedback, *, partition: int, offs
     if feedback.kind == "maintenance_done":
         closed = _closed(state, slot, _alerts_of(state, feedback.machine_id), feedback.at)
         _begin_anew(state, slot)
-    elif feedback.kind in _CLOSING and spoken_of is not None:
+    elif feedback.kind in CLOSING and spoken_of is not None:
         closed = _closed(state, slot, [spoken_of], feedback.at)
     else:
         closed = []
@@ -71,7 +72,7 @@ def take_feedback(state: FleetState, feedback: Feedback, *, partition: int, offs
 
 
 def _note(annotation: Annotation, feedback: Feedback, spoken_of: Alert | None) -> None:
-    """Keep what of a statement goes on to hold, in place."""
+    """Store the lasting effects of feedback, in place."""
     said_at = feedback.at.timestamp()
     kinds = FOLLOWED_KINDS if spoken_of is None else (spoken_of.kind,)
     if feedback.kind == "withdrawn":
@@ -92,9 +93,9 @@ def _note(annotation: Annotation, feedback: Feedback, spoken_of: Alert | None) -
 
 
 def accept_level(state: FleetState, slot: int) -> None:
-    """Make the recent level of a machine its baseline, in place: what was a deviation is the new normal.
+    """Make the recent level of a machine its baseline, in place.
 
-    A machine that still learns begins anew.
+    A machine in warm-up starts it again.
     """
     tracks = state.tracks
     if not tracks.fitted[slot]:
@@ -102,16 +103,20 @@ def accept_level(state: FleetState, slot: int) -> None:
         tracks.learned[slot] = 0
         tracks.level[slot] = 0.0
         return
-    moved = np.nan_to_num(tracks.level[slot])
-    tracks.mean[slot] += moved * tracks.scale[slot]
-    tracks.level[slot] = 0.0
-    tracks.shift[slot] = 0.0
-    tracks.averages[slot] = 0.0
+    level = np.nan_to_num(tracks.level[slot])
+    last = tracks.last_values[slot, list(watched_sensors(state.plant))]
+    newest = np.nan_to_num((last - tracks.mean[slot]) / tracks.scale[slot])
+    # the level needs hours to come to where a large jump has led
+    level = np.where(np.abs(newest - level) > _LAGS * tracks.noise[slot], newest, level)
+    tracks.mean[slot] += level * tracks.scale[slot]
+    for gone in (tracks.level, tracks.moved, tracks.shift, tracks.averages, tracks.previous, tracks.lasting):
+        gone[slot] = 0.0
+    tracks.strain[slot] = tracks.plateau[slot] = 0.0
     tracks.recent[slot] = np.nan
 
 
 def _begin_anew(state: FleetState, slot: int) -> None:
-    """Forget what a machine was like before its maintenance, in place."""
+    """Reset the slow averages and the advice of a machine after maintenance, in place."""
     state.tracks.slow[slot] = np.nan
     state.tracks.slow_hours[slot] = 0.0
     state.wear.risk[slot] = np.nan
@@ -119,7 +124,7 @@ def _begin_anew(state: FleetState, slot: int) -> None:
 
 
 def _alert_of(state: FleetState, feedback: Feedback) -> Alert | None:
-    """Return the alert that a statement speaks of, while it is kept; without an id, the machine's newest open one."""
+    """Return the alert that feedback refers to, while it is kept; without an id, the machine's newest open one."""
     own = _alerts_of(state, feedback.machine_id)
     if feedback.alert_id is not None:
         return next((alert for alert in own if alert.alert_id == feedback.alert_id), None)
@@ -136,18 +141,18 @@ def _closed(state: FleetState, slot: int, alerts: list[Alert], at: datetime) -> 
     for alert in alerts:
         if alert.state == "resolved":
             continue
-        # the machine's own time is what its alerts are told in; a person's clock may be ahead of it
+        # alerts use the machine's own time; a person's clock may be ahead of it
         newest = float(state.tracks.last_seen[slot])
         when = at if not np.isfinite(newest) else min(at, datetime.fromtimestamp(newest, UTC))
         when = max(when, alert.updated_at)
         resolved = alert.model_copy(update={"state": "resolved", "updated_at": when, "resolved_at": when})
-        state.alerts[alert.machine_id, alert.kind] = resolved
-        if alert.kind in FOLLOWED_KINDS:
+        state.alerts[alert_key(alert)] = resolved
+        if alert.kind in FOLLOWED_KINDS and alert.model.name != CLOCK:
             column = FOLLOWED_KINDS.index(alert.kind)
             state.episodes.open[slot, column] = False
             state.episodes.recent[slot, column] = 0
             state.episodes.calm[slot, column] = 0
-            # a reopening within the merge gap would continue what a person has just closed
+            # a reopening within the merge gap would continue an alert that a person has just closed
             state.episodes.updated_at[slot, column] = when.timestamp()
         closed.append(resolved)
     return closed

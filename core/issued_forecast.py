@@ -1,4 +1,4 @@
-"""A forecast as it was issued: what forecasting hands to the alerts on a plant's power and to the sum of a plant."""
+"""Issued forecasts, as used by the alerts on a plant's power and the plant's total."""
 
 from dataclasses import dataclass
 
@@ -7,7 +7,7 @@ from core.arrays import Floats
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IssuedForecast:
-    """A forecast of the hours from `origin` on, (h,) each in kWh; `model` answers, in the place of `replaces`."""
+    """A forecast of the hours from `origin` on, (h,) each in kWh. model: who answers; replaces: the model replaced."""
 
     origin: int
     value: Floats

@@ -1,23 +1,23 @@
-"""From risk to advice: bands with hysteresis, and words a planner can act on."""
+"""Maintenance advice: risk bands with hysteresis, and their texts and reasons."""
 
 from typing import Final, get_args
 
 import numpy as np
 from numba import njit
 
-from core.arrays import Floats, Ints
-from core.models import Models
+from core.arrays import Bools, Features, Floats, Ints
+from core.models import LifetimeModel, Models
 from core.plant import Sensor
 from core.row_results import RowResults
 from core.state.wear import Wear
-from schemas.recommendations import Band, Reason
+from schemas.recommendations import Band, HoursToFailure, Reason
 from schemas.rounding import in_words
 
 BANDS: Final[tuple[Band, ...]] = get_args(Band)
 BAND_STARTS: Final = (0.75, 1.75, 2.5)
 """Risk from which `watch`, `plan` and `urgent` begin: within about 7, 3 and 1 days of failure."""
 ADVISE_AT: Final = BAND_STARTS[0]
-"""Risk from which a machine has advice above `none`."""
+"""Risk at which the first band above `none` begins."""
 _HYSTERESIS: Final = 0.25
 _SMOOTHING: Final = 0.1
 _REPEAT_SECONDS: Final = 24 * 3600.0
@@ -34,16 +34,39 @@ def risks(rows: RowResults, models: Models) -> Floats:
     risk = np.full(len(rows.risky), np.nan)
     if models.maintenance is not None and rows.risky.any():
         asked = np.flatnonzero(rows.risky)
-        # rows of one machine side by side: they differ little, which a model may exploit
+        # rows of one machine are adjacent: they differ little, which a model may exploit
         asked = asked[np.argsort(rows.slot[asked], kind="stable")]
         risk[asked] = models.maintenance.risk(rows.maintenance[asked])
     return risk
 
 
-def advise(*, slots: Ints, timestamps: Floats, risk: Floats, wear: Wear) -> tuple[Ints, Ints, Floats]:
-    """Advance the bands by one batch, in place, and return the rows at which advice is due, its band and its risk.
+def advisable(rows: RowResults, models: Models) -> Bools:
+    """Return the readings whose risk is ground for advice, (n,).
 
-    risk: (n,) in [0, 3], NaN where not estimated. Advice is due at a change of band and a day after the last.
+    Before a machine's baseline is known its slow averages are hours old at most; only a model that was trained on whole
+    lives knows what to make of a young machine.
+    """
+    if isinstance(models.maintenance, LifetimeModel):
+        return rows.risky
+    return rows.risky & rows.warm
+
+
+def time_left(features: Features, models: Models) -> HoursToFailure | None:
+    """Return the running hours to failure of one feature row, (Fm,); None where the model gives none."""
+    if not isinstance(models.maintenance, LifetimeModel):
+        return None
+    hours = models.maintenance.hours_to_failure(features[None])[0]
+    if not np.isfinite(hours).all():
+        return None
+    low, mid, high = (float(value) for value in hours)
+    return HoursToFailure(low=low, mid=mid, high=high)
+
+
+def advise(*, slots: Ints, timestamps: Floats, risk: Floats, wear: Wear) -> tuple[Ints, Ints, Floats]:
+    """Advance the bands by one batch, in place, and return rows, bands and risks of the advice that is due, (k,) each.
+
+    risk: (n,) in [0, 3], NaN where not estimated. timestamps: (n,) epoch s. Advice is due at a change of band and a
+    day after the last advice.
     """
     return _advise(slots, timestamps, risk, wear, np.array(BAND_STARTS))
 
@@ -77,12 +100,12 @@ def _advise(slots: Ints, timestamps: Floats, risk: Floats, wear: Wear, starts: F
 
 
 def advice_text(machine_id: str, band: Band) -> str:
-    """Return what to do, in one sentence."""
+    """Return the advice for a band as one sentence."""
     return _TEXT[band].format(machine=machine_id)
 
 
 def reasons_of(slow: Floats, mean: Floats, scale: Floats, sensors: tuple[Sensor, ...]) -> tuple[Reason, ...]:
-    """Return the sensors whose slow average has left its baseline by more than half a scale, farthest first.
+    """Return the sensors whose slow average is more than half a scale off the baseline, by falling deviation.
 
     slow, mean, scale: (D,) in the units of the D `sensors`.
     """

@@ -1,24 +1,34 @@
-"""The ports through which the rules use trained models, whatever runs them."""
+"""Interfaces through which the rules use trained models, independent of their runtime."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Final, Literal, Protocol
+from typing import Final, Literal, Protocol, runtime_checkable
 
 from core.arrays import Features, Floats
 
-__all__ = ["WHOLE_PLANT", "AnomalyModel", "Features", "FlagBy", "Models", "Reference", "Refusal", "RiskModel"]
+__all__ = [
+    "WHOLE_PLANT",
+    "AnomalyModel",
+    "Features",
+    "FlagBy",
+    "LifetimeModel",
+    "Models",
+    "Reference",
+    "Refusal",
+    "RiskModel",
+]
 
 WHOLE_PLANT: Final = ""
-"""Key of the baseline of all machines, whatever their type."""
+"""Key of the baseline of all machines, independent of type."""
 
 FlagBy = Literal["distance", "forest", "both"]
 Refusal = Literal["damaged", "incompatible", "missing", "unavailable"]
-"""Why a version does not run: not the published files; made for other sensors or features; not there at all; or its
-storage did not answer."""
+"""Reason why a version cannot run: its files differ from the published ones; it was made for other sensors or
+features; it does not exist; or its storage did not answer."""
 
 
 class AnomalyModel(Protocol):
-    """Scores feature rows. Calibrated: normal readings cross 0.5 at the plant's stated rate."""
+    """Model that scores feature rows, calibrated: normal readings cross 0.5 at the plant's stated rate."""
 
     @property
     def name(self) -> str:
@@ -29,11 +39,11 @@ class AnomalyModel(Protocol):
         """Version in the model repository."""
 
     def score(self, features: Features) -> Floats:
-        """Anomaly scores in [0, 1], shape (n,), of `features`, shape (n, Fa); high means anomalous."""
+        """Return anomaly scores in [0, 1], (n,), of `features`, (n, Fa); high means anomalous."""
 
 
 class RiskModel(Protocol):
-    """Estimates wear from slow feature rows."""
+    """Model that estimates wear from slow feature rows."""
 
     @property
     def name(self) -> str:
@@ -44,15 +54,26 @@ class RiskModel(Protocol):
         """Version in the model repository."""
 
     def risk(self, features: Features) -> Floats:
-        """Risk levels in [0, 3], shape (n,), of `features`, shape (n, Fm)."""
+        """Return risk levels in [0, 3], (n,), of `features`, (n, Fm)."""
+
+
+@runtime_checkable
+class LifetimeModel(RiskModel, Protocol):
+    """A risk model that tells the time left too, learned from recorded failures; it needs no baseline of a machine."""
+
+    def hours_to_failure(self, features: Features) -> Floats:
+        """Lowest, middle and highest running hours to failure, shape (n, 3), of `features`, shape (n, Fm).
+
+        NaN where no failure is in sight: the model knows no more than that.
+        """
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reference:
-    """What machines of one type do. mean, scale: (D,) in the sensors' units, NaN where never heard.
+    """Baseline of the machines of one type. mean, scale: (D,) in the sensors' units, NaN without values.
 
     limit: squared distance, over all D sensors, that normal readings exceed at the plant's false alarm rate.
-    forest_limit: score of the forest, in [0.5, 1], that they exceed at that rate when held against this baseline.
+    forest_limit: score of the forest, in [0.5, 1], that they exceed at that rate relative to this baseline.
     """
 
     mean: Floats
@@ -63,11 +84,11 @@ class Reference:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Models:
-    """The models a worker runs; None where there is none, and the rules go on without it.
+    """The running models of a worker; None for a missing one, without which the rules still work.
 
     flag_by: which score decides on the flag: the machine's own distance, the forest, or the higher of both.
-    references: by machine type, and of all machines; what a machine is held against before it is known itself.
-    shadows: versions that score the same readings and raise nothing; what they would raise is counted.
+    references: baselines by machine type, and of all machines, for machines without a baseline of their own.
+    shadows: versions that score the same readings without alerts or advice; what they would raise is counted.
     """
 
     anomaly: AnomalyModel | None = None

@@ -1,4 +1,4 @@
-"""Compilation of the rules ahead of the first reading: a dry run on invented readings."""
+"""Compilation of the rules before the first reading, by a dry run on synthetic readings."""
 
 from typing import Final
 
@@ -14,12 +14,12 @@ _BEYOND_WARM_UP: Final = 64
 
 
 def precompile(plant: Plant, models: Models) -> None:
-    """Assess invented readings of one machine, and discard the result.
+    """Assess synthetic readings of one machine, and discard the result.
 
-    Without a cache of compiled code this takes some ten seconds; a worker that had joined its group before would miss
-    its heartbeats meanwhile.
+    Without a cache of compiled code this takes about ten seconds, during which a worker that had already joined its
+    group would miss its heartbeats.
     """
-    rows = plant.detection.warm_up_readings + _BEYOND_WARM_UP
+    rows = plant.warm_up_readings + _BEYOND_WARM_UP
     random = np.random.default_rng(0)
     ranges = np.array([(sensor.minimum, sensor.maximum) for sensor in plant.sensors])
     values = random.normal(ranges.mean(axis=1), 0.01 * np.ptp(ranges, axis=1), (rows, len(plant.sensors)))

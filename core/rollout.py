@@ -1,4 +1,4 @@
-"""How a new model version is tried: alert counts of each version, and the check of a canary window."""
+"""Roll-out of a model version: alert counts of each version, and the check of its canary window."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ import numpy as np
 
 from core.arrays import Floats
 from core.detection.scoring import anomaly_scores
-from core.maintenance import ADVISE_AT, risks
+from core.maintenance import ADVISE_AT, advisable, risks
 from core.models import Models
 from core.row_results import RowResults
 from schemas.scores import FLAG_AT
@@ -27,7 +27,7 @@ class AlertCounts:
 
 
 def count_alerts(models: Models, rows: RowResults, *, anomaly: Floats, risk: Floats) -> tuple[AlertCounts, ...]:
-    """Return the counts of the running models, whose scores these are, and of their shadows on the same readings."""
+    """Return the counts of the running models, which gave `scores`, and of their shadows on the same readings."""
     counts = list(_counts(models, rows, anomaly=anomaly, risk=risk))
     for shadow in models.shadows:
         counts += _counts(shadow, rows, anomaly=anomaly_scores(rows, shadow), risk=risks(rows, shadow))
@@ -43,8 +43,7 @@ def _counts(models: Models, rows: RowResults, *, anomaly: Floats, risk: Floats) 
             alerting=int((np.nan_to_num(anomaly) >= FLAG_AT).sum()),
         )
     if models.maintenance is not None:
-        # no advice is given before a machine's baseline is known
-        advised = rows.risky & rows.warm
+        advised = advisable(rows, models)
         yield AlertCounts(
             name=models.maintenance.name,
             version=models.maintenance.version,
@@ -55,10 +54,10 @@ def _counts(models: Models, rows: RowResults, *, anomaly: Floats, risk: Floats) 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RateBounds:
-    """How far a version's alert rate, alerting / scored readings, may be from that of the previous version.
+    """Bounds of a version's alert rate, alerting / scored readings, relative to the previous version's.
 
     At most `factor` times the usual rate plus `margin`, at least usual / `factor` less `margin`. The margin is a share
-    of all readings: of very few alerts, three times as many are still few.
+    of all readings, as three times very few alerts are still few.
     """
 
     factor: float
@@ -95,7 +94,7 @@ class CanaryCheck:
             self.alerting_before += own[self.previous].alerting
 
     def violation(self) -> str | None:
-        """Return why the version must be rolled back, or None; a rate within bounds starts the counts anew."""
+        """Return the reason to roll the version back, or None; a rate within bounds resets the counts."""
         if self.scored < self.least:
             return None
         rate, usual = self.alerting / self.scored, self.alerting_before / self.scored

@@ -1,4 +1,4 @@
-"""What the compiled pass finds in each reading of a batch."""
+"""Results of the compiled pass for each reading of a batch."""
 
 from typing import Final, NamedTuple, Self
 
@@ -11,8 +11,8 @@ LEARN: Final = 0
 REST: Final = 1
 DETECT: Final = 2
 FIRST: Final = 3
-"""Phases of a machine: it learns its baseline, it stands or settles, it is held against what it learned, or it has run
-since its first reading and nothing of its own is known yet."""
+"""Phases of a machine: learning its baseline; standing or settling; compared with its baseline; or running since its
+first reading, with no baseline of its own yet."""
 
 LEVEL_LIMITS: Final = 0
 LEVEL_PLANT: Final = 1
@@ -20,7 +20,7 @@ LEVEL_TYPE: Final = 2
 LEVEL_HISTORY: Final = 3
 LEVEL_MACHINE: Final = 4
 LEVELS: Final[tuple[BaselineLevel, ...]] = ("limits", "plant", "type", "history", "machine")
-"""What a reading was held against, in the order of the codes: from nothing learned to the machine's own baseline."""
+"""Levels of baselines in the order of their codes: from nothing learned to the machine's own."""
 
 FAULT_NONE: Final = 0
 FAULT_MISSING: Final = 1
@@ -29,12 +29,12 @@ FAULT_IMPOSSIBLE: Final = 3
 
 
 class RowResults(NamedTuple):
-    """What each reading showed; n rows, S sensors, D of them watched.
+    """Results of each reading; n rows, S sensors, D of them watched.
 
     slot (n,): row of the machine in the tables.
     newest (n,): time of the machine, epoch s: that of its newest reading so far, which never runs backwards.
     condition (n,) code; phase (n,) code; warm (n,): its baseline is learned, or the share `progress` (n,) of it.
-    level (n,): code of what the reading was held against. scored (n,): running, settled, and held against something.
+    level (n,): code of the baseline's level. scored (n,): running, settled, and compared with a baseline.
     anomaly (n, D + 2) and maintenance (n, Fm) features; risky (n,): the slow averages exist.
     distance (n,): score of the machine's own distance in [0, 1], NaN where not scored, 0.5 at its limit.
     expected (n, D) in the sensors' units; deviation (n, D) in scales; contribution (n, D), at least 0, sum 1.

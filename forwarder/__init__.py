@@ -1,1 +1,1 @@
-"""The forwarder: alerts from Kafka into the tools that people have, at least once and in order."""
+"""The forwarder: alerts from Kafka to other systems, at least once and in order."""

@@ -1,4 +1,4 @@
-"""The forwarder's composition root and its loop: gather, group, deliver, and only then move on."""
+"""The forwarder's composition root and loop: collect, group, deliver, then commit."""
 
 import logging
 import time
@@ -24,10 +24,10 @@ TRACE: Final = "traceparent"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Manner:
-    """What is forwarded, and how.
+    """Options of a forwarding.
 
-    wait_seconds: how long changes are gathered into one notification. refresh_seconds: between two repetitions of what
-    is open, and between two looks for feedback.
+    wait_seconds: time for which changes are collected into one notification. refresh_seconds: interval of repetitions
+    of open alerts and of checks for feedback.
     """
 
     least: Severity = "warning"
@@ -37,7 +37,7 @@ class Manner:
 
 
 class Moved(Exception):
-    """Partitions came or went while a notification waited for its receiver."""
+    """The assignment of partitions changed while a notification waited for its receiver."""
 
 
 class Forwarder:
@@ -100,7 +100,7 @@ class Forwarder:
         self._metrics.open_alerts.set(len(self._open.alerts))
 
     def _remember(self) -> None:
-        """Learn from the topic what receivers know: all that lies before the committed position."""
+        """Rebuild the receivers' state from the messages before the committed position."""
         self._known_at = self._source.assignments
         self._open = OpenAlerts()
         self._refreshed_at = float("-inf")
@@ -138,7 +138,7 @@ class Forwarder:
         self._source.commit(messages)
 
     def _try_until_done(self, act: Callable[[], None], stopped: Callable[[], bool]) -> Undelivered | None:
-        """Try until the receiver has it, or return why it never will; raises Moved where that is not ours any more."""
+        """Retry until the receiver accepts it, or return why it never will; raise Moved after a new assignment."""
         while True:
             try:
                 act()
@@ -167,7 +167,7 @@ class Forwarder:
             self._writer.bury(origin[change.position], reason="refused_by_receiver", detail=detail[:1000])
 
     def _refresh(self, stopped: Callable[[], bool]) -> None:
-        """Repeat what is open, and publish what the receiver's people said."""
+        """Repeat open alerts, and publish the receiver's feedback."""
 
         def both() -> None:
             self._target.refresh(tuple(self._open.alerts.values()))
@@ -182,7 +182,7 @@ class Forwarder:
 
 
 def _alert_of(message: Message) -> Alert | None:
-    """Return the alert in a message; None where there is none, as in a tombstone."""
+    """Return the alert in a message; None for a tombstone."""
     value = message.value()
     if message.error() is not None or value is None:
         return None

@@ -1,7 +1,7 @@
-"""What changed since a receiver last heard of an alert, and how changes are grouped. Pure: no I/O, no clock.
+"""Changes of alerts since a receiver was last notified, and their grouping; pure functions without I/O or clock.
 
-A receiver hears of an alert when it opens, when its severity rises, and when it is resolved. Between these an alert
-changes often, and nobody wants to hear of each.
+A receiver is notified when an alert opens, when its severity rises, and when it is resolved, but not of the frequent
+updates between these.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -17,7 +17,7 @@ ORDER: Final[Mapping[Severity, int]] = {"info": 0, "warning": 1, "critical": 2}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Change:
-    """One thing that a receiver is to hear.
+    """One change for a receiver.
 
     position: "topic/partition/offset" of the message that says it: the same after every restart, so it identifies
     the change for receivers that remember. traceparent: of the reading that caused it (W3C trace context), if any.
@@ -38,25 +38,25 @@ class Notification:
 
     @property
     def identity(self) -> str:
-        """What tells this delivery from all others; the same when it is repeated after a restart."""
+        """Unique id of this delivery, equal when it is repeated after a restart."""
         return f"{self.changes[0].position}+{len(self.changes)}"
 
     @property
     def worst(self) -> Severity:
-        """The highest severity in it."""
+        """Highest severity of the changes."""
         return max((change.alert.severity for change in self.changes), key=ORDER.__getitem__)
 
 
 @dataclass(slots=True)
 class OpenAlerts:
-    """The alerts that receivers know to be open, by id; the severity that they heard of last."""
+    """Open alerts that receivers have been notified of, by id, with the last notified severity."""
 
     alerts: dict[str, Alert] = field(default_factory=dict)
 
     def change(self, alert: Alert, *, least: Severity, position: str, traceparent: str | None = None) -> Change | None:
-        """Take a message of the topic and return what is to be said of it, or None.
+        """Apply a message of the topic, and return the change to forward, or None.
 
-        An alert below `least` is not heard of until it rises to it; its resolution is not heard of either.
+        An alert below `least` is not forwarded until it reaches it; neither is its resolution.
         """
         known = self.alerts.get(alert.alert_id)
         what: What | None = None
@@ -76,8 +76,8 @@ class OpenAlerts:
 def group(changes: Iterable[Change], by: GroupBy) -> tuple[Notification, ...]:
     """Return the notifications of these changes, in the order in which each group was first heard of.
 
-    Of one alert only the newest change is kept, but what opened and was resolved within one batch is said once, as
-    resolved: nobody has to act on it any more.
+    Only the newest change of an alert is kept; one that opened and was resolved within one batch is forwarded once, as
+    resolved.
     """
     groups: dict[str, dict[str, Change]] = {}
     for change in changes:
@@ -89,7 +89,7 @@ def group(changes: Iterable[Change], by: GroupBy) -> tuple[Notification, ...]:
 
 
 def still_open(alerts: Sequence[Alert], *, least: Severity) -> OpenAlerts:
-    """Return the state after these messages, oldest first, without saying anything of them."""
+    """Return the state after these messages, oldest first, without forwarding any of them."""
     state = OpenAlerts()
     for alert in alerts:
         state.change(alert, least=least, position="")

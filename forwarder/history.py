@@ -1,4 +1,4 @@
-"""What the topics say when a forwarder starts: the advice on each machine, and which closures are recorded already."""
+"""State read from topics when a forwarder starts: the advice on each machine, and recorded closures."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -17,7 +17,7 @@ _FRESH_SECONDS: Final = 300.0
 
 
 class Advice(Mapping[str, str]):
-    """The newest recommendation's text by machine, read anew when what was read is older than five minutes."""
+    """Newest recommendation's text by machine, reread after five minutes."""
 
     def __init__(self, kafka: KafkaSettings, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._kafka = kafka
@@ -50,7 +50,7 @@ class Advice(Mapping[str, str]):
 
 
 def answered_of(kafka: KafkaSettings) -> set[tuple[str, str]]:
-    """Return author and kind of each statement that came from a maintenance system."""
+    """Return author and kind of the feedback that came from maintenance systems."""
     found: set[tuple[str, str]] = set()
     for message in read_until(kafka, ends_of(kafka, FEEDBACK)):
         try:

@@ -1,4 +1,4 @@
-"""How long to wait before the next try. Pure."""
+"""Waiting times between attempts; pure."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -19,11 +19,11 @@ class Backoff:
     tries: int = 0
 
     def next(self, asked_seconds: float | None = None) -> float:
-        """Return the seconds to wait before the next try."""
+        """Return the seconds to wait before the next attempt."""
         wait = min(self.longest, self.first * 2.0**self.tries)
         self.tries = min(self.tries + 1, 30)
         return wait if asked_seconds is None else min(self.longest, max(wait, asked_seconds))
 
     def reset(self) -> None:
-        """Begin anew."""
+        """Start again with the first wait."""
         self.tries = 0

@@ -1,4 +1,4 @@
-"""The Kafka side: alerts in order with a durable position, and what receivers already know of."""
+"""Kafka side of the forwarder: alerts in order with a committed position, and messages to Kafka."""
 
 import logging
 import time
@@ -43,7 +43,7 @@ class AlertSource:
         self.assignments += 1
 
     def gather(self, *, wait_seconds: float, stopped: Callable[[], bool]) -> list[Message]:
-        """Return what comes within `wait_seconds` of the first message; empty after a while without any."""
+        """Return the messages within `wait_seconds` of the first one; empty after a while without any."""
         found: list[Message] = []
         moves = self.assignments
         deadline = time.monotonic() + 1.0
@@ -76,10 +76,10 @@ class AlertSource:
         return self.assignments == moves
 
     def commit(self, messages: Sequence[Message]) -> None:
-        """Make the position after these messages durable.
+        """Commit the position after these messages.
 
         Raises:
-            KafkaException: the brokers did not take it; the messages will come again.
+            KafkaException: the commit failed; the messages will be read again.
         """
         after: dict[int, int] = {}
         for message in messages:
@@ -89,7 +89,7 @@ class AlertSource:
         self._consumer.commit(offsets=offsets, asynchronous=False)
 
     def lag(self) -> int:
-        """Return how many messages wait in our partitions, as far as the client knows."""
+        """Return the number of waiting messages in the assigned partitions, as far as the client knows."""
         total = 0
         for place in self._consumer.position(self._consumer.assignment()):
             _, end = self._consumer.get_watermark_offsets(place, cached=True)
@@ -161,16 +161,16 @@ def ends_of(kafka: KafkaSettings, topic: str) -> dict[tuple[str, int], int]:
 
 
 class Writer:
-    """Writes the few messages that a forwarder has to say, each acknowledged before it goes on."""
+    """Producer of the forwarder's few messages, each acknowledged before the next."""
 
     def __init__(self, kafka: KafkaSettings) -> None:
         self._producer = Producer(producer_config(kafka) | {"linger.ms": 0})
 
     def write(self, topic: str, *, key: str, value: bytes) -> None:
-        """Return once all replicas have the message.
+        """Write a message, and wait until all replicas have it.
 
         Raises:
-            FailureError: they do not.
+            FailureError: the message was not acknowledged.
         """
         failures: list[str] = []
 
@@ -187,7 +187,7 @@ class Writer:
             raise FailureError(f"a message to {topic} was not taken: {reason}; check the broker and our rights")
 
     def bury(self, message: Message, *, reason: DeadLetterReason, detail: str) -> None:
-        """Keep a message that cannot be forwarded as a dead letter; raises as `write` does."""
+        """Write a dead letter for a message that cannot be forwarded; raises as `write` does."""
         source = Source(topic=message.topic() or "", partition=message.partition() or 0, offset=message.offset() or 0)
         letter = DeadLetter.of(
             source, reason=reason, detail=detail, payload=message.value(), failed_at=datetime.now(UTC)

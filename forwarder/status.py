@@ -22,7 +22,7 @@ def serve_status(settings: ForwarderSettings, forwarder: Forwarder, metrics: For
     """Serve the pages while the block runs.
 
     Raises:
-        PortTaken: somebody else has the port.
+        PortTaken: the port is in use.
     """
 
     class Pages(BaseHTTPRequestHandler):

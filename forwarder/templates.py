@@ -1,4 +1,4 @@
-"""Texts with `${names}`, filled from an alert; what is filled in cannot break out of JSON.
+"""Templates with `${names}`, filled from an alert; filled-in values are escaped for JSON.
 
 {"asset": "${asset}", "text": "${summary}", "since": "${opened_at}"}
 """
@@ -16,7 +16,7 @@ _NAME: Final = re.compile(r"\$\{([a-z_]+)\}")
 
 
 def values_of(change: Change, more: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Return what a template may name, for one change."""
+    """Return the values of a template's names for one change."""
     alert = change.alert
     reasons = [
         f"{signal.sensor}: {_number(signal.actual)} instead of {_number(signal.expected)}" for signal in alert.signals
@@ -52,7 +52,7 @@ def read_template(path: Path, *, more: tuple[str, ...] = ()) -> str:
     """Return the text of a template file.
 
     Raises:
-        UsageError: it cannot be read, or names something that there is not.
+        UsageError: it cannot be read, or has an unknown name.
     """
     try:
         text = path.read_text(encoding="utf-8")

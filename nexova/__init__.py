@@ -1,4 +1,4 @@
-"""The names that other Python programs may rely on; `python -m nexova` is the command line.
+"""Public names for other Python programs; `python -m nexova` is the command line.
 
 Everything is imported on first use, so that `import nexova` stays cheap:
 
@@ -23,7 +23,7 @@ _MODULES: Final = {
 
 
 def __getattr__(name: str) -> Any:
-    """Return the promised name, imported now (PEP 562)."""
+    """Return a public name, imported on first use (PEP 562)."""
     if name not in _MODULES:
         raise AttributeError(f"module 'nexova' has no attribute {name!r}; it has {', '.join(__all__)}")
     value = getattr(import_module(_MODULES[name]), name)
@@ -32,5 +32,5 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    """Return the promised names along with the module's own."""
+    """Return the public names and the module's own."""
     return sorted({*globals(), *__all__})

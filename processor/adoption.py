@@ -1,4 +1,4 @@
-"""Partitions taken over: the worker becomes the owner, reads what was saved, and goes on from there."""
+"""Adoption of partitions: the worker becomes the owner, reads the saved state, and continues from it."""
 
 import asyncio
 import logging
@@ -21,7 +21,7 @@ LOGGER: Final = logging.getLogger("nexova.processor")
 
 
 class Adoption:
-    """Takes partitions over, several at a time.
+    """Adoption of partitions, several at a time.
 
     read: reads a table's changelog of a partition. epoch: changes whenever partitions are given up.
     identity: of a topic, by name.
@@ -48,9 +48,9 @@ class Adoption:
         self._under_way: dict[int, asyncio.Task[Partition | None]] = {}
 
     async def adopt(self, number: int, *, readings: int, imports: int) -> Partition | None:
-        """Return a partition, taken over where that was not done yet; None where it was given up meanwhile.
+        """Return a partition, adopted first if necessary; None if it was revoked meanwhile.
 
-        readings, imports: offsets from which on the partition was to be read, without what its state says.
+        readings, imports: offsets at which reading would begin without saved state.
 
         Raises:
             FailureError: the broker does not answer, or the state cannot be read.
@@ -62,14 +62,14 @@ class Adoption:
             task = asyncio.create_task(self._adopt(number, readings, imports))
             self._under_way[number] = task
             task.add_done_callback(lambda _: self._under_way.pop(number, None))
-        # one that waits and is cancelled must not take the others' partition along
+        # a cancelled waiter must not cancel the adoption for the others
         return await asyncio.shield(task)
 
     async def _adopt(self, number: int, readings: int, imports: int) -> Partition | None:
         epoch = self._epoch()
         started = self._clock.monotonic()
         writer = await self._writers.acquire(number)
-        # nobody else can write from here on, so what is read is the last word
+        # no other worker can write from here on, so the state that is read is final
         (state, end), (series, unpublished, imported) = await asyncio.gather(
             asyncio.to_thread(self._machines, number), asyncio.to_thread(self._series, number)
         )

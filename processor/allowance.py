@@ -1,4 +1,4 @@
-"""So much a second, and a burst of ten seconds' worth after a quiet time."""
+"""Rate limit with a burst of up to ten seconds' worth."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -20,7 +20,7 @@ class Allowance:
         self._left, self._at = self.rate * _BURST_SECONDS, self.clock()
 
     def take(self) -> bool:
-        """Take one; return whether there was one left."""
+        """Take one token; return whether one was left."""
         now = self.clock()
         passed, self._at = max(0.0, now - self._at), now
         self._left = min(self.rate * _BURST_SECONDS, self._left + self.rate * passed)

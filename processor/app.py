@@ -1,4 +1,4 @@
-"""The processor's composition root: from settings to a worker."""
+"""The processor's composition root: a worker built from settings."""
 
 import logging
 import platform
@@ -26,7 +26,7 @@ def create_worker(settings: Settings) -> Worker:
 
     Raises:
         BrokerUnavailable: no broker answered.
-        FailureError: a topic is missing, or has another number of partitions than it must have.
+        FailureError: a topic is missing or has a wrong number of partitions.
         UsageError: the plant file cannot be used.
     """
     wait_for_broker(settings.kafka, max_retries=settings.max_retries, on_retry=_log_retry)

@@ -1,7 +1,7 @@
-"""The topics that hold the state, and how a partition of them is read.
+"""Changelog topics of the state, and the reading of their partitions.
 
-A worker that takes a partition over reads its changelogs itself, whole partitions at a time: Faust's tables would
-read them record by record and keep every record a second time in memory.
+A worker that adopts a partition reads its changelogs itself, a whole partition at a time: Faust's tables would read
+them record by record and keep a second copy in memory.
 """
 
 import time
@@ -30,7 +30,7 @@ _MENDS_ITSELF: Final = frozenset({KafkaError._TRANSPORT, KafkaError._ALL_BROKERS
 
 
 class End(msgspec.Struct, frozen=True, kw_only=True):
-    """The record that ends a checkpoint: how far the state of its partition reaches.
+    """The record that ends a checkpoint, with the source offset that the state has reached.
 
     offset: of the first source record that is not in it. topic_id: identity of the topic of these records; empty in
     what older versions wrote.
@@ -41,17 +41,17 @@ class End(msgspec.Struct, frozen=True, kw_only=True):
     topic_id: str = ""
 
     def reaches(self, topic_id: str | None) -> int:
-        """Return the offset that the state reaches in a topic of this identity: 0 where it was created anew."""
+        """Return the next offset to read in a topic of this identity; 0 if the topic was recreated."""
         return 0 if self.is_of_another(topic_id) else self.offset
 
     def is_of_another(self, topic_id: str | None) -> bool:
-        """Return whether the topic was created anew since: its offsets begin again."""
+        """Return whether the topic was recreated since, so that its offsets start again."""
         return bool(self.topic_id and topic_id) and self.topic_id != topic_id
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Restored:
-    """A changelog partition as it was read: its records in order, and its end."""
+    """Content of a changelog partition: its records in order, and its end record."""
 
     records: list[Record]
     end: End | None
@@ -63,7 +63,7 @@ def changelog_of(kafka: KafkaSettings, table: str) -> str:
 
 
 def end_record(kafka: KafkaSettings, table: str, *, offset: int, topic_id: str | None) -> Outgoing:
-    """Return the record that says how far the state of a partition reaches."""
+    """Return the end record of a checkpoint of a partition."""
     return Outgoing(
         changelog_of(kafka, table), END, msgspec.msgpack.encode(End(offset=offset, topic_id=topic_id or ""))
     )
@@ -79,8 +79,8 @@ def read_changelog(
 ) -> Restored:
     """Read a partition of a table's changelog from its beginning to its end; blocks.
 
-    To be called by the partition's owner: nothing is written meanwhile. on_progress: called in this thread with table,
-    partition, and the share that was read, 1 at the end.
+    Only the partition's owner may call it, so that nothing is written meanwhile. on_progress: called in this thread
+    with table, partition, and the share read so far, 1 at the end.
 
     Raises:
         BrokerUnavailable: the end was not reached within `patience` seconds without a record.
@@ -131,7 +131,7 @@ def read_changelog(
 
 
 def _share_read(consumer: Consumer, place: TopicPartition, offset: int | None) -> float:
-    """Return the share of a partition up to `offset`, by what the last fetch said of its ends; below 1."""
+    """Return the share of a partition read up to `offset`, below 1, by the ends in the last fetch."""
     low, high = consumer.get_watermark_offsets(place, cached=True)
     if offset is None or high <= low:
         return 0.0
@@ -156,7 +156,7 @@ def newest_values(records: list[Record]) -> list[bytes]:
 
 
 def create_changelogs(kafka: KafkaSettings) -> None:
-    """Create the changelogs that are missing, and return once brokers know them.
+    """Create missing changelogs, and return once the brokers know them.
 
     Raises:
         FailureError: one exists with another number of partitions.
@@ -171,7 +171,7 @@ def create_changelogs(kafka: KafkaSettings) -> None:
             cleanup="compact",
             retention_hours=None,
             max_message_bytes=_LARGEST_RECORD,
-            description="What the processor remembers.",
+            description="State of the processor.",
         )
         for table in (MACHINES, SERIES)
     ]

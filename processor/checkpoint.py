@@ -1,8 +1,8 @@
-"""The checkpoint: scores flushed, state written together with what depends on it, offsets moved; in this order.
+"""Checkpoints: scores are flushed, state is written with its dependent messages, offsets are moved; in this order.
 
-A crash between two steps leads to readings that are read again. Their machines' state knows them by offset, or,
-where it was not saved yet, leads to the same outputs once more. Nothing is lost and nothing counts twice; why
-outputs go first is in docs/decisions/0002-checkpoint-order.md, and how often what is saved in
+After a crash between two steps, readings are read again. The saved state recognises them by offset, and unsaved state
+produces the same outputs once more, so nothing is lost or counted twice. The reasons for the order are in
+docs/decisions/0002-checkpoint-order.md, those for the intervals in
 docs/decisions/0111-state-costs-what-readings-cost.md.
 """
 
@@ -37,7 +37,7 @@ _AT_ONCE: Final = 1_000
 
 @dataclass(slots=True)
 class _Save:
-    """What one checkpoint is to save of a partition, and where its readings stood when it began."""
+    """Content of one checkpoint of a partition, and the position of its readings when it began."""
 
     held: Partition
     slots: list[int]
@@ -50,9 +50,9 @@ class _Save:
 
 
 class Checkpoints:
-    """Makes checkpoints of all partitions; one at a time.
+    """Checkpoints of all partitions, one at a time.
 
-    commit: declares offsets of a topic, by partition, done for good. identity: of a topic, by name.
+    commit: declares the offsets of a topic, by partition, as safe to commit. identity: of a topic, by name.
     clock: monotonic s.
     """
 
@@ -89,11 +89,11 @@ class Checkpoints:
         self.last_success = clock()
 
     async def make(self, *, complete: bool = False) -> None:
-        """Save what is worth it; with `complete`, all that changed since the last checkpoint.
+        """Save the partitions that are due; with `complete`, all changes since the last checkpoint.
 
         Raises:
             OutputFailed: a score was not delivered; nothing was saved.
-            WriteFailed: the broker did not take the state.
+            WriteFailed: the state could not be written.
         """
         async with self._one:
             started = self._clock()
@@ -112,7 +112,7 @@ class Checkpoints:
             saves = [self._begin(held, complete=complete) for held in self._partitions.values()]
         saves = [save for save in saves if save.slots or save.last or self._has_news(save)]
         todo = [(save, slot) for save in saves for slot in save.slots]
-        # machines that are packed later than their partition's offset was taken know more than it says: no harm
+        # a machine packed after its partition's offset was taken may be ahead of it, which is harmless
         for start in range(0, max(1, len(todo)), _AT_ONCE):
             async with self._executor.quiesced():
                 self._raise_failure()
@@ -127,7 +127,7 @@ class Checkpoints:
         self._note(saves)
 
     def _begin(self, held: Partition, *, complete: bool) -> _Save:
-        """Take what belongs together between two batches: offsets, messages, and which machines are to be saved."""
+        """Capture offsets, messages and changed machines consistently, between two batches."""
         rhythm = self._rhythms.setdefault(held.number, self._new_rhythm())
         deleted = self._forget_silent(held)
         dirty = held.state.dirty
@@ -147,7 +147,7 @@ class Checkpoints:
         return save
 
     def _forget_silent(self, held: Partition) -> list[Record]:
-        """Forget machines that have said nothing for very long; return the records that delete them."""
+        """Remove machines that have been silent for very long; return the records that delete them."""
         now = self._clock()
         if now < self._forget_at.get(held.number, 0.0):
             return []
@@ -163,7 +163,9 @@ class Checkpoints:
         deleted = held.state.forget(gone)
         held.statuses_due, held.spoken = ({held.state.slots[name] for name in some} for some in kept)
         self._metrics.machines_forgotten.inc(len(gone))
-        words = "partition %d: %d machines, silent for %g days, are forgotten: counts, baselines, hours and alerts"
+        words = (
+            "partition %d: %d machines, silent for %g days, are removed with their counts, baselines, hours and alerts"
+        )
         LOGGER.warning(words, held.number, len(gone), self._settings.forget_after_days)
         return deleted
 
@@ -227,12 +229,12 @@ class Checkpoints:
         )
 
     def forget(self) -> None:
-        """Forget what belongs to partitions that were given up."""
+        """Discard pending work of revoked partitions."""
         self._saved.clear()
         self._rhythms.clear()
 
     def forget_one(self, partition: int) -> None:
-        """Forget what belongs to one partition that was lost."""
+        """Discard pending work of one lost partition."""
         self._rhythms.pop(partition, None)
         for topic in (READINGS, HISTORY):
             self._saved.pop((topic, partition), None)

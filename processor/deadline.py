@@ -1,7 +1,7 @@
-"""The end of a worker that was asked to stop, whatever the broker does.
+"""Time limit for the stop of a worker, independent of the broker.
 
-Its last checkpoint may wait for a broker that is gone, and so may Faust and the clients' threads. All that is saved is
-saved by then; what is not is read again by the next owner.
+The last checkpoint, Faust and the clients' threads may wait for an unreachable broker. What is not saved by then is
+read again by the next owner.
 """
 
 import logging
@@ -15,7 +15,7 @@ STOP_SECONDS: Final = 8.0
 
 
 def end_within(seconds: float = STOP_SECONDS) -> None:
-    """End the process after so many seconds, unless it has ended by itself by then."""
+    """End the process after this many seconds, unless it has ended before."""
     timer = threading.Timer(seconds, _end, args=(seconds,))
     timer.daemon = True
     timer.start()

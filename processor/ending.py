@@ -1,4 +1,4 @@
-"""The end of a worker that fails: the first cause counts, is its last line, and ends the process in any case."""
+"""Shutdown of a failed worker: the first cause is logged last, and the process ends within a time limit."""
 
 import logging
 import os
@@ -15,7 +15,7 @@ GRACE_SECONDS: Final = STOP_SECONDS
 
 
 class Ending:
-    """Keeps why a worker ends.
+    """Cause of a worker's failure, and the time limit of its shutdown.
 
     A worker that fails gives up its partitions and stops its parts, and some of them wait for a broker. After
     `grace_seconds` it ends without them. exit_now: ends the process with an exit code.
@@ -28,12 +28,12 @@ class Ending:
 
     @property
     def begun(self) -> bool:
-        """Whether there is a cause."""
+        """Whether a failure has been recorded."""
         return self._cause is not None
 
     def begin(self, cause: BaseException) -> bool:
-        """Log a failure; return whether it is the first one, with which the end begins."""
-        # the place in the code matters only where the failure is not one that we foresaw
+        """Log a failure; return whether it is the first one, which starts the shutdown."""
+        # a traceback is useful only for an unexpected failure
         LOGGER.error(
             "the worker cannot continue: %s",
             _sentence(cause),
@@ -42,7 +42,7 @@ class Ending:
         if self._cause is not None:
             return False
         self._cause = cause
-        # what libraries log while they are torn down follows from the cause, and would bury it
+        # messages of libraries during the shutdown are consequences, and would hide the cause
         for name in CHATTY:
             logging.getLogger(name).setLevel(logging.CRITICAL + 1)
         timer = threading.Timer(self._grace_seconds, self._end)

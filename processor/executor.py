@@ -1,7 +1,7 @@
-"""Batches in order: while one is assessed in a thread, the event loop decodes the next and publishes the last.
+"""Execution of batches in order: one is assessed in a thread while the event loop decodes and publishes others.
 
-The models and the compiled rules run without the interpreter, so that a second core is used; order and exactness
-stay as with one step after another, because there is one thread and all who need the state wait for it.
+Models and compiled rules release the interpreter lock, so that a second core is used; the result equals sequential
+execution, because there is one thread and every other user of the state waits for it.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ _AT_ONCE: Final = 2  # one that is assessed and one that waits for the thread, w
 
 
 class BatchExecutor:
-    """Runs batches through a pipeline.
+    """Executor of batches through a pipeline.
 
     After a `failure` no batch begins or is published, and nothing may be committed; `on_failure` is called with it.
     """
@@ -40,7 +40,7 @@ class BatchExecutor:
         self._publishing: deque[asyncio.Task[None]] = deque(maxlen=_AT_ONCE)
 
     async def process(self, held: Partition, records: Sequence[SourceRecord], *, next_offset: int) -> None:
-        """Process the records before `next_offset`; return when all batches but the one before are published."""
+        """Process the records before `next_offset`; return once all but the previous batch are published."""
         loop = asyncio.get_running_loop()
         # what a sender can make slow must not stop heartbeats and timers
         prepared = await loop.run_in_executor(self._decoding, self._pipeline.prepare, records)
@@ -57,14 +57,14 @@ class BatchExecutor:
 
     @asynccontextmanager
     async def quiesced(self) -> AsyncIterator[None]:
-        """Hold back batches during the block, with none under way: state, positions and queued messages agree."""
+        """Pause batches during the block, with none in progress: state, positions and messages are consistent."""
         async with self._turn:
             if self._publishing:
                 await _over(self._publishing[-1])
             yield
 
     async def run(self, function: Callable[[], T]) -> T:
-        """Run a function in the thread that assesses: it has the state of all partitions to itself."""
+        """Run a function in the assessing thread, with exclusive access to the state of all partitions."""
         return await asyncio.get_running_loop().run_in_executor(self._thread, function)
 
     def close(self) -> None:
@@ -96,5 +96,5 @@ class BatchExecutor:
 
 
 async def _over(step: asyncio.Task[None]) -> None:
-    """Wait until a step is over. A cancelled wait does not cancel the step."""
+    """Wait until a step is done; cancelling the wait does not cancel the step."""
     await asyncio.wait([step])

@@ -1,4 +1,4 @@
-"""How Faust is set up: every option that matters, and the broker's security in its terms."""
+"""Configuration of Faust: its options, and the settings of the broker's security."""
 
 from typing import Final
 

@@ -1,8 +1,7 @@
-"""Writing that only the owner of a partition can do: a transactional producer of its own for each partition.
+"""Fenced writes: one transactional producer for each partition, usable by the partition's owner only.
 
-The transactional id names the partition. Whoever takes the partition over begins with `acquire`, and from then on the
-broker refuses everything that an earlier owner still tries to write, however late it wakes up: see
-docs/decisions/0110-one-owner-writes.md.
+The transactional id names the partition. A new owner starts with `acquire`, after which the broker rejects all writes
+of earlier owners, however late: see docs/decisions/0110-one-owner-writes.md.
 """
 
 import time
@@ -32,7 +31,7 @@ _FENCED: Final = frozenset(
 
 
 class Outgoing(NamedTuple):
-    """A message to one partition; value None deletes what was under the key."""
+    """A message to one partition; the value None deletes the key."""
 
     topic: str
     key: bytes
@@ -40,30 +39,30 @@ class Outgoing(NamedTuple):
 
 
 class OwnersProducer(Protocol):
-    """What writes the messages of one partition; see `FencedProducer`."""
+    """Interface of the producer of one partition; see `FencedProducer`."""
 
     def acquire(self) -> None:
-        """Become the only one that can write."""
+        """Become the only producer that can write."""
 
     def write(self, messages: Sequence[Outgoing]) -> None:
-        """Write messages, all or none."""
+        """Write all messages or none."""
 
     def close(self) -> None:
-        """Let go of the broker."""
+        """Disconnect."""
 
 
 class Fenced(FailureError):
-    """Another worker has taken the partition over; nothing of what was to be written is there."""
+    """Another worker has taken the partition over; none of the messages were written."""
 
 
 class WriteFailed(FailureError):
-    """The broker did not take a write, and trying again cannot help or was in vain."""
+    """A write failed, and retries cannot help or were exhausted."""
 
 
 class FencedProducer:
-    """Writes messages of one partition, all of a call or none. Blocks; one call at a time, from any thread.
+    """Producer that writes all messages of a call or none. Blocks; one call at a time, from any thread.
 
-    patience: seconds after which a broker that does not answer makes a write fail. stopped: whether to give up before.
+    patience: seconds without an answer of the broker after which a write fails. stopped: whether to give up earlier.
     """
 
     def __init__(
@@ -84,7 +83,7 @@ class FencedProducer:
         )
 
     def acquire(self) -> None:
-        """Become the only one that can write; what an earlier owner had not committed is undone.
+        """Become the only producer that can write; uncommitted writes of an earlier owner are aborted.
 
         Raises:
             WriteFailed: the broker did not answer in time, or refused.
@@ -114,7 +113,7 @@ class FencedProducer:
                 return
 
     def close(self) -> None:
-        """Let go of the broker, without waiting for it."""
+        """Disconnect without waiting for the broker."""
         with suppress(KafkaException):
             self._producer.purge(in_queue=True, in_flight=True, blocking=False)
 
@@ -130,7 +129,7 @@ class FencedProducer:
                 return
 
     def _persist(self, call: Callable[[], None], *, deadline: float | None = None) -> None:
-        """Make a call until the broker has answered it. Of an error that a new transaction can mend, raise it."""
+        """Repeat a call until the broker answers; an error that a new transaction can resolve is raised."""
         until = time.monotonic() + self._patience if deadline is None else deadline
         while True:
             try:
@@ -157,7 +156,7 @@ class FencedProducer:
 
 
 def producers_of(settings: Settings, *, stopped: Callable[[], bool]) -> Callable[[int], FencedProducer]:
-    """Return what makes the producer of a partition; it waits for a broker as long as a worker may stand still."""
+    """Return a function that makes the producer of a partition; its patience is the worker's limit of standstill."""
     patience = settings.processor.exit_after_stall_seconds
     return lambda partition: FencedProducer(settings.kafka, partition, patience=patience, stopped=stopped)
 

@@ -1,4 +1,4 @@
-"""No silent death: what makes no progress fails a check, is logged and counted, and in the end ends the process."""
+"""Health checks: a lack of progress is logged and counted, fails a check, and after a limit ends the process."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -12,14 +12,14 @@ _DEAD_LETTER_WINDOW: Final = 60.0
 
 
 class StalledError(FailureError):
-    """The worker stood still for longer than it may."""
+    """The worker has made no progress for longer than allowed."""
 
 
 @dataclass(slots=True)
 class Health:
-    """Checks of the worker's figures; `clock` gives monotonic seconds.
+    """Health checks on the worker's figures; clock: monotonic s.
 
-    A check that fails names what makes no progress, for how long, and what to do.
+    A failed check names what makes no progress, for how long, and the remedy.
     """
 
     stall_seconds: float
@@ -69,7 +69,7 @@ class Health:
         self._letters = [(at, total) for at, total in self._letters if now - at <= _DEAD_LETTER_WINDOW]
 
     def failures(self) -> dict[str, str]:
-        """Return the checks that fail now, each with a sentence."""
+        """Return the failing checks, each with its message."""
         now = self.clock()
         failed = {}
         away = now - self._answered_at
@@ -97,7 +97,7 @@ class Health:
         return failed
 
     def fatal(self) -> str | None:
-        """Return why the process must end now, or None."""
+        """Return the reason to end the process now, or None."""
         failed = self.failures()
         grace = self.exit_after_seconds - self.stall_seconds
         for check, since in self._since.items():

@@ -1,4 +1,4 @@
-"""From fetches to batches: partitions adopted with their saved state, records in order and none left out."""
+"""Handling of fetches: partitions are adopted with their saved state, and records processed in order without gaps."""
 
 import asyncio
 import logging
@@ -24,7 +24,7 @@ _TAKE_BACK_SECONDS: Final = 10.0
 
 
 class FetchHandler:
-    """Passes on the fetches that Faust delivers.
+    """Handler of the fetches that Faust delivers.
 
     ready: whether partitions are assigned and their tables recovered. offsets_skipped: offsets passed over because they
     have no record (markers and aborted records of transactions).
@@ -72,7 +72,7 @@ class FetchHandler:
     async def adopt_idle_partitions(self) -> None:
         """Adopt partitions without records, so that their windows close by the clock.
 
-        Not before the rebalance has ended: Faust calls it complete before it has sought where the reading begins.
+        It waits for the end of the rebalance: Faust reports that before it has sought the starting positions.
         """
         if self._app.rebalancing:
             return
@@ -85,7 +85,7 @@ class FetchHandler:
                 await consumer.read_again(held.number, held.next_offset, topic=READINGS)
 
     async def refetch_stalled(self) -> None:
-        """Fetch again from where partitions stand still for seconds although more records follow.
+        """Fetch again for partitions that have made no progress for seconds although more records follow.
 
         Around a rebalance a fetch can be lost on its way to us; without this it would be missing until the next one.
         """
@@ -143,7 +143,7 @@ class FetchHandler:
         await consumer.read_again(partition, position.next_offset, topic=topic)
 
     async def _held(self, partition: int) -> Partition | None:
-        """Return a partition that is ours, adopted where it is not yet; None before its reading has begun."""
+        """Return an owned partition, adopted first if necessary; None before its reading has begun."""
         if not self._ready():
             return None
         if partition in self._partitions:
@@ -163,15 +163,15 @@ class FetchHandler:
         return held
 
     def lose(self, partition: int) -> None:
-        """Give a partition up that another worker has taken over; one that is ours still is taken back later.
+        """Drop a partition that another worker has taken over; if still assigned, it is adopted again later.
 
-        A worker that was paused for longer than its session hears of its writes' refusal before it hears of the
-        rebalance: were it to take the partition back at once, it would take it from its rightful owner.
+        A worker that was paused for longer than its session learns of the refused write before the rebalance; adopting
+        the partition again at once would take it from its rightful owner.
         """
         self._partitions.drop_one(partition)
         self._checkpoints.forget_one(partition)
         self._not_before[partition] = self._clock.monotonic() + _TAKE_BACK_SECONDS
 
     def forget(self) -> None:
-        """Forget what was lost: partitions are assigned anew."""
+        """Clear the list of lost partitions after a new assignment."""
         self._not_before.clear()

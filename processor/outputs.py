@@ -1,4 +1,4 @@
-"""Output messages: sent through librdkafka and counted; a lost one is an error at the next flush."""
+"""Producer of output messages with librdkafka; an undelivered one raises at the next flush."""
 
 import logging
 from typing import Final
@@ -16,15 +16,15 @@ _IN_ONE_CALL: Final = 512
 
 
 class OutputFailed(FailureError):
-    """A message could not be delivered; what it came from will be read again after a restart."""
+    """A message could not be delivered; its source is read again after a restart."""
 
 
 class Outputs:
-    """Producer of output messages; `flush` raises where one did not arrive."""
+    """Producer of output messages; `flush` raises if one was not delivered."""
 
     def __init__(self, kafka: KafkaSettings, metrics: ProcessorMetrics, *, patience: float) -> None:
         """Connect; `patience`: seconds after which a broker that acknowledges nothing makes a flush fail."""
-        # reports on every delivery would cost as much as the sending; those on failures are what we act upon
+        # reports on failures only: those on every delivery would cost as much as the sending
         self._producer = Producer(producer_config(kafka) | {"delivery.report.only.error": True})
         self._metrics = metrics
         self._patience = patience
@@ -41,7 +41,7 @@ class Outputs:
             return
 
     def send_all(self, topic: str, messages: list[dict[str, bytes]], *, partition: int) -> None:
-        """Queue messages of "key" and "value", which the producer keeps; like `send` for each, at half its cost."""
+        """Queue messages, dicts of "key" and "value" that the producer keeps; half the cost of `send` for each."""
         self.count(topic, len(messages))
         # one call for all would keep the thread that assesses from the interpreter for as long as it takes
         for start in range(0, len(messages), _IN_ONE_CALL):
@@ -56,14 +56,14 @@ class Outputs:
         self._metrics.output_messages.labels(topic=topic).inc(messages)
 
     def poll(self) -> None:
-        """Serve delivery reports; to be called now and then."""
+        """Serve delivery reports; to be called regularly."""
         self._producer.poll(0)
 
     def flush(self) -> None:
-        """Wait until all messages arrived.
+        """Wait until all messages are delivered.
 
         Raises:
-            OutputFailed: one could not be delivered, or the broker did not take them in time.
+            OutputFailed: one could not be delivered, or the broker did not acknowledge them in time.
         """
         left = self._producer.flush(self._patience)
         if self._failure is not None:

@@ -1,4 +1,4 @@
-"""The pages that a worker serves: metrics, readiness, health."""
+"""HTTP pages of a worker: metrics, readiness, health."""
 
 from collections.abc import Callable
 from typing import Any
@@ -17,8 +17,8 @@ def add_pages(
 ) -> None:
     """Add `/metrics`, `/ready`, `/health` and `/healthz` to the app's web server.
 
-    settled: whether partitions are assigned and restored. failures: failed health checks. facts: what `/healthz` shows
-    beside them.
+    settled: whether partitions are assigned and restored. failures: failed health checks. facts: further content of
+    `/healthz`.
     """
 
     @app.page("/metrics")

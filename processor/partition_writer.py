@@ -1,7 +1,7 @@
-"""What is written of one partition, in the order in which it was added, as fast as transactions follow one another.
+"""Ordered writes of one partition, batched into successive transactions.
 
-While one transaction is under way, what is added waits and goes together into the next: a lone alert is on its way at
-once, and a thousand messages share the cost of one commit.
+Messages added during a transaction wait and are written together with the next: a single alert is written at once, and
+a thousand messages share the cost of one commit.
 """
 
 import asyncio
@@ -15,10 +15,10 @@ _AT_ONCE: Final = 20_000
 
 
 class PartitionWriter:
-    """Writes through the producer of one partition; belongs to the event loop.
+    """Writer on the producer of one partition; used on the event loop only.
 
     lost: whether another worker has taken the partition over; then nothing more is written, and `on_lost` was called.
-    on_failure: called with what made a write fail otherwise.
+    on_failure: called with any other error of a write.
     """
 
     def __init__(
@@ -39,7 +39,7 @@ class PartitionWriter:
         self._writing: asyncio.Task[None] | None = None
 
     def add(self, messages: Iterable[Outgoing]) -> None:
-        """Add messages, to be written soon."""
+        """Add messages to be written with the next transaction."""
         if self.lost or self._failure is not None:
             return
         self._waiting += messages
@@ -47,10 +47,10 @@ class PartitionWriter:
             self._writing = asyncio.get_running_loop().create_task(self._write())
 
     async def settle(self) -> None:
-        """Return when all that was added is written, or the partition was lost.
+        """Wait until all added messages are written, or the partition is lost.
 
         Raises:
-            Exception: what made the write fail.
+            Exception: the error of the failed write.
         """
         while self._writing is not None:
             await asyncio.wait([self._writing])
@@ -58,7 +58,7 @@ class PartitionWriter:
             raise self._failure
 
     async def close(self) -> None:
-        """Write no more; what is not yet written is dropped."""
+        """Stop writing; messages not yet written are dropped."""
         self.lost = True
         self._waiting = []
         while self._writing is not None:

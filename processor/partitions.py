@@ -1,4 +1,4 @@
-"""What a worker holds of its partitions: positions in the log, machines' state, hours and forecasts of their series."""
+"""In-memory content of a worker's partitions: positions, machine states, and hourly series with their forecasts."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -19,7 +19,7 @@ class SourceRecord(Protocol):
 
 @dataclass(slots=True, kw_only=True)
 class Position:
-    """How far one partition of a topic was processed.
+    """Position up to which one partition of a topic was processed.
 
     next_offset: offset of the first record that is not yet processed.
     set_back: how often the partition had been set back before the fetch that did not follow; None: it followed.
@@ -29,11 +29,10 @@ class Position:
     set_back: int | None = None
 
     def place_of(self, first: int, *, reread: int) -> Literal["follows", "ahead", "outdated"]:
-        """Return where a fetch that was asked for at offset `first` stands; "ahead": fetch from `next_offset` first.
+        """Return the relation of a fetch requested at offset `first`; "ahead": fetch from `next_offset` first.
 
-        A fetch from before a rebalance may arrive after it, ahead of records that were not saved; were it processed,
-        these would be taken for replayed ones. Offsets without a record inside a fetch are no gap: the log is not
-        dense where producers use transactions.
+        A fetch from before a rebalance may arrive after it, ahead of unsaved records, which would count as replayed if
+        it were processed. Offsets without a record inside a fetch are no gap: transactions leave such offsets.
         """
         if first <= self.next_offset:
             self.set_back = None
@@ -56,7 +55,7 @@ class Partition(Position):
     imports: position in the partition of the same number of imported history.
     heard_at: wall clock, epoch s, of the last batch of records.
     bytes_read: of readings since the last complete checkpoint.
-    spoken: slots of machines of which something was published since they were saved.
+    spoken: slots of machines with messages published since they were saved.
     statuses_due: slots of machines whose status changed since `statuses_sent_at`, epoch s.
     """
 
@@ -75,13 +74,13 @@ class PartitionTable(Mapping[int, Partition]):
     """The partitions that this worker owns, by number."""
 
     def __init__(self, plant: Plant, *, history_hours: int) -> None:
-        """Start with no partition; `history_hours`: how much energy history a series keeps."""
+        """Start with no partition; history_hours: length of a series' energy history."""
         self._plant = plant
         self._history_hours = history_hours
         self._held: dict[int, Partition] = {}
 
     def __getitem__(self, number: int) -> Partition:
-        """Return a partition that is held; KeyError where it is not."""
+        """Return a held partition; raise KeyError if it is not held."""
         return self._held[number]
 
     def __iter__(self) -> Iterator[int]:
@@ -89,11 +88,11 @@ class PartitionTable(Mapping[int, Partition]):
         return iter(self._held)
 
     def __len__(self) -> int:
-        """Return how many partitions are held."""
+        """Return the number of held partitions."""
         return len(self._held)
 
     def owns(self, held: Partition) -> bool:
-        """Return whether `held` is still the worker's: after a rebalance it may hold another one of that number."""
+        """Return whether `held` is still in use; after a rebalance another one may have its number."""
         return self._held.get(held.number) is held
 
     def adopt(
@@ -106,7 +105,7 @@ class PartitionTable(Mapping[int, Partition]):
         state: FleetState | None = None,
         series: SeriesTable | None = None,
     ) -> Partition:
-        """Take a partition over, with its state where it has one, to continue at these offsets. at: wall clock, s."""
+        """Add a partition with its restored state, if any, to continue at these offsets. at: wall clock, epoch s."""
         held = Partition(
             number=number,
             state=self.new_state() if state is None else state,
@@ -133,9 +132,9 @@ class PartitionTable(Mapping[int, Partition]):
             held.state.use_policy(plant)
 
     def drop(self) -> None:
-        """Forget all partitions; what was not saved will be read again."""
+        """Drop all partitions; unsaved readings will be read again."""
         self._held.clear()
 
     def drop_one(self, number: int) -> None:
-        """Forget a partition; what was not saved will be read again."""
+        """Drop a partition; unsaved readings will be read again."""
         self._held.pop(number, None)

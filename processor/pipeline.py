@@ -1,6 +1,6 @@
-"""The way of a batch: fetched records are decoded, assessed, and what follows is published.
+"""Pipeline of a batch: records are decoded and assessed, and the results published.
 
-Knows Kafka's records, but neither Faust nor threads: `processor.executor` decides what runs where.
+It knows Kafka's records, but neither Faust nor threads: `processor.executor` decides where each step runs.
 """
 
 import asyncio
@@ -16,11 +16,13 @@ from pydantic import ValidationError
 
 from core.admission import admitted
 from core.advance import advance_time, statuses
+from core.alerting.clock_watch import clock_findings
 from core.arrays import HOUR
 from core.assess import Assessment, assess
 from core.batch import Decoded, decode_records
 from core.plant import Plant
 from core.rollout import AlertCounts
+from core.state.fleet import CLOCK
 from core.state.tracks import CONDITIONS
 from processor.forecasting.accuracy_metrics import count_matured
 from processor.partitions import Partition, PartitionTable, SourceRecord
@@ -29,7 +31,7 @@ from processor.score_watch import ScoreWatch
 from processor.versions.running import RunningModels
 from runtime.metrics import ProcessorMetrics
 from runtime.processor_settings import ProcessorSettings
-from schemas.alerts import AlertKind
+from schemas.alerts import Alert, AlertKind
 from schemas.bounds import LATEST_AHEAD_SECONDS
 from schemas.codec import ReadingDecoder, Refusal
 from schemas.energy import EnergyWindow
@@ -43,7 +45,8 @@ LOGGER: Final = logging.getLogger("nexova.processor")
 class Prepared:
     """A decoded batch and the records it came from.
 
-    turned_away: offset and machine of readings of machines for which the partition has no room; known once assessed.
+    turned_away: offset and machine of readings of machines for which the partition has no room; clock_alerts: on the
+    clocks of devices; both known once assessed.
 
     bytes_read: of the records' values. at: wall clock, epoch s; seconds: duration of the decoding.
     """
@@ -54,10 +57,11 @@ class Prepared:
     at: float
     seconds: float
     turned_away: list[tuple[int, str]] = field(default_factory=list)
+    clock_alerts: list[Alert] = field(default_factory=list)
 
 
 class Pipeline:
-    """Processes batches of readings: `prepare`, `assess`, `publish`, in this order.
+    """Processing of batches of readings in three steps: `prepare`, `assess`, `publish`.
 
     clock: epoch seconds. on_alert_counts: called after each batch with how many readings each model scored and would
     have raised an alert on. open_breaches: number of open alerts on the plant's contracted peak.
@@ -113,23 +117,33 @@ class Pipeline:
         )
 
     def assess(self, held: Partition, prepared: Prepared) -> Assessment:
-        """Assess a batch with the models that run now; changes the partition and nothing else, in any thread."""
+        """Assess a batch with the running models; changes the partition only, and may run in any thread."""
         batch, prepared.turned_away = admitted(
             prepared.decoded.batch, held.state, most_machines=self._settings.most_machines
         )
         assessment = assess(batch, state=held.state, models=self._running.models, plant=held.state.plant)
         held.state = assessment.state
+        prepared.clock_alerts += clock_findings(
+            assessment.scores.batch,
+            prepared.decoded.strays,
+            arrived_at=prepared.at,
+            state=held.state,
+            plant=held.state.plant,
+        )
         held.statuses_due.update(held.state.slots_of(batch.machine_ids).tolist())
         return assessment
 
     def publish(self, held: Partition, prepared: Prepared, assessment: Assessment) -> None:
-        """Queue all messages that follow from a batch; they are not yet flushed."""
+        """Queue all messages of an assessed batch; they are not yet flushed."""
         started = time.perf_counter()
         for offset, refusal in prepared.decoded.refused:
             self._publisher.refusal(READINGS, held.number, offset, refusal, at=prepared.at)
         self._turn_away(held, prepared)
         self._publisher.assessment(held.number, assessment, prepared.records)
+        for alert in prepared.clock_alerts:
+            self._publisher.alert(held.number, alert)
         spoken = [alert.machine_id for _, alert in assessment.alerts]
+        spoken += [alert.machine_id for alert in prepared.clock_alerts]
         spoken += [recommendation.machine_id for recommendation in assessment.recommendations]
         held.spoken.update(held.state.slots[machine_id] for machine_id in spoken)
         held.bytes_read += prepared.bytes_read
@@ -144,13 +158,13 @@ class Pipeline:
         for offset, machine_id in prepared.turned_away:
             detail = (
                 f"machine_id = {machine_id!r:.80}: partition {held.number} has its {most} machines; set "
-                "NEXOVA_PROCESSOR__MOST_MACHINES higher, use more partitions, or stop who invents names"
+                "NEXOVA_PROCESSOR__MOST_MACHINES higher, use more partitions, or stop the sender of invented names"
             )
             refusal = Refusal(reason="too_many_machines", detail=detail, payload=machine_id.encode())
             self._publisher.refusal(READINGS, held.number, offset, refusal, at=prepared.at)
 
     def tick(self) -> None:
-        """Let time pass: silence, windows of idle partitions, machine statuses."""
+        """Publish what is due by time: silence alerts, windows of idle partitions, machine statuses."""
         now = self._clock()
         for number, held in self._partitions.items():
             elapsed = advance_time(held.state, plant=held.state.plant, now=now, idle_seconds=now - held.heard_at)
@@ -171,7 +185,7 @@ class Pipeline:
         self._score_watch.measure(self._running.versions)
 
     async def import_history(self, held: Partition, records: Sequence[SourceRecord], *, next_offset: int) -> None:
-        """Add imported hours to their series; what cannot be used becomes a dead letter. Yields between records."""
+        """Add imported hours to their series; unusable messages become dead letters. Yields control between records."""
         now = self._clock()
         for record in records:
             await asyncio.sleep(0)
@@ -181,7 +195,7 @@ class Pipeline:
         held.imports.advance(next_offset)
 
     def _import(self, held: Partition, value: bytes, now: float) -> Refusal | None:
-        """Add the hours of one message; return why it was refused."""
+        """Add the hours of one message; return the reason if it was refused."""
         most, most_bytes = self._settings.most_machines, self._settings.max_message_bytes
         if len(value) > most_bytes:
             return _refusal_of(value, f"{len(value)} bytes is above the limit of {most_bytes}")
@@ -234,11 +248,14 @@ class Pipeline:
     def _count_machines(self) -> None:
         conditions = dict.fromkeys(CONDITIONS, 0)
         kinds = dict.fromkeys(get_args(AlertKind), 0)
+        clocks = 0
         for held in self._partitions.values():
             for code in held.state.tracks.condition[: len(held.state.ids)].tolist():
                 conditions[CONDITIONS[code]] += 1
-            for (_, kind), alert in held.state.alerts.items():
-                kinds[kind] += alert.state != "resolved"
+            for (_, key), alert in held.state.alerts.items():
+                kinds[alert.kind] += alert.state != "resolved"
+                clocks += key == CLOCK and alert.state != "resolved"
+        self._metrics.clocks_wrong.set(clocks)
         kinds["forecast_breach"] += self._open_breaches()
         states = [state for held in self._partitions.values() for state in held.series.states.values()]
         fallen_back = sum(state.accuracy.fallen_back for state in states)

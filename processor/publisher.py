@@ -1,8 +1,8 @@
-"""Messages to topics: one method for each kind of message, with what is counted of it.
+"""Publishing of messages: one method for each kind of message, with its metrics.
 
-Scores and dead letters go out at once: whoever sends them again sends the same. All others replace what was said
-before, so only the owner of their partition may write them; energy windows, which are numbered, go together with the
-state that knows the number.
+Scores and dead letters are sent at once, because a repetition is identical. All other messages replace earlier ones, so
+only the owner of their partition may write them; energy windows carry a revision number and are written together with
+the state that contains it.
 """
 
 from bisect import bisect_left
@@ -31,7 +31,7 @@ from schemas.topics import ALERTS, DEAD_LETTERS, ENERGY, MACHINES, READINGS, REC
 
 
 class Publisher:
-    """Queues messages, each to the partition of its machine, and counts them. `clock` gives epoch seconds."""
+    """Queue of messages, each to the partition of its machine, with counts. clock: epoch s."""
 
     def __init__(
         self,
@@ -53,7 +53,7 @@ class Publisher:
         self._scores = ScoreWriter({"condition": CONDITIONS, "level": LEVELS})
 
     def assessment(self, partition: int, assessment: Assessment, records: Sequence[SourceRecord]) -> None:
-        """Queue scores, alerts and recommendations of a batch. records: those that the batch was decoded from."""
+        """Queue scores, alerts and recommendations of a batch. records: the source records of the batch."""
         if self._publish_scores:
             self._score_messages(partition, assessment.scores)
         offsets = [record.offset for record in records] if assessment.alerts else []
@@ -82,20 +82,20 @@ class Publisher:
         self._send(MACHINES, status.machine_id, status, partition)
 
     def saved(self, partition: int, messages: list[SavedMessage]) -> None:
-        """Queue messages that are saved and may not have been published, byte for byte."""
+        """Queue saved messages that may not have been published, unchanged."""
         for topic, key, value in messages:
             self._writers.send(partition, topic, key=key, value=value)
 
     def counted(self, messages: list[SavedMessage]) -> list[Outgoing]:
-        """Return messages as a writer takes them, counted."""
+        """Count messages, and return them in the writer's form."""
         for topic, _, _ in messages:
             self._outputs.count(topic)
         return [Outgoing(topic, key.encode(), value) for topic, key, value in messages]
 
     def refusal(self, topic: str, partition: int, offset: int, refusal: Refusal, *, at: float) -> None:
-        """Count a refusal, and queue a dead letter for what stood at an offset of a topic. at: wall clock, epoch s.
+        """Count a refusal, and queue a dead letter for the message at an offset of a topic. at: wall clock, epoch s.
 
-        Of a flood of them only so many a second are published: one sender's mistake must not cost more than it sends.
+        Their rate is limited: one sender's mistake must not cost more than it sends.
         """
         if topic == READINGS:
             self._metrics.readings_rejected.labels(reason=refusal.reason).inc(refusal.count)
@@ -115,7 +115,7 @@ class Publisher:
         self._outputs.count(DEAD_LETTERS)
 
     def poll(self) -> None:
-        """Serve delivery reports; to be called now and then."""
+        """Serve delivery reports; to be called regularly."""
         self._outputs.poll()
 
     def _score_messages(self, partition: int, scores: Scores) -> None:

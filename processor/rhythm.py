@@ -1,7 +1,7 @@
-"""When a partition's state is worth its saving: its cost follows the readings, not the fleet.
+"""Intervals of checkpoints: their cost follows the number of readings, not the size of the fleet.
 
-A machine's state knows the offset that it has seen, so what a longer wait costs is only that a crash makes the next
-owner read more again. The wait is bounded by time and by bytes.
+A machine's state contains its last offset, so a longer interval only means that more is read again after a crash. The
+interval is bounded by time and by bytes.
 """
 
 from dataclasses import dataclass
@@ -27,7 +27,7 @@ class Rhythm:
     _record_bytes: float = _LEAST_RECORD_BYTES
 
     def is_due(self, *, now: float, dirty: int, bytes_read: int) -> bool:
-        """Return whether to save now. dirty: machines that changed; bytes_read: of readings since the last save."""
+        """Return whether a checkpoint is due. dirty: number of changed machines; bytes_read: since the last one."""
         waited = now - self.saved_at
         if waited < self.shortest:
             return False
@@ -37,7 +37,7 @@ class Rhythm:
         return cost <= self.share * bytes_read + _FREE_BYTES_PER_SECOND * waited
 
     def saved(self, *, now: float, machines: int, size: int) -> None:
-        """Note a checkpoint that took `size` bytes for so many machines."""
+        """Record a checkpoint of `size` bytes for this many machines."""
         self.saved_at = now
         if machines:
             self._record_bytes += _LEARNING * (max(size / machines, _LEAST_RECORD_BYTES) - self._record_bytes)

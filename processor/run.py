@@ -1,4 +1,4 @@
-"""A worker from its start to its end, in a process of its own."""
+"""Running of a worker in its process, from start to exit code."""
 
 import gc
 import logging
@@ -20,14 +20,14 @@ _SWITCH_SECONDS: Final = 0.0005
 
 
 class _Runner(faust.Worker):
-    """Faust's runner, whose end has a time limit from when it is asked for: even the consumer may wait for a broker."""
+    """Faust's runner with a time limit for the stop, as even the consumer may wait for a broker."""
 
     def __init__(self, app: faust.App, *, ending: Ending, **options: Any) -> None:
         super().__init__(app, **options)
         self._ending = ending
 
     async def stop(self) -> None:
-        """Stop all parts; end the process without them where they take too long."""
+        """Stop all parts; end the process if they take too long."""
         if not self._ending.begun:  # a failure has a limit of its own
             end_within()
         await super().stop()
@@ -44,7 +44,7 @@ def run(settings: Settings, *, port: socket.socket) -> int:
     configure_logging(settings)
     worker = create_worker(settings)
     _collect_seldom()
-    # the thread that assesses needs the interpreter often and briefly: with 5 ms it waits more than it works
+    # the assessing thread needs the interpreter often and briefly; with the default of 5 ms it mostly waits
     sys.setswitchinterval(_SWITCH_SECONDS)
     runner = _Runner(
         worker.app,
@@ -72,7 +72,7 @@ def run(settings: Settings, *, port: socket.socket) -> int:
 def _collect_seldom() -> None:
     """Exempt long-lived objects from garbage collection: each fetch makes thousands of objects, none in a cycle.
 
-    With Python's own thresholds it looked through the whole heap so often that it took a sixth of the time.
+    With Python's default thresholds the scans of the whole heap took a sixth of the time.
     """
     gc.collect()
     gc.freeze()

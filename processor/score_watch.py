@@ -1,4 +1,4 @@
-"""What the models say, for Prometheus: the distribution of scores, the share of flags, and drift."""
+"""Metrics of the models' output: the distribution of scores, the share of flags, and drift."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -17,7 +17,7 @@ _HIGHEST: Final = {ANOMALY: 1.0, MAINTENANCE: HIGHEST_RISK}
 
 
 class ScoreWatch:
-    """Takes the scores of batches, and brings the metrics up to date when it is asked to: once a second is enough."""
+    """Collector of the scores of batches, which updates the metrics on request, such as once a second."""
 
     def __init__(self, metrics: ProcessorMetrics) -> None:
         self._metrics = metrics
@@ -27,11 +27,11 @@ class ScoreWatch:
         self._scored = 0.0
 
     def add(self, scores: Scores) -> None:
-        """Keep the scores of a batch."""
+        """Add the scores of a batch."""
         self._waiting.append(scores)
 
     def measure(self, versions: Mapping[str, str]) -> None:
-        """Count what was kept; versions: of the models that run, by name."""
+        """Update the metrics from the collected scores. versions: running version by model name."""
         if not self._waiting:
             return
         anomaly = np.concatenate([scores.anomaly for scores in self._waiting])

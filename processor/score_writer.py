@@ -27,7 +27,7 @@ _NUMBER_BYTES: Final = len("-999999999.0000")
 
 
 class _Texts(typing.NamedTuple):
-    """Texts one after another, as bytes, and where each ends."""
+    """Concatenated texts as bytes, and the end of each."""
 
     data: Bytes
     ends: Ints
@@ -46,7 +46,7 @@ class ScoreWriter:
     """Writer of scores; `columns` names the arrays that `write` needs, each with a value for each row."""
 
     def __init__(self, words: Mapping[str, Sequence[str]]) -> None:
-        """Derive the layout from the contract. words: the values that codes stand for, by enumerated field."""
+        """Derive the layout from the contract. words: the values of the codes, by enumerated field."""
         self._words = _Texts.of([msgspec.json.encode(word) for own in words.values() for word in own])
         begins = np.cumsum([0, *map(len, words.values())]).tolist()
         self._first_word = dict(zip(words, begins, strict=False))
@@ -91,7 +91,7 @@ class ScoreWriter:
 
 
 def _kind(name: str, annotation: Any) -> int | None:
-    """Return how a field is written; None: always the same."""
+    """Return the kind of a field; None: constant."""
     named = {"machine_id": _ID, "timestamp": _TIME, "schema_version": None}
     if name in named:
         return named[name]

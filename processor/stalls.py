@@ -1,4 +1,4 @@
-"""Partitions that stand still although more records wait."""
+"""Detection of partitions without progress although more records wait."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -10,15 +10,15 @@ _MOST_PATIENCE: Final = 80.0
 
 @dataclass(slots=True)
 class Stalls:
-    """Detector of stalled partitions; waits longer after each attempt that did not help. clock: monotonic s."""
+    """Detector of stalled partitions; waits longer after each unsuccessful attempt. clock: monotonic s."""
 
     clock: Callable[[], float]
     _seen: dict[tuple[str, int], tuple[int, float, float]] = field(default_factory=dict)
 
     def stalled(self, topic: str, positions: Mapping[int, int], lag: Mapping[int, int]) -> list[int]:
-        """Return the partitions of a topic that have records waiting and stood at the same position for too long.
+        """Return the partitions of a topic with waiting records and an unchanged position for too long.
 
-        positions: next offset to process. lag: how many records follow it.
+        positions: next offset to process. lag: number of records from it on.
         """
         now = self.clock()
         for key in [key for key in self._seen if key[0] == topic and key[1] not in positions]:

@@ -1,4 +1,4 @@
-"""The topics while a worker runs: partitions added, topics deleted or created anew by somebody else."""
+"""Monitoring of the topics while a worker runs: added partitions, deleted or recreated topics."""
 
 import asyncio
 import logging
@@ -16,10 +16,10 @@ _SOURCES: Final = frozenset({READINGS, HISTORY})
 
 
 def check_topics(states: Sequence[TopicState]) -> None:
-    """Check that all topics are there, with their partitions.
+    """Check that all topics exist with their partitions.
 
     Raises:
-        FailureError: names the first topic that is not, the remedy, and how many others there are.
+        FailureError: names the first wrong topic, the remedy, and the number of others.
     """
     problems = [state.problem for state in states if state.problem]
     if problems:
@@ -28,7 +28,7 @@ def check_topics(states: Sequence[TopicState]) -> None:
 
 
 class TopicWatch:
-    """Looks at the topics again and again.
+    """Periodic check of the topics.
 
     topics: as they were at the start. describe: asks the broker, blocking. clock: monotonic s. answered_at: when the
     broker last answered.
@@ -52,14 +52,14 @@ class TopicWatch:
         self.answered_at = clock()
 
     def identity(self, topic: str) -> str | None:
-        """Return the identity of a topic; one that is deleted and created anew has another."""
+        """Return the identity of a topic, which changes when it is deleted and recreated."""
         return self._ids.get(topic)
 
     async def run(self) -> None:
-        """Look until cancelled.
+        """Check until cancelled.
 
         Raises:
-            FailureError: a topic is not as it must be, at two looks one after another.
+            FailureError: a topic is wrong in two successive checks.
         """
         while True:
             try:
@@ -72,7 +72,7 @@ class TopicWatch:
             await asyncio.sleep(self._look_seconds)
 
     def look(self, states: Sequence[TopicState]) -> None:
-        """Compare topics with what they must be and what they were.
+        """Compare the topics with the catalogue and with their state at the start.
 
         Raises:
             FailureError: as of `run`.
@@ -80,7 +80,7 @@ class TopicWatch:
         try:
             check_topics(states)
         except FailureError as error:
-            # a broker that starts again may not know its topics for a moment
+            # a restarting broker may not know its topics for a moment
             if self._suspected is not None:
                 raise
             self._suspected = error
@@ -95,7 +95,7 @@ class TopicWatch:
                 self._created_anew(state.name)
 
     def _note_absence(self, error: BrokerUnavailable) -> None:
-        """Log once that the broker is away; how long the worker may wait for it is checked elsewhere."""
+        """Log once that the broker is away; the limit of the wait is checked elsewhere."""
         if not self._away:
             self._away = True
             LOGGER.warning("the broker is away, and work waits for it: %s", error.message)

@@ -1,8 +1,9 @@
-"""The only place that relies on Faust's internals: whole fetches as events, commits from checkpoints.
+"""Faust transport that delivers whole fetches as events and commits from checkpoints.
 
-Faust handles one record at a time and keeps account of acknowledged offsets. Both are replaced for the batch topics:
-what one fetch brought for a partition becomes one event, and what may be committed is what a checkpoint declared
-safe. Every assumption on Faust 0.15.3 made here has a test of its own in tests/processor/test_transport.py.
+This is the only module that relies on Faust's internals. Faust handles one record at a time and tracks acknowledged
+offsets. Both are replaced for the batch topics: the records of one fetch of a partition become one event, and only
+offsets that a checkpoint declared safe are committed. tests/processor/test_transport.py tests each assumption on Faust
+0.15.3.
 """
 
 from collections import Counter, OrderedDict, defaultdict
@@ -21,7 +22,7 @@ from processor.partitions import SourceRecord
 FAUST_VERSION: Final = "0.15.3"
 FETCH_WAIT_MS: Final = 100
 BATCH_BYTES: Final = 8_388_608
-"""Most bytes of values in a batch: what a sender compressed well must not be decoded all at once."""
+"""Most bytes of values in a batch, so that highly compressed records are not decoded all at once."""
 
 
 Records = list[SourceRecord]
@@ -36,9 +37,9 @@ class Span:
     next_offset: int
 
     def cut(self, size: int, most_bytes: int = BATCH_BYTES) -> "list[Span]":
-        """Return the same in spans of at most `size` records and, but for a single record, of `most_bytes`.
+        """Return the span in parts of at most `size` records and, except for a single record, of `most_bytes`.
 
-        One without a record stays.
+        A span without records is returned unchanged.
         """
         pieces: list[Records] = []
         for start in range(0, max(1, len(self.records)), size):
@@ -116,7 +117,7 @@ class FetchSchema(faust.Schema[None, FetchedRecords]):
 
 
 class FetchedResults(OrderedDict[TP, Any]):
-    """What the fetcher holds ready, by partition; of batch topics, records stay as parsed and come in one `Span`.
+    """Fetched results by partition; for batch topics, the parsed records form one `Span`.
 
     aiokafka would copy each record into an object of eleven fields, which takes longer than the parsing, and would
     not report which offsets a fetch covers where they have no record: transaction markers, aborted records.
@@ -129,7 +130,7 @@ class FetchedResults(OrderedDict[TP, Any]):
             self[tp] = result
 
     def __setitem__(self, tp: TP, result: Any) -> None:
-        """Keep a result, or the error that came in its place."""
+        """Store a result, or the error in its place."""
         if tp.topic in self._batch_topics and isinstance(result, FetchResult):
             result._partition_records._consumer_record = _as_parsed  # noqa: SLF001
             result.getall = partial(_all_in_one_span, result)
@@ -149,7 +150,7 @@ def _as_parsed(_: TP, record: SourceRecord) -> SourceRecord:
 
 
 class BatchConsumerThread(driver.AIOKafkaConsumerThread):
-    """Consumer thread that reads committed records, with short waits: Faust's are latency where little is sent."""
+    """Consumer thread that reads committed records only, with short waits: Faust's would add latency."""
 
     consumer: "BatchConsumer"
 
@@ -217,9 +218,9 @@ class BatchConsumer(driver.Consumer):
             self._acked[tp]
 
     def started_at(self, partition: int, *, topic: str) -> int | None:
-        """Return the offset at which the reading of an assigned partition began; None before it has.
+        """Return the offset at which the reading of an assigned partition began; None before that.
 
-        An event that comes before it has is left over from an earlier assignment: its records are fetched again.
+        An earlier event belongs to a previous assignment: its records are fetched again.
         """
         return self._sought.get(TP(topic, partition))
 
@@ -231,7 +232,7 @@ class BatchConsumer(driver.Consumer):
         self._reread[tp] += 1
 
     def lag(self, positions: Mapping[int, int], *, topic: str) -> dict[int, int]:
-        """Return how many records follow in each partition of `positions` (next offset to process)."""
+        """Return the number of records that follow in each partition of `positions` (next offset to process)."""
         lags = {}
         for partition, position in positions.items():
             end = self._readable_end(TP(topic, partition))
@@ -271,7 +272,7 @@ class BatchConsumer(driver.Consumer):
         }
 
     async def perform_seek(self) -> None:
-        """Begin to read the assigned partitions at their commits, or else where their logs begin."""
+        """Start to read the assigned partitions at their committed offsets, or else where their logs begin."""
         epoch = self.epoch
         await super().perform_seek()
         assigned = [tp for tp in self.assignment() if tp.topic in self.transport.batch_topics]

@@ -1,4 +1,4 @@
-"""One worker: its parts, put together, and their life in a Faust app."""
+"""One worker: its parts, their wiring, and their lifecycle in a Faust app."""
 
 import asyncio
 import logging
@@ -260,7 +260,7 @@ class Worker:
         self._beside("watch_training", training, None)
 
     def _beside(self, name: str, run: Callable[[], Awaitable[None]], close: Callable[[], None] | None) -> None:
-        """Register a task that runs as long as the worker, which ends with it if it fails."""
+        """Register a task of the worker's lifetime; its failure ends the worker."""
 
         async def beside() -> None:
             try:
@@ -284,7 +284,7 @@ class Worker:
         self.fetches.lose(partition)
 
     def _failed(self, error: BaseException) -> None:
-        """End the worker: going on would leave out what was not processed."""
+        """End the worker, because continuing would skip unprocessed records."""
         if self.ending.begin(error):
             self._stopping = True
             self._crash = asyncio.ensure_future(self.app.crash(error))
@@ -306,7 +306,7 @@ class Worker:
         self.rollbacks.tick()
 
     async def _watch_on(self) -> None:
-        """Apart from the ticks, which may wait for a broker that is away."""
+        """Watch the worker's health, apart from the ticks, which may wait for a broker."""
         while not self.app.should_stop:
             before = self._clock.monotonic()
             await asyncio.sleep(_TICK_SECONDS)
@@ -367,7 +367,7 @@ class Worker:
             gauge.remove_by_labels({"partition": str(partition)})
 
     async def _last_checkpoint(self) -> None:
-        """A last checkpoint, so that the next owner repeats little; without it everything stays right as well."""
+        """Make a last checkpoint, so that the next owner repeats little; correctness does not depend on it."""
         if not self._ready:
             return
         seconds = self.app.conf.broker_session_timeout / 2

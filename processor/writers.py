@@ -1,4 +1,4 @@
-"""The writers of the partitions that this worker owns, by partition."""
+"""Writers of the partitions that this worker owns."""
 
 import asyncio
 from collections.abc import Callable
@@ -13,10 +13,10 @@ _THREADS: Final = 16
 
 
 class Writers:
-    """Messages to the topics that only an owner may write: each partition has a writer of its own.
+    """Writers of the topics that only a partition's owner may write, one for each partition.
 
-    What concerns a partition that is no longer owned is dropped: its next owner writes it. producers: makes the
-    producer of a partition.
+    Messages of a partition that is no longer owned are dropped: its next owner writes them. producers: makes the
+    producer of a partition. on_lost: called with the partition when another worker has taken it over.
     """
 
     def __init__(
@@ -36,10 +36,10 @@ class Writers:
         self._with_state: dict[int, list[Outgoing]] = {}
 
     async def acquire(self, partition: int) -> PartitionWriter:
-        """Return a writer of a partition of which this worker is the owner from now on; `hold` puts it to use.
+        """Become the owner of a partition, and return its writer, to be used after `hold`.
 
         Raises:
-            WriteFailed: the broker did not answer in time, or refused.
+            WriteFailed: the broker refused, or did not answer in time.
         """
         producer = self._producers(partition)
         await asyncio.get_running_loop().run_in_executor(self._threads, producer.acquire)
@@ -51,40 +51,40 @@ class Writers:
         )
 
     def hold(self, partition: int, writer: PartitionWriter) -> None:
-        """Send the messages of a partition through this writer from now on."""
+        """Use this writer for the messages of a partition."""
         self._writers[partition] = writer
         self._with_state[partition] = []
 
     def of(self, partition: int) -> PartitionWriter | None:
-        """Return the writer of a partition, None where it is not owned."""
+        """Return the writer of a partition; None if it is not owned."""
         return self._writers.get(partition)
 
     def send(self, partition: int, topic: str, *, key: str, value: bytes) -> None:
-        """Write a message soon."""
+        """Queue a message to be written at once."""
         writer = self._writers.get(partition)
         if writer is not None:
             writer.add([Outgoing(topic, key.encode(), value)])
             self._metrics.output_messages.labels(topic=topic).inc()
 
     def send_with_state(self, partition: int, topic: str, *, key: str, value: bytes) -> None:
-        """Write a message together with the state that knows of it, at the next checkpoint."""
+        """Queue a message to be written together with the partition's state at the next checkpoint."""
         if partition in self._writers:
             self._with_state[partition].append(Outgoing(topic, key.encode(), value))
             self._metrics.output_messages.labels(topic=topic).inc()
 
     def take_with_state(self, partition: int) -> list[Outgoing]:
-        """Return the messages that wait for the partition's state; afterwards none does."""
+        """Return and clear the messages that wait for the partition's state."""
         waiting = self._with_state.get(partition, [])
         self._with_state[partition] = []
         return waiting
 
     async def drop(self) -> None:
-        """Give up all partitions; what is not written yet is not written any more."""
+        """Close all writers; messages not yet written are dropped."""
         writers, self._writers, self._with_state = list(self._writers.values()), {}, {}
         await asyncio.gather(*(writer.close() for writer in writers))
 
     def close(self) -> None:
-        """End the threads, without waiting for those that wait for a broker."""
+        """End the threads without waiting for calls to a broker."""
         self._threads.shutdown(wait=False, cancel_futures=True)
 
     def _lose(self, partition: int, error: Fenced) -> None:

@@ -1,4 +1,4 @@
-"""Random numbers that are a function of where they are asked for, not of how many were drawn before.
+"""Random numbers as a function of key and index, independent of earlier draws.
 
 A draw is the hash (splitmix64) of a key and an index. So the noise of a reading belongs to its machine and instant:
 any part of a simulated year can be made alone, in chunks of any size, and comes out the same to the last byte.
@@ -44,7 +44,7 @@ class Chance:
         return numbers
 
     def normal(self, index: Ints) -> Floats:
-        """Standard normal numbers, one for each index, in the shape of `index` (Box and Muller 1958)."""
+        """Return standard normal numbers, one for each index, in the shape of `index` (Box and Muller 1958)."""
         doubled = np.asarray(index, dtype=np.int64) * 2
         radius = np.sqrt(-2.0 * np.log(self.uniform(doubled)))
         return radius * np.cos(2.0 * np.pi * self.uniform(doubled + 1))

@@ -107,7 +107,7 @@ def write_dataset(
 
 
 def split_by_time(data: pd.DataFrame, shares: tuple[float, float, float]) -> tuple[pd.DataFrame, ...]:
-    """Three parts of `data`, cut between two instants, each later than the one before; none is empty.
+    """Return three parts of `data`, cut between two instants, each later than the one before; none is empty.
 
     Raises:
         UsageError: there are too few instants for three parts.
@@ -137,7 +137,7 @@ def _refuse_to_cover(out: Path, *, overwrite: bool) -> None:
     held = sorted(path.name for path in out.iterdir()) if out.exists() else []
     strangers = [name for name in held if name not in _OURS]
     if strangers:
-        raise UsageError(f"{out}: holds {strangers[0]}, which is not ours to replace; name an empty or new folder")
+        raise UsageError(f"{out}: holds {strangers[0]}, which is not part of a data set; name an empty or new folder")
     if held and not overwrite:
         raise UsageError(f"{out}: holds {held[0]} already; name another folder, or add --overwrite")
 

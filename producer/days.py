@@ -1,4 +1,4 @@
-"""The slow side of a simulated machine: what it does, carries and how warm it is, a UTC day at a time by minutes.
+"""Slow states of a simulated machine (condition, load, temperature) by the minute, one UTC day at a time.
 
 All of it is a function of event time. A day's grid begins eight hours before midnight, long enough for the
 temperature's memory, so that each day can be worked out alone and fits its neighbours.
@@ -102,7 +102,7 @@ class MachineDays:
         return grid
 
     def running_share(self, load: Floats) -> Floats:
-        """Power of a running machine as a share of rated power: what idling takes, and work on top."""
+        """Return the power of a running machine as a share of rated power: idle power plus work."""
         idle = self.physics.idle_power / self.physics.rated_power
         return idle + (1.0 - idle) * load
 
@@ -145,7 +145,7 @@ class MachineDays:
         return stopped
 
     def _load(self, seconds: Floats, local: Ints) -> Floats:
-        """Load by hour, day and week and its slow trends, share of rated power."""
+        """Return the load by hour, day and week with its slow trends, share of rated power."""
         own = self.physics
         minute = local % DAY_MINUTES
         load = own.base_load + own.daily_swing * np.cos(2 * np.pi * (minute - 14 * _HOUR) / DAY_MINUTES)
@@ -171,7 +171,7 @@ def _grid_minutes(days: Ints) -> Ints:
 
 
 def _followed(drawn: Floats, time_constant: float) -> Floats:
-    """`drawn` through a first-order lag, a minute a step; the exact recursion written as a weighted sum."""
+    """Return `drawn` after a first-order lag, in steps of a minute: the exact recursion as a weighted sum."""
     decay = np.exp(-60.0 / time_constant)
     growth = decay ** -np.arange(drawn.shape[1], dtype=np.float64)
     followed: Floats = np.cumsum(drawn * growth, axis=1) / growth * (1.0 - decay)

@@ -1,4 +1,4 @@
-"""Faults put on top of what a machine's sensors say, and the truth about them.
+"""Faults superimposed on a machine's sensor values, and the truth about them.
 
 A fault is an episode: a machine, a kind, a start, an end and the sensors that show it. Everything it does follows
 from the episode itself, so a reading is spoilt the same way whichever chunk it is made in.
@@ -108,7 +108,7 @@ def apply_faults(
 
 
 def _spoilt(value: Floats, quantity: Quantity, fault: InjectedFault, progress: Floats, physics: Physics) -> Floats:
-    """Return what the sensor says instead of `value`. Sizes stand clear of what load, wear and warm-up can do."""
+    """Return the faulty sensor value instead of `value`; its size exceeds the effects of load, wear and warm-up."""
     strength = fault.strength
     result: Floats
     if fault.kind == "dip":

@@ -31,7 +31,7 @@ _MOST_ROWS: Final = 50_000_000
 
 @dataclass(frozen=True, kw_only=True)
 class _Made:
-    """What the last call made, for the truth about it."""
+    """Result of the last call, kept for its truth."""
 
     fleet: Fleet
     end: float
@@ -39,7 +39,7 @@ class _Made:
 
 @dataclass(kw_only=True)
 class IndustrialDataGenerator:
-    """Makes labelled readings; the same seed and arguments make the same bytes.
+    """Generator of labelled readings; the same seed and arguments give identical bytes.
 
     plant: None means the shipped default plant.
     """

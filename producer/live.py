@@ -1,4 +1,4 @@
-"""The live part of a simulation: readings as their instants come, and faults whose truth is told as they begin."""
+"""Live part of a simulation: readings at their due times, and faults that are reported as they begin."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -43,7 +43,7 @@ def live_readings(
 
 
 class _Faults:
-    """Plans faults a round at a time, so that an endless stream needs no endless plan."""
+    """Planner of faults, one round at a time, so that an endless stream needs no endless plan."""
 
     def __init__(self, simulator: Simulator, *, start: float, end: float | None, every: float | None) -> None:
         self._simulator = simulator

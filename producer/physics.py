@@ -1,4 +1,4 @@
-"""What simulated machines are made of: one set of constants for each type, with small differences between machines.
+"""Physical constants of simulated machines: one set for each type, with small differences between machines.
 
 A type of the plant file that is not known here is simulated as a general machine of its rated power.
 """
@@ -135,7 +135,7 @@ def physics_of(plant: Plant, machine_id: str, chance: Chance) -> Physics:
     off_below = (kind.off_below if kind else None) or 0.3 * idle_below
 
     def vary(name: str, share: float) -> float:
-        """About 1; machines of one type are alike, so that what one teaches holds for the others."""
+        """Return a factor of about 1; machines of one type are similar, so that models transfer between them."""
         return 1.0 + share * (2.0 * chance.child(name).uniform(_ZERO).item() - 1.0)
 
     return replace(

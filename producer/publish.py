@@ -1,4 +1,4 @@
-"""Sends readings to Kafka at a pace, and counts what arrived."""
+"""Publishing of readings to Kafka at a given pace, with counts of deliveries."""
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -36,21 +36,21 @@ class Readings:
 
 
 class Pace(Protocol):
-    """Decides when a reading of a given event time goes out."""
+    """Interface that decides when a reading of a given event time is sent."""
 
     def wait(self, timestamp: float) -> None:
-        """Return when the reading of `timestamp`, epoch seconds, is due."""
+        """Wait until the reading of `timestamp`, epoch seconds, is due."""
 
 
 class FullSpeed:
-    """No pace at all."""
+    """Pace without waiting."""
 
     def wait(self, timestamp: float) -> None:
         """Return at once."""
 
 
 class Paced:
-    """`speed` times as fast as event time goes, from the first reading on; late ones are not skipped."""
+    """Pace of `speed` times event time, from the first reading on; late readings are not skipped."""
 
     def __init__(
         self,
@@ -76,7 +76,7 @@ class Paced:
 
 
 def encoded(readings: Readings, sensors: Sequence[str]) -> Iterator[tuple[str, float, bytes]]:
-    """Yield each reading as (machine_id, timestamp, JSON); sensors that say nothing are left out."""
+    """Yield each reading as (machine_id, timestamp, JSON), without missing values."""
     encode = msgspec.json.Encoder().encode
     rows = zip(readings.machine_ids, readings.timestamps.tolist(), readings.values.tolist(), strict=True)
     for machine_id, timestamp, values in rows:
@@ -90,7 +90,7 @@ def encoded(readings: Readings, sensors: Sequence[str]) -> Iterator[tuple[str, f
 
 
 class Publisher:
-    """Publishes to the readings topic, keyed by machine; `delivered` and `failed` count acknowledged messages."""
+    """Publisher to the readings topic, keyed by machine; `delivered` and `failed` count acknowledged messages."""
 
     def __init__(self, kafka: KafkaSettings) -> None:
         self._producer = Producer(producer_config(kafka))
@@ -116,7 +116,7 @@ class Publisher:
             self.send(machine_id, value)
 
     def send(self, machine_id: str, value: bytes | None) -> None:
-        """Send one message as it is; waits only when the queue is full."""
+        """Send one message unchanged; wait only if the queue is full."""
         while True:
             try:
                 self._producer.produce(READINGS, value, machine_id, on_delivery=self._report)

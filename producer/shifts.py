@@ -1,4 +1,4 @@
-"""When machines are meant to work: weekly plans in the plant's local time, on a grid of minutes."""
+"""Weekly shift plans of machines in the plant's local time, on a grid of minutes."""
 
 from datetime import UTC, datetime
 from functools import lru_cache
@@ -19,7 +19,7 @@ CONDITIONS: Final = ("off", "idle", "running", "maintenance")
 DAY_MINUTES: Final = 1440
 WEEK_MINUTES: Final = 7 * DAY_MINUTES
 LEAD_MINUTES: Final = 480
-"""A day's grid begins so long before midnight, because temperature remembers what ran before."""
+"""Lead of a day's grid before midnight, as long as the temperature's memory."""
 GRID_MINUTES: Final = LEAD_MINUTES + DAY_MINUTES + 1
 _MONDAY_OFFSET: Final = 3 * DAY_MINUTES  # 1970-01-01 was a Thursday
 _HOUR: Final = 60
@@ -66,7 +66,7 @@ WEEKS: Final = {
 
 @lru_cache(maxsize=1024)
 def local_minutes(day: int, timezone: str) -> Ints:
-    """Local minutes since the Monday before 1970, of the grid of UTC day `day`, (GRID_MINUTES,)."""
+    """Return local minutes since the Monday before 1970, of the grid of UTC day `day`, (GRID_MINUTES,)."""
     zone = ZoneInfo(timezone)
     utc = np.arange(GRID_MINUTES) + day * DAY_MINUTES - LEAD_MINUTES
     hours = np.unique(utc // _HOUR)  # clocks change on the hour

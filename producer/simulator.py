@@ -29,7 +29,7 @@ _CHUNK_ROWS: Final = 500_000
 
 @dataclass(frozen=True, kw_only=True)
 class Simulator:
-    """Machines whose history ends at `now` and goes on live; the same arguments make the same readings.
+    """Machines whose history ends at `now` and continues live; the same arguments give the same readings.
 
     machines: how many, or their ids. days: length of the history. now: epoch s. interval_seconds: event time between
     two live readings of a machine; the history has the plant's own interval. always_running: no machine stands in the
@@ -64,10 +64,10 @@ class Simulator:
         )
 
     def check(self) -> None:
-        """Do nothing where the plant can be simulated; worth asking before anything is sent.
+        """Check that the plant can be simulated, before anything is sent.
 
         Raises:
-            UsageError: it cannot, or its machines cannot be named.
+            UsageError: it cannot be simulated, or its machines cannot be named.
         """
         _ = self.fleet.machine_ids, quantities(self.plant)
 
@@ -80,7 +80,7 @@ class Simulator:
             yield self._readings(self.fleet.observe(np.round(seconds[first : first + together], 3)))
 
     def at(self, seconds: Floats, faults: Sequence[InjectedFault] = ()) -> Readings:
-        """Live readings of all machines at these instants, epoch s, rising; `faults` spoil theirs."""
+        """Return live readings of all machines at these instants, epoch s, rising, with `faults` applied."""
         return self._readings(self.fleet.observe(np.round(seconds, 3), scripted=faults))
 
     def script(self, start: float, end: float, *, every_seconds: float, number: int = 0) -> tuple[InjectedFault, ...]:

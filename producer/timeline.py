@@ -1,4 +1,4 @@
-"""One simulated machine: what its sensors say at any instants, before faults are put on top.
+"""Sensor values of one simulated machine at any instants, before faults are applied.
 
 Smooth states follow event time; only noise belongs to the single reading. So a history of one reading a minute goes
 on at one reading a second without a jump, and a chunk of it made alone is what it would have been in the whole.

@@ -1,1 +1,1 @@
-"""Input and output that the processes share."""
+"""Input and output shared by the processes."""

@@ -1,6 +1,6 @@
-"""A real Apache Kafka of one node on this machine, without Docker: Java, and Maven once to fetch it.
+"""Single-node Apache Kafka on this machine without Docker; needs Java, and Maven for the first download.
 
-For `nexova demo --broker kafka`, the benchmarks, and the tests of what the embedded broker cannot do. The jars are
+It serves `nexova demo --broker kafka`, the benchmarks, and tests beyond the embedded broker's abilities. The jars are
 kept in the user's cache folder; the data is in a temporary folder and gone at the end.
 """
 
@@ -54,10 +54,10 @@ PROPERTIES: Final = {
     "node.id": "1",
     "controller.listener.names": "CONTROLLER",
     "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
-    # topics are made from the catalogue; one that springs up by itself would hide a mistake
+    # topics are created from the catalogue; automatic creation would hide mistakes
     "auto.create.topics.enable": "false",
     "group.initial.rebalance.delay.ms": "0",
-    # one node, few partitions: what follows would otherwise wait for three brokers, or cost start-up time
+    # one node, few partitions: the defaults would wait for three brokers, or slow down the start
     "offsets.topic.replication.factor": "1",
     "offsets.topic.num.partitions": "4",
     "transaction.state.log.replication.factor": "1",
@@ -80,7 +80,7 @@ def apache_kafka(
 
     Raises:
         ToolMissing: no Java 17, or no Maven when the jars have to be fetched.
-        PortTaken: somebody else listens on `port`.
+        PortTaken: another process listens on `port`.
         ChildEnded: it did not come up.
     """
     java = java_program()
@@ -102,10 +102,10 @@ def apache_kafka(
 
 
 def java_program() -> str:
-    """Path of a Java that can run Kafka.
+    """Return the path of a Java that can run Kafka.
 
     Raises:
-        ToolMissing: there is none, or it is too old.
+        ToolMissing: Java is missing or too old.
     """
     home = os.environ.get("JAVA_HOME")
     java = shutil.which("java", path=str(Path(home) / "bin") if home else None) or shutil.which("java")
@@ -121,7 +121,7 @@ def java_program() -> str:
 
 
 def fetch_libraries() -> Path:
-    """Folder with Kafka's jars, fetched with Maven the first time (a few seconds to a minute, 150 MB).
+    """Return the folder of Kafka's jars, fetched with Maven the first time (a few seconds to a minute, 150 MB).
 
     Raises:
         ToolMissing: the jars are not there yet, and neither is Maven.
@@ -133,7 +133,7 @@ def fetch_libraries() -> Path:
         return libraries
     cache.mkdir(parents=True, exist_ok=True)
     with (cache / "kafka.lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)  # of several processes one fetches and the others find it done
+        fcntl.flock(lock, fcntl.LOCK_EX)  # of several processes, one fetches and the others wait
         if not libraries.is_dir():
             with tempfile.TemporaryDirectory(dir=cache, prefix="fetch-") as folder:
                 _fetch(Path(folder)).rename(libraries)
@@ -198,7 +198,7 @@ def _start(
 
 
 def remove_leftovers() -> None:
-    """Remove the data of runs that were killed: a broker may leave gigabytes."""
+    """Remove the data of killed runs, which may be gigabytes."""
     for folder in Path(tempfile.gettempdir()).glob(f"{_FOLDER}*-*"):
         owner = folder.name.removeprefix(_FOLDER).partition("-")[0]
         if owner.isdigit() and not runs(int(owner)):

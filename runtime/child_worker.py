@@ -1,8 +1,8 @@
-"""A child process that computes: bytes in, bytes out, one request at a time, each within a time limit.
+"""Worker in a child process: bytes in, bytes out, one request at a time, each within a time limit.
 
-The child is started by the first request (or by `start`), replaced after a death, and ended when a request takes too
-long. It ends with its parent, even in the middle of a computation. Nothing heavy is imported here: the child sets the
-number of threads of the numeric libraries before it imports what computes.
+The child is started by the first request (or by `start`), replaced after a crash, and ended when a request takes too
+long. It ends with its parent, even during a computation. Nothing heavy is imported here: the child sets the number of
+threads of the numeric libraries before it imports them.
 """
 
 import contextlib
@@ -30,11 +30,11 @@ class ChildTooSlow(FailureError):
 
 
 class ChildWorker:
-    """One child process, for requests of several threads, which follow each other.
+    """One child process that answers requests of several threads one after another.
 
-    target: `module:function` of what computes, from bytes to bytes; imported in the child only. It returns errors as
-    part of its answer: an exception ends the child. niceness: as of nice(1), once the target is imported; at 19, on
-    Linux, also the scheduling policy SCHED_IDLE. start_seconds: limit of the start, which no request's limit includes.
+    target: `module:function` from bytes to bytes, imported in the child only. It returns errors as part of its answer:
+    an exception ends the child. niceness: as of nice(1), once the target is imported; at 19, on Linux, also the
+    scheduling policy SCHED_IDLE. start_seconds: limit of the start, which is not part of a request's limit.
     """
 
     def __init__(self, target: str, *, name: str, niceness: int = 0, start_seconds: float = 120.0) -> None:
@@ -67,7 +67,7 @@ class ChildWorker:
 
         Raises:
             ChildTooSlow: there was no answer within `seconds`; the child was ended.
-            ChildEnded: the child did not come up or died, or `close` was called.
+            ChildEnded: the child did not start or crashed, or `close` was called.
         """
         with self._one:
             pipe = self._running()
@@ -82,7 +82,7 @@ class ChildWorker:
                 raise self._ended(error) from error
 
     def close(self) -> None:
-        """End the child for good, in the middle of a request where there is one; that request raises ChildEnded."""
+        """End the child for good; a request in progress raises ChildEnded."""
         self._closed = True
         process = self._process
         if process is not None:

@@ -1,8 +1,8 @@
-"""Child processes that cannot outlive us: brokers beside a demo, workers beside a test.
+"""Child processes that end with their parent: brokers of a demo, workers of a test.
 
-A child ends with the `with` block that started it. Should we be killed before that, Linux kills it for us,
-because a few lines (`_TIE`) run in the child before the program does and ask for that. The kernel watches the
-*thread* that started the child, so start children from one that lasts. Elsewhere only the `with` block holds.
+A child ends with the `with` block that started it. If the parent is killed before that, Linux kills the child, because
+a few lines (`_TIE`) that run in it first request this. The kernel watches the *thread* that started the child, so start
+children from a thread that lasts. On other systems only the `with` block applies.
 """
 
 import os
@@ -37,7 +37,7 @@ if os.getppid() == int(sys.argv[1]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Child:
-    """A running child process; what it writes goes to the file `log`."""
+    """A running child process; its output goes to the file `log`."""
 
     name: str
     process: subprocess.Popen[bytes]
@@ -45,21 +45,21 @@ class Child:
 
     @property
     def pid(self) -> int:
-        """Its process id."""
+        """Process id of the child."""
         return self.process.pid
 
     def check(self) -> None:
-        """Do nothing while the child runs.
+        """Check that the child runs.
 
         Raises:
-            ChildEnded: it does not run any more.
+            ChildEnded: the child has ended.
         """
         code = self.process.poll()
         if code is not None:
             raise ChildEnded(f"{self.name} ended by itself with code {code}: {self.last_words()}")
 
     def last_words(self) -> str:
-        """Last line of the log that is not empty, for messages of one line."""
+        """Return the last line of the log that is not empty, for messages of one line."""
         lines = [line.strip() for line in self._log_end().splitlines() if line.strip()]
         return lines[-1] if lines else f"it wrote nothing to {self.log}"
 
@@ -68,10 +68,10 @@ class Child:
         return words in self._log_end()
 
     def wait_until(self, ready: Callable[[], bool], *, timeout_seconds: float) -> None:
-        """Return once `ready()` holds.
+        """Wait until `ready()` returns true.
 
         Raises:
-            ChildEnded: the child ended first, or the time is over.
+            ChildEnded: the child ended first, or was not ready in time.
         """
         deadline = time.monotonic() + timeout_seconds
         while not ready():
@@ -82,7 +82,7 @@ class Child:
         self.check()
 
     def end(self, *, grace_seconds: float = 5.0) -> int:
-        """Ask the child to end, insist after `grace_seconds`, and return its exit code; idempotent."""
+        """Terminate the child, kill it after `grace_seconds`, and return its exit code; idempotent."""
         if self.process.poll() is None:
             self.process.terminate()
             try:
@@ -108,8 +108,8 @@ def child_process(
 ) -> Iterator[Child]:
     """Run `command` while the block runs.
 
-    It has a session of its own: Ctrl-C reaches only us, and we end it in good order. `environment` replaces
-    ours; None inherits it.
+    The child has a session of its own, so that Ctrl-C reaches only the parent, which then ends it in order.
+    environment: replaces the parent's; None inherits it.
 
     Raises:
         ChildEnded: the program cannot be started.
@@ -135,7 +135,7 @@ def child_process(
 
 
 def runs(pid: int) -> bool:
-    """Return whether there is a process with this id."""
+    """Return whether a process with this id exists."""
     try:
         os.kill(pid, 0)
     except ProcessLookupError:
@@ -146,7 +146,7 @@ def runs(pid: int) -> bool:
 
 
 def on_a_free_port(start: Callable[[int], Started]) -> Started:
-    """Start something on a port nobody has, and again on another where somebody was quicker to take it."""
+    """Start something on a free port, and retry on another one if the port has been taken meanwhile."""
     for _ in range(_PORT_TRIES - 1):
         try:
             return start(free_port())
@@ -156,7 +156,7 @@ def on_a_free_port(start: Callable[[int], Started]) -> Started:
 
 
 def free_port() -> int:
-    """Find a TCP port of 127.0.0.1 that nobody listens on; somebody else may take it before it is used."""
+    """Return a free TCP port of 127.0.0.1; another process may take it before it is used."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
@@ -164,7 +164,7 @@ def free_port() -> int:
 
 
 def port_answers(port: int) -> bool:
-    """Return whether somebody accepts connections at that port of 127.0.0.1."""
+    """Return whether a port of 127.0.0.1 accepts connections."""
     with socket.socket() as probe:
         probe.settimeout(1.0)
         return probe.connect_ex(("127.0.0.1", port)) == 0

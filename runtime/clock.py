@@ -1,4 +1,4 @@
-"""The clocks of a process, made once in its composition root and passed down."""
+"""Clocks of a process, created in its composition root and passed down."""
 
 import time
 from collections.abc import Callable
@@ -8,7 +8,7 @@ from typing import Final
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Clock:
-    """Both kinds of time. wall: epoch s, may jump. monotonic: s from any start, only goes forward."""
+    """Both clocks. wall: epoch s, may jump. monotonic: s since an arbitrary start, never decreasing."""
 
     wall: Callable[[], float]
     monotonic: Callable[[], float]

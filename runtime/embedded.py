@@ -1,9 +1,8 @@
-"""A Kafka broker inside the demo and the quick tests: Tansu, from a wheel, in memory, up at once.
+"""Embedded Kafka broker of the demo and the quick tests: Tansu, from a wheel, in memory.
 
-What it cannot do, and what therefore only Apache Kafka shows (`runtime.apache_kafka`): it keeps nothing on
-disk, so all is gone when it ends; it never compacts; it ignores the size limits of topics; it shows the
-records of aborted transactions; joining a consumer group takes it 5 to 8 seconds unless the members ask for
-short rebalance timeouts. It serves one machine: it listens on 127.0.0.1 only, without any security.
+Its limits, for which tests use Apache Kafka (`runtime.apache_kafka`): it stores nothing on disk; it never compacts; it
+ignores the size limits of topics; it delivers the records of aborted transactions; joining a consumer group takes 5 to
+8 seconds unless the members request short rebalance timeouts. It listens on 127.0.0.1 only, without any security.
 """
 
 import tempfile
@@ -23,26 +22,26 @@ READY_SECONDS: Final = 20.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class EmbeddedBroker:
-    """A broker that runs as our child: where clients find it, and whether it still lives."""
+    """A broker in a child process, with its address and state."""
 
     bootstrap_servers: str
     child: Child
 
     @property
     def pid(self) -> int:
-        """Its process id."""
+        """Process id of the broker."""
         return self.child.pid
 
     @property
     def log(self) -> Path:
-        """The file it writes to; gone when the broker has ended."""
+        """Log file of the broker; removed when it has ended."""
         return self.child.log
 
     def check(self) -> None:
-        """Do nothing while the broker lives.
+        """Check that the broker runs.
 
         Raises:
-            ChildEnded: it does not live any more.
+            ChildEnded: the broker has ended.
         """
         self.child.check()
 
@@ -53,7 +52,7 @@ def embedded_broker(port: int | None = None) -> Iterator[EmbeddedBroker]:
 
     Raises:
         ToolMissing: there is no Tansu for this machine.
-        PortTaken: somebody else listens on `port`.
+        PortTaken: another process listens on `port`.
         ChildEnded: it did not come up.
     """
     program = _program()

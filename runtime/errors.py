@@ -1,15 +1,15 @@
-"""What may go wrong outside the rules, as one tree.
+"""Errors outside the rules, as one tree.
 
     NexovaError
-    ├── UsageError              the user's mistake; exit code 2; trying again cannot help
+    ├── UsageError              the user's mistake; exit code 2; retries cannot help
     │   └── SettingsError       a setting that breaks its rule
-    └── FailureError            the world's; exit code 1
+    └── FailureError            a failure of the environment; exit code 1
         ├── BrokerUnavailable   no broker answered; trying again can help
-        ├── BrokerRefused       a broker answered and said no (credentials, rights, limits)
+        ├── BrokerRefused       a broker answered and refused (credentials, rights, limits)
         ├── TopicMissing        a topic does not exist at the broker
-        ├── ChildEnded          a process that we started did not come up, or ended by itself
-        │   └── PortTaken       somebody else listens where the process should
-        └── ToolMissing         a program of the machine that is needed is not there
+        ├── ChildEnded          a child process did not start, or ended by itself
+        │   └── PortTaken       another process listens on the port
+        └── ToolMissing         a required program is not installed
 
 Every message is one line that names the value, the rule and the remedy. The command line prints it on stderr
 and ends with `exit_code`.
@@ -20,7 +20,7 @@ from typing import ClassVar
 
 
 class NexovaError(Exception):
-    """Base of all errors that are meant to be read by people; the message is one line."""
+    """Base of all errors meant for users; the message is one line."""
 
     exit_code: ClassVar[int] = 1
     retryable: ClassVar[bool] = False
@@ -31,7 +31,7 @@ class NexovaError(Exception):
 
 
 class UsageError(NexovaError):
-    """What the user gave breaks a rule."""
+    """The user's input breaks a rule."""
 
     exit_code: ClassVar[int] = 2
 
@@ -41,11 +41,11 @@ class SettingsError(UsageError):
 
 
 class FailureError(NexovaError):
-    """What the user asked for is right, and could not be done."""
+    """A valid request that could not be carried out."""
 
 
 class BrokerUnavailable(FailureError):
-    """No broker answered at the bootstrap servers within the tries that were allowed."""
+    """No broker answered at the bootstrap servers within the allowed attempts."""
 
     retryable: ClassVar[bool] = True
 
@@ -64,12 +64,12 @@ class TopicMissing(FailureError):
 
 
 class ChildEnded(FailureError):
-    """A process that we started did not come up, or ended by itself; its last words stand in the message."""
+    """A child process did not start, or ended by itself; the message has the last line of its log."""
 
 
 class PortTaken(ChildEnded):
-    """Somebody else listens on the port that a process of ours was to have."""
+    """Another process listens on the port of a child process."""
 
 
 class ToolMissing(FailureError):
-    """A program of this machine that the asked-for work needs is not there."""
+    """A program that is required for the requested work is not installed."""

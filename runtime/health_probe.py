@@ -1,7 +1,7 @@
-"""`python -m runtime.health_probe`: the health check of the image, whichever process runs in it.
+"""`python -m runtime.health_probe`: the image's health check for every kind of process.
 
-A process that serves a port must answer 200 at /health within four seconds. One that serves none is a job, which is
-well as long as it runs.
+A process that serves a port must answer 200 at /health within four seconds. One without a port is a job, which is
+healthy while it runs.
 """
 
 import socket
@@ -16,7 +16,7 @@ _SECONDS = 4.0
 
 
 def unhealthy(ports: Iterable[int]) -> list[str]:
-    """Return what is wrong at the ports of this machine where somebody listens; empty where all is well."""
+    """Return the problems of the ports in use; empty if all are healthy."""
     wrong = []
     for port in ports:
         with socket.socket() as probe:
@@ -34,7 +34,7 @@ def unhealthy(ports: Iterable[int]) -> list[str]:
 
 
 def main() -> int:
-    """Return 0 where all is well, else 1 with a line for each port that is not."""
+    """Return 0 if all ports are healthy, else 1, and print a line for each that is not."""
     settings = load_settings()
     wrong = unhealthy((settings.processor.web_port, settings.forwarder.web_port, settings.api.port))
     for line in wrong:

@@ -1,8 +1,7 @@
-"""Kafka as all processes use it: client configurations, waiting for a broker, the topics of the catalogue.
+"""Kafka clients of all processes: configuration, waiting for a broker, and creation of topics.
 
-Faust brings its own client (aiokafka); everything else of ours goes through librdkafka, configured here and
-nowhere else. librdkafka would write to stderr by itself: it is told to be still, and what matters comes to
-our logger.
+Faust has its own client (aiokafka); everything else uses librdkafka, configured here only. librdkafka's output on
+stderr is disabled, and its errors go to our logger.
 """
 
 import logging
@@ -37,7 +36,7 @@ _THREE_COPIES: Final = 3
 
 
 def client_config(kafka: KafkaSettings) -> dict[str, Any]:
-    """Return the configuration that every librdkafka client of ours starts from: addresses, security, quiet logs.
+    """Return the common configuration of all librdkafka clients: addresses, security, logs.
 
     Raises:
         SettingsError: a file that a setting names cannot be read.
@@ -67,10 +66,10 @@ def client_config(kafka: KafkaSettings) -> dict[str, Any]:
 
 
 def producer_config(kafka: KafkaSettings) -> dict[str, Any]:
-    """Configuration of an idempotent producer: in order, without duplicates, acknowledged by all replicas.
+    """Return the configuration of an idempotent producer: ordered, without duplicates, acknowledged by all replicas.
 
-    Keys are spread by murmur2, as Faust's and Java's clients do, so that a machine has one partition whoever
-    sends. A full queue (a million messages or 512 MiB) raises BufferError in `produce`; poll and try again.
+    Keys are partitioned by murmur2, as in Faust's and Java's clients, so that all senders use the same partition for a
+    machine. A full queue (a million messages or 512 MiB) raises BufferError in `produce`; poll and try again.
     """
     return client_config(kafka) | {
         "enable.idempotence": True,
@@ -85,9 +84,9 @@ def producer_config(kafka: KafkaSettings) -> dict[str, Any]:
 
 
 def consumer_config(kafka: KafkaSettings, group: str | None = None) -> dict[str, Any]:
-    """Configuration of a consumer that starts at the beginning and commits only what it is told to.
+    """Return the configuration of a consumer that starts at the beginning and commits explicitly only.
 
-    Without a `group` it is a reader of its own (a name nobody else has), for following a topic.
+    Without a `group` it gets a unique one, for following a topic independently.
     """
     return client_config(kafka) | {
         "group.id": group or f"{kafka.client_id}-reader-{uuid.uuid4().hex}",
@@ -105,12 +104,12 @@ def wait_for_broker(
     try_seconds: float = TRY_SECONDS,
     on_retry: Callable[[int, str], None] | None = None,
 ) -> None:
-    """Return once a broker answers; `on_retry(number, reason)` is called before each further try.
+    """Wait until a broker answers; `on_retry(number, reason)` is called before each further attempt.
 
     Raises:
-        BrokerUnavailable: nobody answered in `max_retries` + 1 tries of `try_seconds` each.
-        BrokerRefused: a broker does not accept our credentials; trying again would not help.
-        SettingsError: the client cannot be configured like this.
+        BrokerUnavailable: no answer in `max_retries` + 1 attempts of `try_seconds` each.
+        BrokerRefused: a broker does not accept the credentials; retries would not help.
+        SettingsError: the client does not accept its configuration.
     """
     failures: list[KafkaError] = []
     admin = admin_client(kafka, {"error_cb": failures.append, "reconnect.backoff.max.ms": 500})
@@ -139,10 +138,10 @@ def wait_for_broker(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TopicState:
-    """One topic of the catalogue as the broker has it; `partitions` is 0 where it does not exist.
+    """State of one topic of the catalogue at the broker; `partitions` is 0 if it does not exist.
 
-    topic_id: the broker's identity of the topic: one that is deleted and created anew has another. None: it does not
-    exist. denied: it cannot be said whether it exists, because the user has no right to describe it.
+    topic_id: the broker's identity of the topic, which changes when it is recreated; None if it does not exist. denied:
+    its existence is unknown, because the user has no right to describe it.
     """
 
     name: str
@@ -154,7 +153,7 @@ class TopicState:
 
     @property
     def problem(self) -> str | None:
-        """What is wrong and what to do about it, in one line; None when all is well."""
+        """Problem and remedy in one line; None without a problem."""
         if self.denied:
             return f"our user may not describe {self.name}; grant it rights on the topic (see `nexova doctor`)"
         if self.partitions == 0:
@@ -170,7 +169,7 @@ class TopicState:
 def create_topics(
     kafka: KafkaSettings, catalogue: Iterable[Topic] = CATALOGUE, *, timeout_seconds: float = 30.0
 ) -> tuple[TopicState, ...]:
-    """Create the topics that are missing, and tell the state of all; existing ones are never changed.
+    """Create missing topics, and return the state of all; existing ones are never changed.
 
     Raises:
         BrokerUnavailable: no broker answered in time.
@@ -188,7 +187,7 @@ def create_topics(
         for name, future in futures.items():
             _await_creation(kafka, name, future)
         states = _describe(admin, kafka, topics, timeout_seconds)
-    # a broker acknowledges before all of it knows the topic; a producer that starts at once would be refused
+    # a topic is acknowledged before all brokers know it; a producer that starts at once would be refused
     while any(not (state.partitions or state.denied) for state in states) and time.monotonic() < deadline:
         states = _describe(admin, kafka, topics, max(1.0, deadline - time.monotonic()))
     created = {topic.name for topic in missing}
@@ -198,7 +197,7 @@ def create_topics(
 def list_topics(
     kafka: KafkaSettings, catalogue: Iterable[Topic] = CATALOGUE, *, timeout_seconds: float = 10.0
 ) -> tuple[TopicState, ...]:
-    """State of each topic of the catalogue.
+    """Return the state of each topic of the catalogue.
 
     Raises:
         BrokerUnavailable: no broker answered in time.
@@ -207,7 +206,7 @@ def list_topics(
 
 
 def admin_client(kafka: KafkaSettings, changes: Mapping[str, Any] | None = None) -> AdminClient:
-    """Return a client for questions about the cluster.
+    """Return a client for administrative requests.
 
     Raises:
         SettingsError: librdkafka does not accept the configuration, a certificate for example.
@@ -223,12 +222,12 @@ def admin_client(kafka: KafkaSettings, changes: Mapping[str, Any] | None = None)
 
 
 def partitions_of(kafka: KafkaSettings, topic: Topic) -> int:
-    """Return how many partitions a topic is to have."""
+    """Return the number of partitions that a topic must have."""
     return 1 if topic.partitions == "one" else kafka.partitions
 
 
 def topic_config(kafka: KafkaSettings, topic: Topic) -> dict[str, str]:
-    """Broker-side configuration of a topic of the catalogue."""
+    """Return the broker-side configuration of a topic of the catalogue."""
     config = {"cleanup.policy": topic.cleanup, "max.message.bytes": str(topic.max_message_bytes)}
     if "delete" in topic.cleanup:
         hours = topic.retention_hours
@@ -298,7 +297,7 @@ def _check_file(setting: str, path: Path | None) -> None:
 
 
 def _reason(failures: list[KafkaError], *, fallback: KafkaException) -> str:
-    """Plain part of `host:port/bootstrap: Connect to … failed: Connection refused (after 0ms …)`."""
+    """Return the reason in `host:port/bootstrap: Connect to … failed: Connection refused (after 0ms …)`."""
     details = [one for one in failures if one.code() != _ALL_BROKERS_DOWN]
     if not details:
         return str(fallback.args[0].str())
@@ -308,6 +307,6 @@ def _reason(failures: list[KafkaError], *, fallback: KafkaException) -> str:
 
 
 def _log_client_error(error: KafkaError) -> None:
-    """Say when all brokers are lost or refuse us; librdkafka mends the rest by itself."""
+    """Log that all brokers are lost or refuse the client; librdkafka recovers from other errors by itself."""
     loud = error.fatal() or error.code() in {_ALL_BROKERS_DOWN, _AUTHENTICATION}
     LOGGER.log(logging.WARNING if loud else logging.DEBUG, "Kafka client: %s", error.str())

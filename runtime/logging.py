@@ -1,7 +1,7 @@
-"""Log lines of all processes: text for people, JSON for collectors; to stderr, so that stdout stays for results.
+"""Logging of all processes to stderr, as text or JSON; stdout is for results only.
 
-Libraries talk less than we do: they are heard from WARNING on, unless the level is DEBUG. Passwords are `SecretStr`
-in the settings and cannot be formatted by accident; credentials inside an address are blanked here.
+Libraries log from WARNING on, unless the level is DEBUG. Passwords are `SecretStr` in the settings and cannot be
+formatted by accident; credentials inside an address are masked here.
 """
 
 import json
@@ -43,7 +43,7 @@ _STANDARD: Final = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asc
 
 
 def configure_logging(settings: Settings, *, stream: TextIO | None = None) -> None:
-    """Send all log records to `stream` (None: stderr) in the chosen form; replaces what was configured before."""
+    """Send all log records to `stream` (None: stderr) in the chosen form, replacing any earlier configuration."""
     handler = logging.StreamHandler(stream if stream is not None else sys.stderr)
     handler.setFormatter(JsonFormatter() if settings.log_format == "json" else TextFormatter())
     if settings.log_level != "DEBUG":
@@ -97,19 +97,19 @@ class TextFormatter(logging.Formatter):
         super().__init__("%(asctime)s %(levelname)s %(name)s: %(message)s")
 
     def formatTime(self, record: logging.LogRecord, datefmt: str | None = None) -> str:  # noqa: N802, ARG002
-        """Time of the record as ISO 8601 in UTC, to the millisecond."""
+        """Return the time of the record as ISO 8601 in UTC, to the millisecond."""
         return _timestamp(record)
 
     def format(self, record: logging.LogRecord) -> str:
-        """One record as text."""
+        """Return one record as text."""
         return _blank_credentials(super().format(record))
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object a line: timestamp, level, logger, message, exception, and what was given as `extra`."""
+    """One JSON object a line: timestamp, level, logger, message, exception, and the fields of `extra`."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """One record as one line of JSON."""
+        """Return one record as one line of JSON."""
         document: dict[str, Any] = {
             "timestamp": _timestamp(record),
             "level": record.levelname,
@@ -127,5 +127,5 @@ def _timestamp(record: logging.LogRecord) -> str:
 
 
 def _blank_credentials(line: str) -> str:
-    """`s3://key:secret@host` becomes `s3://***@host`."""
+    """Mask credentials: `s3://key:secret@host` becomes `s3://***@host`."""
     return _CREDENTIALS.sub("***", line)

@@ -1,4 +1,4 @@
-"""Plant files: where they are and how they are read. `core.plant` has the rules of their content."""
+"""Location and loading of plant files; `core.plant` has the rules of their content."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -28,7 +28,7 @@ def load_plant(path: Path | None, *, now: datetime | None = None) -> Plant:
     now: the calendar is expanded around this instant; default: the present one.
 
     Raises:
-        UsageError: the file is not there, cannot be read or breaks a rule; the message says what to do.
+        UsageError: the file does not exist, cannot be read or breaks a rule; the message has the remedy.
     """
     chosen = plant_path(path)
     try:

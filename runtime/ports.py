@@ -1,4 +1,4 @@
-"""A port for pages of ours, held from before it is announced until it is served."""
+"""Reservation of a port from its announcement until it is served."""
 
 import socket
 from typing import Final
@@ -11,11 +11,11 @@ _TRIES: Final = 64
 def held_port(host: str, port: int, *, remedy: str, tries: int = 1) -> socket.socket:
     """Return a socket that listens on `port` of `host`, or, with more `tries`, on the first free one from it on.
 
-    Nobody else can take the port before the socket is closed; whoever serves it closes it just before. remedy: what
-    the user can do, as the end of the error's sentence.
+    No other process can take the port until the socket is closed, just before the port is served. remedy: the end of
+    the error's sentence.
 
     Raises:
-        UsageError: no port could be had.
+        UsageError: no port is free.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     reason = ""
@@ -28,10 +28,10 @@ def held_port(host: str, port: int, *, remedy: str, tries: int = 1) -> socket.so
 
 
 def page_port(host: str, port: int, *, asked: bool) -> socket.socket:
-    """Return the socket of a worker's pages; another port than `port` where nobody `asked` for that one.
+    """Return the socket of a worker's pages; unless `port` was requested (`asked`), a later port may be used.
 
     Raises:
-        UsageError: it could not be had.
+        UsageError: the port is taken.
     """
     remedy = "Name another with --port or NEXOVA_PROCESSOR__WEB_PORT"
     return held_port(host, port, remedy=remedy, tries=1 if asked else _TRIES)

@@ -1,4 +1,4 @@
-"""How the processor batches, checkpoints, limits what senders can choose, and watches itself."""
+"""Settings of the processor's batches, checkpoints, limits and health checks."""
 
 from typing import Self
 
@@ -13,25 +13,31 @@ class ProcessorSettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
     checkpoint_seconds: float = Field(
-        1.0, gt=0.0, le=60.0, description="Least seconds between checkpoints; what was published is saved this often."
+        1.0, gt=0.0, le=60.0, description="Minimum seconds between checkpoints; published results are saved this often."
     )
     checkpoint_longest_seconds: float = Field(
-        300.0, gt=0.0, le=3600.0, description="Most seconds of readings that a crash makes a worker read again."
+        300.0, gt=0.0, le=3600.0, description="Maximum seconds of readings that are read again after a crash."
     )
     checkpoint_most_bytes: int = Field(
-        33_554_432, ge=1024, description="Most bytes of a partition's readings that a crash makes a worker read again."
+        33_554_432, ge=1024, description="Maximum bytes of a partition's readings that are read again after a crash."
     )
     checkpoint_share: float = Field(
         2.0, gt=0.0, le=1000.0, description="Bytes of state written for each byte of readings, before compression."
     )
     most_machines: int = Field(
-        50_000, ge=1, le=10_000_000, description="Most machines of one partition; readings of further ones are refused."
+        50_000,
+        ge=1,
+        le=10_000_000,
+        description="Maximum number of machines of one partition; readings of further ones are refused.",
     )
     forget_after_days: float = Field(
-        90.0, gt=0.0, le=36_500.0, description="Days of silence after which what is known of a machine is deleted."
+        90.0, gt=0.0, le=36_500.0, description="Days of silence after which the state of a machine is deleted."
     )
     dead_letters_per_second: float = Field(
-        50.0, gt=0.0, le=1e6, description="Dead letters a second that are published; further ones are only counted."
+        50.0,
+        gt=0.0,
+        le=1e6,
+        description="Maximum rate of published dead letters per second; further ones are only counted.",
     )
     batch_records: int = Field(
         6144, ge=1, le=65_536, description="Maximum number of messages of one partition in a micro-batch."

@@ -1,10 +1,10 @@
-"""Which release of this software runs."""
+"""Release of the running software."""
 
 from importlib.metadata import PackageNotFoundError, version
 
 
 def release() -> str:
-    """Return the version of this software as it is installed; `checkout` where it is not."""
+    """Return the installed version of this software, or `checkout` if it is not installed."""
     try:
         return version("nexova")
     except PackageNotFoundError:

@@ -1,4 +1,4 @@
-"""Which process reads and writes which topics: the least rights that each needs on the brokers.
+"""Minimal rights of each process on the brokers: the topics it reads and writes.
 
 `deploy.kubernetes` makes Strimzi's `KafkaUser`s from it, and `nexova doctor` compares it with what the broker allows.
 """
@@ -25,9 +25,9 @@ from schemas.topics import (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rights:
-    """What one process needs.
+    """Rights that one process needs.
 
-    state: "own" where it makes, reads and writes the processors' changelogs, "read" where it reads them, else "none".
+    state: "own" if it creates, reads and writes the processors' changelogs, "read" if it reads them, else "none".
     groups: prefixes of the consumer groups that it joins; `{group}` stands for the processors' group.
     """
 
@@ -55,4 +55,4 @@ RIGHTS: Final[Mapping[str, Rights]] = {
         reads=(ALERTS, RECOMMENDATIONS), writes=(FEEDBACK, DEAD_LETTERS), groups=("nexova-forwarder-",)
     ),
 }
-"""Processes by name. The processor reads outputs of its own: of forecasts and hours, to make the plant's from them."""
+"""Rights by process. The processor also reads its own forecasts and hours, to compute those of the plant."""

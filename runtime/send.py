@@ -1,4 +1,4 @@
-"""Sending of a few messages, each acknowledged before the sender goes on."""
+"""Sending of a few messages with acknowledgement."""
 
 from collections.abc import Iterable
 from typing import Final
@@ -15,11 +15,11 @@ _DELIVERY_SECONDS: Final = 30.0
 
 
 def send_all(kafka: KafkaSettings, topic: str, messages: Iterable[tuple[str, Message]]) -> None:
-    """Send keys with their messages to a topic, and return once the broker has all of them.
+    """Send keys with their messages to a topic, and wait until the broker has acknowledged all of them.
 
     Raises:
-        BrokerUnavailable: it did not take them in time.
-        FailureError: it refused one.
+        BrokerUnavailable: the broker did not acknowledge them in time.
+        FailureError: the broker refused one.
     """
     failures: list[str] = []
 

@@ -1,4 +1,4 @@
-"""Types of settings: how text from the environment becomes a value, or is refused."""
+"""Types of settings, with the parsing and validation of text from the environment."""
 
 import re
 from pathlib import Path
@@ -10,7 +10,7 @@ _SERVER = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):[0-9]{1,5}")
 
 
 def _servers(value: object) -> object:
-    """Accept `host:port[,host:port…]` only; without a port it would look like a broker that never answers."""
+    """Accept `host:port[,host:port…]` only; an address without a port would seem to be an unreachable broker."""
     if isinstance(value, str):
         for server in value.split(","):
             if not _SERVER.fullmatch(server.strip()):
@@ -24,7 +24,7 @@ def _upper(value: object) -> object:
 
 
 def _none_if_empty(value: object) -> object:
-    """`NAME=` in an env file means that the value is not set."""
+    """Return None for empty text: `NAME=` in an env file means that the value is not set."""
     return None if value == "" else value
 
 

@@ -1,6 +1,6 @@
-"""Settings, built once at the edge of a process and passed down.
+"""Settings, built once at the start of a process and passed down.
 
-The first that is given counts: `load_settings(**overrides)`, the environment, a `.env` file in the working
+In order of precedence: `load_settings(**overrides)`, the environment, a `.env` file in the working
 directory. Variables are `NEXOVA_…`, nested by `__` (`NEXOVA_KAFKA__PARTITIONS`); five also work without the
 prefix: MODEL_PATH, LOG_LEVEL, WORKERS, MAX_RETRIES, CACHE_TIMEOUT. Nothing is read at import.
 """
@@ -63,7 +63,7 @@ class KafkaSettings(BaseModel):
     )
     group_instance_id: OptionalText = Field(
         None,
-        description="Name of this processor that outlives its restarts, such as its pod's: it gets its partitions back "
+        description="Stable name of this processor across restarts, such as its pod's: it gets its partitions back "
         "without a rebalance if it returns within the session; empty: a member like any other.",
     )
     session_seconds: float = Field(
@@ -112,7 +112,7 @@ Scope = Literal["read", "operate", "admin"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ApiToken:
-    """Who may do what: the SHA-256 of a token, as 64 hex digits, under the name that logs show."""
+    """A caller's name and scope, and the SHA-256 of its token as 64 hex digits."""
 
     name: str
     scope: Scope
@@ -124,7 +124,7 @@ def _parse_tokens(text: str) -> tuple[ApiToken, ...]:
     for number, part in enumerate(filter(None, (one.strip() for one in text.split(","))), start=1):
         found = _TOKEN.fullmatch(part)
         if found is None:
-            # the value itself is not shown: somebody may have given a token where its hash belongs
+            # the value itself is not shown: it may be a token instead of its hash
             raise ValueError(
                 f"entry {number} is not name:scope:hash with scope read, operate or admin and the token's SHA-256 "
                 "as 64 hex digits; make one with `nexova token`"
@@ -204,7 +204,7 @@ def _bare(name: str) -> AliasChoices:
 
 
 class ForwarderSettings(BaseModel):
-    """Where a forwarder serves its pages, and its secrets; all else is said on its command line."""
+    """Address of a forwarder's pages, and its secrets; its other options are on the command line."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
@@ -290,13 +290,13 @@ def load_settings(**overrides: Any) -> Settings:
 
 
 def variable_name(path: tuple[str, ...]) -> str:
-    """Name of the environment variable that sets the field at `path`, such as ("kafka", "group")."""
+    """Return the environment variable of the field at `path`, such as ("kafka", "group")."""
     name = "__".join(path).upper()
     return name if name.startswith(PREFIX) or name in bare_names() else PREFIX + name
 
 
 def bare_names() -> frozenset[str]:
-    """Return variables that work without our prefix."""
+    """Return the variables that work without the prefix."""
     return frozenset(
         name.upper() for name, field in Settings.model_fields.items() if field.validation_alias is not None
     )

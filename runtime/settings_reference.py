@@ -1,6 +1,6 @@
-"""The settings as people read them: `.env.example` and the table of the docs, both made from the fields themselves.
+"""Reference of the settings: `.env.example` and the table of the docs, generated from the fields.
 
-`python -m runtime.settings_reference` writes `.env.example` anew; a test says when that is due.
+`python -m runtime.settings_reference` writes `.env.example`; a test checks that it is up to date.
 """
 
 import types
@@ -26,7 +26,7 @@ _HEADER: Final = f"""\
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SettingRow:
-    """One setting: the variable, its default as one would write it (empty: not set), its rule, and what it does."""
+    """One setting: its variable, its default as text (empty: not set), its rule, and its description."""
 
     section: str
     variable: str
@@ -87,7 +87,7 @@ def _text(value: object) -> str:
 
 
 def _rule(field: FieldInfo) -> str:
-    """Return bounds such as `1 to 64` or `above 0, to 60`; nothing where every value of the kind is right."""
+    """Return bounds such as `1 to 64` or `above 0, to 60`; empty if every value of the type is valid."""
     choices = [choice for choice in _choices(field.annotation) if choice is not None]
     if choices:
         return ", ".join(str(choice) for choice in choices)

@@ -1,4 +1,4 @@
-"""A topic as Parquet: one row a message, nested values kept, times as timestamps, beside where each row came from."""
+"""Export of a topic as Parquet: one row a message, with nested values, timestamps, and the source position."""
 
 import json
 import time
@@ -27,7 +27,7 @@ Row = dict[str, Any]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exported:
-    """What was written. unreadable: messages that are no JSON object, and tombstones."""
+    """Result of an export. unreadable: messages that are no JSON object, and tombstones."""
 
     topic: str
     rows: int
@@ -36,7 +36,7 @@ class Exported:
 
 
 def export_topic(kafka: KafkaSettings, topic: str, to: str, *, since: datetime | None = None) -> Exported:
-    """Write what the topic holds when this begins to `to`/<topic>/part-NNNNN.parquet, a file a partition.
+    """Write the current messages of a topic to `to`/<topic>/part-NNNNN.parquet, a file for each partition.
 
     Arrays of readings become a row each. A file appears when it is whole. The rows are held in memory: of a topic that
     is larger than that, export what came `since`.

@@ -1,8 +1,8 @@
-"""Reading of topics outside any consumer group: from a stated start, to the end of now or for good.
+"""Reading of topics outside any consumer group: from a stated start, up to the current end or continuously.
 
-    TopicReader     one connection: batches of records, and whether all that was there when it opened has been read
-    read_to_end     generator over what a topic holds now
-    follow          generator that never ends: it opens a reader again after every failure and goes on where it was
+    TopicReader     one connection: batches of records, and whether the end at the time of opening has been reached
+    read_to_end     generator over the current records of a topic
+    follow          endless generator: it reopens a reader after every failure and continues at its position
 
 Three properties of real topics are handled here, so that no caller needs to know them: the last offset before the end
 may be a transaction's marker, which is never delivered; retention may remove records while they are being read; the
@@ -57,7 +57,7 @@ class Record:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Start:
-    """Where to begin in each partition: at its beginning, where nothing is set.
+    """Start in each partition: its beginning if nothing is set.
 
     newest: this many offsets before the end. since: at the first record written then or later, epoch seconds. Where
     both are set, at the later of the two places.
@@ -145,7 +145,7 @@ class TopicReader:
 
     @property
     def passed(self) -> frozenset[Place]:
-        """The partitions whose end, as it was when the reader opened, has been reached."""
+        """The partitions whose end, at the time of opening, has been reached."""
         return frozenset(self._passed)
 
     @property
@@ -156,7 +156,7 @@ class TopicReader:
         return 1.0 if self.caught_up or not whole else read / whole
 
     def read(self, seconds: float = _POLL_SECONDS, *, most: int = BATCH) -> list[Record]:
-        """Return what has come, at most `most` records, after waiting at most `seconds` for the first.
+        """Return the available records, at most `most`, after waiting at most `seconds` for the first.
 
         Raises:
             TopicMissing, BrokerRefused, FailureError: reading on is impossible; a lost connection raises nothing.
@@ -175,7 +175,7 @@ class TopicReader:
         return record.offset < end or (record.written_at <= self._opened_at and record.offset < end + _LONGEST_BATCH)
 
     def mark_end(self) -> None:
-        """Take the ends of now as those that count for `caught_up`.
+        """Use the current ends for `caught_up`.
 
         Raises:
             BrokerUnavailable: no broker answered.
@@ -188,7 +188,7 @@ class TopicReader:
         self._passed = {place for place, end in self._ends.items() if self.positions[place] >= end}
 
     def check(self) -> None:
-        """See that a broker answers and that the topics are what they were.
+        """Check that a broker answers and that the topics are unchanged.
 
         Raises:
             BrokerUnavailable: no broker answered.

@@ -16,14 +16,14 @@ class Signal(Part):
     """One sensor's part in an alert."""
 
     sensor: str
-    actual: Annotated[Quantity | None, Field(description="In the sensor's unit; null when the sensor said nothing.")]
+    actual: Annotated[Quantity | None, Field(description="In the sensor's unit; null when missing.")]
     expected: Annotated[Quantity | None, Field(description="What the baseline expects, in the sensor's unit.")]
     deviation: Annotated[Quantity | None, Field(description="Actual less expected, in standard deviations.")]
     contribution: Annotated[Share, Field(description="Share of the score, all signals together 1.")]
 
 
 class AlertModel(Part):
-    """Which model raised the alert."""
+    """Model that raised an alert."""
 
     name: str
     version: str
@@ -31,7 +31,7 @@ class AlertModel(Part):
 
 
 class Alert(Message):
-    """An episode of one kind at one machine, whole at every change."""
+    """An episode of one kind at one machine, complete at every change."""
 
     alert_id: Annotated[str, Field(description="From machine, kind and start: the same episode has the same id.")]
     machine_id: MachineId
@@ -44,7 +44,10 @@ class Alert(Message):
     peak_score: Share
     threshold: Share
     readings: Annotated[int, Field(ge=0, description="Readings over the threshold in this episode.")]
-    signals: Annotated[tuple[Signal, ...], Field(description="Sorted, largest contribution first.")]
+    signals: Annotated[
+        tuple[Signal, ...],
+        Field(description="Sorted, largest contribution first; of a device's wrong clock one, `clock`, in seconds."),
+    ]
     summary: Annotated[str, Field(description="One plain sentence.")]
     model: AlertModel
     confidence: Share

@@ -1,4 +1,4 @@
-"""The API's answers: one definition of each body, from the messages of the topics where those are what is answered."""
+"""Bodies of the API's answers, made of the topics' messages where possible."""
 
 from datetime import datetime
 from typing import Annotated, Any, Literal
@@ -14,11 +14,11 @@ from schemas.message import Quantity, Risk, Share
 from schemas.recommendations import Band, Reason, Recommendation
 from schemas.scores import BaselineLevel, Score
 
-Warnings = Annotated[list[str], Field(description="Limits of the answer; left out when there is nothing to say.")]
+Warnings = Annotated[list[str], Field(description="Limitations of the answer; omitted if there are none.")]
 
 
 class ForecastResponse(BaseModel):
-    """The next `horizon` values; 80 % of what comes is expected between the bounds."""
+    """The next `horizon` values, with the bounds of an 80 % interval."""
 
     forecast: list[Quantity] = Field(examples=[[101.2, 101.9]])
     lower_bound: list[Quantity] = Field(examples=[[98.7, 99.1]])
@@ -28,11 +28,13 @@ class ForecastResponse(BaseModel):
     warnings: Warnings = []
 
 
-_Baseline = Annotated[BaselineLevel, Field(description="What the rows were held against; docs/api.md has the levels.")]
+_Baseline = Annotated[
+    BaselineLevel, Field(description="Baseline that the rows were compared with; docs/api.md has the levels.")
+]
 
 
 class AnomalyResult(BaseModel):
-    """How unusual one row is."""
+    """Anomaly score of one row."""
 
     is_anomaly: bool = Field(description="True from a score of 0.5 on.", examples=[False])
     anomaly_score: Share = Field(description="High means anomalous.", examples=[0.25])
@@ -70,26 +72,26 @@ class RecommendationsResponse(Advice):
 
 
 class KafkaHealth(BaseModel):
-    """Whether the brokers answer, and how far the live view is."""
+    """State of the brokers and of the live view."""
 
     status: Literal["up", "away"]
     view: Literal["complete", "loading"]
-    detail: str | None = Field(default=None, description="What is wrong and what to do.")
+    detail: str | None = Field(default=None, description="Problem and remedy.")
 
 
 class HealthResponse(BaseModel):
-    """How the service is; `degraded` where a fallback answers or Kafka is away, and the rest works."""
+    """Health of the service; `degraded` while a fallback answers or Kafka is unavailable."""
 
     status: Literal["ok", "degraded"] = Field(examples=["ok"])
     version: str
-    models: dict[str, str] = Field(description="What answers for each kind of question.")
+    models: dict[str, str] = Field(description="Model that answers each kind of request.")
     kafka: KafkaHealth
     warnings: list[str]
     time: datetime
 
 
 class ModelStatus(BaseModel):
-    """One model that answers, with what its manifest says."""
+    """One model in use, with details from its manifest."""
 
     name: str
     loaded: bool
@@ -103,7 +105,7 @@ class ModelStatus(BaseModel):
 
 
 class ModelsStatusResponse(BaseModel):
-    """What is loaded, from where, since when."""
+    """Loaded models, with their repository and time of loading."""
 
     repository: str
     plant: str
@@ -114,12 +116,12 @@ class ModelsStatusResponse(BaseModel):
 
 
 class Page(BaseModel):
-    """What all lists have. position: where the event stream goes on from this answer (`/events?since=`)."""
+    """Common fields of all lists. position: continues this answer in the event stream (`/events?since=`)."""
 
-    total: int = Field(description="How many there are in all.", examples=[1])
+    total: int = Field(description="Total number of items.", examples=[1])
     next: str | None = Field(default=None, description="Give it as `after` for the next page; null: this is the last.")
     position: str = Field(description="Give it to /events as `since`: nothing is missed in between.")
-    stale: bool = Field(description="True while Kafka is away: this is how things were when it went.")
+    stale: bool = Field(description="True while Kafka is unavailable: the content is the last known one.")
 
 
 class MachinesPage(Page):
@@ -129,7 +131,7 @@ class MachinesPage(Page):
 
 
 class AnsweredAlert(Alert):
-    """An alert, and what people said about it, oldest first."""
+    """An alert with its feedback, oldest first."""
 
     feedback: tuple[Feedback, ...] = ()
 
@@ -185,7 +187,7 @@ class ForecastDetail(Forecast):
 
 
 class FeedbackResponse(BaseModel):
-    """The statement as it was recorded, and where. in_view: whether lists show it already."""
+    """The recorded feedback and its position in the topic. in_view: whether lists contain it already."""
 
     feedback: Feedback
     partition: int
@@ -197,4 +199,6 @@ class ReadyResponse(BaseModel):
     """The live view is complete."""
 
     ready: Literal[True]
-    items: dict[str, int] = Field(description="How many of each kind; empty for strangers where tokens are set.")
+    items: dict[str, int] = Field(
+        description="Number of items of each kind; empty for callers without a token, if tokens are set."
+    )

@@ -1,7 +1,6 @@
-"""What all inputs have in common: how far in time, how large in value and how they may be named.
+"""Bounds of all inputs: times, values and names.
 
-Readings, imported hours, feedback, files and the API hold to the same bounds, so that what one door refuses does not
-come in through another.
+Readings, imported hours, feedback, files and the API have the same bounds, so that no input bypasses another's.
 """
 
 from datetime import UTC, datetime
@@ -25,7 +24,7 @@ _LAST_YEAR: Final = 2200
 
 @lru_cache(maxsize=262_144)
 def machine_id_fault(machine_id: str) -> str | None:
-    """Return which rule a machine's name breaks; None where it breaks none."""
+    """Return the rule that a machine's name breaks; None if it breaks none."""
     if not 0 < len(machine_id) <= MOST_ID_LENGTH:
         return f"has {len(machine_id)} characters, not 1 to {MOST_ID_LENGTH}"
     if machine_id != machine_id.strip():
@@ -55,6 +54,6 @@ InputMachineId = Annotated[
     Field(min_length=1, max_length=MOST_ID_LENGTH, description="Name of the machine."),
     AfterValidator(_checked),
 ]
-"""A machine's name as an input may give it; outputs repeat what was let in."""
+"""A machine's name in an input, validated; outputs repeat it."""
 InputTimestamp = Annotated[Timestamp, AfterValidator(_within_time)]
 Kwh = Annotated[Quantity, Field(ge=-MOST_KWH, le=MOST_KWH, allow_inf_nan=False)]

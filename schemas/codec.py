@@ -1,4 +1,4 @@
-"""Bytes to readings and scores to bytes, fast.
+"""Fast decoding of readings.
 
 The msgspec types here are derived from the pydantic contracts, never written by hand, so that there is one
 definition of each message; a property test holds that both accept and refuse the same inputs.
@@ -41,7 +41,7 @@ _CONSTRAINTS: Final[dict[Any, tuple[str, str]]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refusal:
-    """Why a reading was refused; `payload` is the part of the message that held it. count: readings it stands for."""
+    """Reason of a refused reading. payload: its part of the message. count: number of readings it stands for."""
 
     reason: DeadLetterReason
     detail: str
@@ -50,7 +50,7 @@ class Refusal:
 
 
 class DecodedReading(typing.Protocol):
-    """What the decoder returns: a struct with these two and one attribute per sensor."""
+    """Result of the decoder: a struct with these two fields and one attribute for each sensor."""
 
     machine_id: str
     timestamp: datetime
@@ -106,7 +106,7 @@ def _strip(annotation: Any) -> Any:
 
 
 class ReadingDecoder:
-    """Decodes messages of a plant with these `sensors`: about 0.7 microseconds a reading.
+    """Decoder of the messages of a plant with these `sensors`; about 0.7 microseconds a reading.
 
     `columns(reading)` gives the sensors' values of a decoded reading in the order of `sensors`, None where missing.
     """
@@ -126,11 +126,11 @@ class ReadingDecoder:
         self.columns: Any = get if len(self.sensors) > 1 else lambda reading: (get(reading),)
 
     def decode_one(self, value: bytes) -> DecodedReading:
-        """One reading. Fast path; raises msgspec.MsgspecError where `decode` must look closer."""
+        """Return one reading. Fast path; raises msgspec.MsgspecError if `decode` is needed."""
         return typing.cast("DecodedReading", self._strict.decode(value))
 
     def decode_all(self, values: Sequence[bytes | None]) -> list[DecodedReading] | None:
-        """One reading for each value, or None where any of them needs a closer look: the common case in one go."""
+        """Return one reading for each value, or None if any of them needs `decode`; the fast path of a batch."""
         readings: list[DecodedReading] = []
         try:
             # one call for all would keep other threads from the interpreter for as long as it takes
@@ -208,7 +208,7 @@ class ReadingDecoder:
         return [f"{name[:_SHOWN]!r}{looks_like([name], self.sensors).replace(f', {name!r}', ',')}" for name in new]
 
     def _explain(self, value: bytes, error: Exception) -> Refusal:
-        """Which rule `value` broke, as pydantic sees it: its errors carry a type and a place."""
+        """Return the refusal of `value`, from pydantic's error with its type and place."""
         try:
             self.model.model_validate_json(value)
         except ValidationError as refused:
@@ -224,7 +224,7 @@ class ReadingDecoder:
 
 
 def _split_leniently(value: bytes) -> list[bytes] | None:
-    """The elements of an array with NaN in it, which is not JSON, so that only the row with the NaN is refused."""
+    """Return the elements of an array with NaN, which is not JSON, so that only the rows with NaN are refused."""
     try:
         elements = json.loads(value)
     except (ValueError, RecursionError):
@@ -236,7 +236,7 @@ _ORDER: Final = {"('machine_id',)": 0, "('timestamp',)": 1}
 _REMEDY: Final[dict[DeadLetterReason, str]] = {
     "not_json": "send UTF-8 JSON",
     "too_large": "send fewer readings a message",
-    "not_explained": "mend what the dead letters before this one name",
+    "not_explained": "correct what its other dead letters name",
     "not_a_reading": "send an object with machine_id, timestamp and the plant's sensors, or an array of such objects",
     "not_a_history": "send machine_id, start (a whole hour) and energy_kwh, one number or null an hour",
     "machine_id_missing": "send the machine's name as machine_id",
@@ -250,7 +250,7 @@ _REMEDY: Final[dict[DeadLetterReason, str]] = {
 
 
 def _reason(kind: str, place: str) -> DeadLetterReason:
-    """Our reason for a pydantic error of type `kind` at field `place`."""
+    """Return the reason for a pydantic error of type `kind` at field `place`."""
     if kind == "json_invalid":
         return "not_json"
     if place == "machine_id":

@@ -1,8 +1,7 @@
-"""Whether a JSON Schema may take the place of an earlier one without breaking a program that relies on it. Pure.
+"""Compatibility of a JSON Schema with an earlier one, for the programs that rely on it; pure.
 
-What we *send* is read by others: a field may be added, and none may go, change its type, or gain values that a reader
-does not know of. What we *receive* is written by others: nothing may be demanded that was not, and nothing refused that
-was accepted.
+In messages that we *send*, fields may be added, but none may be removed, change its type, or gain values unknown to
+readers. In messages that we *receive*, nothing new may be required, and nothing accepted before may be refused.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,7 +15,7 @@ _UPPER = ("maximum", "exclusiveMaximum", "maxLength", "maxItems")
 
 
 def breaking_changes(before: Document, after: Document, direction: Direction) -> tuple[str, ...]:
-    """Return each change from `before` to `after` that breaks somebody, as "path: what"; empty where none does."""
+    """Return each breaking change from `before` to `after`, as "path: what"; empty if there is none."""
     return tuple(_compare(before, after, "", _Whole(direction=direction, old=before, new=after)))
 
 
@@ -103,7 +102,7 @@ def _resolved(schema: Document, root: Document) -> Document:
 
 
 def _type_set(schema: Document) -> set[str]:
-    """Return the JSON types that a schema allows; empty where it does not say."""
+    """Return the JSON types that a schema allows; empty if it does not state any."""
     said = schema.get("type")
     types = {said} if isinstance(said, str) else set(said or ())
     if not types and "enum" in schema:

@@ -33,7 +33,7 @@ PAYLOAD_LIMIT: Final = 64 * 1024
 
 
 class Source(Part):
-    """Where a record was read."""
+    """Position at which a record was read."""
 
     topic: str
     partition: int
@@ -41,7 +41,7 @@ class Source(Part):
 
 
 class DeadLetter(Message):
-    """A refused message, with what it takes to find and mend its sender."""
+    """A refused message, with the details needed to find and correct its sender."""
 
     source: Source
     reason: DeadLetterReason

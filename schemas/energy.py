@@ -1,4 +1,4 @@
-"""EnergyWindow: what a machine consumed and produced in one hour."""
+"""EnergyWindow: energy and production of a machine in one hour."""
 
 from typing import Annotated
 
@@ -8,11 +8,11 @@ from schemas.message import Amount, MachineId, Message, Part, Quantity, Share, T
 
 
 class CounterSteps(Part):
-    """What an energy counter's register did in the hour in which a step from one reading to the next ends."""
+    """Steps of an energy counter's register, in the hour in which each step ends."""
 
-    resets: Annotated[int, Field(ge=0, description="Falls after which it counts on from 0.")] = 0
-    rollovers: Annotated[int, Field(ge=0, description="Falls at its modulus.")] = 0
-    unknown: Annotated[int, Field(ge=0, description="Steps that no possible energy explains; they count as none.")] = 0
+    resets: Annotated[int, Field(ge=0, description="Resets to 0.")] = 0
+    rollovers: Annotated[int, Field(ge=0, description="Rollovers at its modulus.")] = 0
+    unknown: Annotated[int, Field(ge=0, description="Implausible steps; they count as no energy.")] = 0
     unplaced_kwh: Annotated[
         Amount,
         Field(description="Counted in a gap that ends in this hour; not in energy_kwh, as no hour is known."),
@@ -35,7 +35,7 @@ class EnergyWindow(Message):
     revision: Annotated[int, Field(ge=0)] = 0
     final: Annotated[bool, Field(description="No further reading can change it without a revision.")] = True
     counter: Annotated[
-        CounterSteps | None, Field(description="How the energy counter came to it; null where power is what counts.")
+        CounterSteps | None, Field(description="Steps of the energy counter; null if the energy is from power.")
     ] = None
 
     @property

@@ -1,7 +1,7 @@
-"""The wire contract for other programs: a JSON Schema of each message and one AsyncAPI 3 document.
+"""Export of the wire contract: a JSON Schema of each message and one AsyncAPI 3 document.
 
-Both are made from the topic catalogue and the pydantic messages and hold nothing of their own. What Nexova
-receives is described as a sender must write it, what Nexova sends as a receiver will find it.
+Both are generated from the topic catalogue and the pydantic messages. Messages that Nexova receives are described for
+their senders, those that Nexova sends for their receivers.
 """
 
 from collections.abc import Sequence
@@ -25,7 +25,7 @@ _HOUR_MS: Final = 3_600_000
 
 
 class _AsSent(GenerateJsonSchema):
-    """In what we send every field stands, also one that has a default."""
+    """Schema generator of sent messages, which contain every field, also those with a default."""
 
     def field_is_required(
         self,

@@ -1,4 +1,4 @@
-"""Feedback: what people know better than the models."""
+"""Feedback: people's statements on alerts and machines."""
 
 from typing import Annotated, Literal
 
@@ -21,11 +21,11 @@ FeedbackKind = Literal[
 
 
 class Feedback(Message):
-    """One statement of a person about a machine or an alert."""
+    """One person's feedback on a machine or an alert."""
 
     machine_id: InputMachineId
     kind: FeedbackKind
-    at: Annotated[InputTimestamp, Field(description="When it happened or was said.")]
+    at: Annotated[InputTimestamp, Field(description="Time of the event or of the feedback.")]
     alert_id: Annotated[str | None, Field(max_length=200)] = None
     until: Annotated[InputTimestamp | None, Field(description="End of a snooze or an expected condition.")] = None
     author: Annotated[str | None, Field(max_length=200)] = None

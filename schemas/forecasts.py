@@ -29,7 +29,7 @@ class ForecastPoint(Part):
 
 
 class Backtest(Part):
-    """How the answering model did on origins before this one."""
+    """Accuracy of the answering model at earlier origins."""
 
     wape: Quantity | None
     coverage: Share | None
@@ -37,7 +37,7 @@ class Backtest(Part):
 
 
 class TrackRecord(Part):
-    """How the forecasts that were issued for a series did, once their hours had been measured."""
+    """Accuracy of the issued forecasts of a series, over hours measured since."""
 
     horizon_day: Annotated[int, Field(ge=1, description="1: the first 24 hours of a forecast.")]
     points: Annotated[int, Field(ge=0, description="Forecast hours that were measured since.")]
@@ -49,7 +49,7 @@ class TrackRecord(Part):
 
 
 class Cost(Part):
-    """What the energy of a forecast costs by the plant's tariff."""
+    """Cost of a forecast's energy by the plant's tariff."""
 
     currency: str
     value: Quantity
@@ -69,7 +69,7 @@ class Forecast(Message):
     trained_from: Timestamp | None = None
     trained_to: Timestamp | None = None
     replaces: Annotated[
-        str | None, Field(description="The model that lost its place to this one because it did worse.")
+        str | None, Field(description="The model that this one replaces because it was less accurate.")
     ] = None
     track_record: Annotated[tuple[TrackRecord, ...], Field(description="By day of the horizon; empty at first.")] = ()
     members: Annotated[int | None, Field(ge=1, description="Series that this one is the sum of.")] = None

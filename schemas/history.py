@@ -1,4 +1,4 @@
-"""EnergyHistory: what a machine consumed before we watched it."""
+"""EnergyHistory: past hourly energy of a machine from another system."""
 
 from datetime import datetime
 from typing import Annotated, Final
@@ -12,7 +12,7 @@ MOST_HOURS: Final = 8_760
 
 
 class EnergyHistory(Message):
-    """Consecutive hours of one machine, from elsewhere. They fill hours that were not measured, and replace none."""
+    """Consecutive hours of one machine from another system. They fill hours that were not measured."""
 
     machine_id: InputMachineId
     start: Annotated[InputTimestamp, Field(description="Beginning of the first hour, a whole hour of UTC.")]

@@ -1,4 +1,4 @@
-"""KnownInput: hours of an input that is known before they come, such as a production plan."""
+"""KnownInput: hours of an input known in advance, such as a production plan."""
 
 from datetime import datetime
 from typing import Annotated, Final

@@ -1,4 +1,4 @@
-"""MachineStatus: how a machine is now."""
+"""MachineStatus: current status of a machine."""
 
 from typing import Annotated, Literal
 

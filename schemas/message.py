@@ -1,4 +1,4 @@
-"""What all messages share: a version, frozen values, time with a zone, and numbers of a stated precision."""
+"""Base of all messages: a version, frozen values, times with a zone, and numbers of a stated precision."""
 
 from datetime import datetime
 from typing import Annotated, Final
@@ -15,7 +15,7 @@ _Zoned: Final = Annotated[datetime, msgspec.Meta(tz=True)]
 
 
 def _only_rfc3339(value: object) -> object:
-    """Read text as the fast decoder does, so that both agree on what a timestamp is.
+    """Accept the timestamps of the fast decoder only, so that both agree.
 
     What pydantic would guess is refused: epoch numbers, dates without a time, times without seconds.
     """
@@ -59,7 +59,7 @@ class Part(BaseModel):
 
 
 class Message(Part):
-    """A value that travels on a topic of its own."""
+    """A value of a topic of its own."""
 
     schema_version: int = SCHEMA_VERSION
 

@@ -1,4 +1,4 @@
-"""ModelPromoted: which version of a model all workers are to run."""
+"""ModelPromoted: the version of a model that all workers must run."""
 
 from typing import Annotated
 
@@ -8,7 +8,7 @@ from schemas.message import Message, Timestamp
 
 
 class ModelPromoted(Message):
-    """A version became the champion of its name, or what is scored beside the champion changed."""
+    """A version became the champion of its name, or the champion's shadow changed."""
 
     name: str
     version: str
@@ -16,5 +16,5 @@ class ModelPromoted(Message):
     previous: str | None = None
     reason: str
     challenger: Annotated[
-        str | None, Field(description="Version that is scored on the same readings and raises nothing.")
+        str | None, Field(description="Version that scores the same readings as a shadow, without alerts.")
     ] = None

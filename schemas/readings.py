@@ -1,4 +1,4 @@
-"""Reading: what a machine's sensors said at one instant."""
+"""Reading: the sensor values of a machine at one instant."""
 
 from collections.abc import Sequence
 from typing import cast

@@ -1,4 +1,4 @@
-"""Recommendation: what to do about a machine's wear, and how soon."""
+"""Recommendation: maintenance advice on a machine's wear, and its urgency."""
 
 from typing import Literal
 

@@ -1,4 +1,4 @@
-"""The one rule for numbers that are sent: how many digits of each kind of number are worth something to a receiver.
+"""Rounding of numbers in messages: the significant digits of each kind of number.
 
 Scores, shares and risks
     `DECIMALS` decimals. Further ones are cut, not rounded, so that no score climbs over a threshold and nothing that

@@ -1,4 +1,4 @@
-"""Score: what the models made of one reading."""
+"""Score: the models' scores of one reading."""
 
 from typing import Annotated, Final, Literal
 
@@ -12,12 +12,12 @@ FLAG_AT: Final = 0.5
 
 
 BaselineLevel = Literal["machine", "history", "type", "plant", "limits"]
-"""What a reading is held against: its machine's own baseline, what little of it was seen, machines of its type, all
-machines of the plant, or limits alone."""
+"""Level of a baseline: the machine's own, its short history, machines of its type, all machines of the plant, or limits
+alone."""
 
 
 class Score(Message):
-    """Scores of one reading; null where the machine was not scored (off, idle, nothing to be held against)."""
+    """Scores of one reading; null where the machine was not scored (off, idle, without any baseline)."""
 
     machine_id: MachineId
     timestamp: Timestamp
@@ -29,5 +29,9 @@ class Score(Message):
     warm_up_progress: Annotated[
         Share | None, Field(description="Share of the warm-up that is over, 1 when learned.")
     ] = None
-    level: Annotated[BaselineLevel, Field(description="What the reading is held against.")] = "machine"
-    confidence: Annotated[Share | None, Field(description="How far that is the machine's own; 1 when learned.")] = None
+    level: Annotated[BaselineLevel, Field(description="Level of the baseline that the reading is compared with.")] = (
+        "machine"
+    )
+    confidence: Annotated[
+        Share | None, Field(description="Confidence in the baseline, in [0, 1]; 1 for a learned one of the machine.")
+    ] = None

@@ -1,4 +1,4 @@
-"""The one catalogue of topics: names, keys, messages and policies.
+"""Catalogue of the topics: names, keys, messages and policies.
 
 `nexova topics create`, the tables in the docs and the exported schemas are all made from it.
 """
@@ -62,7 +62,7 @@ CATALOGUE: Final[tuple[Topic, ...]] = (
         message=Reading,
         cleanup="delete",
         retention_hours=7 * _DAY,
-        # what a device may send by mistake must reach us to become a dead letter
+        # larger than a valid message, so that a device's mistake can become a dead letter
         max_message_bytes=8 * 1_048_576,
         description="Sensor readings of machines; one reading or an array of them.",
     ),

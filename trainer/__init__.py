@@ -1,1 +1,1 @@
-"""Trains the models from readings with known outcomes, and publishes them with their manifests."""
+"""Training of models on readings with known outcomes, and their publication with manifests."""

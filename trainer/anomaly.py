@@ -1,4 +1,4 @@
-"""The isolation forest: what a fleet's normal readings look like, and how rare a reading is against that."""
+"""Training of the isolation forest, which scores how rare a reading is among a fleet's normal readings."""
 
 from math import ceil
 from typing import Final
@@ -120,7 +120,7 @@ def train_anomaly(data: Datasets, frame: FeatureFrame, *, plant: Plant, seed: in
 
 
 def _healthy(data: Datasets, *, settle_readings: int) -> Bools:
-    """Return the rows that show a machine as it should be, as far as the data tells.
+    """Return the rows of healthy machines, as far as the data shows.
 
     That is without a label, past the time in which averages still remember one, and not about to fail: wear is
     no anomaly by its label, but it is not what normal should be measured by.
@@ -151,7 +151,7 @@ def _demand(rows: int, least: int, *, of: int, what: str) -> None:
 
 
 def anomaly_outcome(model: ForestAnomalyModel, data: Datasets, frame: FeatureFrame, *, plant: Plant) -> Outcome | None:
-    """Truth (0 or 1) of the scored test readings, and the score that raises the flag; None without labels.
+    """Return truth (0 or 1) and flag-raising score of the scored test readings; None without labels.
 
     Scored are the readings of running machines out of warm-up.
     """

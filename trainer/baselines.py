@@ -1,4 +1,4 @@
-"""What machines of a type do, as a model version carries it for rows of machines that nobody knows yet."""
+"""Baselines of machine types, part of a model version, for machines without a baseline of their own."""
 
 from typing import Final
 

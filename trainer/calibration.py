@@ -1,4 +1,4 @@
-"""What a raw anomaly score means: one scale in [0, 1] for all detectors, learned from normal readings."""
+"""Calibration of raw anomaly scores to one scale in [0, 1] for all detectors, from normal readings."""
 
 import numpy as np
 
@@ -9,7 +9,7 @@ _TAIL_LENGTHS = 8.0  # beyond so many mean excesses the score is within 0.0002 o
 
 
 def fewest_normal_readings(rate: float) -> int:
-    """Return how many normal readings it takes to tell their upper tail of that rate at all."""
+    """Return the number of normal readings needed to estimate their upper tail of that rate."""
     return int(np.ceil(1 / rate)) - 1
 
 

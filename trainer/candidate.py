@@ -1,4 +1,4 @@
-"""What a training run hands on: a version not yet published, with all that its manifest will state."""
+"""Candidate versions: trained models before their publication, with the content of their manifest."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -19,7 +19,7 @@ _LIBRARIES: Final = ("scikit-learn", "onnx", "onnxruntime", "numpy", "prophet")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Candidate:
-    """A trained model as files, with where it comes from."""
+    """A trained model as files, with its origin."""
 
     name: str
     files: Mapping[str, bytes]
@@ -31,7 +31,7 @@ class Candidate:
 
 
 def libraries() -> dict[str, str]:
-    """Return the versions of the packages that decide what a model is."""
+    """Return the versions of the packages that a model depends on."""
     return {name: version(name) for name in _LIBRARIES}
 
 
@@ -42,4 +42,4 @@ def span_of(timestamps: Floats) -> Span:
 
 
 def no_progress(_step: str, _share: float) -> None:
-    """Take no notice."""
+    """Ignore the progress."""

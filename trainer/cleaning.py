@@ -1,4 +1,4 @@
-"""What of a history may be learned from, and what people have said of it: pure rules on rows of readings.
+"""Cleaning and labelling of a history for training, by feedback: pure rules on rows of readings.
 
 Left out is what would teach a model that a fault is normal: alerts that nobody judged, sensors that stood still,
 work on the machine, and the time from a failure to its repair. Readings of machines that are off or still warming up
@@ -35,7 +35,7 @@ _JUDGEMENTS: Final = frozenset({"confirmed", "false_alarm", "expected"})
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FeedbackHistory:
-    """What the processor and people have said, in the order of the topics."""
+    """Alerts and feedback, in the order of their topics."""
 
     alerts: Sequence[Alert] = ()
     feedback: Sequence[Feedback] = ()
@@ -59,7 +59,7 @@ class CleanHistory:
 
 
 def clean(batch: ReadingBatch, statements: FeedbackHistory, *, plant: Plant, horizon_hours: float) -> CleanHistory:
-    """Sort a history, leave out what would poison a model, and label the rest by what people said.
+    """Sort a history, exclude rows that would spoil a model, and label the rest by feedback.
 
     horizon_hours: a failure further away than that does not show.
     """

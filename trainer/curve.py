@@ -18,7 +18,7 @@ _WEEK_WAVES, _DAY_WAVES = 20, 8
 
 
 def fit_curve(series: HourlySeries, *, seed: int) -> CurveDocument:
-    """Fit Prophet (Taylor and Letham 2018) with yearly, weekly and daily seasonality, and take its parts as arrays.
+    """Fit Prophet (Taylor and Letham 2018) with yearly, weekly and daily seasonality, and return its parts as arrays.
 
     With less than two years of history nothing tells a year's wave from a trend, so there the wave is held small.
     """

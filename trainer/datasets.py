@@ -132,7 +132,7 @@ def _find(folder: Path, stem: str) -> Path:
 
 def _checked(table: Table, *, plant: Plant) -> tuple[pd.DataFrame, str]:
     """Return the columns we use (machine ids as text, epoch seconds, floats), and how they were read."""
-    missing = [column for column in ("machine_id", "timestamp", *plant.sensor_names) if column not in table.columns]
+    missing = [column for column in ("machine_id", "timestamp", *plant.measured_names) if column not in table.columns]
     if missing:
         raise UsageError(
             f"{table.path}: has no column {', '.join(missing)}; it has {', '.join(table.columns)}"
@@ -149,9 +149,11 @@ def _checked(table: Table, *, plant: Plant) -> tuple[pd.DataFrame, str]:
 
 
 def oddities(values: Floats, plant: Plant) -> tuple[str, ...]:
-    """Name the sensors that the training part says nothing about; they cost nothing and teach nothing."""
+    """Return a note for each sensor without information in the training part; it is harmless, but not learned from."""
     notes = []
     for name, column in zip(plant.sensor_names, values.T, strict=True):
+        if name not in plant.measured_names:
+            continue
         present = column[np.isfinite(column)]
         missing = 1 - present.size / max(column.size, 1)
         if missing >= _MOSTLY_MISSING:

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 from onnx import TensorProto, checker, helper
-from sklearn.ensemble import IsolationForest, RandomForestRegressor
+from sklearn.ensemble import HistGradientBoostingRegressor, IsolationForest, RandomForestRegressor
 
 from core.arrays import Features, Floats, Ints
 
@@ -87,6 +87,26 @@ def export_random_forest(forest: RandomForestRegressor) -> bytes:
     return _serialise(trees, n_features=int(forest.n_features_in_))
 
 
+def export_boosted_trees(model: HistGradientBoostingRegressor) -> bytes:
+    """Serialise a fitted regressor of squared errors; the graph yields its prediction, float32[n, 1]."""
+    trees = []
+    for (predictor,) in model._predictors:  # noqa: SLF001 - the only place where the trees are
+        nodes = predictor.nodes
+        leaf = nodes["is_leaf"].astype(bool)
+        trees.append(
+            FlatTree(
+                left=np.where(leaf, -1, nodes["left"].astype(np.int64)),
+                right=np.where(leaf, -1, nodes["right"].astype(np.int64)),
+                feature=np.where(leaf, 0, nodes["feature_idx"].astype(np.int64)),
+                threshold=np.where(leaf, np.float32(0), float32_not_above(nodes["num_threshold"])),
+                value=nodes["value"].astype(np.float32),
+                missing_left=np.where(leaf, 0, nodes["missing_go_to_left"]).astype(np.int64),
+            )
+        )
+    base = float(np.ravel(model._baseline_prediction)[0])  # noqa: SLF001 - what the trees are added to
+    return _serialise(trees, n_features=int(model.n_features_in_), summed_from=base)
+
+
 def _flatten(tree: Any, *, leaf_values: Floats, columns: Ints) -> FlatTree:
     """Read one scikit-learn tree; `columns` maps the features the tree was shown to columns of the input."""
     leaf = tree.children_left < 0
@@ -100,16 +120,18 @@ def _flatten(tree: Any, *, leaf_values: Floats, columns: Ints) -> FlatTree:
     )
 
 
-def _serialise(trees: list[FlatTree], *, n_features: int) -> bytes:
-    """Write the trees as one averaging TreeEnsembleRegressor over float32[n, n_features]."""
+def _serialise(trees: list[FlatTree], *, n_features: int, summed_from: float | None = None) -> bytes:
+    """Write the trees as one TreeEnsembleRegressor over float32[n, n_features], which averages, or adds to a base."""
     attributes: dict[str, Any] = _attributes(trees)
+    if summed_from is not None:
+        attributes["base_values"] = [summed_from]
     node = helper.make_node(
         "TreeEnsembleRegressor",
         inputs=[INPUT],
         outputs=[OUTPUT],
         domain="ai.onnx.ml",
         n_targets=1,
-        aggregate_function="AVERAGE",
+        aggregate_function="AVERAGE" if summed_from is None else "SUM",
         post_transform="NONE",
         **attributes,
     )

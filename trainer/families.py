@@ -1,7 +1,7 @@
-"""Model families: how models of one name are made, opened, measured and judged.
+"""Model families: training, opening, evaluation and gating of the models of one name.
 
-A family of somebody else's joins by an entry point of the group `nexova.families` that leads to a `Family`, or is
-handed to `MLModelTrainer(families=...)`. See docs/adding-a-model.md.
+Other packages add a family by an entry point of the group `nexova.families` that refers to a `Family`, or pass it to
+`MLModelTrainer(families=...)`. See docs/adding-a-model.md.
 """
 
 from collections.abc import Iterable, Mapping
@@ -18,26 +18,27 @@ from trainer.anomaly import anomaly_outcome, train_anomaly
 from trainer.candidate import Candidate, Progress
 from trainer.datasets import Datasets
 from trainer.forecast import forecast_outcome, train_forecast
+from trainer.lifetimes import Lifetimes
 from trainer.maintenance import risk_outcome, train_maintenance
-from trainer.measure import Figures, Outcome, error_figures, flag_figures, relative_figures
+from trainer.measure import Figures, Outcome, error_figures, flag_figures, lifetime_figures, relative_figures
 
 GROUP: Final = "nexova.families"
 
 
 class Train(Protocol):
-    """Learns from the training split, may calibrate on the validation split, and never looks at the test split."""
+    """Function that trains on the training split and may calibrate on the validation split, never on the test split."""
 
     def __call__(
         self, data: Datasets, frame: FeatureFrame, *, plant: Plant, seed: int, progress: Progress
     ) -> Candidate:
-        """Return the files of a version and where it comes from; raise UsageError for data it cannot be trained on."""
+        """Return the files of a version and its origin; raise UsageError for unsuitable data."""
 
 
 class Answer(Protocol):
-    """Lets an opened model answer for the test split."""
+    """Function that evaluates an opened model on the test split."""
 
     def __call__(self, model: Any, data: Datasets, frame: FeatureFrame, *, plant: Plant) -> Outcome | None:
-        """Truth and answers; None where the data says nothing of the truth."""
+        """Return truth and answers; None if the data has no truth."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,6 +93,20 @@ BUILT_IN: Final = (
 )
 
 
+def lifetime_family(lifetimes: Lifetimes) -> Family:
+    """Return the other family of the name `maintenance`: hours to failure, learned from recorded lives."""
+    return Family(
+        name=MAINTENANCE,
+        section="lifetime",
+        train=lifetimes.train,
+        open=open_risk,
+        answer=lifetimes.answer,
+        figures=lifetime_figures,
+        figure_names=("rmse", "mae", "score", "coverage"),
+        bounds={"rmse": 0.5, "mae": 0.5},
+    )
+
+
 def known_families(extra: Iterable[Family] = ()) -> dict[str, Family]:
     """Return the built-in families and `extra` ones, by name.
 
@@ -110,10 +125,10 @@ def known_families(extra: Iterable[Family] = ()) -> dict[str, Family]:
 
 
 def installed_families() -> tuple[Family, ...]:
-    """Return the families that installed packages bring along.
+    """Return the families of installed packages.
 
     Raises:
-        UsageError: an entry point that leads to no `Family`.
+        UsageError: an entry point does not refer to a `Family`.
     """
     found = []
     for point in entry_points(group=GROUP):
@@ -122,7 +137,7 @@ def installed_families() -> tuple[Family, ...]:
         except (ImportError, AttributeError) as error:
             raise UsageError(
                 f"entry point {point.name} of {GROUP} = {point.value!r} cannot be loaded: {error}; "
-                "mend or remove the package that brings it"
+                "repair or remove its package"
             ) from error
         if not isinstance(family, Family):
             raise UsageError(f"entry point {point.name} of {GROUP} = {point.value!r} is no Family; point it at one")

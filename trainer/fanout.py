@@ -1,4 +1,4 @@
-"""Where the fits of many machines run: on all cores of this machine, or on a Dask or Ray cluster."""
+"""Parallel fits of many machines, on all cores of this machine or on a Dask or Ray cluster."""
 
 import logging
 from collections.abc import Callable, Iterator, Sequence
@@ -18,7 +18,7 @@ _FEW: Final = 6  # so few are done before other processes have imported what the
 
 
 class Backend(StrEnum):
-    """Who works: processes of this machine, or a cluster that DASK_SCHEDULER_ADDRESS or RAY_ADDRESS names."""
+    """Back ends: processes of this machine, or the cluster at DASK_SCHEDULER_ADDRESS or RAY_ADDRESS."""
 
     LOKY = "loky"
     DASK = "dask"
@@ -27,7 +27,7 @@ class Backend(StrEnum):
 
 @contextmanager
 def working_on(backend: Backend) -> Iterator[None]:
-    """Let what joblib fans out within run there; without an address, a cluster of this machine is made.
+    """Run joblib's tasks in the block on a back end; without an address, a local cluster is started.
 
     Raises:
         UsageError: the packages of that back end are not installed.

@@ -1,8 +1,8 @@
-"""Which score raises the flag, and how rarely a normal reading may: what the calibration split says.
+"""Choice of the score that raises the flag, and of its false alarm rate, on the calibration split.
 
-The plant's false alarm rate is the most that is allowed. Where labels show that fewer false alarms cost few
+The plant's false alarm rate is the upper bound. Where labels show that fewer false alarms cost few
 detections, the forest's threshold is set at a lower rate; and where the machine's own distance adds more false alarms
-than detections, it does not raise the flag at all. The test split has no say in any of it.
+than detections, it does not raise the flag at all. The test split is not used.
 """
 
 from collections.abc import Mapping

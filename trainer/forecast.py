@@ -1,4 +1,4 @@
-"""Forecasts of each machine's hourly mean power: candidates fitted side by side, the best on validation answers.
+"""Training of forecasts of each machine's hourly mean power; the best candidate on validation is chosen.
 
 Hours are those of the plant's own clock, on which shifts are planned. In the hour at which clocks are set back the
 readings of both passes count together; the one that is skipped is missing.

@@ -1,4 +1,4 @@
-"""From the history in Kafka to what the families are trained on, or a clear no."""
+"""Training data from the history in Kafka, or the reason why it does not suffice."""
 
 from datetime import datetime
 from typing import Final
@@ -28,7 +28,7 @@ def datasets_from_kafka(
     progress: Progress,
     most: int = MOST_READINGS,
 ) -> Datasets:
-    """Read the history and make of it what can be learned from.
+    """Read the history, and return the training data made from it.
 
     Raises:
         UsageError: too few readings are left.
@@ -70,7 +70,7 @@ def learnable(families: tuple[str, ...], data: Datasets) -> tuple[tuple[str, ...
     """Return the families that this data can train, and a note for each that it cannot.
 
     Raises:
-        UsageError: it can teach none of them.
+        UsageError: it suffices for none of them.
     """
     if data.hours_to_failure is not None and np.isfinite(data.hours_to_failure[data.split == 0]).any():
         return families, ()

@@ -80,7 +80,7 @@ def _compare(bounds: Bounds, *, champion: Metrics, challenger: Metrics) -> dict[
 
 
 def _grounds(compared: Mapping[str, Compared], champion: Manifest, held_out: Span | None) -> str:
-    """Say what was compared, and where the champion had an advantage."""
+    """Return what was compared, and the champion's advantages."""
     if held_out is None or not compared:
         return ""
     seen = f", some of which {champion.version} was trained on" if champion.trained_on.end > held_out.start else ""

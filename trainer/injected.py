@@ -1,4 +1,4 @@
-"""Held-out readings with faults put into them, for an evaluation where none is labelled.
+"""Injection of faults into held-out readings, for an evaluation without labels.
 
 Each fault is sized by the machine's own spread, so that no sensor is favoured, and lies within one run of the machine,
 because a stop resets what the models remember. The recipe is the same for champion and challenger, and for every run
@@ -18,9 +18,9 @@ from trainer.cleaning import resting
 from trainer.datasets import Datasets
 
 SHARE: Final = 0.1
-"""Of the running test readings of each machine."""
+"""Share of each machine's running test readings that faults affect."""
 LONGEST_HOURS: Final = 6.0
-"""What lasts longer is no fault to be noticed from one reading to the next, but a new state of the machine."""
+"""Longest fault; a longer one would be a new state of the machine rather than a sudden fault."""
 _TEST: Final = 2
 _LEAST_ROWS: Final = 60
 _GAP: Final = 3.0  # usual steps between two readings; after a longer one it is another run
@@ -104,7 +104,7 @@ def _settled_runs(rows: Ints, timestamps: Floats, *, settle_seconds: float) -> t
 
 
 def _spread(values: Floats) -> Floats:
-    """Half the distance between the 16 % and 84 % quantiles, (S,): a normal deviation that outliers do not move."""
+    """Return half the distance between the 16 % and 84 % quantiles, (S,), a deviation robust to outliers."""
     spoken = np.isfinite(values).any(axis=0)
     spread = np.full(values.shape[1], np.nan)
     low, high = np.nanquantile(values[:, spoken], (0.16, 0.84), axis=0)

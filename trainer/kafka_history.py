@@ -1,4 +1,4 @@
-"""History from Kafka: readings, alerts and feedback, from a moment to what was there when reading began.
+"""History from Kafka: readings, alerts and feedback, from a given time to the end at the start of reading.
 
 Readings are kept as columns, and only the newest of them: memory is bounded however long the topic is.
 """
@@ -33,7 +33,7 @@ Kind = TypeVar("Kind", bound=Message)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class History:
-    """What Kafka had. refused: messages and rows that are no readings. too_old: readings let go for newer ones."""
+    """Content of Kafka. refused: messages and rows that are no readings. too_old: readings dropped for newer ones."""
 
     batch: ReadingBatch
     statements: FeedbackHistory
@@ -50,7 +50,7 @@ def read_history(
     progress: Progress,
     clock: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> History:
-    """Read the readings measured at `since` or later (None: all), the newest `most` of them, and all that was said.
+    """Read the newest `most` readings measured at `since` or later (None: all), and all alerts and feedback.
 
     clock: decides which readings lie ahead of their time.
 
@@ -111,7 +111,7 @@ class _Held:
             self._let_go()
 
     def _let_go(self) -> None:
-        """Keep the newest; of readings at the moment where the cut falls, those that came first."""
+        """Keep the newest readings; at the time of the cut, those that arrived first."""
         joined = tuple(np.concatenate(columns) for columns in zip(*self.pieces, strict=True))
         over = len(joined[0]) - self.most
         if over > 0:
@@ -134,7 +134,7 @@ class _Held:
 
 
 def _parsed(kafka: KafkaSettings, topic: str, kind: type[Kind]) -> tuple[Kind, ...]:
-    """Return all messages of a topic that are of its kind; others are left out: nobody could have acted upon them."""
+    """Return all valid messages of a topic; invalid ones are skipped, as they had no effect."""
     found = []
     for records, _ in read_to_end(kafka, topic):
         for record in records:

@@ -1,4 +1,4 @@
-"""The risk forest: how worn a machine is, learned from what happened later and never from its own sensors."""
+"""Training of the risk forest, whose target is the time to a later failure, never a formula of the sensors."""
 
 from itertools import pairwise
 from typing import Final
@@ -111,7 +111,7 @@ def train_maintenance(data: Datasets, frame: FeatureFrame, *, plant: Plant, seed
 
 
 def _fit(features: Features, risk: Floats, *, seed: int, progress: Progress) -> RandomForestRegressor:
-    """Grow the forest some trees at a time, which changes nothing but lets progress be seen."""
+    """Grow the forest some trees at a time, to report progress; the result is the same."""
     forest = RandomForestRegressor(
         n_estimators=0,
         max_depth=DEPTH,
@@ -139,7 +139,7 @@ def _usable(data: Datasets, frame: FeatureFrame) -> Bools:
 
 
 def risk_outcome(model: ForestRiskModel, data: Datasets, frame: FeatureFrame, *, plant: Plant) -> Outcome | None:
-    """Risk by what happened later, and by the model, of the usable test readings; None where failures are unknown."""
+    """Return the true and the estimated risk of the usable test readings; None if failures are unknown."""
     del plant
     rows = _usable(data, frame) & (data.split == 2)  # noqa: PLR2004 - the test split
     if data.hours_to_failure is None or not rows.any():

@@ -1,4 +1,4 @@
-"""What a model's answers are worth: figures of the test split, and how sure they are."""
+"""Evaluation figures of a model on the test split, with confidence intervals."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -15,6 +15,7 @@ Intervals = Mapping[str, tuple[float, float]]
 
 _RESAMPLES: Final = 200
 _TAIL: Final = 0.025
+_EARLY, _LATE = 13.0, 10.0  # steps that an error may have before the penalty is e - 1: foretold too early, too late
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,6 +34,31 @@ class Outcome:
         """Return the cases `rows`, in that order, repeated ones included."""
         relative = None if self.relative is None else self.relative[rows]
         return Outcome(machine=self.machine[rows], truth=self.truth[rows], answer=self.answer[rows], relative=relative)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LifetimeOutcome(Outcome):
+    """Hours to failure, with the ends of their intervals, (n,) each.
+
+    machines: how many there are. step: hours between two rows of the data.
+    """
+
+    low: Floats
+    high: Floats
+    machines: int
+    step: float
+
+    def take(self, rows: Ints) -> "LifetimeOutcome":
+        """Return the cases `rows`, in that order, repeated ones included."""
+        return LifetimeOutcome(
+            machine=self.machine[rows],
+            truth=self.truth[rows],
+            answer=self.answer[rows],
+            low=self.low[rows],
+            high=self.high[rows],
+            machines=self.machines,
+            step=self.step,
+        )
 
 
 Figures = Callable[[Outcome], Metrics]
@@ -64,7 +90,7 @@ def intervals(outcome: Outcome, figures: Figures) -> Intervals:
 
 
 def flag_figures(outcome: Outcome) -> Metrics:
-    """Precision, recall and F1 of the flag (an answer of at least 0.5), and the AUC of the answer.
+    """Return precision, recall and F1 of the flag (an answer of at least 0.5), and the AUC of the answer.
 
     The AUC is the chance that an anomalous reading scores higher than a normal one (Mann and Whitney 1947); None where
     all readings are alike.
@@ -83,7 +109,7 @@ def flag_figures(outcome: Outcome) -> Metrics:
 
 
 def error_figures(outcome: Outcome) -> Metrics:
-    """Root mean square and mean absolute error in the truth's unit, and the share of its variance explained.
+    """Return root mean square and mean absolute error in the truth's unit, and the explained share of its variance.
 
     Where the truth does not vary there is nothing to explain, and r2 is None.
     """
@@ -106,3 +132,24 @@ def relative_figures(outcome: Outcome) -> Metrics:
     share = np.abs(outcome.answer[counts] / outcome.truth[counts] - 1)
     mape = float(share.mean()) if share.size else None
     return {"rmse": known["rmse"], "mae": known["mae"], "mape": mape, "r2": known["r2"]}
+
+
+def lifetime_figures(outcome: Outcome) -> Metrics:
+    """Return rmse and mae in hours, the score of C-MAPSS, and the coverage of the interval, a share.
+
+    The score (Saxena 2008) is a penalty that grows with the error, faster for failures foretold too late; its sum over
+    the machines is given for one estimate each. It counts in steps of the data.
+    """
+    if not isinstance(outcome, LifetimeOutcome):
+        message = "a lifetime is measured with its interval"
+        raise TypeError(message)
+    late = (outcome.answer - outcome.truth) / outcome.step
+    penalty = np.expm1(np.where(late < 0, -late / _EARLY, late / _LATE))
+    inside = (outcome.truth >= outcome.low) & (outcome.truth <= outcome.high)
+    known = error_figures(outcome)
+    return {
+        "rmse": known["rmse"],
+        "mae": known["mae"],
+        "score": float(penalty.mean()) * outcome.machines,
+        "coverage": float(inside.mean()),
+    }

@@ -1,4 +1,4 @@
-"""From labelled readings to published models."""
+"""Training runs, from labelled readings to published models."""
 
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -30,7 +30,7 @@ _TEST: Final = SPLITS.index("test")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Trained:
-    """One published version, what the gate said of it, and its promotion, if it was promoted."""
+    """One published version, the gate's verdict, and its promotion, if any."""
 
     manifest: Manifest
     verdict: Verdict
@@ -39,7 +39,7 @@ class Trained:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingReport:
-    """What a training run made. notes: what is odd about the data.
+    """Result of a training run. notes: peculiarities of the data.
 
     metrics, intervals: by section, as in metrics.json; the intervals are those of 95 % over machines.
     """
@@ -51,7 +51,7 @@ class TrainingReport:
 
 
 class MLModelTrainer:
-    """Trains from the files in `data_dir` (as `nexova data generate` writes them) into `model_dir`.
+    """Trainer on the files in `data_dir` (as `nexova data generate` writes them), publishing to `model_dir`.
 
     plant: the plant file's content; None is the default plant. clock: names the versions. families: more than the
     built-in ones. backend: where the fits of many machines run.
@@ -140,7 +140,7 @@ def _chosen(names: Sequence[str] | None, known: Mapping[str, Family]) -> list[Fa
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Evaluation:
-    """What versions of one family are measured on, champion and challenger alike. injected: faults were put in."""
+    """Evaluation data of one family, for champion and challenger alike. injected: it contains injected faults."""
 
     data: Datasets
     frame: FeatureFrame
@@ -161,7 +161,7 @@ class _Evaluated:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Run:
-    """What all families of one training run share."""
+    """Context shared by all families of one training run."""
 
     data: Datasets
     frame: FeatureFrame
@@ -171,7 +171,7 @@ class _Run:
     progress: Progress
 
     def evaluated(self, family: Family, *, seed: int) -> _Evaluated:
-        """Train a candidate, measure it as it will run, and hear what the gate says of it."""
+        """Train a candidate, evaluate it as it will run, and compare it with the champion in the gate."""
         candidate = family.train(self.data, self.frame, plant=self.plant, seed=seed, progress=self.progress)
         step = f"{family.name}, tested"
         self.progress(step, 0.0)
@@ -272,7 +272,7 @@ def _merge_metrics(
     """Keep the sections of families that were not trained this time; the split is that of the newest run."""
     try:
         before: Any = json.loads(repository.read_document(METRICS) or b"{}")
-    except ValueError:  # somebody's broken file is no reason to fail; it is written anew
+    except ValueError:  # a broken file is no reason to fail; it is rewritten
         before = {}
     before = before if isinstance(before, dict) else {}
     known = before.get(INTERVALS)

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Final
 from urllib.parse import parse_qs
+from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Query, Request
 from pydantic import ValidationError
@@ -16,6 +17,7 @@ from api.requests import FeedbackRequest
 from api.routes.changes import record_feedback
 from api.security import TOKEN_COOKIE, Guard, WrongToken, audit
 from api.services import Services
+from core.feedback import LONGEST_SHELVING_SECONDS
 
 SESSION_SECONDS: Final = 12 * 3600
 _YEAR: Final = 31_536_000
@@ -43,7 +45,7 @@ def add_to(routes: APIRouter, services: Services, pages: Pages) -> None:  # noqa
     @routes.post("/console/sign-in")
     async def sign_in(request: Request) -> Response:
         form = await form_of(request)
-        token, then = _first(form, "token").strip(), _first(form, "then") or "/"
+        token, then = first_of(form, "token").strip(), first_of(form, "then") or "/"
         address = request.client.host if request.client else "unknown"
         try:
             caller = guard.identify(b"Bearer " + token.encode(), address)
@@ -71,8 +73,8 @@ def add_to(routes: APIRouter, services: Services, pages: Pages) -> None:  # noqa
     @routes.post("/console/choose")
     async def choose(request: Request) -> Response:
         form = await form_of(request)
-        answer = back_to(_first(form, "then") or "/")
-        language, theme = _first(form, "language"), _first(form, "theme")
+        answer = back_to(first_of(form, "then") or "/")
+        language, theme = first_of(form, "language"), first_of(form, "theme")
         if language in LANGUAGES:
             answer.set_cookie("nexova_language", language, max_age=_YEAR, samesite="strict", httponly=True)
         if theme in {"light", "dark"}:
@@ -84,7 +86,7 @@ def add_to(routes: APIRouter, services: Services, pages: Pages) -> None:  # noqa
         reader = Reader.of(request)
         form = await form_of(request)
         if reader.caller.scope is None:
-            return back_to("/console/sign-in", then=_first(form, "then"))
+            return back_to("/console/sign-in", then=first_of(form, "then"))
         if not reader.caller.may("operate"):
             raise Problem(
                 403,
@@ -92,9 +94,9 @@ def add_to(routes: APIRouter, services: Services, pages: Pages) -> None:  # noqa
                 f"the token {reader.caller.name} has scope {reader.caller.scope}, answering needs operate; "
                 "use another token",
             )
-        then, alerts = _first(form, "then") or "/console/alerts", form.get("alert_id", [])[:_MOST_AT_ONCE]
+        then, alerts = first_of(form, "then") or "/console/alerts", form.get("alert_id", [])[:_MOST_AT_ONCE]
         try:
-            body = _statement(form)
+            body = _statement(form, zone=ZoneInfo(services.plant.timezone))
             for alert_id in alerts:
                 await record_feedback(services, alert_id, body, reader.caller)
         except (Problem, ValidationError) as error:
@@ -107,14 +109,30 @@ def add_to(routes: APIRouter, services: Services, pages: Pages) -> None:  # noqa
         return back_to(then, done="many", count=str(len(alerts)))
 
 
-def _statement(form: Mapping[str, list[str]]) -> FeedbackRequest:
-    hours = _first(form, "hours")
+def _statement(form: Mapping[str, list[str]], *, zone: ZoneInfo) -> FeedbackRequest:
+    """Return the statement of a form; an end without a zone is in the plant's, and wins over a number of hours."""
+    kind, hours, end = first_of(form, "kind"), first_of(form, "hours"), first_of(form, "until").strip()
     until = None
-    if _first(form, "kind") == "snoozed" and hours.isdigit():
-        until = datetime.now(UTC) + timedelta(hours=min(int(hours), 24 * 31))
-    note = _first(form, "comment").strip()
-    return FeedbackRequest.model_validate({"kind": _first(form, "kind"), "comment": note or None, "until": until})
+    if kind in {"snoozed", "expected"} and end:
+        until = _moment(end, zone)
+    elif kind == "snoozed" and hours.isdecimal():
+        until = datetime.now(UTC) + timedelta(hours=min(int(hours[:6]), LONGEST_SHELVING_SECONDS / 3600))
+    note = first_of(form, "comment").strip()
+    return FeedbackRequest.model_validate({"kind": kind, "comment": note or None, "until": until})
 
 
-def _first(form: Mapping[str, list[str]], name: str) -> str:
+def _moment(text: str, zone: ZoneInfo) -> datetime:
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise Problem(422, "bad-input", f"until = {text[:40]!r} is no time; write it like 2026-03-01T14:30") from None
+    moment = moment if moment.tzinfo is not None else moment.replace(tzinfo=zone)
+    latest = datetime.now(UTC) + timedelta(seconds=LONGEST_SHELVING_SECONDS)
+    if moment > latest:
+        raise Problem(422, "bad-input", f"until = {text[:40]}: the end is more than 31 days away; choose a nearer one")
+    return moment
+
+
+def first_of(form: Mapping[str, list[str]], name: str) -> str:
+    """Return the first value of a field; an empty one where the form has none."""
     return form.get(name, [""])[0]

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from typing import Final, Literal
 
 from api.live.view import View
+from core.feedback import CLOSING
 from schemas.alerts import Alert
 from schemas.feedback import Feedback
 
@@ -19,6 +20,8 @@ TARGET_SHARES: Final = {"critical": 0.05, "warning": 0.15, "info": 0.80}
 """Shares of priorities that EEMUA 191 recommends."""
 AVERAGE_PER_HOUR: Final = 6.0
 """Average alarm rate that EEMUA 191 calls manageable: one in ten minutes."""
+VERDICTS: Final = frozenset({"confirmed", "false_alarm", "expected", "new_normal"})
+"""Statements that judge an alert."""
 _WINDOW: Final = timedelta(minutes=10)
 _AGAIN: Final = timedelta(hours=1)
 _WORST: Final = 10
@@ -33,6 +36,8 @@ class AlarmRow:
     alert: Alert
     feedback: tuple[Feedback, ...]
     now: datetime
+    withdrawn_at: datetime | None = None
+    """When answers about this machine were last taken back."""
 
     @property
     def open(self) -> bool:
@@ -45,15 +50,28 @@ class AlarmRow:
         return bool(self.feedback)
 
     @property
+    def standing(self) -> tuple[Feedback, ...]:
+        """Statements that nobody has taken back."""
+        said = self.feedback
+        last = max((index + 1 for index, one in enumerate(said) if one.kind == "withdrawn"), default=0)
+        return tuple(one for one in said[last:] if self.withdrawn_at is None or one.at > self.withdrawn_at)
+
+    @property
     def verdict(self) -> Feedback | None:
         """The last statement that judges the alert, rather than only taking notice of it."""
-        judged = [one for one in self.feedback if one.kind in {"confirmed", "false_alarm", "expected"}]
+        judged = [one for one in self.standing if one.kind in VERDICTS]
         return judged[-1] if judged else None
+
+    @property
+    def closing(self) -> Feedback | None:
+        """The statement that is to close the alert, while it is still open."""
+        said = [one for one in self.feedback if one.kind in CLOSING]
+        return said[-1] if said and self.open else None
 
     @property
     def shelved_until(self) -> datetime | None:
         """The end of a shelving that still holds."""
-        ends = [one.until for one in self.feedback if one.kind == "snoozed" and one.until is not None]
+        ends = [one.until for one in self.standing if one.kind in {"snoozed", "expected"} and one.until is not None]
         return ends[-1] if ends and ends[-1] > self.now else None
 
     @property
@@ -100,11 +118,18 @@ class AlarmFigures:
 
 def alarm_rows(view: View, now: datetime) -> list[AlarmRow]:
     """Return all alerts of the live view: open ones first, by severity and newest opening."""
+    withdrawn: dict[str, datetime] = {}
+    for said in view.feedback.values():
+        for one in said:
+            if one.message is not None and one.message.kind == "withdrawn":
+                before = withdrawn.get(one.message.machine_id, one.message.at)
+                withdrawn[one.message.machine_id] = max(before, one.message.at)
     rows = [
         AlarmRow(
             alert=record.message,
             feedback=tuple(one.message for one in view.feedback.get(record.identity, ()) if one.message is not None),
             now=now,
+            withdrawn_at=withdrawn.get(record.message.machine_id),
         )
         for record in view.alerts.values()
     ]

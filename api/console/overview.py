@@ -1,22 +1,17 @@
 """What the pages of forecasts and models show."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
 from api.console.charts import Axis, Chart, line_chart
 from api.live.view import View
 from api.routes.status import models_of
 from api.services import Services
 from core.plant import Plant
-from runtime.errors import NexovaError
-from runtime.models.repository import ModelRepository
 from schemas.answers import ModelStatus
 from schemas.forecasts import Forecast, is_plant_series
 
 _MOST_SERIES: Final = 200
-_MOST_PROMOTIONS: Final = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -29,16 +24,6 @@ class SeriesForecast:
     chart: Chart
     energy: float
     peak: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Promotion:
-    """A version of a model that was made to run."""
-
-    name: str
-    version: str
-    at: datetime
-    reason: str
 
 
 def forecasts(view: View, plant: Plant) -> list[SeriesForecast]:
@@ -73,17 +58,3 @@ def _series(forecast: Forecast, plant: Plant) -> SeriesForecast:
 def running_models(services: Services) -> list[ModelStatus]:
     """Return the models that answer, with what their manifests say."""
     return models_of(services)
-
-
-def promotions(services: Services) -> list[Promotion]:
-    """Return the newest promotions of all models; none where the repository cannot be read."""
-    found: list[Promotion] = []
-    for name in ("anomaly", "maintenance"):
-        try:
-            history: Sequence[Any] = ModelRepository(services.inference.model_dir).history(name)
-        except NexovaError:
-            continue
-        found += [
-            Promotion(name=name, version=entry.version, at=entry.at, reason=entry.reason or "") for entry in history
-        ]
-    return sorted(found, key=lambda one: one.at, reverse=True)[:_MOST_PROMOTIONS]

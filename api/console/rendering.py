@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, get_args
 from urllib.parse import quote, urlencode
 from zoneinfo import ZoneInfo
 
@@ -19,6 +19,7 @@ from starlette.responses import HTMLResponse, RedirectResponse, Response
 from api.console import texts
 from api.console.fleet import newest, stale_after
 from api.console.formats import Formats
+from api.requests import FeedbackVerb
 from api.security import Caller
 from api.services import Services
 
@@ -169,10 +170,14 @@ def own_path(request: Request) -> str:
 def _message(request: Request, t: Any) -> Mapping[str, str] | None:
     """What the page says of the last thing that its reader did."""
     done = request.query_params.get("done", "")
-    if done in {"acknowledged", "confirmed", "false_alarm", "expected", "snoozed"}:
+    if done in get_args(FeedbackVerb):
         return {"kind": "good", "text": t("recorded", kind=t(done))}
     if done == "many":
         return {"kind": "good", "text": t("recorded_many", count=request.query_params.get("count", "")[:6])}
+    if done in {"promoted", "rolled_back"}:
+        return {"kind": "good", "text": t(f"done_{done}")}
+    if done == "not_told":
+        return {"kind": "bad", "text": t("not_told", reason=request.query_params.get("why", "")[:300])}
     if done == "failed":
         return {"kind": "bad", "text": t("not_recorded", reason=request.query_params.get("why", "")[:300])}
     return None

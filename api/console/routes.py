@@ -6,7 +6,7 @@ from typing import Annotated, Final, Literal
 from fastapi import APIRouter, Query, Request
 from starlette.responses import PlainTextResponse, Response
 
-from api.console import actions, overview
+from api.console import actions, model_routes, overview
 from api.console.alarms import SEVERITIES, AlarmRow, alarm_figures, alarm_rows, as_csv, at_the_same_time, similar
 from api.console.charts import Axis
 from api.console.fleet import Filters, Throughput, fleet_page
@@ -19,7 +19,6 @@ from api.console.machine import (
     machine_page,
     signal_panels,
 )
-from api.console.quality import quality
 from api.console.rendering import Pages, Reader, asset, sign_in_needed
 from api.problems import Problem
 from api.services import Services
@@ -42,6 +41,7 @@ def router(services: Services) -> APIRouter:  # noqa: C901, PLR0915  a table of 
     throughput = Throughput()
     view = services.live.view
     actions.add_to(routes, services, pages)
+    model_routes.add_to(routes, services, pages)
 
     async def tracks_of(machine_id: str, partition: int) -> Tracks | None:
         loop = asyncio.get_running_loop()
@@ -231,24 +231,6 @@ def router(services: Services) -> APIRouter:  # noqa: C901, PLR0915  a table of 
         if (kept := pages.cached(request, reader)) is not None:
             return kept
         return pages.page(request, reader, "forecasts.html", series=overview.forecasts(view, services.plant))
-
-    @routes.get("/console/models")
-    async def models(request: Request) -> Response:
-        reader = Reader.of(request)
-        if not reader.caller.may("read"):
-            return sign_in_needed(request)
-        if (kept := pages.cached(request, reader)) is not None:
-            return kept
-        formats = pages.formats(reader)
-        return pages.page(
-            request,
-            reader,
-            "models.html",
-            models=await asyncio.to_thread(overview.running_models, services),
-            promotions=await asyncio.to_thread(overview.promotions, services),
-            quality=quality(view, alarm_rows(view, formats.now), formats.now),
-            problems=services.inference.problems,
-        )
 
     return routes
 

@@ -1,6 +1,6 @@
-"""What the processor remembers of each machine, from the changelog of its state, without asking the processor.
+"""Machine states of the processor, read from the changelog of its state.
 
-The newest records of each machine are kept as they came, and opened only when somebody asks for it.
+The newest records of each machine are kept encoded, and decoded on request.
 """
 
 import logging
@@ -21,7 +21,7 @@ _MOST_OPEN: Final = 1_024
 
 
 class Baselines:
-    """Baselines by machine. `take` belongs to one thread and `of` to another: each only replaces whole values."""
+    """Baselines by machine. `take` and `of` may run in different threads: each only replaces whole values."""
 
     def __init__(self, plant: Plant) -> None:
         self._plant = plant
@@ -32,7 +32,7 @@ class Baselines:
         return len(self._records)
 
     def take(self, records: Sequence[ViewRecord]) -> None:
-        """Take in records of the changelog."""
+        """Add records of the changelog."""
         for record in records:
             kind = record.identity.partition("/")[0]
             if kind not in {MACHINE, BASELINE}:
@@ -43,7 +43,7 @@ class Baselines:
                 self._records[record.partition, record.identity] = record.value
 
     def of(self, machine_id: str, partition: int) -> Tracks | None:
-        """What is remembered of a machine whose readings are in `partition`: a table of one row; None: nothing."""
+        """Return the state of a machine in `partition` as a table of one row; None if unknown."""
         keys = [f"{kind}/{machine_id}" for kind in (BASELINE, MACHINE)]
         log = [(key.encode(), self._records.get((partition, key))) for key in keys]
         record = log[-1][1]

@@ -1,4 +1,4 @@
-"""Event streams: every change, in order, to every client, and none missed by one who comes back.
+"""Event streams: every change in order to every client, without gaps for returning clients.
 
 The id of an event is the position after it (`api.live.positions`). A client that returns with one gets what came since:
 from the log of the newest events where that reaches back far enough, and before that from the view, where a thing
@@ -32,7 +32,7 @@ _LAG_SECONDS: Final = 0.05
 
 @dataclass(slots=True, eq=False)
 class Subscriber:
-    """One client.
+    """One client of a stream.
 
     seen: the position it comes with. backlog: what came after that, before now. until: the position now.
     lost: it was too slow, or the service ends. first: what is said before everything.
@@ -49,11 +49,11 @@ class Subscriber:
     lost: bool = False
 
     def wants(self, record: ViewRecord) -> bool:
-        """Return whether the client is to get this record."""
+        """Return whether the client subscribed to this record."""
         return record.topic in self.topics and self.machine_id in {None, record.machine_id}
 
     def put(self, frame: bytes) -> bool:
-        """Queue a frame; false once too many wait, and nothing more will be queued."""
+        """Queue a frame; return False once too many wait, after which nothing more is queued."""
         if len(self.waiting) >= _QUEUE:
             self.lost = True
         else:
@@ -63,23 +63,23 @@ class Subscriber:
 
 
 class PositionAhead(ValueError):
-    """A position ahead of what there is."""
+    """The position is ahead of the topics' ends."""
 
 
 class Source(Protocol):
-    """Where a stream comes from."""
+    """Source of a stream."""
 
     @property
     def hub(self) -> "Hub":
-        """What hands out events."""
+        """Hub that distributes events."""
 
     @property
     def complete(self) -> asyncio.Event:
-        """Set once the view is complete."""
+        """Event that is set once the view is complete."""
 
 
 class Hub:
-    """Keeps the positions and the log, and hands events to the subscribers. Owned by the event loop."""
+    """Positions, log of recent events, and subscribers. Used on the event loop only."""
 
     def __init__(self, view: View, metrics: ApiMetrics) -> None:
         self._view = view
@@ -94,7 +94,7 @@ class Hub:
 
     @property
     def streams(self) -> int:
-        """Clients that are here."""
+        """Number of connected clients."""
         return len(self._subscribers)
 
     def position(self, topics: Iterable[str] = LETTERS) -> str:
@@ -102,11 +102,11 @@ class Hub:
         return "~".join(self._parts[topic] for topic in topics)
 
     def reached(self, topic: str, partition: int, offset: int) -> bool:
-        """Return whether the record at that place has been taken in."""
+        """Return whether the record at that place has been applied."""
         return self._next[topic].get(partition, 0) > offset
 
     def publish(self, record: ViewRecord) -> None:
-        """Note a record that the view has taken in, and tell the streams."""
+        """Record a change that the view has applied, and send it to the streams."""
         topic, partition = record.topic, record.partition
         log = self._log[topic]
         if log.maxlen == 0:
@@ -129,7 +129,7 @@ class Hub:
                 self._subscribers.discard(subscriber)
 
     def subscribe(self, topics: tuple[str, ...], *, machine_id: str | None, since: str | None) -> Subscriber:
-        """Return a new client that goes on from position `since` (None: from now on; empty: from all that is known).
+        """Return a new client that continues from position `since` (None: from now on; empty: from the beginning).
 
         A position that means nothing here is answered by an event `reset`: the client reads the lists anew.
         """
@@ -148,7 +148,7 @@ class Hub:
         return subscriber
 
     def ahead(self, since: str, topics: tuple[str, ...]) -> bool:
-        """Return whether a position lies ahead of what has been taken in here."""
+        """Return whether a position is ahead of the applied records."""
         try:
             self._position_of(since, topics)
         except PositionAhead:
@@ -168,7 +168,7 @@ class Hub:
         return seen
 
     def _missed(self, subscriber: Subscriber) -> list[ViewRecord]:
-        """Return all that came after what the client has seen."""
+        """Return all records after the client's position."""
         missed: list[ViewRecord] = []
         for topic in subscriber.topics:
             since, logged = subscriber.seen[topic], self._complete_from[topic]
@@ -182,11 +182,11 @@ class Hub:
         return _in_order(missed)
 
     def leave(self, subscriber: Subscriber) -> None:
-        """A client has gone."""
+        """Remove a client."""
         self._subscribers.discard(subscriber)
 
     def close(self) -> None:
-        """End all streams; clients come back by themselves."""
+        """End all streams; clients reconnect by themselves."""
         self.closed = True
         for subscriber in tuple(self._subscribers):
             subscriber.lost = True
@@ -194,7 +194,7 @@ class Hub:
 
 
 def _in_order(records: list[ViewRecord]) -> list[ViewRecord]:
-    """By time, but within a partition by offset whatever the times say: positions must not run ahead."""
+    """Return records by time, but by offset within a partition, so that positions never skip any."""
     latest: dict[tuple[str, int], float] = {}
     keyed = []
     for record in sorted(records, key=lambda one: (one.topic, one.partition, one.offset)):
@@ -206,7 +206,7 @@ def _in_order(records: list[ViewRecord]) -> list[ViewRecord]:
 
 
 def _frame(record: ViewRecord, position: str) -> bytes:
-    """One event as it goes over the wire."""
+    """Return one event in wire format."""
     name = KINDS[record.topic].event
     data = b"null" if record.value is None else record.value
     # a line break ends a field; within JSON it can only stand between values
@@ -222,7 +222,7 @@ async def stream(
     since: str | None,
     patience_seconds: float = _PATIENCE_SECONDS,
 ) -> AsyncIterator[bytes]:
-    """What one client is sent, until it goes or is lost. Before the view is complete it hears that we are here."""
+    """Yield the frames for one client until it disconnects or is dropped; keep-alives before the view is complete."""
     hub = source.hub
     yield b": hello\n\n"
     while not source.complete.is_set():

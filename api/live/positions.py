@@ -1,4 +1,4 @@
-"""Where a reader of the event stream stands: the next offset of every partition, as one short text.
+"""Positions in the event stream: the next offset of every partition, as one short text.
 
 Such a text means the same to every process that serves the API, and after its restart: it points into Kafka and not
 into the memory of a process. `a.AAEC~r.BQ` is topic `a` with three partitions and topic `r` with one.
@@ -21,7 +21,7 @@ Positions = Mapping[str, Mapping[int, int]]
 
 
 def encode_topic(topic: str, offsets: Mapping[int, int]) -> str:
-    """One topic's part of a position: next offset by partition."""
+    """Return one topic's part of a position, from the next offset by partition."""
     numbers = bytearray()
     for partition in range(max(offsets, default=-1) + 1):
         left = offsets.get(partition, 0)
@@ -38,7 +38,7 @@ def encode(positions: Positions) -> str:
 
 
 def decode(text: str) -> dict[str, dict[int, int]]:
-    """Return the position that a text means; raises ValueError where it means none."""
+    """Return the position in a text; raises ValueError if it is invalid."""
     if len(text) > _MOST:
         raise ValueError(f"a position of {len(text)} characters: none of ours is longer than {_MOST}")
     found: dict[str, dict[int, int]] = {}

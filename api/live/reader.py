@@ -38,7 +38,7 @@ Apply = Callable[[list[ViewRecord]], None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """What a thread of the live view reads. newest: skip to so many records where it falls far behind.
+    """Topics that one thread of the live view reads. newest: number of records to skip to when it is far behind.
 
     gentle: rest after work, and fetch little ahead. optional: a missing topic is no problem.
     """
@@ -51,7 +51,7 @@ class Source:
 
 
 class ViewReader(threading.Thread):
-    """Follows topics until it is stopped, over every failure of the brokers.
+    """Follower of topics until stopped, which recovers from all failures of the brokers.
 
     hand_over: takes records, in the order of each partition, and returns when they are applied.
     changed: called when `up`, `complete` or `problem` changes. unreadable: called for each record that breaks its
@@ -79,11 +79,11 @@ class ViewReader(threading.Thread):
         self._ended = threading.Event()
 
     def stop(self) -> None:
-        """Ask the thread to end."""
+        """Request the end of the thread."""
         self._ended.set()
 
     def run(self) -> None:
-        """Read, hand over and rest until stopped."""
+        """Read, deliver and pause until stopped."""
         try:
             self._follow()
         except RuntimeError:
@@ -117,7 +117,7 @@ class ViewReader(threading.Thread):
         record = read_record(found)
         if record is None:
             self._unreadable()
-            LOGGER.warning("%s/%d at %d breaks its contract; left out", found.topic, found.partition, found.offset)
+            LOGGER.warning("%s/%d at %d breaks its contract; skipped", found.topic, found.partition, found.offset)
         return record
 
     def _note(self, failure: NexovaError | None) -> None:
@@ -133,7 +133,7 @@ class ViewReader(threading.Thread):
 
 
 class Live:
-    """The live view, kept by three readers. Everything but the readers belongs to the event loop's thread.
+    """The live view, maintained by three readers; everything but the readers runs on the event loop's thread.
 
     promoted: called when a model was promoted, with its name.
     """
@@ -171,16 +171,16 @@ class Live:
 
     @property
     def up(self) -> bool:
-        """Whether the brokers answer."""
+        """Whether the brokers are reachable."""
         return self._changes.up
 
     @property
     def problem(self) -> str | None:
-        """What is wrong and what to do, None where all is well."""
+        """Problem and remedy; None without a problem."""
         return self._changes.problem
 
     def start(self) -> None:
-        """Begin to read; call it in the event loop."""
+        """Start reading; call it on the event loop."""
         self._loop = asyncio.get_running_loop()
         for reader in (self._changes, *self._others):
             reader.start()
@@ -195,7 +195,7 @@ class Live:
                 await asyncio.to_thread(reader.join, 10.0)
 
     async def wait_for(self, topic: str, partition: int, offset: int, *, seconds: float) -> bool:
-        """Wait until the record at that place is in the view; false where it is not after `seconds`."""
+        """Wait until the record at that place is in the view; return False if it is not after `seconds`."""
         if self.hub.reached(topic, partition, offset):
             return True
         reached = asyncio.Event()
@@ -256,7 +256,7 @@ class Live:
             self._metrics.view_records.labels(topic=topic).inc(number)
 
     def _tell(self) -> None:
-        """Take over what a reader has found; called in its thread."""
+        """Apply a reader's change of state; called in its thread."""
         loop = self._loop
         if loop is not None and not loop.is_closed():
             loop.call_soon_threadsafe(self._look)
@@ -269,7 +269,7 @@ class Live:
             LOGGER.info("the view is complete: %s", self.view.sizes())
 
     def measure(self) -> None:
-        """Bring the gauges up to date."""
+        """Update the gauges."""
         for kind, number in self.view.sizes().items():
             self._metrics.view_items.labels(kind=kind).set(number)
         self._metrics.view_items.labels(kind="baselines").set(len(self.baselines))

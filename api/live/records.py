@@ -1,4 +1,4 @@
-"""From Kafka's messages to what the live view keeps: checked against their contract."""
+"""Decoding of Kafka messages for the live view, validated against their contract."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -37,7 +37,7 @@ class ViewRecord:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kind:
-    """How the records of a topic are read. event: its name in event streams, None where it has none."""
+    """Decoding of the records of a topic. event: their name in event streams, or None."""
 
     message: type[BaseModel] | None
     identity: Callable[[Any], str]
@@ -62,11 +62,11 @@ KINDS: Final[dict[str, Kind]] = {
 }
 RINGS: Final = (READINGS, SCORES)
 MOST_RING_BYTES: Final = 65_536
-"""A larger message is left out of the rings: so many machines times so many readings must stay in memory."""
+"""Larger messages are not kept in the rings, whose memory is bounded by machines and readings."""
 
 
 def read_record(found: Record) -> ViewRecord | None:
-    """Return the record as the view keeps it; None where it breaks its contract."""
+    """Return the record for the view; None if it breaks its contract."""
     identity, machine_id, message = (found.key or b"").decode("utf-8", "replace"), None, None
     kind = KINDS.get(found.topic)
     if found.topic in RINGS:

@@ -1,4 +1,4 @@
-"""The live view: what the output topics say now, in bounded memory. Owned by one thread; asks and opens nothing."""
+"""The live view: current content of the output topics in bounded memory; for one thread, without I/O."""
 
 from collections import OrderedDict, deque
 from collections.abc import Iterable, Iterator
@@ -16,7 +16,7 @@ _MOST_SERIES: Final = 20_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlertFilter:
-    """Which alerts are asked for; None leaves it open. opened_from, opened_until: of the opening."""
+    """Filter of alerts; None matches all. opened_from, opened_until: bounds of the opening."""
 
     machine_id: str | None = None
     kind: str | None = None
@@ -27,7 +27,7 @@ class AlertFilter:
     opened_until: datetime | None = None
 
     def takes(self, alert: Any, answers: Iterable[Any]) -> bool:
-        """Return whether an alert with these answers of people is meant."""
+        """Return whether an alert with this feedback matches."""
         wanted = ((self.machine_id, alert.machine_id), (self.kind, alert.kind), (self.severity, alert.severity))
         return (
             all(value is None or value == actual for value, actual in wanted)
@@ -40,7 +40,7 @@ class AlertFilter:
 
 @dataclass(slots=True)
 class Rings:
-    """The newest messages of a machine, as they came."""
+    """Newest messages of a machine, still encoded."""
 
     readings: deque[bytes]
     scores: deque[bytes]
@@ -48,7 +48,7 @@ class Rings:
 
 @dataclass(slots=True)
 class View:
-    """Newest record of each thing, by identity. What exceeds the settings' bounds goes, oldest first."""
+    """Newest records by identity; above the settings' bounds, the oldest are evicted."""
 
     settings: ApiSettings
     machines: OrderedDict[str, ViewRecord] = field(default_factory=OrderedDict)
@@ -60,7 +60,7 @@ class View:
     rings: OrderedDict[str, Rings] = field(default_factory=OrderedDict)
 
     def apply(self, record: ViewRecord) -> None:
-        """Take in one record; of one thing, they come in order."""
+        """Apply one record; records of one identity arrive in order."""
         if record.topic in RINGS:
             self._ring(record)
         elif record.topic == ALERTS:
@@ -130,7 +130,7 @@ class View:
     def find_alerts(
         self, wanted: AlertFilter, *, after: tuple[float, str] | None, limit: int
     ) -> tuple[list[ViewRecord], int]:
-        """Return the alerts that are meant, newest opening first, from `after` on; and how many there are in all."""
+        """Return the matching alerts after `after`, by falling time of opening, and the number of all matches."""
         found = [
             (-record.message.opened_at.timestamp(), record.identity, record)
             for record in self.alerts.values()
@@ -141,7 +141,7 @@ class View:
         return [record for *_, record in found[begin : begin + limit]], len(found)
 
     def items(self, topic: str) -> Iterator[ViewRecord]:
-        """Return every record of a topic that the view has."""
+        """Return all records of a topic in the view."""
         if topic == ENERGY:
             for hours in self.energy.values():
                 yield from hours.values()
@@ -157,7 +157,7 @@ class View:
             }[topic].values()
 
     def sizes(self) -> dict[str, int]:
-        """Return how many of each kind there are."""
+        """Return the number of items of each kind."""
         return {
             "machines": len(self.machines),
             "alerts": len(self.alerts),
@@ -170,7 +170,7 @@ class View:
 
 
 def _keep(table: OrderedDict[str, Any], key: str, value: Any, most: int) -> None:
-    """Put a value last, or take the key away with a deletion; the longest untouched goes where there are too many."""
+    """Set a value as the newest, or remove its key for a deletion; above the bound, evict the oldest."""
     if isinstance(value, ViewRecord) and value.message is None:
         table.pop(key, None)
         return

@@ -1,4 +1,4 @@
-"""What callers change, and the stream of what changes."""
+"""Routes of feedback and of the event stream."""
 
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final
@@ -36,7 +36,7 @@ def router(services: Services) -> APIRouter:
         body: FeedbackRequest,
         caller: Annotated[Caller, Depends(require("operate"))],
     ) -> FeedbackResponse:
-        """Acknowledge, confirm or shelve an alert, or say that it was false or expected.
+        """Acknowledge, confirm or shelve an alert, or report it as false or expected.
 
         201 means that all replicas of the topic have it; 503, that nothing was recorded.
         """
@@ -62,10 +62,10 @@ def router(services: Services) -> APIRouter:
         ] = None,
         last_event_id: Annotated[str | None, Header(max_length=16_384)] = None,
     ) -> Response:
-        """Send each change as an event: `alert`, `recommendation`, `feedback`, `forecast`; others when asked for.
+        """Send each change as an event: `alert`, `recommendation`, `feedback`, `forecast`; others on request.
 
-        A client that comes back with `Last-Event-ID` gets what it has missed. An event `position` carries nothing but
-        an id; `reset` says that the id means nothing any more and lists are to be read anew.
+        A client that reconnects with `Last-Event-ID` gets the events it has missed. An event `position` carries an id
+        only; `reset` means that the id is no longer valid, and that lists must be reloaded.
         """
         wanted = _topics(topics)
         if live.hub.streams >= services.settings.api.most_streams:
@@ -90,10 +90,10 @@ def router(services: Services) -> APIRouter:
 
 
 async def record_feedback(services: Services, alert_id: str, body: FeedbackRequest, caller: Caller) -> FeedbackResponse:
-    """Write what `caller` says about an alert to its topic, and wait a moment until the live view shows it.
+    """Write the caller's feedback on an alert to its topic, and wait briefly until the live view shows it.
 
     Raises:
-        Problem: the alert is not known, the statement breaks a rule, or Kafka did not take it.
+        Problem: the alert is unknown, the feedback breaks a rule, or Kafka did not accept it.
     """
     live = services.live
     if not live.complete.is_set():

@@ -37,7 +37,7 @@ _decode = msgspec.json.Decoder().decode
 
 Limit = Annotated[int, Query(ge=1, le=500, description="Most items of a page.")]
 After = Annotated[str | None, Query(max_length=300, description="`next` of the page before.")]
-Newest = Annotated[int, Query(ge=1, le=10_000, description="So many of the newest.")]
+Newest = Annotated[int, Query(ge=1, le=10_000, description="Number of newest items.")]
 MachineName = Annotated[str, Path(min_length=1, max_length=128)]
 
 
@@ -57,7 +57,7 @@ def router(services: Services) -> APIRouter:  # noqa: C901, PLR0915  a table of 
         return _json(document)
 
     def there() -> None:
-        """Raise a Problem while the view was never complete."""
+        """Raise a Problem until the view has been complete once."""
         if not live.complete.is_set():
             raise Problem(
                 503,
@@ -86,7 +86,7 @@ def router(services: Services) -> APIRouter:  # noqa: C901, PLR0915  a table of 
         limit: Limit = 100,
         after: After = None,
     ) -> Response:
-        """Return each machine's condition, last values and scores, in the order of names."""
+        """Return each machine's condition, last values and scores, by name."""
         there()
         found = [
             name
@@ -126,12 +126,12 @@ def router(services: Services) -> APIRouter:  # noqa: C901, PLR0915  a table of 
         "/machines/{machine_id:id}/readings", response_model=ReadingsPage, summary="A machine's newest readings"
     )
     async def readings(machine_id: MachineName, limit: Newest = 100) -> Response:
-        """Return the newest readings as the machine sent them."""
+        """Return the newest readings, unchanged."""
         return _json({"machine_id": machine_id, "readings": newest(machine_id, READINGS, limit)})
 
     @routes.get("/machines/{machine_id:id}/scores", response_model=ScoresPage, summary="A machine's newest scores")
     async def scores(machine_id: MachineName, limit: Newest = 100) -> Response:
-        """Return the newest scores; none where the processor does not publish them."""
+        """Return the newest scores; empty if the processor does not publish them."""
         return _json({"machine_id": machine_id, "scores": newest(machine_id, "scores", limit)})
 
     @routes.get("/machines/{machine_id:id}/energy", response_model=EnergyPage, summary="A machine's newest hours")
@@ -148,13 +148,13 @@ def router(services: Services) -> APIRouter:  # noqa: C901, PLR0915  a table of 
         kind: AlertKind | None = None,
         severity: Severity | None = None,
         state: Annotated[Literal["open", "resolved"] | None, Query()] = None,
-        acknowledged: Annotated[bool | None, Query(description="Whether anybody has said something.")] = None,
+        acknowledged: Annotated[bool | None, Query(description="Whether there is feedback.")] = None,
         opened_from: datetime | None = None,
         opened_until: datetime | None = None,
         limit: Limit = 100,
         after: After = None,
     ) -> Response:
-        """Return alerts with what people said about them, newest opening first."""
+        """Return alerts with their feedback, newest opening first."""
         there()
         for name, moment in (("opened_from", opened_from), ("opened_until", opened_until)):
             if moment is not None and moment.tzinfo is None:
@@ -177,7 +177,7 @@ def router(services: Services) -> APIRouter:  # noqa: C901, PLR0915  a table of 
 
     @routes.get("/alerts/{alert_id:id}", response_model=AnsweredAlert, summary="An alert")
     async def one_alert(alert_id: Annotated[str, Path(max_length=128)]) -> Response:
-        """Return an alert with what people said about it."""
+        """Return an alert with its feedback."""
         there()
         found = live.view.alerts.get(alert_id)
         if found is None:
@@ -210,7 +210,7 @@ def router(services: Services) -> APIRouter:  # noqa: C901, PLR0915  a table of 
 
     @routes.get("/forecasts/{series:id}", response_model=ForecastDetail, summary="The newest forecast of a series")
     async def one_forecast(series: Annotated[str, Path(max_length=256)]) -> Response:
-        """Return what the processor expects of a series over the next 24 to 72 hours."""
+        """Return the newest forecast of a series over the next 24 to 72 hours."""
         there()
         found = live.view.forecasts.get(series)
         if found is None:
@@ -221,7 +221,7 @@ def router(services: Services) -> APIRouter:  # noqa: C901, PLR0915  a table of 
 
 
 def unknown(what: str, name: str, remedy: str) -> Problem:
-    """Return the problem of a name that nobody has."""
+    """Return the problem of an unknown name."""
     return Problem(404, f"unknown-{what}", f"{what} {name[:128]!r} is not known; {remedy}")
 
 
@@ -246,7 +246,7 @@ def _place(after: str | None) -> tuple[float, str] | None:
 
 
 def _of_machine(value: bytes, machine_id: str) -> list[Any]:
-    """Return the readings or scores in a message that are this machine's; what cannot be read is left out."""
+    """Return this machine's readings or scores in a message; undecodable ones are skipped."""
     try:
         found = json.loads(value, parse_constant=_refuse)
     except (ValueError, RecursionError):

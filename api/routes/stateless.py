@@ -35,10 +35,10 @@ def router(services: Services) -> APIRouter:
 
     @routes.post("/anomaly", response_model=AnomalyResponse, summary="Score rows of a machine", dependencies=[may_read])
     async def anomaly(body: Annotated[request_model, Body()]) -> Response:
-        """Score rows against the best baseline there is.
+        """Score rows against the best available baseline.
 
-        With `machine_id` that is the machine's own, as the processor has it now; else 60 rows or more are held
-        against themselves, and fewer against what all machines of the plant do.
+        With `machine_id` that is the machine's own, as the processor has it now; otherwise 60 rows or more are compared
+        with themselves, and fewer with the baseline of all machines of the plant.
         """
         history, warnings = await history_of(body)
         results = await services.anomalies.ask(history)
@@ -54,7 +54,7 @@ def router(services: Services) -> APIRouter:
         dependencies=[may_read],
     )
     async def recommendations(body: Annotated[request_model, Body()]) -> Response:
-        """Say how worn a machine is after these rows: at the top after the last one, in `results` after each."""
+        """Estimate a machine's wear after these rows: at the top after the last one, in `results` after each."""
         history, warnings = await history_of(body)
         results = await services.risks.ask(history)
         metrics.rows.labels(kind="risk").inc(len(results))
@@ -65,7 +65,7 @@ def router(services: Services) -> APIRouter:
 
     @routes.post("/forecast", response_model=ForecastResponse, summary="Forecast a series")
     async def forecast(request: Request, body: ForecastRequest, caller: Annotated[Caller, may_read]) -> Response:
-        """Forecast the next 1 to 168 steps with an interval in which 80 % of what comes is expected."""
+        """Forecast the next 1 to 168 steps with an 80 % interval."""
         address = request.client.host if request.client else "unknown"
         wait = forecast_rate.wait(caller.name if caller.by_token else address)
         if wait:
@@ -97,12 +97,14 @@ def router(services: Services) -> APIRouter:
 
 
 def _history_reader(services: Services) -> Callable[[Any], Awaitable[tuple[History, list[str]]]]:
-    """Turn a request into a history, with what is to be said about it."""
-    names = services.plant.sensor_names
+    """Convert a request into a history, with warnings."""
+    names = services.plant.measured_names
+    places = [services.plant.sensor_names.index(name) for name in names]
     columns: Any = attrgetter(*names) if len(names) > 1 else lambda row: (getattr(row, names[0]),)
 
     async def read(body: Any) -> tuple[History, list[str]]:
-        values = np.array([columns(row) for row in body.data], dtype=np.float64).reshape(len(body.data), len(names))
+        values = np.full((len(body.data), len(services.plant.sensors)), np.nan)
+        values[:, places] = [columns(row) for row in body.data]
         warnings = list(services.inference.problems)
         unknown = sorted({name for row in body.data if row.model_extra for name in row.model_extra})
         if unknown:
@@ -117,7 +119,7 @@ def _history_reader(services: Services) -> Callable[[Any], Awaitable[tuple[Histo
 
 
 async def _baseline(services: Services, machine_id: str) -> tuple[Tracks | None, list[str]]:
-    """Return the machine's own baseline, or why it is unavailable; raise a Problem for an unknown machine."""
+    """Return the machine's own baseline, or the reason if it is unavailable; raise a Problem for an unknown machine."""
     live = services.live
     if not live.complete.is_set():
         return None, [f"the live baseline of {machine_id} is unavailable: {live.problem or 'still loading'}"]

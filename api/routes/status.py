@@ -1,4 +1,4 @@
-"""How the service is: health, models, metrics."""
+"""Routes of the service's status: health, models, metrics."""
 
 from datetime import UTC, datetime
 from math import nan
@@ -24,14 +24,14 @@ from schemas.answers import HealthResponse, KafkaHealth, ModelsStatusResponse, M
 
 
 def kafka_health(services: Services) -> KafkaHealth:
-    """Return what is known of the brokers and of the live view."""
+    """Return the state of the brokers and of the live view."""
     live = services.live
     view: Literal["complete", "loading"] = "complete" if live.complete.is_set() else "loading"
     return KafkaHealth(status="up" if live.up else "away", view=view, detail=live.problem)
 
 
 def health_of(services: Services, *, allowed: bool = True) -> HealthResponse:
-    """How the service is now; without `allowed` in states alone, because the words name addresses and folders."""
+    """Return the health of the service; unless `allowed`, states only, because details name addresses and folders."""
     inference = services.inference
     kafka = kafka_health(services)
     warnings = [*inference.problems, *([kafka.detail] if kafka.detail else [])]
@@ -64,15 +64,15 @@ def router(services: Services) -> APIRouter:
     routes = APIRouter(tags=["status"], responses=RESPONSES)
     may_read = Depends(require("read"))
 
-    @routes.get("/health", response_model_exclude_none=True, summary="How the service is")
+    @routes.get("/health", response_model_exclude_none=True, summary="Health of the service")
     async def health(request: Request) -> HealthResponse:
-        """Answer 200 as long as the service runs; `degraded` says that a part of it does not."""
+        """Answer 200 while the service runs; `degraded` means that a part of it does not work."""
         caller: Caller = request.scope["nexova.caller"]
         return health_of(services, allowed=caller.may("read"))
 
     @routes.get("/ready", summary="Whether the live view is complete")
     async def ready(request: Request) -> ReadyResponse:
-        """200 once the view holds all that the topics held at the start, 503 before."""
+        """Answer 200 once the view has read the topics up to their ends at the start, 503 before."""
         live = services.live
         caller: Caller = request.scope["nexova.caller"]
         allowed = caller.may("read")
@@ -89,7 +89,7 @@ def router(services: Services) -> APIRouter:
 
     @routes.get("/models/status", summary="Which models answer", dependencies=[may_read])
     def models_status() -> ModelsStatusResponse:
-        """Say what is loaded and what its manifest states: trained on what, how good on the untouched test data."""
+        """Return the loaded models with their training data and their metrics on the test data."""
         inference = services.inference
         return ModelsStatusResponse(
             repository=inference.model_dir,
@@ -102,7 +102,7 @@ def router(services: Services) -> APIRouter:
 
     @routes.get("/metrics", summary="Metrics for Prometheus", dependencies=[may_read], response_class=Response)
     async def metrics() -> Response:
-        """Return the metrics in Prometheus' text format: of all workers together where there are several."""
+        """Return the metrics in Prometheus' text format, totalled over all workers."""
         services.live.measure()
         _measure_alerts(services)
         return Response(metrics_page(services.registry), media_type=CONTENT_TYPE_LATEST)
@@ -111,7 +111,7 @@ def router(services: Services) -> APIRouter:
 
 
 def _measure_alerts(services: Services) -> None:
-    """Bring the gauges of what people answer up to date."""
+    """Update the gauges of feedback."""
     metrics, view, now = services.metrics, services.live.view, datetime.now(UTC)
     found = quality(view, alarm_rows(view, now), now)
     metrics.alerts_judged.set(found.judged)

@@ -1,4 +1,4 @@
-"""`nexova backtest alerts`: which alerts a changed policy would have raised and spared, on recorded readings."""
+"""`nexova backtest alerts`: alerts that a changed policy would add or avoid, on recorded readings."""
 
 import json
 from collections.abc import Iterable, Sequence

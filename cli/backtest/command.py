@@ -1,4 +1,4 @@
-"""`nexova backtest`: what the models would have said of a past that is known by now."""
+"""`nexova backtest`: accuracy of detection, alerts and forecasts on recorded data."""
 
 import json
 import sys
@@ -32,7 +32,7 @@ app = typer.Typer(no_args_is_help=True, help="Measure detection or forecasts on 
 
 
 class Aggregate(StrEnum):
-    """What becomes of several values within an hour."""
+    """Ways to combine several values within an hour."""
 
     MEAN = "mean"
     SUM = "sum"
@@ -154,7 +154,7 @@ def _whole_hours(step: str) -> int:
 
 @contextmanager
 def _progress(total: int) -> Iterator[Callable[[], Any]]:
-    """Show on a terminal's stderr how many origins are done; in a pipe, nothing."""
+    """Show the number of finished origins on stderr if it is a terminal."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty()) as bar:
         task = bar.add_task("origins", total=total)

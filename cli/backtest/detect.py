@@ -1,4 +1,4 @@
-"""`nexova backtest detect`: what the stream would have said of recorded readings, measured against labels."""
+"""`nexova backtest detect`: the stream's scores and alerts on recorded readings, measured against labels."""
 
 import json
 import sys
@@ -29,7 +29,7 @@ def detect(
     plant: Annotated[Path, typer.Option(help="Plant file, or the name of a shipped plant.")],
     warm_up: Annotated[
         int | None,
-        typer.Option(help="First readings of each machine that teach and are not measured; default: the plant file's."),
+        typer.Option(help="Readings at the start of each machine used for learning only; default: the plant file's."),
     ] = None,
     models: Annotated[
         str | None, typer.Option(help="Model repository whose promoted models score too; default: none.")
@@ -77,7 +77,7 @@ def _with_warm_up(plant: Plant, readings: int) -> Plant:
 
 
 def _promoted(where: str, plant: Plant) -> Models:
-    # what runs forests takes its second to load, which a run without models need not pay
+    # loading the model runtime takes a second, which a run without models does not need
     from runtime.models.inference import load_models  # noqa: PLC0415
     from runtime.models.repository import ModelRepository  # noqa: PLC0415
 
@@ -92,7 +92,7 @@ def _promoted(where: str, plant: Plant) -> Models:
 
 @contextmanager
 def _progress(total: int) -> Iterator[Callable[[], Any]]:
-    """Show on a terminal's stderr how many files are done; in a pipe, nothing."""
+    """Show the number of finished files on stderr if it is a terminal."""
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True), disable=not sys.stderr.isatty()) as bar:
         task = bar.add_task("files", total=total)

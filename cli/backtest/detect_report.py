@@ -1,4 +1,4 @@
-"""What `nexova backtest detect` found: a document, a table, a file of scores, a file of alerts."""
+"""Results of `nexova backtest detect` as a JSON document, a table, a file of scores and a file of alerts."""
 
 import csv
 from collections.abc import Iterator, Sequence
@@ -32,11 +32,11 @@ _FIGURES: Final = {
     "affiliation_precision": "affiliation precision",
     "affiliation_recall": "affiliation recall",
 }
-_SEED: Final = 0  # of the random control: the same readings give the same figures
+_SEED: Final = 0  # of the random control, so that equal readings give equal figures
 
 
 def as_document(courses: Sequence[FileCourse], *, plant: Plant, warm_up: int | None) -> dict[str, Any]:
-    """Return all figures; shares as fractions. Those that need labels are there where a file has some."""
+    """Return all figures, shares as fractions; those that need labels only if a file has labels."""
     scored = sum(int((course.measured & np.isfinite(course.score)).sum()) for course in courses)
     document: dict[str, Any] = {
         "plant": plant.name,
@@ -50,7 +50,7 @@ def as_document(courses: Sequence[FileCourse], *, plant: Plant, warm_up: int | N
     }
     labelled = [course for course in courses if course.truth is not None]
     if not labelled:
-        # without labels nothing says which openings were false
+        # without labels it is unknown which openings were false
         document["alerts"] = {name: document["alerts"][name] for name in ("openings", "openings_per_machine_week")}
         return document
     random = np.random.default_rng(_SEED)
@@ -65,7 +65,7 @@ def as_document(courses: Sequence[FileCourse], *, plant: Plant, warm_up: int | N
 
 
 class _Counts:
-    """Figures of readings of many machines: pooled where they count readings, averaged where they rank them."""
+    """Figures over several machines: counts of readings are pooled, rank statistics averaged."""
 
     def __init__(self) -> None:
         self._truth: list[Bools] = []
@@ -74,7 +74,7 @@ class _Counts:
         self._changes = np.zeros(2, dtype=np.int64)
 
     def add(self, truth: Bools, score: Floats, flagged: Bools) -> dict[str, Any]:
-        """Take the readings of one machine, and return its own figures."""
+        """Add the readings of one machine, arrays of shape (n,), and return its own figures."""
         near = affiliation(truth, flagged)
         ranked = {
             "roc_auc": roc_auc(truth, score),
@@ -100,7 +100,7 @@ class _Counts:
 
 
 def _name(machine_id: str, course: FileCourse, courses: Sequence[FileCourse]) -> str:
-    """Return the machine's id, with its file where other files have a machine of that id as well."""
+    """Return the machine's id, prefixed with its file if several files have a machine of that id."""
     alone = sum(machine_id in other.readings.machine_ids for other in courses) == 1
     return machine_id if alone else f"{course.path}:{machine_id}"
 
@@ -179,7 +179,7 @@ def write_alerts(out: Path, courses: Sequence[FileCourse]) -> None:
 
 @contextmanager
 def _written(out: Path) -> Iterator[TextIOWrapper]:
-    """Open a file that takes its name when it is complete."""
+    """Open a temporary file that is renamed to `out` when it is complete."""
     partial = out.with_name(f".{out.name}.partial")
     try:
         with partial.open("w", encoding="utf-8", newline="") as file:

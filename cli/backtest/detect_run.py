@@ -1,4 +1,4 @@
-"""The work of `nexova backtest detect`: the rules of the stream over recorded readings, one state a file."""
+"""Runs of the stream's rules over recorded readings, one state a file, for `nexova backtest detect`."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -18,16 +18,16 @@ from producer.replay import read_readings_csv
 from runtime.errors import UsageError
 from schemas.alerts import Alert
 
-_BATCH: Final = 8192  # readings; what the rules say does not depend on it
+_BATCH: Final = 8192  # readings; the results do not depend on it
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileCourse:
-    """What the rules said of the n readings of one file, in its order.
+    """Results of the rules for the n readings of one file, in the order of the file.
 
     truth (n,): labelled anomalous, None without labels. score (n,) in [0, 1], NaN where not scored. flagged (n,).
-    opened (n,): alerts that the reading opened; open (n,): one of its machine is open after it. measured (n,): past
-    the readings that teach. alerts: every change of one, in order.
+    opened (n,): alerts that the reading opened; open (n,): its machine has an open alert after it. measured (n,): not
+    used for learning only. alerts: every change of an alert, in order.
     """
 
     path: Path
@@ -48,12 +48,12 @@ class FileCourse:
 
 
 def assess_file(path: Path, *, plant: Plant, models: Models, taught: int | None) -> FileCourse:
-    """Return what the rules say of a file's readings, each knowing only those before it.
+    """Return the results of the rules for a file's readings, each based only on the readings before it.
 
-    taught: readings of each machine that are not measured; None: those before its baseline is known.
+    taught: number of readings of each machine used for learning only; None: those before its baseline is known.
 
     Raises:
-        UsageError: the file cannot be used; one line says where and why.
+        UsageError: the file cannot be used; the message names the line and the reason.
     """
     readings, truth = read_readings_csv(path, plant)
     _check_times(path, readings, plant)
@@ -99,7 +99,7 @@ def _check_times(path: Path, readings: Readings, plant: Plant) -> None:
 
 
 def _number_of_machine(machine_ids: Sequence[str]) -> Ints:
-    """Return how many readings of its machine came before each, (n,)."""
+    """Return for each reading the number of earlier readings of its machine, (n,)."""
     seen: dict[str, int] = {}
     numbers = np.empty(len(machine_ids), dtype=np.int64)
     for row, machine_id in enumerate(machine_ids):
@@ -109,7 +109,7 @@ def _number_of_machine(machine_ids: Sequence[str]) -> Ints:
 
 
 def _alert_rows(machine_ids: Sequence[str], changes: list[tuple[int, Alert]]) -> tuple[Ints, Bools]:
-    """Return how many alerts each reading opened, and whether one of its machine is open after it, (n,) each."""
+    """Return the number of alerts each reading opened, and whether its machine has an open one after it, (n,) each."""
     n = len(machine_ids)
     opened, is_open = np.zeros(n, dtype=np.int64), np.zeros(n, dtype=np.bool_)
     by_row: dict[int, list[Alert]] = {}

@@ -1,4 +1,4 @@
-"""What `nexova backtest forecast` found: a document, a table, a file of forecasts."""
+"""Results of `nexova backtest forecast` as a JSON document, a table and a file of forecasts."""
 
 import csv
 from dataclasses import asdict
@@ -70,7 +70,7 @@ def print_report(document: dict[str, Any]) -> None:
 
 
 def write_forecasts(out: Path, plan: Plan, results: Results) -> None:
-    """Write every forecast of every model as a row; `selected` is the system's own.
+    """Write one row for each forecast of each model; `selected` is the system's own answer.
 
     Raises:
         FailureError: the file cannot be written.

@@ -1,4 +1,4 @@
-"""The work of `nexova backtest forecast`: the system's own answers here, those of slow models in a process beside."""
+"""Forecasts at past origins for `nexova backtest forecast`; slow models run in a process of their own."""
 
 import multiprocessing
 import time
@@ -30,7 +30,7 @@ WITHOUT_INPUTS: Final = "without_inputs"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """What is to be forecast: horizon hours after each origin, (o,), oldest first."""
+    """Input of a back-test: a series, the o origins, oldest first, and the horizon in hours."""
 
     series: HourlySeries
     origins: Ints
@@ -43,7 +43,7 @@ class Plan:
 
     @property
     def bounds(self) -> tuple[float, float]:
-        """What a value can be, from what was known before the first origin."""
+        """Lower and upper bound of values, derived from the data before the first origin."""
         if self.lower_bound is not None:
             return self.lower_bound, inf
         known = self.series.until(int(self.origins[0])).values
@@ -51,19 +51,19 @@ class Plan:
 
     @property
     def actual(self) -> Floats:
-        """What came, (o, h)."""
+        """Actual values, (o, h)."""
         return self.series.at(self.origins[:, None] + np.arange(self.horizon))
 
     @property
     def sparse_places(self) -> Ints:
-        """Places of the origins at which slow models forecast."""
+        """Indices of the origins at which slow models forecast."""
         count = min(self.sparse, len(self.origins))
         return np.unique(np.linspace(0, len(self.origins) - 1, count).round().astype(np.int64))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Result:
-    """What one model said at the origins of these places, and the seconds it took; None: no time of its own."""
+    """Forecasts of one model at the origins with these indices, and its run time in seconds, None if not measured."""
 
     name: str
     forecasts: BacktestForecasts
@@ -73,7 +73,7 @@ class Result:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Results:
-    """All models, the selection first; answered: how often who answered for it; holidays: whose were found."""
+    """Results of all models, the selection first. answered: forecasts by member; holidays: recognised region."""
 
     models: tuple[Result, ...]
     answered: dict[str, int]
@@ -81,9 +81,9 @@ class Results:
 
 
 def run(plan: Plan, *, advance: Callable[[], Any]) -> Results:
-    """Everything that the plan asks for; advance is called after each origin."""
+    """Run the plan and return the results of all models; `advance` is called after each origin."""
     everywhere = np.arange(len(plan.origins))
-    # spawned: a fork of a process with threads may hang
+    # spawn, because a fork of a process with threads may hang
     with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as beside:
         slow = [beside.submit(_by_slow, plan, name) for name in SLOW if name in plan.names]
         selected, members, answered, choice = _by_selection(plan, advance)

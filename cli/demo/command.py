@@ -1,4 +1,4 @@
-"""`nexova demo`: everything at work on one machine, with nothing set up before."""
+"""`nexova demo`: the whole system on one machine, without any setup."""
 
 import os
 from pathlib import Path
@@ -16,7 +16,7 @@ from runtime.logging import configure_logging
 from runtime.settings import load_settings
 
 DAYS: Final = 7.0
-"""A whole week of history: a machine's baseline has then seen every shift of it."""
+"""A whole week of history, so that a machine's baseline covers every shift."""
 
 
 def demo(
@@ -57,7 +57,7 @@ def demo(
 
 
 def _demand_folder(report: Path | None) -> None:
-    """A run of minutes must not fail at its end for the place of its report."""
+    """Raise `UsageError` if the report cannot be written there, before minutes of work are spent."""
     if report is None:
         return
     if report.is_dir():
@@ -67,7 +67,7 @@ def _demand_folder(report: Path | None) -> None:
 
 
 def _write(report: Path, figures: Report) -> None:
-    """Whole or not at all: whoever waits for the file must not read half of it."""
+    """Write the report atomically: a program that waits for the file never reads a part of it."""
     unfinished = report.with_name(f"{report.name}.part")
     unfinished.write_text(figures.model_dump_json(indent=2) + "\n", encoding="utf-8")
     unfinished.replace(report)

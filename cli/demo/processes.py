@@ -1,4 +1,4 @@
-"""The processes of a demo run: their command lines and environment, when they are ready, and how the run is stopped."""
+"""Processes of a demo run: their command lines and environment, readiness, and the handling of signals."""
 
 import json
 import logging
@@ -29,7 +29,7 @@ END_SECONDS: Final = 15.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Options:
-    """What the user asked for. duration: seconds of the live phase, None: until Ctrl-C; days: of history."""
+    """Options of the command. duration: seconds of the live phase, None: until Ctrl-C; days: length of the history."""
 
     broker: str
     duration: float | None
@@ -39,13 +39,13 @@ class Options:
 
     @property
     def title(self) -> str:
-        """What the view says above everything."""
+        """Title of the live view."""
         return f"demo · {self.machines} machines · {BROKERS[self.broker]} · seed {self.seed}"
 
 
 @dataclass(slots=True, kw_only=True)
 class Run:
-    """One run: what the user asked for, who shows it, where logs go, and what ends with it."""
+    """Context of one run: its options, its display, the folder of its logs, and the stack that ends its parts."""
 
     options: Options
     plant: Plant
@@ -56,13 +56,13 @@ class Run:
 
     @contextmanager
     def step(self, name: str) -> Iterator[Step]:
-        """A step of the start-up, as long as the block runs."""
+        """Show a step of the start-up while the block runs."""
         step = self.show.begin(name)
         yield step
         self.show.end(step, step.note)
 
     def child(self, name: str, command: list[str], environment: dict[str, str], *, grace: float = 1.0) -> Child:
-        """A process that ends with the run at the latest. All are started in the main thread: see runtime.children."""
+        """Start a process that ends with the run at the latest; main thread only, see runtime.children."""
         log = self.logs / f"{name}.log"
         return self.children.enter_context(
             child_process(f"the {name}", command, log=log, environment=environment, grace_seconds=grace)
@@ -71,7 +71,7 @@ class Run:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Work:
-    """A child with an end of its own, and the step that shows it."""
+    """A child process that ends by itself, and the step that shows its progress."""
 
     step: Step
     child: Child
@@ -82,14 +82,14 @@ _ANSWER_SECONDS: Final = 1.0
 
 
 def python_module(module: str, *arguments: str) -> list[str]:
-    """Return the command that runs a module of ours with this Python, from a checkout as well as installed."""
+    """Return the command that runs one of our modules with this Python, in a checkout or installed."""
     return [sys.executable, "-m", module, *arguments]
 
 
 def base_environment(settings: Settings, *, temporary: Path) -> dict[str, str]:
-    """Our environment, with our packages to be found and the settings' model repository in it.
+    """Return this process's environment with our packages on its path and the settings' model repository.
 
-    temporary: folder for what children leave lying about; it is to go away with the run.
+    temporary: folder for temporary files of the children; removed with the run.
     """
     own = dict(os.environ) | {
         "PYTHONPATH": os.pathsep.join([str(_ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]),
@@ -97,12 +97,12 @@ def base_environment(settings: Settings, *, temporary: Path) -> dict[str, str]:
         "TMPDIR": str(temporary),
         f"{PREFIX}MODEL_PATH": settings.model_path,
     }
-    own.pop("MODEL_PATH", None)  # two names of one setting: ours is to count
+    own.pop("MODEL_PATH", None)  # the bare name of the same setting must not take precedence
     return own
 
 
 def kafka_environment(base: Mapping[str, str], kafka: KafkaSettings) -> dict[str, str]:
-    """`base` with the demo's broker in it.
+    """Return `base` with the settings of the demo's broker.
 
     Every Kafka setting is stated, so that neither the user's variables nor a .env file lead to another broker.
     """
@@ -115,7 +115,7 @@ def kafka_environment(base: Mapping[str, str], kafka: KafkaSettings) -> dict[str
 
 
 def processor_environment(base: Mapping[str, str], kafka: KafkaSettings, *, web_port: int) -> dict[str, str]:
-    """`base` with the demo's broker and the processor's address in it."""
+    """Return `base` with the settings of the demo's broker and of the processor's address."""
     return kafka_environment(base, kafka) | {
         f"{PREFIX}PROCESSOR__WEB_HOST": "127.0.0.1",
         f"{PREFIX}PROCESSOR__WEB_PORT": str(web_port),
@@ -125,14 +125,14 @@ def processor_environment(base: Mapping[str, str], kafka: KafkaSettings, *, web_
 
 
 def api_environment(base: Mapping[str, str], kafka: KafkaSettings, *, port: int) -> dict[str, str]:
-    """`base` with the demo's broker and the API's address in it; the user's tokens and limits stay."""
+    """Return `base` with the settings of the demo's broker and of the API's address; tokens and limits are kept."""
     own = kafka_environment(base, kafka)
-    own.pop("WORKERS", None)  # two names of one setting, and more would be children of a child
+    own.pop("WORKERS", None)  # one worker under either name: further ones would be children of a child
     return own | {f"{PREFIX}API__HOST": "127.0.0.1", f"{PREFIX}API__PORT": str(port), f"{PREFIX}WORKERS": "1"}
 
 
 def health(web_port: int, path: str = "/healthz") -> Mapping[str, Any]:
-    """Return what a child says of its health; nothing while it does not answer, or answers with an error."""
+    """Return a child's health document; empty while it does not answer or answers with an error."""
     try:
         with urllib.request.urlopen(f"http://127.0.0.1:{web_port}{path}", timeout=_ANSWER_SECONDS) as answer:
             found: Mapping[str, Any] = json.load(answer)
@@ -143,24 +143,24 @@ def health(web_port: int, path: str = "/healthz") -> Mapping[str, Any]:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Api:
-    """The service that shows all this to browsers and programs, and where it is."""
+    """The API of a run and its port."""
 
     work: Work
     port: int
 
     @property
     def address(self) -> str:
-        """Of its page."""
+        """URL of the console."""
         return f"http://127.0.0.1:{self.port}"
 
 
 def port_for(settings: Settings) -> int:
-    """Return the port of the settings, which people know; a free one where somebody has that."""
+    """Return the port of the settings, or a free one if it is taken."""
     return free_port() if port_answers(settings.api.port) else settings.api.port
 
 
 def start_api(run: Run, environment: dict[str, str], kafka: KafkaSettings, *, port: int) -> Api:
-    """Begin to serve; it gets ready while the processor does."""
+    """Start the API; it becomes ready while the processor starts."""
     child = run.child(
         "API",
         python_module("nexova", "serve"),
@@ -171,7 +171,7 @@ def start_api(run: Run, environment: dict[str, str], kafka: KafkaSettings, *, po
 
 
 def wait_for_api(run: Run, api: Api) -> None:
-    """Return once the live view is complete.
+    """Wait until the API's live view is complete.
 
     Raises:
         ChildEnded: the service ended, or was not ready in time.
@@ -185,7 +185,7 @@ _BY_SIGNAL: Final = 128
 
 
 class Stopped(BaseException):
-    """Somebody asked us to stop; like KeyboardInterrupt it is no error, so nothing may catch it by accident."""
+    """A requested stop; a BaseException like KeyboardInterrupt, so that no handler of errors catches it."""
 
     def __init__(self, number: int) -> None:
         super().__init__(signal.Signals(number).name)
@@ -194,22 +194,22 @@ class Stopped(BaseException):
 
 @dataclass(slots=True)
 class Stops:
-    """Whether Ctrl-C is the end that was asked for (`expected`), and whether it came (`asked`)."""
+    """State of Ctrl-C: whether it is the regular end of the run (`expected`), and whether it came (`asked`)."""
 
     expected: bool = False
     asked: bool = False
 
 
 def hush() -> None:
-    """To be called before our own broker goes away: that its clients notice is no news."""
+    """Silence the logs of Kafka clients; call it before the embedded broker is stopped."""
     logging.getLogger("nexova").setLevel(logging.ERROR)
 
 
 @contextmanager
 def stopping() -> Iterator[Stops]:
-    """While the block runs, the first signal raises `Stopped` in it, and later ones cannot disturb the tidying up.
+    """Raise `Stopped` in the block at the first signal, and ignore later ones during the clean-up.
 
-    Where Ctrl-C is expected it is noted instead, so that the run can end in good order; a second one stops it.
+    An expected Ctrl-C is recorded instead, so that the run can end in order; a second one raises.
     """
     stops = Stops()
 

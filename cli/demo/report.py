@@ -1,8 +1,8 @@
-"""The report of a demo run: one JSON document, and the same in a few lines for people.
+"""Report of a demo run, as a JSON document and as a few lines of text.
 
-What is counted as what is defined in `cli.demo.truth`. readings_produced = readings_scored + dead_letters, or the
-demo has failed. `readings_per_second` is the rate at which live readings were scored; how fast the processor is when
-it need not wait for readings is `backfill_readings_per_second`.
+The counts are defined in `cli.demo.truth`. readings_produced = readings_scored + dead_letters, otherwise the
+demo has failed. `readings_per_second` is the rate at which live readings were scored; the processor's rate while
+readings wait in Kafka is `backfill_readings_per_second`.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from producer.faults import InjectedFault
 
 
 class FaultReport(BaseModel):
-    """One injected fault and what became of it."""
+    """One injected fault and its alert."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -34,7 +34,7 @@ class FaultReport(BaseModel):
 
 
 class FalseAlert(BaseModel):
-    """One alert that no injected fault explains."""
+    """One alert without a matching injected fault."""
 
     model_config = ConfigDict(frozen=True)
 
@@ -99,9 +99,9 @@ def make_report(
     backfill_rate: float | None,
     start_up_seconds: float,
 ) -> Report:
-    """Return the figures of a run whose live phase lasted from `live[0]` to `live[1]`, epoch seconds.
+    """Return the figures of a run with the live phase from `live[0]` to `live[1]`, epoch seconds.
 
-    cut_faults: those that its end cut short; they explain alerts, and are not counted as injected.
+    cut_faults: faults cut short by its end; they explain alerts, but are not counted as injected.
     """
     found = outcomes(faults, statistics.openings, grace=grace)
     wrong = false_alerts([*faults, *cut_faults], statistics.openings, live=live, grace=grace)
@@ -151,7 +151,7 @@ def make_report(
 
 
 def summary(report: Report) -> list[tuple[str, str]]:
-    """Return the report as pairs of a heading and a sentence."""
+    """Return the report as pairs of heading and text."""
     first = report.seconds_to_first_alert
     soon = "" if first is None else f"; the first alert came {first:.1f} s after the first fault began"
     alerted = f"{report.injected_faults_alerted} of {report.injected_faults} alerted"

@@ -1,4 +1,4 @@
-"""A demo run from the first child to the last: `run_demo` reads like a table of contents."""
+"""Sequence of a demo run: start-up, history, live phase and shutdown."""
 
 import shutil
 import tempfile
@@ -51,7 +51,7 @@ _SETTLE_SECONDS: Final = 0.5
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Parts:
-    """What works together once all is up."""
+    """The running parts of a demo."""
 
     broker: EmbeddedBroker
     processor: Child
@@ -61,11 +61,11 @@ class Parts:
     statistics: RunStatistics
 
     def turn(self) -> None:
-        """Take in what has been published.
+        """Count the messages published since the last call.
 
         Raises:
-            ChildEnded: the broker, the processor or the API does not run any more.
-            NexovaError: the simulator cannot go on.
+            ChildEnded: the broker, the processor or the API has ended.
+            NexovaError: the simulator has failed.
         """
         take_records(self.reader, self.statistics, _POLL_SECONDS)
         self.broker.check()
@@ -74,10 +74,10 @@ class Parts:
         self.simulation.check()
 
     def wait_until_accounted(self, *, timeout_seconds: float) -> None:
-        """Return once every reading that was produced came out again, as a score or a dead letter.
+        """Wait until every produced reading has been scored or dead-lettered.
 
         Raises:
-            FailureError: some did not in time.
+            FailureError: some were not in time.
         """
         deadline = time.monotonic() + timeout_seconds
         while self.statistics.accounted < self.simulation.delivered:
@@ -94,14 +94,14 @@ def run_demo(options: Options, settings: Settings, *, show: Show, stops: Stops) 
     """Run the demo from start to end and return its figures.
 
     Raises:
-        FailureError: a part failed, or not every reading came out again; the message says where the logs are.
+        FailureError: a part failed, or readings are unaccounted for; the message names the folder of the logs.
         UsageError: the plant file is broken, or the plant cannot be simulated.
     """
     plant = load_plant(settings.plant_file)
     with _log_folder() as logs, ExitStack() as children:
         run = Run(options=options, plant=plant, show=show, logs=logs, children=children)
         environment = base_environment(settings, temporary=logs)
-        # the longest first: models are trained and rules compiled while everything else comes up
+        # the longest steps first: training and compilation run while everything else starts
         train = python_module("cli.demo.work", "models", str(options.seed))
         compiling = python_module("cli.demo.work", "compile")
         works = [
@@ -164,7 +164,7 @@ def _produce_history(run: Run, kafka: KafkaSettings) -> Simulation:
 
 
 def _await_works(run: Run, works: list[Work]) -> None:
-    """Return when all have done their work; meanwhile the last line of each is the note of its step.
+    """Wait until all works have ended; meanwhile show the last line of each as the note of its step.
 
     Raises:
         ChildEnded: one failed, or did not end in time.
@@ -196,7 +196,7 @@ def _start_processor(run: Run, environment: dict[str, str], kafka: KafkaSettings
         port = free_port()
         processor = run.child(
             "processor",
-            # one worker: more would be children of a child, which a kill of ours would not reach
+            # one worker: further ones would be children of a child, which our kill would not reach
             python_module("nexova", "process", "--workers", "1"),
             processor_environment(environment, kafka, web_port=port),
             grace=END_SECONDS,
@@ -207,17 +207,17 @@ def _start_processor(run: Run, environment: dict[str, str], kafka: KafkaSettings
 
 
 def _work_off_history(run: Run, parts: Parts) -> float | None:
-    """Return the readings a second that the processor scored with all of them waiting."""
+    """Process the history, and return the rate of scoring in readings a second."""
     with run.step("history worked off") as step:
         parts.wait_until_accounted(timeout_seconds=BACKLOG_SECONDS)
-        _settle(parts)  # alerts of the history are not to be told as news
+        _settle(parts)  # alerts of the history are not shown as new
         rate = parts.statistics.scoring_rate()
         step.note = "" if rate is None else f"{rate:,.0f} readings/s"
     return rate
 
 
 def _live(run: Run, parts: Parts, stops: Stops) -> None:
-    """The live phase, and what is left to do when no more readings come."""
+    """Run the live phase, and wait until its last readings are accounted for."""
     simulation, statistics = parts.simulation, parts.statistics
     simulation.start(run.options.duration)
     statistics.live_from = simulation.live_from
@@ -253,7 +253,7 @@ def _tell_changes(run: Run, statistics: RunStatistics, told: int) -> int:
 
 
 def _settle(parts: Parts) -> None:
-    """Take in what was published together with the last scores."""
+    """Count the messages published together with the last scores."""
     deadline = time.monotonic() + _SETTLE_SECONDS
     while time.monotonic() < deadline:
         parts.turn()
@@ -273,7 +273,7 @@ def _power_sensor(plant: Plant) -> str | None:
 
 @contextmanager
 def _log_folder() -> Iterator[Path]:
-    """A folder for the children's logs, which stays, and is named, when something fails."""
+    """Provide a folder for the children's logs; after a failure it is kept and named in the error."""
     folder = Path(tempfile.mkdtemp(prefix="nexova-demo-"))
     try:
         yield folder
@@ -283,7 +283,7 @@ def _log_folder() -> Iterator[Path]:
         raise
     except Exception:
         raise
-    except BaseException:  # somebody stopped it: nothing to look into
+    except BaseException:  # stopped on request: the logs are not needed
         shutil.rmtree(folder, ignore_errors=True)
         raise
     shutil.rmtree(folder, ignore_errors=True)

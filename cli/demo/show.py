@@ -1,4 +1,4 @@
-"""How a demo run shows itself: start-up steps as ticks, then the live view; in a pipe a line now and then."""
+"""Display of a demo run: steps and a live view on a terminal, or single lines in a pipe."""
 
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -27,7 +27,7 @@ _WRONG: Final = frozenset({"missed", "false"})
 
 @dataclass(slots=True)
 class Step:
-    """One step of the start-up; `note` says what came of it."""
+    """One step of the start-up; `note` is its progress or result."""
 
     name: str
     started_at: float
@@ -36,61 +36,61 @@ class Step:
 
     @property
     def seconds(self) -> float:
-        """How long it took, or has taken so far."""
+        """Duration of the step, up to now while it runs."""
         return (time.monotonic() if self.ended_at is None else self.ended_at) - self.started_at
 
 
 class Show(Protocol):
-    """What the run tells about itself."""
+    """Interface of a display."""
 
     def begin(self, name: str) -> Step:
-        """A step of the start-up has begun."""
+        """Show that a step of the start-up has begun."""
 
     def end(self, step: Step, note: str = "") -> None:
-        """It is done."""
+        """Show that a step is done."""
 
     @contextmanager
     def live(self) -> Iterator[None]:
-        """The live phase lasts as long as the block."""
+        """Display the live phase while the block runs."""
 
     def update(self, snapshot: Callable[[], Snapshot], *, at_once: bool = False) -> None:
-        """Called often in the live phase; asks for a snapshot when it is time to show one."""
+        """Refresh the display if due, from a new snapshot; called often in the live phase."""
 
     def alert(self, alert: Alert) -> None:
-        """An alert was opened or resolved in the live phase."""
+        """Show that an alert was opened or resolved in the live phase."""
 
     def close(self) -> None:
-        """Leaves the terminal as it was."""
+        """Restore the terminal."""
 
     def finish(self, lines: Sequence[tuple[str, str]]) -> None:
-        """The run is over, and this came of it: headings and sentences."""
+        """Show the summary of the run, pairs of heading and text."""
 
 
 @dataclass(slots=True)
 class PlainShow:
-    """For pipes and log files: a line for each step, for each alert, and every few seconds."""
+    """A display for pipes and log files: a line for each step and alert, and a status line every few seconds."""
 
     out: Console = field(default_factory=stdout)
     _live_since: float = 0.0
     _shown_at: float = 0.0
 
     def begin(self, name: str) -> Step:
-        """Say nothing yet: a step is a line when it is done."""
+        """Print nothing: a step gets its line when it is done."""
         return Step(name, time.monotonic())
 
     def end(self, step: Step, note: str = "") -> None:
-        """One line."""
+        """Print one line with the step's duration and note."""
         step.ended_at, step.note = time.monotonic(), note
         self._say(_step_line(step).plain)
 
     @contextmanager
     def live(self) -> Iterator[None]:
-        """Count the seconds to the next line from here."""
+        """Schedule the first status line."""
         self._live_since = self._shown_at = time.monotonic()
         yield
 
     def update(self, snapshot: Callable[[], Snapshot], *, at_once: bool = False) -> None:  # noqa: ARG002  no picture
-        """A line, seldom."""
+        """Print a status line if one is due."""
         now = time.monotonic()
         every = _LINE_SECONDS if now - self._live_since < _A_WHILE else _LINE_SECONDS_LATER
         if now - self._shown_at >= every:
@@ -99,14 +99,14 @@ class PlainShow:
             self._say(f"live {seen.seconds_live:.0f} s: {_figures(seen)}")
 
     def alert(self, alert: Alert) -> None:
-        """The alert as `nexova tail alerts` prints it."""
+        """Print the alert as `nexova tail alerts` does."""
         self._say(line(alert_line(alert, None)).plain)
 
     def close(self) -> None:
-        """Nothing to tidy up."""
+        """Do nothing: there is no terminal to restore."""
 
     def finish(self, lines: Sequence[tuple[str, str]]) -> None:
-        """A line for each."""
+        """Print one line for each pair."""
         for heading, sentence in lines:
             self._say(f"{heading:<{_HEADING_WIDTH}}{sentence}")
 
@@ -117,7 +117,7 @@ class PlainShow:
 
 @dataclass(slots=True)
 class TerminalShow:
-    """For people: ticks that stay, and a view on a screen of its own that leaves no trace."""
+    """A display for terminals: a tick for each step, and a live view on the alternate screen."""
 
     title: str
     out: Console = field(default_factory=lambda: Console(highlight=False, emoji=False))
@@ -131,7 +131,7 @@ class TerminalShow:
         self.steps.append(step)
         if self._live is None:
             self.out.print(Text.assemble((" Nexova ", "bold reverse"), "  ", (self.title, "dim")), "")
-            # a thread draws it: a step may block, and the spinner must not look dead
+            # drawn by a thread of its own, because a step may block
             self._live = Live(_Steps(self.steps), console=self.out, refresh_per_second=10)
             self._live.start()
         return step
@@ -142,7 +142,7 @@ class TerminalShow:
 
     @contextmanager
     def live(self) -> Iterator[None]:
-        """Draw on a screen of its own while the block runs."""
+        """Draw on the alternate screen while the block runs."""
         self.close()
         with Live(console=self.out, screen=True, auto_refresh=False) as self._live:
             yield
@@ -150,7 +150,7 @@ class TerminalShow:
         self.steps = []
 
     def update(self, snapshot: Callable[[], Snapshot], *, at_once: bool = False) -> None:
-        """A new picture, a few times a second."""
+        """Redraw the view a few times a second."""
         now = time.monotonic()
         if self._live is None or (not at_once and now - self._shown_at < _REFRESH_SECONDS):
             return
@@ -159,16 +159,16 @@ class TerminalShow:
         self._live.update(render(snapshot(), width=width, height=height, zone=local_zone()), refresh=True)
 
     def alert(self, alert: Alert) -> None:
-        """The view shows alerts itself."""
+        """Do nothing: the view itself shows alerts."""
 
     def close(self) -> None:
-        """Stop drawing; what is done stays, a step that was not ends as it is."""
+        """Stop drawing and restore the terminal; finished steps stay visible."""
         if self._live is not None:
             self._live.stop()
             self._live = None
 
     def finish(self, lines: Sequence[tuple[str, str]]) -> None:
-        """The headings in a column, what went wrong in colour."""
+        """Print the headings in a column, and failures in colour."""
         self.out.print()
         for heading, sentence in lines:
             style = "yellow" if heading in _WRONG else "dim"

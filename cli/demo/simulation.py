@@ -1,4 +1,4 @@
-"""The simulated plant of a demo run: its history at the plant's pace, then its machines live, with faults in them."""
+"""Simulated plant of a demo run: a history at the plant's interval, then live machines with injected faults."""
 
 import threading
 import time
@@ -18,16 +18,16 @@ from runtime.settings import KafkaSettings
 
 LIVE_INTERVAL_SECONDS: Final = 0.5
 FAULT_EVERY_SECONDS: Final = 5.0
-_ROUND_SECONDS: Final = 60.0  # of an endless live phase, for which faults are planned at once
-_BAD_AT: Final = (0.2, 0.45, 0.7)  # shares of a round at which a bad message is sent
+_ROUND_SECONDS: Final = 60.0  # of an endless live phase, for which faults are planned ahead
+_BAD_AT: Final = (0.2, 0.45, 0.7)  # fractions of a round at which a bad message is sent
 _LEAD_SECONDS: Final = 0.5
 
 
 class Simulation:
-    """Machines that publish their readings. `delivered` counts the messages that the broker has acknowledged.
+    """Simulated machines that publish readings.
 
-    faults: the truth about the live phase; cut_faults: those that its end cut short. live_from, live_until: its first
-    reading and its end, epoch seconds; ends_at: when it is to end, None: when it is stopped. grace_seconds: see
+    faults: faults injected in the live phase; cut_faults: those cut short by its end. live_from, live_until: its first
+    reading and its end, epoch seconds; ends_at: its planned end, None: when it is stopped. grace_seconds: see
     `cli.demo.truth`.
     """
 
@@ -41,7 +41,7 @@ class Simulation:
             days=days,
             now=float(np.floor(time.time() / 60.0) * 60.0),
             interval_seconds=LIVE_INTERVAL_SECONDS,
-            # the shop is open whenever somebody wants to see a demo
+            # machines run around the clock, so that a demo shows activity at any time of day
             always_running=True,
         )
         self._stopped = threading.Event()
@@ -60,14 +60,14 @@ class Simulation:
 
     @property
     def delivered(self) -> int:
-        """Messages that the broker has acknowledged."""
+        """Number of messages acknowledged by the broker."""
         return self._publisher.delivered
 
     def backfill(self) -> None:
         """Publish the history, without faults.
 
         Raises:
-            FailureError: the broker did not take all of it.
+            FailureError: the broker did not acknowledge all of it.
         """
         for readings in self._simulator.history():
             self._publisher.publish(readings, self._plant.sensor_names)
@@ -76,8 +76,8 @@ class Simulation:
         self.backfilled = self.delivered
 
     def start(self, duration: float | None) -> None:
-        """Begin the live phase, in a thread of its own; it lasts `duration` seconds, or until `stop`."""
-        # on a whole tenth, so that no rounding puts the first reading before it
+        """Start the live phase in a thread; it lasts `duration` seconds, or until `stop`."""
+        # rounded to a tenth, so that no further rounding puts the first reading before it
         self.live_from = float(np.ceil((time.time() + _LEAD_SECONDS) * 10.0) / 10.0)
         self.ends_at = None if duration is None else self.live_from + duration
         self._plan(self.live_from, _ROUND_SECONDS if duration is None else duration)
@@ -85,21 +85,21 @@ class Simulation:
         self._thread.start()
 
     def over(self) -> bool:
-        """Return whether the live phase has lasted as long as it was to."""
+        """Return whether the planned duration of the live phase is over."""
         return self.ends_at is not None and time.time() >= self.ends_at
 
     def stop(self) -> None:
-        """End the live phase, and return when the broker has all readings.
+        """End the live phase, and wait until the broker has all readings.
 
         Raises:
-            FailureError: it did not take all of them.
+            FailureError: the broker did not acknowledge all of them.
         """
-        if not self.over():  # else the last readings are due already, and no harm comes from waiting for them
+        if not self.over():  # after the planned end only due readings remain; waiting for them is short
             self._stopped.set()
         if self._thread is not None:
             self._thread.join()
         self.live_until = min(time.time(), self.ends_at or np.inf)
-        # what was planned for later never happened, and what was cut short had no fair chance to be found
+        # later faults never happened, and faults cut short could not be detected in time
         begun = [fault for fault in self.faults if fault.start < self.live_until]
         self.faults = tuple(fault for fault in begun if fault.end <= self.live_until)
         self.cut_faults = tuple(fault for fault in begun if fault.end > self.live_until)
@@ -107,10 +107,10 @@ class Simulation:
         self.check()
 
     def check(self) -> None:
-        """Do nothing while all goes well.
+        """Check that the simulator runs and that its messages are delivered.
 
         Raises:
-            FailureError: the broker refused a reading, or the simulator stopped by itself.
+            FailureError: the broker refused a reading, or the simulator has failed.
         """
         if self._failure is not None:
             raise FailureError(f"the simulator cannot go on ({self._failure})") from self._failure
@@ -118,7 +118,7 @@ class Simulation:
             raise FailureError(f"the broker did not take {self._publisher.failed} readings ({self._publisher.failure})")
 
     def wait(self, timestamp: float) -> None:
-        """The pace: a reading goes out at the instant that it tells of, or at once when we are told to stop."""
+        """Wait until the time of a reading, or until `stop`."""
         self._publisher.poll()
         self._stopped.wait(max(0.0, timestamp - time.time()))
 
@@ -130,9 +130,9 @@ class Simulation:
             self._failure = error
 
     def _rounds(self) -> Iterator[Readings]:
-        """One reading of each machine again and again, until it is time to end."""
+        """Yield the readings of all machines, round after round, until the end of the live phase."""
         machines = len(self.machine_ids)
-        # one machine after the other, as devices would, and not all at the same instant
+        # spread over the round, as devices would send, rather than all at the same instant
         shifts = np.arange(machines, dtype=np.float64) * (LIVE_INTERVAL_SECONDS / machines)
         own = np.arange(machines) * machines + np.arange(machines)
         at = self.live_from
@@ -145,7 +145,7 @@ class Simulation:
             at += LIVE_INTERVAL_SECONDS
 
     def _keep_plan(self, at: float) -> None:
-        """Send the bad messages that are due; of an endless live phase, plan the next round when it begins."""
+        """Send the bad messages that are due; in an endless live phase, plan the next faults when a round begins."""
         begins, seconds = self._round
         if self.ends_at is None and at >= begins + seconds:
             self._plan(at, _ROUND_SECONDS)
@@ -161,7 +161,7 @@ class Simulation:
         )
 
     def _send_bad(self, at: float) -> None:
-        """What devices send by mistake, each in its turn: not JSON, a time without zone, words for a number."""
+        """Send one of the typical mistakes of devices in turn: no JSON, a time without zone, text for a number."""
         machine_id = self.machine_ids[self.bad_messages % len(self.machine_ids)]
         sensor = self._plant.sensor_names[0]
         when = datetime.fromtimestamp(at, UTC)

@@ -1,4 +1,4 @@
-"""Statistics of a demo run, counted message by message; `cli.demo.truth` compares them with the injected faults."""
+"""Statistics of a demo run, counted by message; `cli.demo.truth` compares them with the injected faults."""
 
 import time
 from array import array
@@ -25,7 +25,7 @@ TREND_POINTS: Final = 120
 
 @dataclass(slots=True)
 class MachineNow:
-    """What is known of a machine now; `trend` has its last scores, None where it was not scored."""
+    """Current state of a machine; `trend` holds its last scores, None where it was not scored."""
 
     condition: str = "unknown"
     machine_type: str | None = None
@@ -38,10 +38,10 @@ class MachineNow:
 
 @dataclass(slots=True)
 class RunStatistics:
-    """Counts messages as they come. `live_from`: when the live phase began, epoch seconds; None before.
+    """Counters of the published messages. live_from: start of the live phase, epoch seconds; None before.
 
-    power: the sensor whose value is the machine's power, if the plant has one. changes: alerts as they were when
-    they opened, began again, or were resolved.
+    power: the sensor of the machine's power, if the plant has one. changes: copies of alerts at the moments
+    when they opened, reopened or were resolved.
     """
 
     power: str | None = None
@@ -80,21 +80,21 @@ class RunStatistics:
 
     @property
     def accounted(self) -> int:
-        """Readings that came out again, as a score or a dead letter."""
+        """Number of readings that were scored or dead-lettered."""
         return self.readings_scored + self.dead_letters
 
     @property
     def alerts_resolved(self) -> int:
-        """Alerts whose last word is that they are over."""
+        """Number of alerts whose latest state is resolved."""
         return sum(alert.state == "resolved" for alert in self.alerts.values())
 
     def scoring_rate(self) -> float | None:
-        """Readings a second between the first and the last score, by Kafka's timestamps; None below two scores."""
+        """Return the scored readings a second, by Kafka's timestamps; None with fewer than two scores."""
         first, last = self._scored_span or (0.0, 0.0)
         return (self.readings_scored - 1) / (last - first) if last > first else None
 
     def open_alerts(self, machine_id: str | None = None) -> list[Alert]:
-        """Return alerts that are open now, the gravest and newest first."""
+        """Return the open alerts, by falling severity and from new to old."""
         order: dict[Severity, int] = {"critical": 0, "warning": 1, "info": 2}
         found = [
             alert
@@ -166,7 +166,7 @@ class RunStatistics:
 
 
 def take_records(reader: TopicReader, statistics: RunStatistics, seconds: float) -> int:
-    """Count the records that have come, waiting at most `seconds` for the first; return how many there were."""
+    """Count the records that have arrived, and return their number; wait at most `seconds` for the first."""
     records = reader.read(seconds)
     for record in records:
         if record.value is not None:
@@ -175,10 +175,10 @@ def take_records(reader: TopicReader, statistics: RunStatistics, seconds: float)
 
 
 def take_all(reader: TopicReader, statistics: RunStatistics, *, timeout_seconds: float) -> None:
-    """Count all records that are there now.
+    """Count all records up to the current end of the topics.
 
     Raises:
-        BrokerUnavailable: the broker did not give all of them in time.
+        BrokerUnavailable: not all of them could be read in time.
     """
     deadline = time.monotonic() + timeout_seconds
     reader.mark_end()
@@ -190,21 +190,21 @@ def take_all(reader: TopicReader, statistics: RunStatistics, *, timeout_seconds:
 
 @dataclass(slots=True)
 class Meter:
-    """A count's growth a second, over the last few seconds."""
+    """Rate of a growing count over the last few seconds."""
 
     window_seconds: float = 5.0
     clock: Callable[[], float] = time.monotonic
     _points: deque[tuple[float, int]] = field(default_factory=deque)
 
     def note(self, count: int) -> None:
-        """Take the count as it is now; to be called often."""
+        """Record the current count; to be called often."""
         now = self.clock()
         self._points.append((now, count))
         while now - self._points[0][0] > self.window_seconds:
             self._points.popleft()
 
     def rate(self) -> float:
-        """Return how much the count grew a second."""
+        """Return the growth of the count a second."""
         if len(self._points) < 2:  # noqa: PLR2004  growth is between two points
             return 0.0
         (first, before), (last, after) = self._points[0], self._points[-1]

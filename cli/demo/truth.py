@@ -1,6 +1,6 @@
-"""How a demo run compares with the truth that the simulator knows; pure arithmetic.
+"""Comparison of a demo run with the faults that the simulator injected; pure functions.
 
-Definitions, with `grace` the time that the alert policy needs to see that something is over
+Definitions, where `grace` is the time that the alert policy needs to resolve an alert
 (`resolve_after_readings` readings at the live cadence), and all instants in event time unless stated otherwise:
 
 opening           an alert message of state `opened`, or the first `updated` one after a `resolved` one of the same
@@ -29,7 +29,7 @@ _FOREVER: Final = float("inf")
 
 @dataclass(slots=True, kw_only=True)
 class Opening:
-    """One time that an alert was opened. at, until: event time; published_at: Kafka's; all epoch seconds."""
+    """One opening of an alert. at, until: event time; published_at: Kafka's timestamp; all epoch seconds."""
 
     alert_id: str
     machine_id: str
@@ -42,7 +42,7 @@ class Opening:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FaultOutcome:
-    """What became of one fault. seconds_to_alert: None without alert, or where one had been open before it."""
+    """Outcome of one fault. seconds_to_alert: None without an alert, or if one was open before the fault."""
 
     fault: InjectedFault
     opening: Opening | None
@@ -50,7 +50,7 @@ class FaultOutcome:
 
 
 def outcomes(faults: Iterable[InjectedFault], openings: Iterable[Opening], *, grace: float) -> list[FaultOutcome]:
-    """For each fault the first alert of its machine that was open during it or within `grace` seconds after."""
+    """Return for each fault the first alert of its machine open during it or within `grace` seconds after it."""
     known = [opening for opening in openings if opening.kind in ALERTS_OF_FAULTS]
     found = []
     for fault in sorted(faults, key=lambda one: one.start):
@@ -61,7 +61,7 @@ def outcomes(faults: Iterable[InjectedFault], openings: Iterable[Opening], *, gr
             and opening.at <= fault.end + grace
             and opening.until >= fault.start
         ]
-        # one that this fault opened tells how quick we were; one that was open before does not
+        # the delay is known only for an alert that this fault opened, not for one open before it
         own = [opening for opening in during if opening.at >= fault.start]
         first = min(own or during, key=lambda opening: opening.at, default=None)
         seconds = first.at - fault.start if own and first is not None else None
@@ -72,7 +72,7 @@ def outcomes(faults: Iterable[InjectedFault], openings: Iterable[Opening], *, gr
 def false_alerts(
     faults: Iterable[InjectedFault], openings: Iterable[Opening], *, live: tuple[float, float], grace: float
 ) -> list[Opening]:
-    """Return the openings of the live phase `live` (from, until) that no fault of their machine explains."""
+    """Return the openings in the live phase `live` (from, until) without a fault of their machine."""
     known = list(faults)
     first, last = live
     return [
@@ -83,7 +83,7 @@ def false_alerts(
 def seconds_to_first_alert(
     faults: Iterable[InjectedFault], openings: Iterable[Opening], *, grace: float
 ) -> float | None:
-    """From the start of the first fault until an alert that a fault explains was published; None: there is none."""
+    """Return the seconds from the start of the first fault to the first true alert's publication; None without one."""
     known = list(faults)
     published = [
         opening.published_at
@@ -96,11 +96,11 @@ def seconds_to_first_alert(
 
 
 def percentile(values: Collection[float], share: float) -> float | None:
-    """Return the value that `share` of the values do not exceed; None for no values."""
+    """Return the value that a `share` of the values does not exceed; None for no values."""
     if not values:
         return None
     ordered = sorted(values)
-    # a hair less, because 0.99 * 100 is more than 99 in floating point
+    # slightly less, because 0.99 * 100 exceeds 99 in floating point
     return ordered[max(0, math.ceil(share * len(ordered) - 1e-9) - 1)]
 
 

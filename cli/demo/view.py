@@ -1,6 +1,6 @@
-"""The demo's live view: what is known, and how Rich draws it in 80 columns or more.
+"""Live view of the demo: its data, and its rendering with Rich in 80 columns or more.
 
-Grey stands for what is as it should be; colour only for what a person should look at.
+Grey stands for normal values; colour marks what needs attention.
 """
 
 import time
@@ -39,7 +39,7 @@ _FEW_SECONDS: Final = 10
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MachineRow:
-    """One machine. trend: its last scores, None where it was not scored. fault: what is injected now."""
+    """Row of one machine. trend: its last scores, None where it was not scored. fault: the injected fault, if any."""
 
     machine_id: str
     condition: str
@@ -54,9 +54,9 @@ class MachineRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Snapshot:
-    """All that the view shows. seconds_left: of the live phase; None: until Ctrl-C. Latencies are of late, in ms.
+    """Data of the view. seconds_left: of the live phase; None: until Ctrl-C. Latencies: recent ones, in ms.
 
-    address: of the page in a browser. finishing: no more readings come, and what is left is being counted.
+    address: URL of the console. finishing: the live phase is over, and its last readings are being counted.
     """
 
     title: str
@@ -92,7 +92,7 @@ def render(snapshot: Snapshot, *, width: int, height: int, zone: tzinfo) -> Rend
         Text(),
         _machines(snapshot, rows, width),
         Text(),
-        # what grows comes last, so that nothing above it ever moves
+        # the part that grows comes last, so that nothing above it moves
         *_alerts(snapshot, room - rows - shortened, width, zone),
     )
 
@@ -159,7 +159,7 @@ def _machines(snapshot: Snapshot, rows: int, width: int) -> RenderableType:
 
 
 def _most_telling(machines: tuple[MachineRow, ...], rows: int) -> tuple[MachineRow, ...]:
-    """Return all machines where there is room, else those with alerts or faults first; always in the same order."""
+    """Return the machines that fit, those with alerts or faults first, in a stable order."""
     if len(machines) <= rows:
         return machines
     telling = sorted(machines, key=lambda row: (not row.alerts, row.fault is None, -(row.score or 0.0)))[:rows]
@@ -235,7 +235,7 @@ def _alert(alert: Alert, zone: tzinfo) -> Text:
 
 
 def _when(alert: Alert, zone: tzinfo) -> str:
-    """When it was resolved, else opened; of another day, without seconds."""
+    """Return the time it was resolved, else opened; with the date instead of seconds if on another day."""
     at = (alert.resolved_at or alert.opened_at).astimezone(zone)
     return f"{at:%H:%M:%S}" if at.date() == datetime.now(zone).date() else f"{at:%a %H:%M}"
 
@@ -287,7 +287,7 @@ def snapshot(
     address: str,
     finishing: bool = False,
 ) -> Snapshot:
-    """Return what is known now. address: of the page that shows it in a browser."""
+    """Return the data of the view now. address: URL of the console."""
     now = time.time()
     faults = tuple(fault for fault in simulation.faults if fault.start <= now)
     found = outcomes(faults, statistics.openings, grace=simulation.grace_seconds)
@@ -317,7 +317,7 @@ def snapshot(
 
 
 def _recent(statistics: RunStatistics, live_from: float) -> tuple[Alert, ...]:
-    """Return alerts that the live phase has seen, newest first; those that were over before are history."""
+    """Return the alerts that were open in the live phase, newest first."""
     seen = [
         alert
         for alert in statistics.alerts.values()

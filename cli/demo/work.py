@@ -1,6 +1,6 @@
-"""What a demo run has done beside itself, in processes of their own: `python -m cli.demo.work models | compile`.
+"""Work of a demo run in processes of its own: `python -m cli.demo.work models | compile`.
 
-The last line that each prints says what came of it, and while it works, what it is at.
+The last line that each prints is its progress, and at the end its result.
 """
 
 import sys
@@ -25,7 +25,7 @@ _LESS: Final = 0.999
 
 
 def models(seed: int) -> None:
-    """See that the repository has both models for this plant; train them where it has not."""
+    """Train the models that the repository lacks for this plant, and print the result."""
     settings = load_settings()
     plant = load_plant(settings.plant_file)
     repository = ModelRepository(settings.model_path)
@@ -43,7 +43,7 @@ def models(seed: int) -> None:
 
 
 def compile_rules() -> None:
-    """Run the rules once over a simulated day, so that their compiled form is in the cache when it is needed."""
+    """Run the rules once over a simulated day, so that their compiled code is cached before it is needed."""
     plant = load_plant(load_settings().plant_file)
     assess(_a_day(plant), state=FleetState(plant), models=Models(), plant=plant)
     _say("compiled")
@@ -66,7 +66,7 @@ def _say(words: str) -> None:
 
 
 def main(arguments: list[str]) -> int:
-    """Do the work that is named; return the exit code."""
+    """Run the named work and return the exit code."""
     if arguments[:1] == ["models"]:
         return reported(lambda: models(int(arguments[1])))
     return reported(compile_rules)

@@ -1,4 +1,4 @@
-"""`nexova docs write|check`: keeps the generated parts of docs/ equal to the code.
+"""`nexova docs write|check`: updates or checks the generated parts of docs/.
 
 A generated part stands between `<!-- generated: NAME -->` and `<!-- end -->`; everything else in a page is written by
 people. The JSON Schemas and the AsyncAPI document under docs/reference are generated whole.
@@ -36,7 +36,7 @@ def write(folder: Folder = Path("docs")) -> None:
 
 @app.command()
 def check(folder: Folder = Path("docs")) -> None:
-    """Fail if a generated part is not what the code says."""
+    """Fail if a generated part is out of date."""
     stale = [
         path for path, text in render(folder).items() if not path.is_file() or path.read_text(encoding="utf-8") != text
     ]

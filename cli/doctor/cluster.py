@@ -1,4 +1,4 @@
-"""Checks of `nexova doctor` that look at more than one machine: clocks, and what each process may do."""
+"""Checks of `nexova doctor` across machines: clocks, rights of each process, and disk space."""
 
 import shutil
 import time
@@ -21,9 +21,9 @@ _LEAST_FREE_BYTES: Final = 1_073_741_824
 
 
 def clock(settings: Settings, *, seconds: float) -> Iterator[Finding]:
-    """Return whether the newest records are from the future: then our clock, or that of who wrote them, is wrong.
+    """Check that the newest records are not from the future, which a wrong clock here or at a sender causes.
 
-    A broker does not tell its time, so a clock of ours that is ahead shows only in what we write.
+    A broker does not report its time, so a local clock that is ahead shows only in what we write.
     """
     reader = Consumer(consumer_config(settings.kafka))
     try:
@@ -46,7 +46,7 @@ def clock(settings: Settings, *, seconds: float) -> Iterator[Finding]:
 
 
 def _newest(reader: Consumer, topic: str, seconds: float) -> float:
-    """Return the time of the newest record of a topic, in epoch seconds; 0 where there is none."""
+    """Return the time of the newest record of a topic, epoch seconds; 0 without records."""
     found = 0.0
     for partition in reader.list_topics(topic, timeout=seconds).topics[topic].partitions:
         place = TopicPartition(topic, partition)
@@ -61,13 +61,13 @@ def _newest(reader: Consumer, topic: str, seconds: float) -> float:
 
 
 def rights(settings: Settings, process: str, *, seconds: float) -> Iterator[Finding]:
-    """Return whether the broker lets us read and write what this process needs (`runtime.rights`)."""
+    """Check that the broker grants the rights that this process needs (`runtime.rights`)."""
     needed: dict[str, set[AclOperation]] = {}
     for topic in RIGHTS[process].reads:
         needed.setdefault(topic, set()).add(AclOperation.READ)
     for topic in RIGHTS[process].writes:
         needed.setdefault(topic, set()).add(AclOperation.WRITE)
-    admin = AdminClient(client_config(settings.kafka))  # kept: its answers end with it
+    admin = AdminClient(client_config(settings.kafka))  # referenced until its futures are done
     answers: Any = admin.describe_topics(
         TopicCollection(sorted(needed)), include_authorized_operations=True, request_timeout=seconds
     )
@@ -78,7 +78,7 @@ def rights(settings: Settings, process: str, *, seconds: float) -> Iterator[Find
             allowed = set(answer.result().authorized_operations or ())
         except KafkaException as error:
             allowed = set()
-            yield Finding(check="rights", state="warning", detail=f"{topic}: not told ({error.args[0].str()})")
+            yield Finding(check="rights", state="warning", detail=f"{topic}: unknown ({error.args[0].str()})")
         lacking = needed[topic] - allowed
         if lacking:
             missing += 1
@@ -94,7 +94,7 @@ def rights(settings: Settings, process: str, *, seconds: float) -> Iterator[Find
 
 
 def disk(settings: Settings) -> Iterator[Finding]:
-    """Return whether the disk of the model repository has room for more versions."""
+    """Check that the disk of the model repository has room for more versions."""
     if "://" in settings.model_path:
         yield Finding(check="disk", state="ok", detail=f"{settings.model_path} is no disk of this machine")
         return

@@ -1,4 +1,4 @@
-"""`nexova doctor`: looks at all that a run needs, and says what to do where something is missing."""
+"""`nexova doctor`: checks of everything a run needs, with a remedy for each problem."""
 
 import json
 import os
@@ -54,7 +54,7 @@ def doctor(
 
 
 def examine(environment: dict[str, str], *, process: str | None = None) -> list[Finding]:
-    """Make all checks; what fails in one does not keep the others from being made."""
+    """Run all checks; a failure of one does not stop the others."""
     findings = [*checks.python(), *checks.packages(), *checks.variables(environment)]
     try:
         settings = load_settings()

@@ -1,4 +1,4 @@
-"""What a check of `nexova doctor` found."""
+"""Findings of `nexova doctor`."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -8,7 +8,7 @@ State = Literal["ok", "warning", "failed"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """What one check found: `warning` may be meant so, `failed` keeps something from running."""
+    """Result of one check: a `warning` may be intended, a failure (`failed`) keeps something from running."""
 
     check: str
     state: State

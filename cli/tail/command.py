@@ -1,4 +1,4 @@
-"""`nexova tail`: reads an output topic as a person would."""
+"""`nexova tail`: messages of an output topic as readable lines."""
 
 import sys
 from collections.abc import Callable
@@ -25,14 +25,14 @@ Shown = tuple[Record, Any]
 
 @dataclass(slots=True)
 class Reader:
-    """Decodes the records of one kind that are asked for; what cannot be read is counted."""
+    """Decoder of the requested records of one kind; counts those that cannot be read."""
 
     kind: Kind
     machine: str | None = None
     unreadable: int = 0
 
     def __call__(self, record: Record) -> tuple[float, Shown] | None:
-        """Event time in epoch seconds, and the record with its message; None: nothing to show."""
+        """Return the event time, epoch seconds, and the record with its message; None if it is not shown."""
         if record.value is None:
             return None
         try:
@@ -82,14 +82,14 @@ def tail(
     except BrokenPipeError:
         reader_left()
     if reader.unreadable:
-        say(f"{reader.unreadable} messages of {reader.kind.topic.name} could not be read and were left out")
+        say(f"{reader.unreadable} messages of {reader.kind.topic.name} could not be read and were omitted")
 
 
 def _printer(kind: Kind, zone: tzinfo | None, *, as_json: bool) -> Callable[[Record, Any], None]:
     out = console.stdout()
 
     def show_json(record: Record, _: Any) -> None:
-        # as it stands in Kafka: what a program would get, without what our types make of it
+        # the bytes in Kafka, as a program would receive them
         out.file.write((record.value or b"").decode("utf-8", "replace").replace("\n", " ") + "\n")
         out.file.flush()
 

@@ -33,9 +33,9 @@ _PREVIEW: Final = 60
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Kind:
-    """How messages of one topic are read: their type, their instant, their machine, and their line.
+    """Handling of the messages of one topic: their type, time, machine, and text.
 
-    columns: what stands above the lines on a terminal; `line` takes the zone of times, None: UTC for programs.
+    columns: headings above the lines on a terminal. `line` has the zone of times as argument, None: UTC for programs.
     """
 
     topic: Topic
@@ -46,7 +46,7 @@ class Kind:
 
 
 def alert_line(alert: Alert, zone: tzinfo | None) -> Line:
-    """State, severity, machine, kind, the signal that says most, and the sentence."""
+    """Return state, severity, machine, kind, the signal that contributes most, and the summary."""
     style = SEVERITY_STYLES[alert.severity]
     resolved = alert.state == "resolved"
     return (
@@ -61,7 +61,7 @@ def alert_line(alert: Alert, zone: tzinfo | None) -> Line:
 
 
 def sentence(alert: Alert) -> str:
-    """The summary without the machine's name, where that stands beside it; a resolved alert tells how long it was."""
+    """Return the summary without the machine's name; for a resolved alert, its duration and peak score."""
     if alert.state == "resolved" and alert.resolved_at is not None:
         lasted = (alert.resolved_at - alert.opened_at).total_seconds()
         return f"over after {duration(lasted)}, peak score {alert.peak_score:.2f}, {alert.readings} readings."
@@ -69,7 +69,7 @@ def sentence(alert: Alert) -> str:
 
 
 def recommendation_line(advice: Recommendation, zone: tzinfo | None) -> Line:
-    """Band, risk, machine, hours to failure, and what to do."""
+    """Return band, risk, machine, hours to failure, and the advice."""
     hours = advice.hours_to_failure
     return (
         _at(advice.issued_at, zone),
@@ -82,7 +82,7 @@ def recommendation_line(advice: Recommendation, zone: tzinfo | None) -> Line:
 
 
 def energy_line(window: EnergyWindow, zone: tzinfo | None) -> Line:
-    """Return the hour, energy, mean and peak power, production, and how much of the hour was covered."""
+    """Return the hour, energy, mean and peak power, production, and completeness."""
     whole = window.completeness
     notes = [f"revision {window.revision}"] if window.revision else []
     notes += [] if window.final else ["not final"]
@@ -99,7 +99,7 @@ def energy_line(window: EnergyWindow, zone: tzinfo | None) -> Line:
 
 
 def score_line(score: Score, zone: tzinfo | None) -> Line:
-    """Score, flag, risk and condition."""
+    """Return score, flag, risk and condition."""
     style = score_style(score.anomaly_score)
     return (
         _at(score.timestamp, zone),
@@ -113,7 +113,7 @@ def score_line(score: Score, zone: tzinfo | None) -> Line:
 
 
 def dead_letter_line(letter: DeadLetter, zone: tzinfo | None) -> Line:
-    """Where it was read, the reason in full, and how it begins."""
+    """Return the source position, the whole reason, and the beginning of the payload."""
     start = letter.payload[:_PREVIEW].decode("utf-8", "replace")
     cut = "…" if letter.payload_bytes > _PREVIEW else ""
     return (
@@ -127,7 +127,7 @@ def dead_letter_line(letter: DeadLetter, zone: tzinfo | None) -> Line:
 
 
 def machine_of_letter(letter: DeadLetter) -> str | None:
-    """Return the machine that a refused message names, if it can be read that far."""
+    """Return the machine that a refused message names; None if that cannot be decoded."""
     try:
         content = json.loads(letter.payload)
     except (ValueError, RecursionError):
@@ -137,12 +137,12 @@ def machine_of_letter(letter: DeadLetter) -> str | None:
 
 
 def risk_style(risk: float | None) -> str:
-    """Colour of a risk level, 0 to 3."""
+    """Return the colour of a risk level, 0 to 3."""
     return "dim" if risk is None else _RISK_STYLES[min(3, max(0, int(risk + 0.5)))]
 
 
 def duration(seconds: float) -> str:
-    """`45 s`, `12 min`, `3.5 h`."""
+    """Return a duration in words, such as `45 s`, `12 min` or `3.5 h`."""
     if seconds < 120:  # noqa: PLR2004
         return f"{seconds:.0f} s"
     return f"{seconds / 60:.0f} min" if seconds < 7200 else f"{seconds / 3600:.1f} h"  # noqa: PLR2004

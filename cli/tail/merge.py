@@ -1,4 +1,4 @@
-"""Reading of a topic for people: from its beginning in order of time across partitions, then as messages come in."""
+"""Reading of a topic in order of time across its partitions, then in order of arrival."""
 
 import time
 from collections import deque
@@ -20,9 +20,9 @@ _SILENCE_SECONDS: Final = 15.0
 
 @dataclass(slots=True)
 class Merger(Generic[Item]):
-    """Puts the items of several partitions in one order of time while their beginnings are read.
+    """Merge of the items of several partitions in order of time, up to the end of each.
 
-    An item may go out once every partition has shown its next one or its end. The order within a partition stays.
+    An item is ready once every partition has a later item or is at its end. The order within a partition is kept.
     """
 
     partitions: int
@@ -31,23 +31,23 @@ class Merger(Generic[Item]):
 
     @property
     def done(self) -> bool:
-        """Whether all partitions came to their end."""
+        """Whether all partitions are at their end."""
         return len(self._ended) >= self.partitions
 
     def add(self, partition: int, at: float, item: Item) -> None:
-        """Take in the next item of a partition, whose time is `at`."""
+        """Add the next item of a partition; at: its time."""
         self._waiting.setdefault(partition, deque()).append((at, item))
 
     def end(self, partition: int) -> None:
-        """Note that a partition has nothing more for now."""
+        """Mark a partition as being at its end."""
         self._ended.add(partition)
 
     def waiting(self, partition: int) -> int:
-        """Return how many items of a partition wait for others."""
+        """Return the number of items of a partition that wait for other partitions."""
         return len(self._waiting.get(partition, ()))
 
     def ready(self) -> Iterator[Item]:
-        """Return the items that may go out, in order."""
+        """Return the items that are ready, in order."""
         while True:
             filled = {number for number, items in self._waiting.items() if items}
             if not filled or len(filled | self._ended) < self.partitions:
@@ -64,9 +64,9 @@ def read_in_order(
     from_start: bool = True,
     follow: bool = False,
 ) -> Iterator[Item]:
-    """Yield what `decode` makes of the records of `topic`; without `follow`, up to the end that it has now.
+    """Yield the decoded records of `topic`; without `follow`, up to its current end.
 
-    decode: returns the time to order by and the item, or None for a record that is to be left out.
+    decode: returns the time to order by and the item, or None to skip the record.
 
     Raises:
         TopicMissing, BrokerRefused, FailureError: as `TopicReader` does.
@@ -90,6 +90,6 @@ def read_in_order(
             reader.hold(place for place in reader.places if merger.waiting(place[1]) > _WAITING)
             if not merger.done and time.monotonic() - heard_at > _SILENCE_SECONDS:
                 raise BrokerUnavailable(
-                    f"{topic} could not be read to its end: the broker said nothing for {_SILENCE_SECONDS:g} s; "
+                    f"{topic} could not be read to its end: the broker did not answer for {_SILENCE_SECONDS:g} s; "
                     "check it with `nexova doctor`"
                 )

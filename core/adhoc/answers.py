@@ -42,7 +42,7 @@ def anomaly_answers(
 ) -> list[list[AnomalyResult]]:
     """Return an answer for each row of each history; `forest` is what an answer calls the trained model."""
     scored = score_rows(histories, models=models, references=references, plant=plant)
-    values = np.concatenate([history.values for history in histories])
+    values = _with_derived(np.concatenate([history.values for history in histories]), plant)
     watched = watched_sensors(plant)
     place = {index: position for position, index in enumerate(watched)}
     names = plant.sensor_names
@@ -86,6 +86,16 @@ def anomaly_answers(
     return answers
 
 
+def _with_derived(values: Floats, plant: Plant) -> Floats:
+    """Return rows as they were given, (n, S), with the derived sensors."""
+    if not plant.derived:
+        return values
+    columns = [index for index, _ in plant.derived]
+    found = values.copy()
+    found[:, columns] = physical(values, plant)[:, columns]
+    return found
+
+
 def _plain(values: Floats) -> list[list[float | None]]:
     """Return rows of Python numbers, None where NaN."""
     return [[None if one != one else one for one in row] for row in values.tolist()]  # noqa: PLR0124  NaN
@@ -99,9 +109,10 @@ def risk_answers(
     plant: Plant,
     forest: str,
 ) -> list[list[Advice]]:
-    """Advice after each row of each history; a broken limit counts as much as the forest's estimate."""
+    """Return advice after each row of each history; a broken limit counts as much as the forest's estimate."""
     scored = score_rows(histories, models=Models(), references=references, plant=plant)
     features, complete = wear_features(histories, plant=plant)
+    values = _with_derived(np.concatenate([history.values for history in histories]), plant)
     by_limits = np.array(_LIMIT_RISK)[scored.limits.max(axis=1)]
     answers = []
     begin = 0
@@ -120,7 +131,7 @@ def risk_answers(
                     band=band,
                     urgent=band == "urgent",
                     recommendation=_advice(history.machine_id, band),
-                    reasons=_reasons(history.values[row], scored, part.start + row, plant),
+                    reasons=_reasons(values[part.start + row], scored, part.start + row, plant),
                     model=FALLBACK if np.isnan(estimate) else forest,
                     baseline=level,
                 )
@@ -146,7 +157,7 @@ def _possible_types(history: History, references: Mapping[str, Reference], plant
 
 
 def _risk(models: Models, features: Features, complete: Bools, kinds: list[int]) -> Floats:
-    """Risk after each row, the mean over the possible types; NaN where there is no estimate."""
+    """Return the risk after each row, (n,), the mean over the possible types; NaN without an estimate."""
     risk = np.full(len(features), np.nan)
     if models.maintenance is None or not complete.any():
         return risk
@@ -160,7 +171,7 @@ def _risk(models: Models, features: Features, complete: Bools, kinds: list[int])
 
 
 def _reasons(values: Floats, scored: ScoredRows, row: int, plant: Plant) -> list[Reason]:
-    """Broken limits first, then sensors away from what is expected, farthest first; shares of all together 1."""
+    """Return the reasons, broken limits first, then sensors by falling deviation; their shares add up to 1."""
     impossible = scored.impossible[row]
     broken = np.flatnonzero(scored.limits[row] | impossible)
     said: list[tuple[str, float, str]] = []

@@ -1,6 +1,6 @@
-"""First readings of new machines, held against what training knows of their type: the API's rule, in the stream.
+"""Scores of a new machine's first readings, against the trained baseline of its type; the rule of the API.
 
-It ends with the tenth reading: from then on a machine is held against its own short history.
+From the tenth reading on a machine is compared with its own short history instead.
 """
 
 import numpy as np
@@ -15,17 +15,19 @@ from core.state.tracks import watched_sensors
 
 
 def hold_against_others(batch: ReadingBatch, values: Floats, rows: RowResults, *, models: Models, plant: Plant) -> None:
-    """Score readings of machines that have nothing of their own yet to be held against, in place.
+    """Score readings of machines that have no baseline of their own yet, in place.
 
-    values: physical values, (n, S). Each reading counts for itself; without trained models none is scored.
+    values: physical values, (n, S). Each reading is scored by itself; without trained models none is scored.
     """
     watched = list(watched_sensors(plant))
     if not models.references or not watched:
         return
-    # a machine that was seen to start needs hours to come near what its type does; its own history comes sooner
+    # after an observed start a machine takes hours to reach its type's level; its own history is available sooner
     new = (rows.phase == FIRST) & (rows.level == LEVEL_LIMITS) & ~np.isnan(values[:, watched]).all(axis=1)
     if not new.any():
         return
+    # where starts must settle, the first reading may be one: a cold machine is not what its type is, and not broken
+    may_alert = plant.detection.settle_seconds == 0
     for machine in np.unique(batch.machine[new]).tolist():
         chosen = np.flatnonzero(new & (batch.machine == machine))
         history = History(values=values[chosen], machine_id=batch.machine_ids[machine], related=False)
@@ -40,4 +42,4 @@ def hold_against_others(batch: ReadingBatch, values: Floats, rows: RowResults, *
         rows.contribution[chosen] = parts
         least = np.array([plant.sensors[index].minimum_deviation for index in watched])
         off = np.nan_to_num(np.abs(values[chosen][:, watched] - found.expected))
-        rows.substantial[chosen] = ((parts * len(watched) >= 1) & (off >= least)).any(axis=1)
+        rows.substantial[chosen] = may_alert & ((parts * len(watched) >= 1) & (off >= least)).any(axis=1)

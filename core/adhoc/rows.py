@@ -1,14 +1,14 @@
-"""Rows outside the stream: a few readings of one machine, judged without what the processor remembers of it.
+"""Scores of rows outside the stream: a few readings of one machine, without the processor's state.
 
-Each history is held against the best baseline there is, and the answer says against which:
+Each history is compared with the best available baseline, which the answer names:
 
-    machine   the machine's own, as the processor has it now; the rows go on where its readings ended
+    machine   the machine's own, as the processor has it now; the rows continue its readings
     history   learned from the rows themselves, when there are at least `LEAST_HISTORY` of them
-    type      of all machines of its type, from training; each row counts for itself
-    plant     of all machines of the plant, from training: wide, so only what no machine does stands out
+    type      of all machines of its type, from training; each row is scored by itself
+    plant     of all machines of the plant, from training: wide, so only values that are unusual for all stand out
     limits    none: physical ranges and limits of the plant file alone
 
-Many histories are judged in one pass, because a pass costs more than a row.
+Many histories are scored in one pass, because a pass costs more than a row.
 """
 
 from collections.abc import Mapping, Sequence
@@ -35,22 +35,22 @@ from schemas.scores import FLAG_AT, BaselineLevel
 Traits = tuple[float, float, float]
 
 LEAST_HISTORY: Final = 60
-"""Rows from which on a history is held against itself."""
+"""Number of rows from which a history is compared with itself."""
 _FAULTY: Final = 1.0  # score of a row with an impossible value: as high as the alert on a faulty sensor
 _FLAG_OTHERS_BY: Final[FlagBy] = "both"
-"""Which score flags rows held against another baseline: a version's own choice was made on machines' own baselines."""
+"""Score that flags rows compared with a borrowed baseline; a version's own choice holds for own baselines only."""
 _RUNNING: Final = CONDITIONS.index("running")
 _ALWAYS_RUNNING: Final = (-np.inf, -np.inf, -1.0)
 _TYPE_NOISE: Final = 1 / 3  # noise of a sensor in scales of its type's baseline, which are wide
-_WILD: Final = 6.0  # robust standard deviations from which a row does not help to say what is normal
+_WILD: Final = 6.0  # robust standard deviations beyond which a row is not used to learn what is normal
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class History:
     """Rows of one machine in order of time. values: (n, S), NaN where missing, in the plant's order.
 
-    tracks: what the processor remembers of the machine, a table of one row; None where it is not known.
-    related: false for rows that are no history, of several machines of one type maybe.
+    tracks: the processor's state of the machine, a table of one row; None if unavailable.
+    related: false for rows that form no history, such as rows of several machines of one type.
     """
 
     values: Floats
@@ -61,7 +61,7 @@ class History:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScoredRows:
-    """What became of the n rows of all histories, one after the other; D watched sensors.
+    """Scores of the n rows of all histories, concatenated; D watched sensors.
 
     levels: one a history. by_forest (n,): a trained model took part. anomaly (n,): the score that the stream would
     give too, NaN where not scored. score (n,) in [0, 1], high means anomalous: of anomaly, broken limits and impossible
@@ -85,7 +85,7 @@ class ScoredRows:
 
 @dataclass(slots=True)
 class _Pass:
-    """Slots and rows of all histories, put together for one pass over the compiled rules."""
+    """Slots and rows of all histories, collected for one pass over the compiled rules."""
 
     plant: Plant
     slots: list[Ints] = field(default_factory=list)
@@ -97,7 +97,7 @@ class _Pass:
     def add(
         self, values: Floats, known: Tracks | Reference, traits: tuple[float, float, float], *, apart: bool
     ) -> None:
-        """Queue rows that begin from `known`; `apart`: each as if it were the first."""
+        """Add rows that continue from `known`; apart: each row as if it were the first."""
         first, count = len(self.traits), len(values) if apart else 1
         interval = self.plant.interval_seconds
         begins = 0.0
@@ -112,7 +112,7 @@ class _Pass:
     def run(self) -> RowResults:
         """Return the results of all rows, in the order in which they were added."""
         tracks = allocate(Tracks, tracks_layout(self.plant), len(self.traits))
-        # as if every machine had been running, calm and settled all along
+        # every machine counts as running, calm and settled before its rows
         tracks.condition[:] = _RUNNING
         tracks.running_since[:] = -np.inf
         tracks.fitted[:] = True
@@ -121,7 +121,7 @@ class _Pass:
                 tracks.mean[first:end], tracks.scale[first:end] = known.mean, known.scale
                 tracks.noise[first:end] = _TYPE_NOISE
                 continue
-            # a machine that stands now is asked about as if it ran
+            # a machine that stands now is treated as running
             assumed = {"fitted"} if known.condition[0] == _RUNNING else {"fitted", "condition", "running_since"}
             columns: tuple[Any, ...] = tracks
             for name, column, one in zip(Tracks._fields, columns, known, strict=True):
@@ -129,7 +129,7 @@ class _Pass:
                     column[first:end] = one
         slots, times = np.concatenate(self.slots), np.concatenate(self.times)
         batch = ReadingBatch(
-            machine_ids=(),  # the rules go by slot
+            machine_ids=(),  # the rules address machines by slot
             machine=slots,
             timestamps=times,
             values=np.concatenate(self.rows),
@@ -195,7 +195,7 @@ def score_rows(
     by_forest = np.isfinite(found.trees)
     for rows, flag_by in ((by_forest & own, models.flag_by), (by_forest & ~own, _FLAG_OTHERS_BY)):
         combined[rows] = combine_scores(combined[rows], found.trees[rows], flag_by=flag_by)
-    # of a machine that could be any, little is known: what both find odd is odd
+    # with the plant's wide baseline, a row is anomalous only if both scores say so
     combined = np.where(anyones, np.fmin(distance, found.trees), combined)
     anomaly = np.where(found.scored, np.clip(combined, 0.0, 1.0), np.nan)
     shares = np.zeros_like(values)
@@ -236,7 +236,7 @@ def _make_fair(  # noqa: PLR0917  all of them columns of the same rows
     """Move the forest's scores, in place, so that normal rows cross 0.5 at the plant's rate at every level.
 
     The forest knows machines against baselines of their own, learned from a whole warm-up. Against any other baseline
-    normal rows look odder to it: how much is known from training or, for a history, seen in its `usual` rows, (n,).
+    normal rows score higher: by how much is known from training or, for a history, from its `usual` rows, (n,).
     """
     begin = 0
     for history, level in zip(histories, levels, strict=True):
@@ -252,7 +252,7 @@ def _make_fair(  # noqa: PLR0917  all of them columns of the same rows
 
 
 def row_features(values: Floats, reference: Reference, plant: Plant) -> Features:
-    """Anomaly features of rows, (n, S), each for itself, of machines that were calm before: (n, Fa)."""
+    """Return the anomaly features, (n, Fa), of rows, (n, S), each by itself, of machines that were calm before."""
     planned = _Pass(plant)
     planned.add(physical(values, plant), reference, _ALWAYS_RUNNING, apart=True)
     return planned.run().anomaly
@@ -260,7 +260,7 @@ def row_features(values: Floats, reference: Reference, plant: Plant) -> Features
 
 @dataclass(slots=True, kw_only=True)
 class _Found:
-    """What the compiled rules and the forest found of each row; NaN or false where they were not asked."""
+    """Results of the compiled rules and the forest for each row; NaN or false where they were not run."""
 
     scored: Bools
     course: Floats
@@ -271,7 +271,7 @@ class _Found:
 
     @classmethod
     def empty(cls, rows: int, watched: int) -> Self:
-        """Nothing found yet."""
+        """Return empty results."""
         return cls(
             scored=np.zeros(rows, dtype=np.bool_),
             course=np.full(rows, np.nan),
@@ -282,7 +282,7 @@ class _Found:
         )
 
     def take(self, rows: Bools, results: RowResults, models: Models) -> None:
-        """Take the results of a pass over `rows`, and ask the forest about those that were scored."""
+        """Store the results of a pass over `rows`, and run the forest on those that were scored."""
         self.scored[rows] = results.scored
         self.course[rows], self.expected[rows] = results.distance, results.expected
         self.deviation[rows], self.contribution[rows] = results.deviation, results.contribution
@@ -310,7 +310,7 @@ def _baseline_for(
 
 
 def _learned(values: Floats, plant: Plant) -> Tracks:
-    """Return a table of one machine whose baseline is that of `values`, (n, S), without the wildest rows."""
+    """Return a table of one machine with the baseline of `values`, (n, S), without outlying rows."""
     watched = values[:, list(watched_sensors(plant))]
     policy = plant.detection
     least = np.array([plant.sensors[index].minimum_deviation / 3 for index in watched_sensors(plant)])
@@ -345,7 +345,7 @@ def _normalised(shares: Floats) -> Floats:
 def wear_features(histories: Sequence[History], *, plant: Plant) -> tuple[Features, Bools]:
     """Maintenance features of all rows, (n, Fm), and where they are complete, (n,).
 
-    A machine that the processor knows goes on from its averages of days; of any other the rows are all there is.
+    The averages of a machine with known state continue; those of any other machine start with its rows.
     """
     planned = _Pass(plant)
     width = len(watched_sensors(plant))

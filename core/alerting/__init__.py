@@ -1,1 +1,1 @@
-"""Alerting: which scores become alerts, and what the alerts say."""
+"""Alerting: the rules that turn scores into alerts, and the alerts' messages."""

@@ -1,6 +1,6 @@
-"""Which scores become alerts: episodes with an on-delay (n of m), hysteresis, cool-down and a budget.
+"""Alert episodes: on-delay (n of m), hysteresis, cool-down and a budget.
 
-The score is not the alert. An episode opens when n of the last m readings were over, is updated when it gets worse
+A score is not an alert. An episode opens when n of the last m readings were over, is updated when it gets worse
 or from time to time, and resolves after a run of calm readings. The terms are those of ISA-18.2 and EEMUA 191.
 """
 
@@ -60,8 +60,8 @@ def follow(
 ) -> Changes:
     """Advance the episodes of `kind` by one batch, in place, and return the changes.
 
-    timestamps: (n,) epoch s, of a machine's rows never falling. level: (n,) in [0, 1], what the peak is taken of.
-    over: the reading speaks for an alert. calm: it speaks against one. severity: (n,) index into `SEVERITIES` that
+    timestamps: (n,) epoch s, non-decreasing for each machine. level: (n,) in [0, 1], of which the peak is kept.
+    over: the reading counts towards an alert. calm: it counts against one. severity: (n,) index into `SEVERITIES` that
     this reading deserves. suppressed: (n,) codes of `SUPPRESSIONS` that hold from outside (maintenance, shelved).
     An episode that starts again soon after it was resolved goes on: UPDATED, not OPENED.
     """
@@ -77,7 +77,7 @@ def follow(
 def _opening(
     slot: int, kind: int, now: float, severity: int, suppressed: int, episodes: Episodes, rules: AlertRules
 ) -> tuple[int, int]:
-    """Return what becomes of an episode that would open: its code, 0 for none, and why it is suppressed."""
+    """Return the code of the change, 0 for none, and of the reason if an opening is suppressed."""
     if suppressed != NOT_SUPPRESSED:
         return 0, suppressed
     if not rules.enabled[slot, kind]:

@@ -1,9 +1,9 @@
-"""Alerts at many machines at once: one alert of the plant that names its members.
+"""Fleet alerts: one alert of the plant for alerts at many of its machines at once.
 
-A common cause (a power dip, a dead gateway, a hot day) opens alerts at many machines within minutes. People are to
-hear of it once: from the moment that a share of the plant's machines has joined, a fleet alert names them, takes
-later ones in, and resolves when the last member has. The second stage of the processor feeds it with what all
-workers publish, so it holds for machines of all partitions.
+A common cause (a power dip, a dead gateway, a hot day) opens alerts at many machines within minutes and should be
+reported once: when a set share of the plant's machines has alerts, a fleet alert names them, adds later ones, and
+resolves with the last of them. The second stage of the processor runs it on the alerts of all workers, so that it
+covers machines of all partitions.
 """
 
 from dataclasses import dataclass, field
@@ -23,10 +23,10 @@ _MOST_MEMBERS: Final = 200  # that the message names; it stays far below a broke
 
 @dataclass(slots=True, kw_only=True)
 class FleetWatch:
-    """The open alerts of all machines, and the fleet alert that they amount to, if any.
+    """The open alerts of all machines, and their fleet alert, if any.
 
-    plant_name: stands where other alerts have their machine. machines: those of the plant, as far as known.
-    catching_up: the past is being read, whose messages may come in any order; nothing is due until `settle`.
+    plant_name: the alert's machine id. machines: known machines of the plant.
+    catching_up: past messages are being read, in any order; nothing is due until `settle`.
     """
 
     plant_name: str
@@ -37,7 +37,7 @@ class FleetWatch:
     catching_up: bool = False
 
     def take(self, alert: Alert) -> Alert | None:
-        """Take an alert in that some worker published; return the fleet alert if this changed it."""
+        """Add an alert published by any worker; return the fleet alert if this changed it."""
         if alert.kind == KIND:
             if alert.machine_id == self.plant_name and (
                 self.current is None or alert.updated_at >= self.current.updated_at
@@ -56,10 +56,10 @@ class FleetWatch:
         return self._opened(alert) if self.current is None else self._followed(alert)
 
     def settle(self) -> Alert | None:
-        """End the catching up; return what is due now that the past has been read.
+        """End the catching up, and return what is due after it.
 
-        That is the end of a fleet alert whose members all have ended, one that nobody has published yet, or one with
-        the members that joined while nobody owned the plant.
+        That is the end of a fleet alert without open members, a new fleet alert, or one with the members that joined
+        while no worker owned the plant.
         """
         self.catching_up = False
         known = self.current
@@ -139,7 +139,7 @@ class FleetWatch:
 
 
 def _common_signals(members: list[Alert]) -> tuple[Signal, ...]:
-    """Return the sensors that contribute most over all members; values differ by machine and stay with them."""
+    """Return the sensors that contribute most over all members, without values, which differ by machine."""
     total: dict[str, float] = {}
     for member in members:
         for signal in member.signals:

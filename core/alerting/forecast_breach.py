@@ -1,4 +1,4 @@
-"""A forecast that crosses a contracted limit: which hour, how likely, and the alert that says so."""
+"""Alerts on forecasts that exceed a contracted limit: the hour, its probability, and the message."""
 
 from datetime import UTC, datetime
 from math import erf, sqrt
@@ -18,7 +18,7 @@ _NORMAL_90: Final = 1.2815515655446004  # of a normal distribution, a tenth lies
 
 
 def probability_above(limit: float, value: float, upper: float) -> float:
-    """Probability that an hour comes out above a limit, if the upper bound leaves a tenth above it."""
+    """Return the probability that an hour exceeds a limit; `upper` is the 90 % quantile."""
     deviation = (upper - value) / _NORMAL_90
     if deviation <= 0:
         return float(value > limit)
@@ -28,10 +28,10 @@ def probability_above(limit: float, value: float, upper: float) -> float:
 def breach_alert(
     course: IssuedForecast, *, limit: float, plant_name: str, timezone: str, model: AlertModel, known: Alert | None
 ) -> Alert | None:
-    """Return the alert that a plant's forecast leads to, hourly mean power in kW; None where nothing changed.
+    """Return the alert on a plant's forecast, hourly mean power in kW; None if nothing changed.
 
-    An alert opens when an upper bound lies above the limit, is updated by each forecast that still says so, and is
-    resolved by one that does not. known: the plant's newest alert of this kind.
+    An alert opens when an upper bound lies above the limit, is updated by each forecast for which that still holds,
+    and resolved by the first for which it does not. known: the plant's newest alert of this kind.
     """
     at = datetime.fromtimestamp(course.origin * 3600, UTC)
     open_one = known if known is not None and known.state != "resolved" else None

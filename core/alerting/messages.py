@@ -1,4 +1,4 @@
-"""From an episode's change to the alert that says so in words and figures."""
+"""Alert messages, made from the changes of episodes."""
 
 import hashlib
 from dataclasses import dataclass
@@ -34,7 +34,7 @@ def alert_id(machine_id: str, kind: str, opened_at: datetime) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlertWriter:
-    """Writer of the alerts of one batch; it keeps the newest of each machine and kind in the state."""
+    """Writer of the alerts of one batch; keeps the newest alert of each machine and kind in the state."""
 
     batch: ReadingBatch
     values: Floats
@@ -44,7 +44,7 @@ class AlertWriter:
     plant: Plant
 
     def write(self, kind: str, changes: Changes, position: int, *, model: AlertModel) -> list[tuple[int, Alert]]:
-        """Return the alert of one change, with the row that caused it."""
+        """Return the alert of one change, and the row that caused it."""
         row = int(changes.row[position])
         machine_id = self.batch.machine_ids[self.batch.machine[row]]
         at = datetime.fromtimestamp(self.rows.newest[row], UTC)
@@ -65,7 +65,7 @@ class AlertWriter:
                 "confidence": _share(changes.share[position] * (self.confidence[row] if kind == "anomaly" else 1.0)),
             }
             if known is not None and changes.code[position] == UPDATED:
-                # the figures of the worst moment say more than those of the last, but no sensor goes unnamed
+                # the figures of the peak are more useful than the latest ones, but every alert names a sensor
                 news = {signal.sensor for signal in signals} - {signal.sensor for signal in known.signals}
                 if figures["peak_score"] > known.peak_score or (news and kind != "anomaly"):
                     figures |= {"signals": signals, "summary": summary}
@@ -88,7 +88,7 @@ class AlertWriter:
         return [(row, alert)]
 
     def _model(self, model: AlertModel, row: int) -> AlertModel:
-        """Return `model` with the level that a reading was held against."""
+        """Return `model` with the level of the baseline that a reading was compared with."""
         borrowed = self.rows.level[row] in {LEVEL_PLANT, LEVEL_TYPE}
         return model.model_copy(update={"level": "type"}) if borrowed else model
 
@@ -185,7 +185,7 @@ def forget_resolved(state: FleetState) -> None:
     for key, alert in list(state.alerts.items()):
         if alert.resolved_at is None:
             continue
-        # a machine's own time decides: others may be far ahead of it; a second is room for rounding
+        # by the machine's own time, as others may be far ahead of it; one second allows for rounding
         passed = state.newest_of(alert.machine_id) - alert.resolved_at.timestamp()
         if passed > float(state.rules.merge_gap_seconds[state.slots[alert.machine_id]].max()) + 1.0:
             del state.alerts[key]

@@ -1,4 +1,4 @@
-"""Machines that have stopped sending: noticed by time, resolved by a reading."""
+"""Alerts on machines that have stopped sending: opened by time, resolved by a reading."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -24,7 +24,7 @@ class SilenceWatch:
     plant: Plant
 
     def resolved_by(self, batch: ReadingBatch, newest: Floats) -> list[tuple[int, Alert]]:
-        """Return the silence alerts that `batch` resolves, each with the row that does. newest: see `RowResults`."""
+        """Return the silence alerts that `batch` resolves, each with its row. newest: see `RowResults`."""
         ended = []
         for index, machine_id in enumerate(batch.machine_ids):
             alert = self.state.alerts.get((machine_id, "silent"))
@@ -41,7 +41,7 @@ class SilenceWatch:
         return ended
 
     def heard(self, slots: Ints, timestamps: Floats) -> None:
-        """Advance the partition's time by its new readings, (n,) each, and note which machines sent them."""
+        """Advance the partition's event time by its new readings, (n,) each, and record their machines as heard."""
         if not len(slots):
             return
         state = self.state
@@ -53,7 +53,7 @@ class SilenceWatch:
         state.watermark = float(watermark[-1])
 
     def opened_after(self, idle_seconds: float) -> list[Alert]:
-        """Return new alerts on silent machines; the partition itself has brought nothing for `idle_seconds`."""
+        """Return new alerts on silent machines; the partition has had no record for `idle_seconds`."""
         opened = []
         rules = self.state.rules
         last_seen = self.state.tracks.last_seen

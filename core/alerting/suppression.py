@@ -1,4 +1,4 @@
-"""Readings that raise no alert although they would: planned work, shelving, and thresholds that people raised."""
+"""Suppression of alerts: planned work, shelving, and thresholds raised by feedback."""
 
 from fnmatch import fnmatchcase
 
@@ -10,7 +10,7 @@ from core.state.fleet import FleetState
 
 
 def suppression_of(kind: str, *, slots: Ints, timestamps: Floats, state: FleetState) -> Codes:
-    """Return the codes of `core.alerting.episodes.SUPPRESSIONS` that hold from outside, (n,).
+    """Return the codes of `SUPPRESSIONS` for maintenance windows and shelving, (n,).
 
     slots, timestamps: table row and epoch s of each reading, (n,).
     """
@@ -34,13 +34,13 @@ def suppression_of(kind: str, *, slots: Ints, timestamps: Floats, state: FleetSt
 
 
 def suppressed_at(kind: str, slot: int, timestamp: float, state: FleetState) -> bool:
-    """Return whether an alert of a kind at one machine is suppressed from outside at an instant, epoch s."""
+    """Return whether maintenance or shelving suppresses a kind of alert at a machine at an instant, epoch s."""
     one = np.array([slot], dtype=np.int64)
     return bool(suppression_of(kind, slots=one, timestamps=np.array([timestamp]), state=state)[0])
 
 
 def raised_thresholds(slots: Ints, strongest: Ints, sensors: tuple[str, ...], state: FleetState) -> Floats:
-    """Return by how much people's false alarms raise the score that counts as over, (n,).
+    """Return the amount by which reported false alarms raise the threshold of the score, (n,).
 
     strongest: index into `sensors` of the strongest signal of each reading, (n,).
     """

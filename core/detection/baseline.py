@@ -1,4 +1,4 @@
-"""What is normal for one machine, learned from its first readings.
+"""Baseline of one machine: its normal behaviour, learned from its first readings.
 
 The method is a multivariate control chart: exponentially weighted averages of standardised readings (MEWMA,
 Lowry et al. 1992), a shrunken covariance (Ledoit and Wolf 2004), and channels that wander get their variance
@@ -21,6 +21,9 @@ _START: Final = 20  # readings whose mean starts an average
 SPREAD_MEAN_GAIN: Final = 0.1
 SPREAD_GAIN: Final = 0.05
 """Weights of the newest reading in a sensor's moving mean and in the variance around it."""
+LEARN_SECONDS: Final = 14 * 86_400.0
+ACCEPT_SECONDS: Final = 6 * 3600.0
+"""How slowly a baseline follows a machine that is calm, and how quickly one that has stayed away for good."""
 VARIANCE_CLIP: Final = 25.0  # squared scales
 _SPREAD_FLOOR: Final = 0.05  # squared scales; of variances near 0 only that they are counts
 _SPREAD_SKIP: Final = 60  # readings until a variance has forgotten where it started
@@ -32,7 +35,7 @@ _FEW: Final = 2.0  # standard errors by which noise that few readings show is wi
 class Baseline:
     """Normal behaviour of D sensors.
 
-    mean, scale: of each sensor in its unit, (D,); the mean of a sensor that never spoke is NaN. noise: what it moves
+    mean, scale: of each sensor in its unit, (D,); the mean of a sensor without values is NaN. noise: its movement
     from one reading to the next, in scales, within 0.1 and 1, (D,). drift: variance of
     its random walk per reading, in squared scales, (D,). precision: inverse covariances of the fast and slow averages,
     (2, D, D). typical: median squared distance of each, (2,). limit: ratio to `typical` that normal readings exceed at
@@ -70,7 +73,7 @@ def fit_baseline(
     seen = ~np.isnan(rows)
     mean, spread, scale = _level_of(rows, seen, least_scale)
     centred = np.where(seen, rows - mean, 0.0)
-    # a sensor that moved less than its floor is given the noise that the floor stands for
+    # a sensor that moved less than its floor gets the noise of the floor
     lacking = 1.0 - (spread / scale) ** 2
     moving = max(1.0, float(sensors - lacking.sum()))
     z = np.clip(centred / scale, -CLIP, CLIP)
@@ -92,7 +95,7 @@ def fit_baseline(
         typical[which] = max(float(np.median(distances)), 1e-9)
         limits[which] = _limit(n, moving, weight, false_alarm_rate) / typical[which]
         averages[which] = smooth[-1]
-    # what the plant file gives a sensor that hardly moves, its variance is given too
+    # the floor of the plant file for nearly constant sensors applies to their variance too
     still = 1.0 - np.minimum(spread / np.where(least_scale > 0, np.maximum(spread, least_scale), 1.0), 1.0) ** 2
     still = np.where(least_scale > 0, still, 0.0)
     spread_floor = _SPREAD_FLOOR + still
@@ -100,7 +103,7 @@ def fit_baseline(
     features = features[min(_SPREAD_SKIP, n // 2) :]
     usual = features.mean(axis=0)
     features -= usual
-    # a sensor that moved less than its floor is given the uncertainty that a variance of its floor has
+    # a sensor that moved less than its floor gets the uncertainty of the floor's variance
     covariance = ledoit_wolf(features) + np.diag(still * 2 * SPREAD_GAIN / (2 - SPREAD_GAIN) + 1e-9)
     spread_precision = np.asarray(np.linalg.inv(covariance), dtype=np.float64)
     typical_spread = np.median(np.einsum("ni,ij,nj->n", features, spread_precision, features))
@@ -124,7 +127,7 @@ def fit_baseline(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FirstLook:
-    """What a few readings tell of D sensors: mean and scale in their units, and noise in scales, (D,) each."""
+    """Estimates from a few readings of D sensors: mean and scale in their units, noise in scales, (D,) each."""
 
     mean: Floats
     scale: Floats
@@ -132,7 +135,7 @@ class FirstLook:
 
 
 def look_at(rows: Floats, *, least_scale: Floats, by_noise: bool) -> FirstLook:
-    """Return what the first `rows`, (n, D) with NaN where missing, tell; n at least 2.
+    """Return the estimates from the first `rows`, (n, D), NaN where missing; n at least 2.
 
     by_noise: false for machines whose readings are to be held against all that the level did so far, and not against
     the step from one to the next. The fewer rows, the wider: a deviation of ten readings may be half of the true one.
@@ -157,7 +160,7 @@ def _level_of(rows: Floats, seen: Bools, least_scale: Floats) -> tuple[Floats, F
 
 
 def ledoit_wolf(rows: Floats) -> Floats:
-    """Covariance of `rows`, (n, D), shrunk towards a multiple of the identity (Ledoit and Wolf 2004, eq. 14)."""
+    """Return the covariance of `rows`, (n, D), shrunk towards a scaled identity (Ledoit and Wolf 2004, eq. 14)."""
     n, sensors = rows.shape
     centred = rows - rows.mean(axis=0)
     sample: Floats = centred.T @ centred / n
@@ -172,7 +175,7 @@ def ledoit_wolf(rows: Floats) -> Floats:
 
 
 def _drift(z: Floats) -> Floats:
-    """Variance a reading of each channel's random walk, from how far means of blocks move, (D,)."""
+    """Return the variance per reading of each channel's random walk, from the means of blocks, (D,)."""
     blocks = len(z) // _BLOCK
     if blocks < 3:  # noqa: PLR2004  two differences are the least that say anything
         return np.zeros(z.shape[1])
@@ -186,7 +189,7 @@ def _drift(z: Floats) -> Floats:
 
 
 def _noise(rows: Floats) -> Floats:
-    """Standard deviation of each channel's independent part, from the median step between known readings, (D,)."""
+    """Return the standard deviation of each channel's independent noise, from the median step, (D,)."""
     noise = np.zeros(rows.shape[1])
     for channel in range(rows.shape[1]):
         known = rows[~np.isnan(rows[:, channel]), channel]
@@ -197,7 +200,7 @@ def _noise(rows: Floats) -> Floats:
 
 
 def _limit(n: int, sensors: float, weight: float, rate: float) -> float:
-    """Hotelling's limit of a squared distance, for as many independent readings as an average of n holds.
+    """Return Hotelling's limit of a squared distance, for the number of independent readings in an average of n.
 
     sensors: how many of them move, at least 1; one that moves less than its floor counts in part.
     """
@@ -208,7 +211,7 @@ def _limit(n: int, sensors: float, weight: float, rate: float) -> float:
 
 @njit(cache=True)
 def _smoothed(z: Floats, weight: float, start: Floats) -> Floats:
-    """Exponentially weighted averages of `z`, (n, D), from `start` on; where a value is NaN, its average stays."""
+    """Return exponentially weighted averages of `z`, (n, D), from `start` on; a NaN leaves its average unchanged."""
     out = np.empty_like(z)
     average = start.copy()
     for row in range(len(z)):

@@ -1,8 +1,8 @@
-"""A machine's own distance from normal: the part of the compiled pass that scores a reading.
+"""Distance of a reading from its machine's baseline: the part of the compiled pass that scores.
 
-Two moving averages of the standardised sensors see a level that is off, a moving variance sees unrest without one;
-both as ratios to what normal readings exceed at the stated rate. The end of an episode is judged against its own
-height: after a large fault a machine is still far from where it was, without anything being wrong.
+Two moving averages of the standardised sensors detect a changed level, a moving variance detects increased noise;
+both are ratios to the limit that normal readings exceed at the stated rate. The end of an episode is measured against
+its peak: after a large fault a machine may stay away from its former level without being faulty.
 """
 
 from typing import Final
@@ -11,7 +11,7 @@ import numpy as np
 from numba import njit
 
 from core.arrays import Floats, Ints
-from core.detection.baseline import CLIP, SPREAD_GAIN, SPREAD_MEAN_GAIN, VARIANCE_CLIP
+from core.detection.baseline import ACCEPT_SECONDS, CLIP, LEARN_SECONDS, SPREAD_GAIN, SPREAD_MEAN_GAIN, VARIANCE_CLIP
 from core.row_results import DETECT, REST, RowResults
 from core.state.tracks import Tracks
 
@@ -37,25 +37,39 @@ def score_distances(
     watched: Ints,
     smoothing: Floats,
     least_deviation: Floats,
+    interval: float,
+    accept_seconds: float,
     tracks: Tracks,
     out: RowResults,
 ) -> None:
     """Score these rows, after `track` has classified them, and move the averages.
 
-    A compiled function of its own in the file of all it calls: what is cached of it is made anew with the file.
+    interval: time that a reading stands for, s. A compiled function of its own in the file of all it calls: what is
+    cached of it is made anew with the file.
     """
     for row in rows:
         if out.phase[row] == DETECT:
-            _detect(row, out.slot[row], values[row], watched, smoothing, least_deviation, tracks, out)
+            _detect(
+                row,
+                out.slot[row],
+                values[row],
+                watched,
+                smoothing,
+                least_deviation,
+                interval,
+                accept_seconds,
+                tracks,
+                out,
+            )
         elif out.phase[row] == REST:
             _forget(out.slot[row], smoothing, tracks)
 
 
 @njit(cache=True, nogil=True)
 def _forget(slot: int, smoothing: Floats, tracks: Tracks) -> None:
-    """Let the averages of a machine that stands or settles go back to normal, in place.
+    """Reset the averages of a machine that stands or settles towards normal, in place.
 
-    What was unusual before a stop, a repair maybe, must not speak against the machine after it.
+    Deviations before a stop, which may have been a repair, must not count after it.
     """
     for d in range(tracks.averages.shape[2]):
         tracks.spread_mean[slot, d] -= SPREAD_MEAN_GAIN * tracks.spread_mean[slot, d]
@@ -78,6 +92,8 @@ def _detect(
     watched: Ints,
     smoothing: Floats,
     least_deviation: Floats,
+    interval: float,
+    accept_seconds: float,
     tracks: Tracks,
     out: RowResults,
 ) -> None:
@@ -89,7 +105,7 @@ def _detect(
         scale = tracks.scale[slot, d]
         expected = tracks.mean[slot, d] + tracks.shift[slot, d] * scale
         out.expected[row, d] = expected
-        # a sensor that never spoke during warm-up has no baseline to be held against
+        # a sensor without values during warm-up has no baseline
         if not (np.isnan(value) or np.isnan(expected)):
             present += 1
             z = (value - expected) / scale
@@ -102,14 +118,14 @@ def _detect(
             tracks.spread_mean[slot, d] += SPREAD_MEAN_GAIN * min(max(away, -CLIP), CLIP)
             tracks.spread[slot, d] += SPREAD_GAIN * (min(away * away, VARIANCE_CLIP) - tracks.spread[slot, d])
     if present == 0:
-        return  # nothing was said, so nothing is known
+        return  # no sensor has a value
     ratio = _level(row, slot, sensors, tracks, out)
     ratio = max(ratio, _unrest(row, slot, sensors, ratio, tracks, out))
     total = out.contribution[row].sum()
     if total > 0:
         out.contribution[row] /= total
         out.substantial[row] = _substantial(row, slot, watched, least_deviation, tracks, out)
-    limit = _follow_episode(row, slot, ratio, tracks, out)
+    limit = _follow_episode(row, slot, ratio, interval, accept_seconds, tracks, out)
     out.distance[row] = ratio / (ratio + limit)
     out.scored[row] = True
 
@@ -127,7 +143,7 @@ def _bounded(z: float, previous: float) -> float:
 
 @_part
 def _level(row: int, slot: int, sensors: int, tracks: Tracks, out: RowResults) -> float:
-    """Return the distance of both averages as a ratio to their limit, and write the sensors' parts in it."""
+    """Return the distance of both averages as a ratio to their limit, and write the sensors' contributions."""
     ratio = 1.0
     for which in range(2):
         squared = 0.0
@@ -144,7 +160,7 @@ def _level(row: int, slot: int, sensors: int, tracks: Tracks, out: RowResults) -
 
 @_part
 def _unrest(row: int, slot: int, sensors: int, level: float, tracks: Tracks, out: RowResults) -> float:
-    """Return the distance of the variances as a weighted ratio to its limit; above `level`, it writes its parts."""
+    """Return the distance of the variances as a weighted ratio to its limit; write the contributions above `level`."""
     unusual = np.empty(sensors)
     for d in range(sensors):
         unusual[d] = np.log(tracks.spread[slot, d] + tracks.spread_floor[slot, d]) - tracks.spread_usual[slot, d]
@@ -160,15 +176,26 @@ def _unrest(row: int, slot: int, sensors: int, level: float, tracks: Tracks, out
 
 
 @_part
-def _follow_episode(row: int, slot: int, ratio: float, tracks: Tracks, out: RowResults) -> float:
-    """Return the ratio that this reading is flagged at, at least 1, and move the baseline where that is right."""
+def _follow_episode(
+    row: int, slot: int, ratio: float, interval: float, accept_seconds: float, tracks: Tracks, out: RowResults
+) -> float:
+    """Return the ratio, at least 1, that flags this reading, and move the baseline after an episode."""
     tracks.strain[slot] += _STRAIN_GAIN * (ratio - tracks.strain[slot])
     tracks.plateau[slot] = max(tracks.plateau[slot] * _KEPT, tracks.strain[slot])
     limit = max(1.0, _END_SHARE * tracks.plateau[slot])
     sensors = out.deviation.shape[1]
+    if ratio >= limit:
+        tracks.lasting[slot, 1] += interval
+    elif ratio < limit / 2:
+        tracks.lasting[slot, 1] = 0.0
+    if tracks.lasting[slot, 1] >= accept_seconds:
+        # away for so long is where it is now; however far
+        for d in range(sensors):
+            tracks.shift[slot, d] += min(interval / ACCEPT_SECONDS, 1.0) * float(out.deviation[row, d])
     if ratio < limit / 2:
         for d in range(sensors):
             follow = _SHIFT_GAIN * min(1.0, tracks.drift[slot, d] / _SHIFT_DRIFT)
+            follow = max(follow, min(interval / LEARN_SECONDS, 1.0))
             tracks.shift[slot, d] += follow * min(max(float(out.deviation[row, d]), -CLIP), CLIP)
     tracks.returning[slot] = tracks.returning[slot] + 1 if limit > 1.0 and ratio < limit else 0
     if tracks.returning[slot] >= _RETURN_AFTER:
@@ -193,7 +220,7 @@ def _substantial(row: int, slot: int, watched: Ints, least_deviation: Floats, tr
 
 @njit(cache=True, nogil=True)
 def _median_of_recent(recent: Floats, newest: float) -> float:
-    """Shift `newest` into the last five and return their median; those that are NaN do not count."""
+    """Shift `newest` into the last five values and return their median without NaN."""
     for position in range(4):
         recent[position] = recent[position + 1]
     recent[4] = newest

@@ -1,6 +1,6 @@
-"""From readings to features: each machine's running averages against its own baseline.
+"""Features of readings: running averages of each machine relative to its own baseline.
 
-One compiled pass over a batch keeps, for every machine, what its sensors were and are. It yields the feature rows
+One compiled pass over a batch updates the state of every machine's sensors. It yields the feature rows
 of the models, the machine's own distance from normal, and each sensor's part in it.
 """
 
@@ -22,7 +22,7 @@ from core.plant import Plant
 from core.row_results import RowResults
 from core.state.habits import Habits, habits_layout
 from core.state.tables import allocate
-from core.state.tracks import SLOW_HOURS, Tracks, tracks_layout, watched_sensors
+from core.state.tracks import Tracks, tracks_layout, watched_sensors
 from core.state.traits import MachineTraits, traits_of
 
 FEATURES_VERSION: Final = 2
@@ -36,14 +36,18 @@ def anomaly_feature_names(plant: Plant) -> tuple[str, ...]:
 
 
 def maintenance_feature_names(plant: Plant) -> tuple[str, ...]:
-    """Return the names of the maintenance features: slow averages in sensors' units, running hours, machine type."""
+    """Return the names of the maintenance features: slow averages in sensors' units, running hours, machine type.
+
+    Running hours are those that a sensor counts or, where none does, those seen since the machine or its last
+    maintenance began.
+    """
     watched = [plant.sensors[index].name for index in watched_sensors(plant)]
-    slow = tuple(f"{name}.mean_{hours:g}h" for hours in SLOW_HOURS for name in watched)
-    return (*slow, "runtime", "machine_type")
+    slow = tuple(f"{name}.mean_{hours:g}h" for hours in plant.average_hours for name in watched)
+    return (*slow, "running_hours" if plant.index_of_role("runtime") is None else "runtime", "machine_type")
 
 
 def feature_fingerprint(plant: Plant) -> str:
-    """16 hex digits that change when models trained on these features would misread them."""
+    """Return 16 hex digits that change when models trained on these features become incompatible."""
     identity = [
         FEATURES_VERSION,
         plant.fingerprint,
@@ -80,12 +84,12 @@ def observe(
     looks: dict[int, Floats] | None = None,
     habits: Habits | None = None,
 ) -> RowResults:
-    """Run the readings of `batch` through their machines' tracks, in place, and return what each row showed.
+    """Update the tracks of the machines with the readings of `batch`, in place, and return the results of each row.
 
     slots: table row of each reading, (n,). values: physical values, NaN where missing or impossible, (n, S).
-    warm_ups: readings of machines that still learn, by slot; filled, fitted and dropped here. looks: what they told so
-    far, kept for the next batch; None: nothing of it is known.
-    habits: of slow sensors; None leaves them out.
+    warm_ups: readings of machines in warm-up, by slot; filled, fitted and dropped here.
+    looks: early looks at those machines, by slot, for the next batch; None: none are kept.
+    habits: of slow sensors; None skips them.
     """
     watched = np.array(watched_sensors(plant), dtype=np.int64)
     if not len(watched):
@@ -100,7 +104,7 @@ def observe(
     learned, rows = np.zeros(len(batch), dtype=np.bool_), np.arange(len(batch))
     learners.fit_waiting()
     while len(rows):
-        # machines pause at the very reading that completes their warm-up or an early look at them
+        # a machine pauses at the reading that completes its warm-up or an early look
         done, rows = track(
             rows,
             slots,
@@ -109,13 +113,14 @@ def observe(
             watched,
             _or_minus_one(plant.index_of_role("power")),
             _or_minus_one(plant.index_of_role("runtime")),
-            np.array(SLOW_HOURS) * 3600.0,
+            np.array(plant.average_hours) * 3600.0,
             plant.detection.settle_seconds,
             learners.early,
+            plant.detection.new_normal_after_seconds,
             np.array([sensor.stuck_after_readings or 0 for sensor in plant.sensors]),
             tracks,
             traits,
-            plant.detection.warm_up_readings,
+            plant.warm_up_readings,
             learners.waiting,
             learned,
             results,
@@ -126,6 +131,8 @@ def observe(
             watched,
             np.array([plant.detection.fast_smoothing, plant.detection.slow_smoothing]),
             np.array([sensor.minimum_deviation for sensor in plant.sensors]),
+            plant.interval_seconds,
+            plant.detection.new_normal_after_seconds,
             tracks,
             results,
         )
@@ -144,7 +151,7 @@ def _or_minus_one(index: int | None) -> int:
 
 
 def extract(batch: ReadingBatch, *, plant: Plant) -> FeatureFrame:
-    """Return the feature rows of a history that begins with `batch`: machines start without a baseline."""
+    """Return the feature rows of a history that begins with `batch`; machines start without a baseline."""
     tracks = allocate(Tracks, tracks_layout(plant), len(batch.machine_ids))
     traits = MachineTraits(*np.array([traits_of(plant, machine_id) for machine_id in batch.machine_ids]).T.copy())
     results = observe(
@@ -167,7 +174,11 @@ def extract(batch: ReadingBatch, *, plant: Plant) -> FeatureFrame:
 
 
 def physical(values: Floats, plant: Plant) -> Floats:
-    """`values`, (n, S), with NaN for what lies outside a sensor's physical range."""
+    """Return `values`, (n, S), with NaN for values outside a sensor's physical range, and derived sensors computed."""
     lowest = np.array([sensor.minimum for sensor in plant.sensors])
     highest = np.array([sensor.maximum for sensor in plant.sensors])
-    return np.where((values < lowest) | (values > highest), np.nan, values)
+    found = np.where((values < lowest) | (values > highest), np.nan, values)
+    for index, formula in plant.derived:
+        value = formula({name: found[:, plant.sensor_names.index(name)] for name in formula.names})
+        found[:, index] = np.where((value < lowest[index]) | (value > highest[index]), np.nan, value)
+    return found

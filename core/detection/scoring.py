@@ -21,7 +21,7 @@ def combine_scores(distance: Floats, forest: Floats, *, flag_by: FlagBy) -> Floa
 def anomaly_scores(rows: RowResults, models: Models) -> Floats:
     """Return the scores in [0, 1] that decide on the flag, (n,); NaN where a reading is not scored."""
     anomaly = rows.distance.copy()
-    # the score of what was held against others' baselines has the forest's part in it already
+    # a score against a borrowed baseline includes the forest already
     scored = rows.scored & (rows.level >= LEVEL_HISTORY)
     if models.anomaly is not None and models.flag_by != "distance" and scored.any():
         forest = models.anomaly.score(rows.anomaly[scored])
@@ -30,8 +30,8 @@ def anomaly_scores(rows: RowResults, models: Models) -> Floats:
 
 
 def confidence_of(rows: RowResults) -> Floats:
-    """Return how far what each reading is held against is its machine's own, (n,) in [0, 1]; 1 when learned."""
+    """Return the confidence in the baseline of each reading, (n,) in [0, 1]; 1 for a learned one of its machine."""
     base = np.array([_CONFIDENCE[level] for level in LEVELS])[rows.level]
-    # a history is worth more, the more of the warm-up is in it
+    # confidence in a history grows with its share of the warm-up
     grown = base + (1 - base) * rows.progress
     return np.where(rows.level == LEVEL_HISTORY, grown, base)

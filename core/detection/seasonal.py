@@ -1,8 +1,8 @@
-"""Slow sensors with daily habits: how rare a reading is against the sensor's own days, levels and shapes.
+"""Detector for slow sensors with a daily season: the rarity of a reading among the sensor's own past.
 
-For one temperature, load or counter that speaks once in minutes. Three statistics of what the season does not explain,
-each ranked in its own past: an average over six hours, and how new the shape of the last readings is at two strides.
-Each alarm raises the limit of the next for some weeks: a budget. What this costs is a search through 256 shapes.
+It suits a temperature, load or counter sampled every few minutes. Three statistics of the seasonal residual are each
+ranked in their own past: its average over six hours, and the novelty of its recent shape at two strides. Each alarm
+raises the limit of the next for some weeks, as a budget. The cost of a reading is a search through 256 shapes.
 """
 
 from datetime import UTC, datetime
@@ -20,14 +20,14 @@ from core.state.habits import BINS, SHAPES, STRIDES, WINDOW, Habits, slow_sensor
 from core.state.tracks import Tracks
 
 _DAY: Final = 86_400.0
-_CLIP: Final = 5.0  # deviations; beyond, a level learns no more, and a shape grows by the logarithm
-_WIDEST: Final = 1000.0  # deviations; further away says nothing more
-_LEAST: Final = 20  # readings that tell a deviation
-_RANKED: Final = 50  # readings after which a statistic is held against its past
-_FIRST_ALARM: Final = 100  # readings, and two days: one to learn the habits and one to be held against them
+_CLIP: Final = 5.0  # standard deviations; beyond, values are clipped for levels and grow logarithmically in shapes
+_WIDEST: Final = 1000.0  # standard deviations; values are clipped here
+_LEAST: Final = 20  # readings needed to estimate a deviation
+_RANKED: Final = 50  # readings after which a statistic is ranked in its past
+_FIRST_ALARM: Final = 100  # readings, beside two days: one to learn the habits and one to compare with them
 _FIRST_DAYS: Final = 2.0
 _MEMORY_DAYS: Final = 60.0  # of a half hour's mean
-_EXPLAINS: Final = 0.7  # share of the variance that residuals must stay below for the season to count
+_EXPLAINS: Final = 0.7  # the season is used while residuals have less than this share of the variance
 _EXPLAINS_DAYS: Final = 3.0
 _AVERAGE_SECONDS: Final = 6 * 3600.0
 _FEW_SHAPES: Final = 16
@@ -48,9 +48,9 @@ _THOUSANDTHS: Final = 1000.0
 def score_habits(
     batch: ReadingBatch, values: Floats, tracks: Tracks, habits: Habits, rows: RowResults, plant: Plant
 ) -> None:
-    """Score the readings by the habits of their slow sensors in the place of the distance, in place.
+    """Score the readings by the habits of their slow sensors instead of by the distance, in place.
 
-    values: (n, S), NaN where missing. The score is in [0, 1], a half at the limit that the alarms so far leave.
+    values: (n, S), NaN where missing. The score is in [0, 1], and 0.5 at the current limit.
     """
     sensors = np.array(slow_sensors(plant), dtype=np.int64)
     if not len(sensors) or not len(batch):
@@ -62,7 +62,7 @@ def score_habits(
 
 
 def _local(timestamps: Floats, timezone: str) -> Floats:
-    """Return seconds of the plant's clock, counted like epoch seconds, (n,)."""
+    """Return the local time of the plant, counted like epoch seconds, (n,)."""
     # no zone changes its offset within a quarter of an hour
     quarters, place = np.unique(timestamps // 900, return_inverse=True)
     zone = ZoneInfo(timezone)
@@ -141,7 +141,7 @@ def _score(
 def _unusual(
     slot: int, q: int, value: float, now: float, local: float, interval: float, habits: Habits
 ) -> tuple[float, float, float]:
-    """Return what was expected, the scale, and what the season leaves in scales, NaN at first; learn from `value`."""
+    """Return expected value, scale, and seasonal residual in scales, NaN at first; learn from `value`."""
     count, mean = habits.moments[slot, q, 0], habits.moments[slot, q, 1]
     scale = np.sqrt(habits.moments[slot, q, 2] / count) if count > 1 else 0.0
     scale = max(scale, 1e-6 * abs(mean), 1e-9)
@@ -176,7 +176,7 @@ def _unusual(
 
 @njit(cache=True, nogil=True)
 def _statistics(slot: int, q: int, unusual: float, interval: float, habits: Habits, out: Floats) -> None:
-    """Write the average and the novelty at each stride, NaN where there is none yet, and learn the shapes."""
+    """Write the average and the novelty at each stride, NaN while unknown, and learn the shapes."""
     habits.average[slot, q] += (1 - np.exp(-interval / _AVERAGE_SECONDS)) * (unusual - habits.average[slot, q])
     out[0] = abs(habits.average[slot, q])
     bounded = unusual
@@ -198,7 +198,7 @@ def _statistics(slot: int, q: int, unusual: float, interval: float, habits: Habi
 
 @njit(cache=True, nogil=True)
 def _novelty(slot: int, q: int, which: int, recent: Features, habits: Habits) -> float:
-    """Return how far the recent shape is from the nearest known one, and keep it or move that one."""
+    """Return the distance of the recent shape from the nearest known one, and add it or move that one."""
     shapes, used = habits.shapes[slot, q, which], habits.used[slot, q, which]
     known = habits.known[slot, q, which]
     nearest, least = -1, np.inf
@@ -237,7 +237,7 @@ def _novelty(slot: int, q: int, which: int, recent: Features, habits: Habits) ->
 
 @njit(cache=True, nogil=True)
 def _tail(ranks: Features, value: float, ranked: bool) -> float:  # noqa: FBT001
-    """Return -log10 of the share of the past at least as high, 0 below the tail, and add `value` to the past."""
+    """Return -log10 of the share of past values at least as high, 0 below the tail, and add `value` to them."""
     if np.isnan(value):
         return 0.0
     tail = 0.0

@@ -1,7 +1,7 @@
-"""Surprise as a score of its own: a sensor far, in noises, from both its baseline and where it has been lately.
+"""Surprise score: the distance of a sensor, in units of its noise, from both its baseline and its recent level.
 
-It suits machines whose load wanders, of which a distance from one level says little, and sees a fault with the first
-reading of it. What stays where it is surprises no longer, so a lasting change without a jump is for the distance.
+It suits machines with changing load, for which the distance from one level means little, and detects a jump with its
+first reading. A lasting level ceases to surprise, so a slow change is left to the distance.
 """
 
 import numpy as np
@@ -13,12 +13,12 @@ from core.state.tracks import watched_sensors
 
 
 def score_by_surprise(rows: RowResults, values: Floats, plant: Plant) -> None:
-    """Put the surprise in the place of the distance, where the plant file says so or it is the higher, in place.
+    """Replace the distance by the surprise, in place, where the plant file says so or the surprise is higher.
 
-    A machine that still learns has no distance: it is scored by its surprise whatever the plant file says.
+    A machine in warm-up has no distance and is scored by its surprise in any case.
 
-    The score is the highest surprise of a sensor, in [0, 1] and a half at ten noises; the sensors' parts in it are
-    their shares of all surprise. values: (n, S), NaN where missing.
+    The score is the highest surprise of a sensor, in [0, 1], 0.5 at ten times the noise; the sensors' contributions
+    are their shares of the total surprise. values: (n, S), NaN where missing.
     """
     detector = plant.detector
     by_history = rows.level == LEVEL_HISTORY
@@ -38,5 +38,5 @@ def score_by_surprise(rows: RowResults, values: Floats, plant: Plant) -> None:
     rows.contribution[chosen] = parts
     least = np.array([plant.sensors[index].minimum_deviation for index in watched])
     off = np.nan_to_num(np.abs(values[chosen][:, watched] - rows.expected[chosen]))
-    # sensors that carry less than their share of the score do not speak for it
+    # sensors that contribute less than their share do not decide
     rows.substantial[chosen] = ((parts * len(watched) >= 1) & (off >= least)).any(axis=1)

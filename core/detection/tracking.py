@@ -1,4 +1,4 @@
-"""The compiled pass over a batch: about a microsecond a reading, which is why it is written as plain loops."""
+"""The compiled pass over a batch, as plain loops: about a microsecond a reading."""
 
 from typing import Final
 
@@ -6,6 +6,7 @@ import numpy as np
 from numba import njit
 
 from core.arrays import Bools, Floats, Ints
+from core.detection.baseline import ACCEPT_SECONDS, LEARN_SECONDS
 from core.row_results import DETECT, FAULT_MISSING, FAULT_STUCK, FIRST, LEVEL_HISTORY, LEVEL_MACHINE, REST, RowResults
 from core.state.tracks import Tracks
 
@@ -22,6 +23,7 @@ _LEVEL_CLIP: Final = 3.0  # noises; an episode of an hour or two must not become
 _START_SECONDS: Final = 4 * 3600.0  # a machine that has just started may still change; until then the clip is wider
 _SURPRISING: Final = 10.0  # noises away from both baseline and recent level at which surprise is a half
 _STILL: Final = 2.0  # repeats of a value that are a half; a rounded value may well repeat itself once
+_FLAGGED: Final = 0.5  # surprise at which a reading is flagged
 _SILENT: Final = 1.0  # usual gaps without a value that are a half
 
 # put in where it is called: a call would copy the places of some forty arrays, and there are six of them a reading
@@ -40,6 +42,7 @@ def track(
     slow_seconds: Floats,
     settle_seconds: float,
     early: int,
+    accept_seconds: float,
     stuck_after: Ints,
     tracks: Tracks,
     traits: tuple[Floats, Floats, Floats],
@@ -48,11 +51,12 @@ def track(
     learned: Bools,
     out: RowResults,
 ) -> tuple[Ints, Ints]:
-    """Track these rows; return those that were done, and those that are left for the next call.
+    """Track these rows; return the rows done, and those left for the next call.
 
-    Left are the rows of machines whose warm-up, or what an early look at them needs, one of their rows before has
-    completed: these are `waiting`, (m,), and to be fitted first. Machines know nothing of each other, so others go on.
-    early, warm_up: readings of the first look, and of all that is learned from. learned: rows to learn from, (n,).
+    Rows are left of machines whose warm-up, or what an early look at them needs, was completed by an earlier row: they
+    are `waiting`, (m,), and to be fitted before the next call. Machines are independent, so the others go on. early,
+    warm_up: readings of the first look, and of the whole warm-up. learned (n,): rows to learn from, set here.
+    accept_seconds: running time away from the baseline after which the level is the new one.
     """
     done, left = np.empty_like(rows), np.empty_like(rows)
     count = 0
@@ -100,11 +104,12 @@ def track(
             if tracks.learned[slot] <= early and tracks.running_since[slot] == -np.inf:
                 out.phase[row] = FIRST
             if tracks.learned[slot] > early:
-                _surprises(row, slot, now, elapsed, values[row], watched, tracks, out)
+                _surprises(row, slot, now, elapsed, values[row], watched, accept_seconds, tracks, out)
                 _score_early(row, slot, values[row], watched, tracks, out)
             waiting[slot] = tracks.learned[slot] == warm_up or is_early_look(tracks.learned[slot], early)
             continue
-        _surprises(row, slot, now, elapsed, values[row], watched, tracks, out)
+        _surprises(row, slot, now, elapsed, values[row], watched, accept_seconds, tracks, out)
+        _learn_on(row, slot, elapsed, accept_seconds, tracks, out)
         out.phase[row] = DETECT
     return done[:count], left[: len(rows) - count]
 
@@ -119,7 +124,7 @@ def _has_none(values: Floats, watched: Ints) -> bool:
 
 @njit(cache=True, nogil=True)
 def is_early_look(learned: int, early: int) -> bool:
-    """Return whether a machine that learns is fitted with so many readings: `early` of them, and each doubling."""
+    """Return whether a machine in warm-up is fitted at this number of readings: at `early`, and at each doubling."""
     looks = early
     while looks < learned:
         looks *= 2
@@ -128,7 +133,7 @@ def is_early_look(learned: int, early: int) -> bool:
 
 @_part
 def _score_early(row: int, slot: int, values: Floats, watched: Ints, tracks: Tracks, out: RowResults) -> None:
-    """Let a reading be scored by its surprise, against what the first readings of its machine have shown."""
+    """Mark a reading to be scored by its surprise against the early look at its machine."""
     out.scored[row] = True
     out.distance[row] = 0.0
     for d in range(len(watched)):
@@ -206,7 +211,8 @@ def _slow_averages(
     slot: int, elapsed: float, values: Floats, watched: Ints, slow_seconds: Floats, tracks: Tracks
 ) -> None:
     # time away does not count: an average over running hours must not forget while the machine stands
-    step = min(max(elapsed, 0.0), 3600.0) if elapsed == elapsed else 0.0  # noqa: PLR0124  false for NaN
+    longest = max(3600.0, 1.5 * tracks.interval[slot])
+    step = min(max(elapsed, 0.0), longest) if elapsed == elapsed else 0.0  # noqa: PLR0124  false for NaN
     tracks.slow_hours[slot] += step / 3600.0
     for which in range(len(slow_seconds)):
         # a young average is the plain mean so far, which an old one forgets
@@ -233,7 +239,7 @@ def _maintenance_features(
             complete = complete and not np.isnan(value)
             out.maintenance[row, column] = value
             column += 1
-    hours = tracks.last_values[slot, runtime] if runtime >= 0 else 0.0
+    hours = tracks.last_values[slot, runtime] if runtime >= 0 else tracks.slow_hours[slot]
     out.maintenance[row, column] = 0.0 if np.isnan(hours) else hours
     out.maintenance[row, column + 1] = traits[2][slot]
     out.risky[row] = complete
@@ -241,7 +247,7 @@ def _maintenance_features(
 
 @njit(cache=True, nogil=True)
 def _begin_level(slot: int, values: Floats, watched: Ints, tracks: Tracks) -> None:
-    """Take what a machine that settles after a start shows as its recent level, in place."""
+    """Set the recent level of a machine that settles after a start, in place."""
     for d in range(len(watched)):
         away = (values[watched[d]] - tracks.mean[slot, d]) / tracks.scale[slot, d]
         if not np.isnan(away):
@@ -256,19 +262,25 @@ def _surprises(
     elapsed: float,
     values: Floats,
     watched: Ints,
+    accept_seconds: float,
     tracks: Tracks,
     out: RowResults,
 ) -> None:
     """Write the forest's features: each sensor's surprise in [-1, 1], the longest stillness and silence in [0, 1].
 
-    A value surprises as far as it is from both the baseline and its recent level: a worn machine is far from the one,
-    and one that has just calmed down from the other, yet neither does anything unusual.
+    A value surprises by its distance from both the baseline and the recent level: a worn machine is far from the
+    former, and one that has just calmed down from the latter, and neither is unusual.
     """
     step = min(max(elapsed, 0.0), 3600.0) if elapsed == elapsed else 0.0  # noqa: PLR0124  false for NaN
     running = max(now - tracks.running_since[slot], 1.0)
+    if tracks.running_since[slot] == -np.inf and not tracks.fitted[slot]:
+        # it may have started right before its first reading
+        running = max(tracks.learned[slot] * tracks.interval[slot], 1.0)
     remembered = max(_LEVEL_SECONDS, _LEVEL_READINGS * tracks.interval[slot])
     follow = 1 - np.exp(-step / min(remembered, running))
     clip = _LEVEL_CLIP * max(1.0, _START_SECONDS / running)
+    if tracks.lasting[slot, 0] >= accept_seconds:
+        clip = np.inf
     still = silent = 0.0
     for d in range(len(watched)):
         sensor = watched[d]
@@ -284,12 +296,31 @@ def _surprises(
         if np.isnan(away):
             continue
         moved = away - tracks.level[slot, d] / noise
+        away -= tracks.moved[slot, d] / noise
         tracks.level[slot, d] += follow * noise * min(max(moved, -clip), clip)
         if away * moved > 0:
             surprise = _half_at(min(abs(away), abs(moved)) ** 2, _SURPRISING**2)
             out.anomaly[row, d] = surprise if away > 0 else -surprise
     out.anomaly[row, len(watched)] = _half_at(still**2, _STILL**2)
     out.anomaly[row, len(watched) + 1] = _half_at(silent, _SILENT)
+
+
+@_part
+def _learn_on(row: int, slot: int, elapsed: float, accept_seconds: float, tracks: Tracks, out: RowResults) -> None:
+    """Let the baseline follow the recent level: slowly while nothing is unusual, or to a level that stays for good."""
+    step = min(max(elapsed, 0.0), 3600.0) if elapsed == elapsed else 0.0  # noqa: PLR0124  false for NaN
+    calm = True
+    for d in range(tracks.level.shape[1]):
+        apart = abs(tracks.level[slot, d] - tracks.moved[slot, d])
+        calm = calm and apart < _SURPRISING * tracks.noise[slot, d] and abs(out.anomaly[row, d]) < _FLAGGED
+    tracks.lasting[slot, 0] = 0.0 if calm else tracks.lasting[slot, 0] + step
+    if not calm and tracks.lasting[slot, 0] < accept_seconds:
+        return
+    follow = step / (LEARN_SECONDS if calm else ACCEPT_SECONDS)
+    for d in range(tracks.level.shape[1]):
+        away = tracks.level[slot, d] - tracks.moved[slot, d]
+        if not np.isnan(away):
+            tracks.moved[slot, d] += follow * away
 
 
 @njit(cache=True, nogil=True)

@@ -1,7 +1,7 @@
-"""Readings from which machines learn what is normal for them, and the baselines that come of them.
+"""Warm-up of machines: the readings they learn from, and the baselines fitted to them.
 
-A machine is looked at early: its first ten readings, and each doubling, tell where it stands and how it moves, against
-which jumps are seen until all of the warm-up is there. Slow sensors are held against their days instead.
+An early look at the first ten readings, repeated at each doubling, estimates level and noise, so that jumps are
+detected before the warm-up is complete. Slow sensors are compared with their daily habits instead.
 """
 
 from dataclasses import dataclass
@@ -17,12 +17,12 @@ from core.state.tracks import Tracks, watched_sensors
 EARLY: Final = 10
 """Readings of a first look."""
 _NEVER: Final = 1 << 40
-_LATELY: Final = 12  # readings that say where a machine has been lately
+_LATELY: Final = 12  # readings that make the recent level of a machine
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Learners:
-    """The machines of a batch that still learn.
+    """The machines of a batch that are in warm-up.
 
     warm_ups: readings so far by table row, (k, D) each; filled and dropped here. looks: what early looks at them told,
     (3, D) each: mean, scale and noise; in the table during a batch only, as they follow from the readings and are not
@@ -41,7 +41,7 @@ class Learners:
         cls, slots: Ints, *, tracks: Tracks, warm_ups: dict[int, Features], looks: dict[int, Floats], plant: Plant
     ) -> Self:
         """Return the learners among `slots`, with what `warm_ups` and `looks` have of them."""
-        size = plant.detection.warm_up_readings
+        size = plant.warm_up_readings
         learners = cls(
             warm_ups=warm_ups,
             looks=looks,
@@ -84,7 +84,7 @@ class Learners:
         """Give each machine that waits a baseline, or, where it has not read enough for that, one for the meantime."""
         for slot in np.flatnonzero(self.waiting).tolist():
             rows, before = self.warm_ups[slot], self._level(slot)
-            if len(rows) < self.plant.detection.warm_up_readings:
+            if len(rows) < self.plant.warm_up_readings:
                 self._look(slot)
             else:
                 self.tracks.set_baseline(slot, _baseline(rows, self.plant))
@@ -111,14 +111,14 @@ class Learners:
         self.tracks.mean[slot], self.tracks.scale[slot], self.tracks.noise[slot] = look
 
     def _level(self, slot: int) -> Floats:
-        """Return where a machine has been lately in its sensors' units, NaN where nothing is known of that, (D,)."""
+        """Return the recent level of a machine in its sensors' units, NaN where unknown, (D,)."""
         tracks = self.tracks
         if tracks.learned[slot] <= self.early:
             return np.full(tracks.mean.shape[1], np.nan)
         return np.asarray(tracks.mean[slot] + tracks.level[slot] * tracks.scale[slot])
 
     def _place_level(self, slot: int, before: Floats, rows: Features) -> None:
-        """Go on from the level `before`, (D,); where there is none, from the mean of the newest of `rows`."""
+        """Set the recent level to `before`, (D,), or where that is NaN to the mean of the newest `rows`."""
         newest = rows[-_LATELY:].astype(np.float64)
         known = np.isfinite(newest)
         mean = np.where(known, newest, 0.0).sum(axis=0) / np.maximum(known.sum(axis=0), 1)

@@ -1,4 +1,4 @@
-"""The minutes of hours that are open, as rows of one table that a compiled pass over a batch counts into."""
+"""Minutes of open hours, as rows of one table that a compiled pass over a batch accumulates into."""
 
 from typing import Final
 
@@ -16,7 +16,7 @@ _FIRST_ROOM: Final = 16
 
 
 class Cells:
-    """Rows of open hours, taken and released. power, production: index of each in the arrays' second axis.
+    """Table of open hours, whose rows are taken and released. power, production: their index in the second axis.
 
     sums, counts: (rows, 2, 60). readings, peak, changed: (rows,). owner: table row of the machine whose newest hour it
     is, -1 where it is none's.
@@ -51,7 +51,7 @@ class Cells:
         return row
 
     def release(self, row: int) -> None:
-        """Give a row back."""
+        """Release a row."""
         self.owner[row] = -1
         self._free.append(row)
 
@@ -67,7 +67,7 @@ class Cells:
 
 
 def count_in(cells: Cells, rows: Ints, minutes: Ints, power: Floats, production: Floats) -> None:
-    """Count readings, (n,) each, into their rows; rows below 0 are left out. power, production: NaN where missing."""
+    """Add readings, (n,) each, to their rows; rows below 0 are skipped. power, production: NaN where missing."""
     _count_in(
         rows,
         minutes,

@@ -1,8 +1,8 @@
-"""When hours are published: once their machine's own time has passed them, or as they are when it falls silent.
+"""Closing of hourly windows: by their machine's own time, or as they are when the machine falls silent.
 
-Time is the machine's own: another one's clock closes none of its hours. A window is final once its machine's time has
-passed it and its grace. The hours of a machine that has fallen silent are published as they are, and are not final.
-What comes late makes a revision, and revisions come at a bounded rate.
+Time is each machine's own: another machine's clock closes none of its hours. A window is final once its machine's time
+has passed it and its grace. The hours of a machine that has fallen silent are published as they are, and are not final.
+Late readings lead to revisions, which are published at a bounded rate.
 """
 
 from collections.abc import Mapping, Sequence
@@ -23,7 +23,7 @@ REVISED_EVERY_SECONDS: Final = 60.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Closing:
-    """When windows close. interval_seconds: see `Window.summary`. counter_rules: where the plant has a counter."""
+    """Rules by which windows close. interval_seconds: see `Window.summary`. counter_rules: of an energy counter."""
 
     grace_seconds: float
     interval_seconds: float
@@ -32,11 +32,10 @@ class Closing:
     def by_own_time(
         self, windows: Windows, machine_ids: Sequence[str], slots: Ints, last_seen: Floats
     ) -> list[EnergyWindow]:
-        """Return what closes by the readings of these machines, and drop the windows that are past revision.
+        """Return the windows closed by the readings of these machines, and drop those past revision.
 
         slots: table rows of the machines. last_seen: by table row, a machine's own time, epoch s. A window closes once,
-        when its machine's time has passed it and its grace; what a late reading changes afterwards goes out at the
-        bounded rate of `by_the_clock`.
+        when its machine's time has passed it and its grace; later changes are published by `by_the_clock`.
         """
         closed = []
         own_time = last_seen[slots]
@@ -52,7 +51,7 @@ class Closing:
         return closed
 
     def by_the_clock(self, windows: Windows, estimates: Mapping[str, float], *, now: float) -> list[EnergyWindow]:
-        """Return what closes without a further reading, and the revisions that are due.
+        """Return the windows that close without a further reading, and the revisions that are due.
 
         estimates: where the time of each machine should stand that has been silent for long, epoch s. Its hours are
         published as they are, and are not final: it may have kept readings. now: seconds of any clock; a window is
@@ -98,7 +97,7 @@ class Closing:
         return summary
 
     def _plan(self, windows: Windows, machine_id: str, slot: int) -> None:
-        """Note when a machine's windows are to be looked at again."""
+        """Schedule the next check of a machine's windows."""
         own = windows.of(machine_id).values()
         windows.due[slot] = np.inf
         if own:
@@ -108,7 +107,7 @@ class Closing:
 
 
 def closing_of(plant: Plant) -> Closing:
-    """Return when the windows of this plant close."""
+    """Return the closing rules of a plant."""
     return Closing(
         grace_seconds=plant.energy.grace_seconds,
         interval_seconds=plant.interval_seconds,

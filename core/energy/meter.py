@@ -1,4 +1,4 @@
-"""Energy by the register of a meter: what its differences say of an hour, whatever the order of arrival.
+"""Hourly energy from the register of a meter, independent of the order of arrival.
 
 A register counts kWh and only rises, but for a reset to 0 (another device) and a rollover at its modulus. Of an hour
 its first reading is kept and the last of each minute, of two at one instant the greater; and of the time around it the
@@ -35,7 +35,7 @@ _DIP: Final = 0.1  # of the register: a smaller fall is no reset
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CounterRules:
-    """What the plant file says of a register. modulus, resolution: kWh; maximum_power: kW; longest_gap: s."""
+    """Rules of a register from the plant file. modulus, resolution: kWh; maximum_power: kW; longest_gap: s."""
 
     modulus: float | None
     resolution: float
@@ -89,7 +89,7 @@ class CounterRules:
         )
 
     def returns(self, before: Reading, later: Reading) -> bool:
-        """Return whether a register is back where it was: little above it, as after a true reset only by chance."""
+        """Return whether a register is back at its former value or slightly above, which a true reset rarely is."""
         rise = later[1] - before[1]
         return 0 <= rise <= min(self.most(before, later), max(self.resolution, _DIP * before[1]))
 
@@ -116,7 +116,7 @@ def counter_rules(plant: Plant) -> CounterRules | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Counted:
-    """What a register says of an hour. hours: covered share of it, 0 to 1."""
+    """Energy of an hour by the register. hours: covered share of the hour, 0 to 1."""
 
     energy_kwh: float
     hours: float
@@ -148,7 +148,7 @@ class CounterHour:
 
     @property
     def edges(self) -> list[Reading]:
-        """Those of its readings that other hours may need, with enough of them to tell a wrong one."""
+        """Readings at both ends that neighbouring hours may need, with enough context to detect a wrong one."""
         own, some = sorted(self.minutes), _WRONG_READINGS + 1
         outer = [self.minutes[minute] for minute in (*own[:some], *own[-some:])]
         return [edge for edge in (self.before, self.first, *outer, self.after) if edge is not None]
@@ -175,7 +175,7 @@ class CounterHour:
         return self.first != first, self.last != last
 
     def see(self, known: Sequence[Reading]) -> bool:
-        """Look for its neighbours among readings in order of time, its own included; whether one is new."""
+        """Find the nearest neighbours among readings in order of time; return whether one is new."""
         before, after = self.before, self.after
         place = bisect_left(known, (float(self.start), -np.inf))
         if place:
@@ -186,14 +186,14 @@ class CounterHour:
         return (self.before, self.after) != (before, after)
 
     def settled_at(self, rules: CounterRules) -> float:
-        """Epoch second after which no reading on time can say more of the hour."""
+        """Epoch second after which no reading that is on time can change the hour."""
         newest = self.last or self.before
         if self.after is not None or newest is None:
             return self.end
         return max(self.end, newest[0] + rules.longest_gap)
 
     def counted(self, rules: CounterRules) -> Counted:
-        """Return what the readings say of the hour."""
+        """Return the energy of the hour by its readings."""
         energy = covered = apart = 0.0
         found: dict[StepKind, int] = dict.fromkeys(("usual", "reset", "rollover", "unknown"), 0)
         for before, after in pairwise(rules.believed(sorted({*self.edges, *self.minutes.values()}))):
@@ -214,7 +214,7 @@ class CounterHour:
         return Counted(energy_kwh=energy, hours=covered / HOUR, steps=steps)
 
     def pack(self) -> dict[str, Any]:
-        """Plain values for the changelog."""
+        """Return plain values for the changelog."""
         own = sorted({*self.minutes.values(), *([] if self.first is None else [self.first])})
         return {"start": self.start, "own": own, "before": self.before, "after": self.after}
 

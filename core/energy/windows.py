@@ -1,13 +1,13 @@
-"""Hourly energy of each machine, exact whatever the order of arrival.
+"""Hourly energy windows of each machine, independent of the order of arrival.
 
 A window is 60 minutes of sums in integers: sums of integers do not depend on their order, so late, early and
 re-split readings lead to the same window. Energy weighs each minute by the time it stands for; gaps longer than
 twice the usual interval of the window stay empty. An hour with too few readings to show an interval of its own goes
-by the plant's: two stray readings are no complete hour. Where the plant has an energy counter, its register goes before
-power (`core.energy.meter`).
+by the plant's: two stray readings are no complete hour. An energy counter takes precedence over power
+(`core.energy.meter`).
 
-Windows are kept for as long as their machine's own time has not passed them: a device that was cut off and now sends
-what it kept must find its hours as it left them. When they are published is the matter of `core.energy.closing`.
+Windows are kept until their machine's own time has passed them, because a device that was cut off sends its buffered
+readings later. `core.energy.closing` decides when they are published.
 """
 
 from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
@@ -24,13 +24,13 @@ from schemas.energy import EnergyWindow
 
 REVISION_SECONDS: Final = 2 * HOUR
 """How long after its end and grace a window takes late readings and is published again."""
-_LEAST_TO_TELL: Final = 3  # minutes with a reading, below which an hour does not show how often its machine speaks
-_ENOUGH: Final = 0.5  # of an hour that a counter covers, from which on it goes before power that covers more
+_LEAST_TO_TELL: Final = 3  # minutes with a reading, below which an hour does not show its machine's interval
+_ENOUGH: Final = 0.5  # covered share of an hour from which the counter takes precedence over power that covers more
 
 
 @dataclass(slots=True, eq=False)
 class Window:
-    """One hour of one machine while it can still change.
+    """One hour of one machine that can still change.
 
     row: of its minutes in `cells`; -1 where they are packed, since an hour that was published seldom changes.
     """
@@ -52,36 +52,36 @@ class Window:
 
     @property
     def readings(self) -> int:
-        """How many were counted."""
+        """Number of readings counted."""
         return int(self.cells.readings[self.row]) if self.packed is None else int(self.packed[4])
 
     @property
     def changed(self) -> bool:
-        """Whether it is not as it was published."""
+        """Whether it differs from the published revision."""
         return self.packed is None and bool(self.cells.changed[self.row])
 
     @property
     def settled(self) -> bool:
-        """Whether it was published as it is, so that only a late reading changes it."""
+        """Whether its current content is published, so that only a late reading changes it."""
         return self.final and not self.changed
 
     @property
     def version(self) -> Hashable:
-        """What is another value whenever a settled window is another one."""
+        """Key that differs whenever the content of a settled window differs."""
         edges = None if self.counter is None else (self.counter.before, self.counter.after)
         return self.hour, self.published, edges
 
     def change(self, *, changed: bool = True) -> None:
-        """Say whether it is not as it was published."""
+        """Set whether it differs from the published revision."""
         self.open()
         self.cells.changed[self.row] = changed
 
     def disown(self) -> None:
-        """Let readings look the window up again: what they change of it is to be noted from now on."""
+        """Make readings look the window up again, so that later changes are noticed."""
         self.cells.owner[self.row] = -1
 
     def open(self) -> None:
-        """Unpack the minutes, so that they can be counted into."""
+        """Unpack the minutes, so that readings can be added."""
         if self.row >= 0:
             return
         self.row = self.cells.take(self.hour)
@@ -96,13 +96,13 @@ class Window:
         self.packed = None
 
     def close(self) -> None:
-        """Pack the minutes; where there is a counter they stay, as its neighbours ask for it."""
+        """Pack the minutes, except those of a counter, which neighbouring hours need."""
         if self.packed is None and self.counter is None:
             self.packed = self.pack()
             self.release()
 
     def release(self) -> None:
-        """Give the row of the minutes back."""
+        """Release the row of the minutes."""
         if self.row >= 0:
             self.cells.release(self.row)
             self.row = -1
@@ -165,7 +165,7 @@ class Windows:
     def __init__(self) -> None:
         self._by_machine: dict[str, dict[int, Window]] = {}
         self._cells = Cells()
-        self._newest = np.full(0, -1, np.int64)  # by table row: the row of the hour that the last reading counted in
+        self._newest = np.full(0, -1, np.int64)  # by table row: the row of the hour of the last reading
         self.due = np.full(0, np.inf)
         self.late: set[tuple[str, int]] = set()
 
@@ -241,9 +241,9 @@ class Windows:
         self._newest = np.full(len(stay), -1, np.int64)
 
     def rows_for(self, machine_ids: Sequence[str], machine: Ints, slots: Ints, hours: Ints) -> Ints:
-        """Return the row of minutes that each reading, (n,), counts in, in windows that are made where there are none.
+        """Return the row of minutes of each reading, (n,), and create missing windows.
 
-        machine: index into `machine_ids`; slots: table row; hours: -1 for a reading that counts in none.
+        machine: index into `machine_ids`; slots: table row; hours: -1 for a reading outside any window.
         """
         self._reach(int(slots.max()))
         rows = self._newest[slots]
@@ -270,7 +270,7 @@ class Windows:
         return rows
 
     def count(self, rows: Ints, minutes: Ints, power: Floats, production: Floats) -> None:
-        """Count readings, (n,) each, into rows of minutes; rows below 0 are left out, values are NaN where missing."""
+        """Add readings, (n,) each, to rows of minutes; rows below 0 are skipped, values are NaN where missing."""
         count_in(self._cells, rows, minutes, power, production)
 
 
@@ -278,7 +278,7 @@ _EMPTY: Final[Mapping[int, Window]] = {}
 
 
 def _integral(sums: Ints, counts: Ints, planned: int) -> tuple[float, float]:
-    """Time integral in unit-hours, and the hours covered, of per-minute sums; planned: minutes between readings."""
+    """Return the time integral in unit-hours and the hours covered of per-minute sums; planned: minutes a reading."""
     covered = np.flatnonzero(counts)
     if not len(covered):
         return 0.0, 0.0
@@ -307,7 +307,7 @@ def accumulate(
     register: Floats | None = None,
     counter_rules: CounterRules | None = None,
 ) -> int:
-    """Count a batch into its windows, in place, and return how many readings came too late for any.
+    """Add a batch to its windows, in place, and return the number of readings too late for any.
 
     machine: (n,) index into `machine_ids`; slots: (n,) their table rows. newest: (n,), the machine's own time when each
     reading arrived. register: (n,) of the energy counter in kWh, where the plant has one; with its rules.
@@ -336,7 +336,7 @@ def accumulate(
 
 
 def _count(window: Window, timestamps: Floats, register: Floats, *, now: float) -> bool:
-    """Add register readings to a window; return whether other windows of its machine, now at `now`, need it."""
+    """Add register readings to a window; return whether other windows of its machine need it. now: machine's time."""
     if window.counter is None:
         window.counter = CounterHour(window.hour * HOUR)
         window.counter.add(timestamps, register)
@@ -348,7 +348,7 @@ def _count(window: Window, timestamps: Floats, register: Floats, *, now: float) 
 def _link(
     windows: Windows, machines: Mapping[str, tuple[float, int]], rules: CounterRules, *, grace_seconds: float
 ) -> None:
-    """Tell each window of these machines its neighbours' registers, and make windows of hours between two of them.
+    """Give each window of these machines its neighbours' registers, and create windows for hours between two.
 
     machines: their own time, epoch s, and their table row.
     """

@@ -1,1 +1,1 @@
-"""Evaluation: how good scores, flags and alerts are, measured against labels."""
+"""Evaluation: quality figures of scores, flags and alerts against labels."""

@@ -1,4 +1,4 @@
-"""Affiliation: how close flags lie to labelled stretches, against flags that fall anywhere.
+"""Affiliation metrics: the closeness of flags to labelled stretches, relative to random flags.
 
 Huet, Navarro and Rossi, "Local Evaluation of Time Series Anomaly Detection Algorithms" (KDD 2022), on whole readings:
 each labelled stretch has the zone of readings that are nearer to it than to any other, and a distance is worth the

@@ -1,4 +1,4 @@
-"""Figures of alerts against labelled stretches: what people would have heard, and when."""
+"""Figures of alerts against labelled stretches: detections, false alerts and delays."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ WEEK_SECONDS: Final = 7 * 86_400.0
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlertCourse:
-    """The alerts of one machine over its n readings.
+    """Alerts of one machine over its n readings.
 
     timestamps (n,), epoch s, rising. opened (n,): alerts opened by each reading. open (n,): one is open after it.
     truth (n,): labelled anomalous.

@@ -14,7 +14,7 @@ CHANGE_POINT_READINGS: Final = 60
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FlagFigures:
-    """How flags compare with labels; each figure in [0, 1], None where it has no meaning.
+    """Figures of flags against labels, each in [0, 1]; None where undefined.
 
     false_alarm_rate: flagged share of the normal readings; missed_alarm_rate: unflagged share of the anomalous ones.
     """

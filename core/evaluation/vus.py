@@ -1,4 +1,4 @@
-"""The volume under the precision-recall surface: a score's quality that forgives labels that are a little off.
+"""Volume under the precision-recall surface: quality of a score, tolerant of slightly shifted labels.
 
 Paparrizos et al., "Volume Under the Surface" (VLDB 2022). Labels get buffers of every width up to a window's; an
 average precision is taken at each width, and the mean of all is the volume.
@@ -13,7 +13,7 @@ from core.evaluation.flags import Stretch, stretches
 
 WINDOW: Final = 100
 """Widest buffer, readings: the authors' own choice where a series shows no period."""
-_THRESHOLDS: Final = 250  # of the reference implementation: its figures are ours only with as many
+_THRESHOLDS: Final = 250  # as in the reference implementation, for equal figures
 
 
 def vus_pr(truth: Bools, score: Floats, *, window: int = WINDOW) -> float | None:
@@ -23,7 +23,7 @@ def vus_pr(truth: Bools, score: Floats, *, window: int = WINDOW) -> float | None
     order = np.argsort(-score, kind="stable")
     ranked = score[order]
     thresholds = ranked[np.linspace(0, len(score) - 1, _THRESHOLDS).astype(np.int64)]
-    # a threshold raises all readings that score the same
+    # a threshold flags all readings of equal score
     raised = np.searchsorted(-ranked, -thresholds, side="right")
     hits = np.cumsum(truth[order])[raised - 1]
     labelled = stretches(truth)
@@ -32,7 +32,7 @@ def vus_pr(truth: Bools, score: Floats, *, window: int = WINDOW) -> float | None
         near = np.cumsum(_buffers(truth, labelled, width)[order])[raised - 1]
         highest = np.array([score[begin:end].max() for begin, end in _widened(labelled, width // 2, len(score))])
         seen = (highest[:, None] >= thresholds).mean(axis=0)
-        # of a buffer only what is raised counts among the positives, and by half
+        # of a buffer only flagged readings count as positive, by half
         recall = np.minimum((hits + near) / (truth.sum() + near / 2), 1.0) * seen
         total += float(np.diff(np.append(0.0, recall)) @ ((hits + near) / raised))
     return total / (window + 1)

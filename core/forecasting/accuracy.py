@@ -112,11 +112,11 @@ class ForecastAccuracy:
             self.scales, self.said = self.scales[wanted], self.said[wanted]
 
     def scores(self, *, days: int) -> list[Score]:
-        """Return how the forecasts did over the newest `days` days, one score for each day of the horizon."""
+        """Return the accuracy over the newest `days` days, one score for each day of the horizon."""
         return [score_of(row) for row in self._total(days)]
 
     def decide(self, *, days: int) -> bool:
-        """Return whether the seasonal median is to answer instead of the champion, by the newest `days` days."""
+        """Return whether the seasonal median should replace the champion, by the newest `days` days."""
         total = self._total(days).sum(axis=0)
         if total[COLUMNS.points] < _LEAST_POINTS:
             return self.fallen_back

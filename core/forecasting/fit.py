@@ -1,7 +1,7 @@
-"""Forecasts of a machine's hours of UTC, made on the wall clock of its plant.
+"""Forecasts of a machine's UTC hours, computed in its plant's local time.
 
-Shifts follow the wall clock, so the forecaster sees it: an hour that the clock shows twice is the mean of both, and an
-hour that it skips is missing. The answer is in hours of UTC.
+Shifts follow local time, so the series is converted to it: an hour that occurs twice becomes the mean of both, and a
+skipped hour is missing. The answer is in UTC hours.
 """
 
 from dataclasses import dataclass, replace
@@ -43,9 +43,9 @@ class FitRequest:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fitted:
-    """A forecast of the hours after the series, and what to remember.
+    """A forecast of the hours after the series, and the forecaster's memory.
 
-    value, lower, upper, and median, what the seasonal median forecasts at the same origin: (horizon,) each.
+    value, lower, upper, and median, the seasonal median's forecast at the same origin: (horizon,) each, in kWh.
     """
 
     value: Floats
@@ -62,7 +62,7 @@ class Fitted:
 def fit(
     request: FitRequest, *, holidays: frozenset[int] = frozenset(), candidates: tuple[CandidateForecaster, ...] = ()
 ) -> Fitted:
-    """Return the forecast of a request, always the same for the same request. holidays: days since the epoch.
+    """Return the forecast of a request, deterministically. holidays: days since the epoch.
 
     candidates: those named by the request.
     """
@@ -84,7 +84,7 @@ def fit(
 
 
 def fallback(request: FitRequest, *, holidays: frozenset[int] = frozenset()) -> Fitted:
-    """Return the seasonal median's own answer to a request; what a series remembers stays as it is."""
+    """Return the seasonal median's answer to a request, with the memory unchanged."""
     series, steps = _on_the_wall_clock(request)
     median = hourly_median(usable(series), Calendar(holidays=holidays), request.horizon)
     value, lower, upper = (np.clip(one, *request.bounds) for one in (median.value, median.lower, median.upper))
@@ -102,17 +102,17 @@ def _inputs_on_the_wall_clock(request: FitRequest) -> KnownInputs | None:
 
 
 def _on_the_wall_clock(request: FitRequest) -> tuple[HourlySeries, Ints]:
-    """Return the series on the plant's clock, and for each hour of UTC to come its step in the answer, (horizon,)."""
+    """Return the series in local time, and for each UTC hour of the horizon its step in the answer, (horizon,)."""
     known = len(request.values)
     wall = wall_hours(request.first_hour, known + request.horizon, ZoneInfo(request.zone))
-    # in the middle of an hour that is there twice, its first half cannot count as known
+    # within a repeated hour, its first occurrence does not count as known
     series = on_the_wall_clock(request.values, wall[:known]).until(int(wall[known]))
-    # beyond the answer's end, where a spring night leaves out an hour, its last hour stands once more
+    # where a skipped hour leads past the answer's end, its last hour is repeated
     return series, np.minimum(wall[known:] - series.end, request.horizon - 1)
 
 
 def on_the_wall_clock(values: Floats, wall: Ints) -> HourlySeries:
-    """Return a series, (n,), by the hours that the wall clock showed, (n,)."""
+    """Return the values, (n,), of these local hours, (n,), as a series."""
     places = wall - wall[0]
     known = ~np.isnan(values)
     count = np.bincount(places[known], minlength=int(places[-1]) + 1)
@@ -122,9 +122,9 @@ def on_the_wall_clock(values: Floats, wall: Ints) -> HourlySeries:
 
 
 def usual_week(series: list[HourlySeries]) -> Floats | None:
-    """Return the usual course of a week, (168,) from Monday 0 h, of several series on one wall clock; None: unknown.
+    """Return the median week of several series in local time, (168,) from Monday 0 h; None without known values.
 
-    Unknown hours of the week are filled with the median of its hour of the day, or else of all.
+    Unknown hours are filled with the median of the same hour of the day, or else of all.
     """
     rows = []
     for one in series:

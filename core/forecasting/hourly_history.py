@@ -1,7 +1,7 @@
 """Hourly history of one machine: input of the forecaster, five bytes an hour.
 
-Hours may arrive in any order and repeatedly: the same hours lead to the same history. Measured hours take precedence
-over imported ones.
+Hours may arrive in any order and repeatedly; the result is the same. Measured hours take precedence over imported
+ones.
 """
 
 from collections.abc import Mapping
@@ -21,7 +21,7 @@ MISSING: Final = 0
 IMPORTED: Final = 1
 MEASURED: Final = 2
 LEAST_COMPLETENESS: Final = 0.5
-"""Least covered share of an hour; below, the hour stays missing."""
+"""Minimum covered share of an hour; below it, the hour is missing."""
 
 
 @dataclass(slots=True)
@@ -42,12 +42,12 @@ class HourlyHistory:
         return self.first_hour + len(self.values)
 
     def at(self, hour: int) -> float:
-        """Return the energy of an hour, kWh; NaN where it is not known."""
+        """Return the energy of an hour, kWh; NaN if unknown."""
         place = hour - self.first_hour
         return float(self.values[place]) if 0 <= place < len(self.values) else float("nan")
 
     def put(self, hour: int, energy_kwh: float, source: int) -> bool:
-        """Set an hour and return whether that changed anything; NaN advances the end and leaves the hour missing."""
+        """Set an hour, kWh, and return whether anything changed; NaN extends the history by a missing hour."""
         moved = self._reach(hour)
         place = hour - self.first_hour
         if place < 0 or np.isnan(energy_kwh) or source < self.sources[place]:
@@ -58,7 +58,7 @@ class HourlyHistory:
         return moved or changed
 
     def _reach(self, hour: int) -> bool:
-        """Make room for an hour where the capacity allows it; returns whether the newest hour is another one now."""
+        """Extend the arrays to an hour if the capacity allows it; return whether the newest hour changed."""
         if not len(self.values):
             self.first_hour = hour
         ahead = hour + 1 - self.end
@@ -82,7 +82,7 @@ class HourlyHistory:
 
     @classmethod
     def unpack(cls, packed: Mapping[str, Any], *, capacity: int) -> "HourlyHistory":
-        """Return the inverse of `pack`; a smaller capacity than that of before drops the oldest hours."""
+        """Return the inverse of `pack`; a smaller capacity drops the oldest hours."""
         values = np.frombuffer(packed["values"], np.float32)[-capacity:].copy()
         sources = np.frombuffer(packed["sources"], np.uint8)[-capacity:].copy()
         dropped = len(packed["sources"]) - len(sources)
@@ -90,7 +90,7 @@ class HourlyHistory:
 
 
 def energy_of(window: EnergyWindow) -> float:
-    """Return the energy of a window's whole hour, kWh: its mean power; NaN where too little of it is covered."""
+    """Return the energy of a window's whole hour, kWh, from its mean power; NaN if too little of it is covered."""
     if window.mean_power_kw is None or window.completeness < LEAST_COMPLETENESS:
         return float("nan")
     return window.mean_power_kw

@@ -1,4 +1,4 @@
-"""Known-future inputs of all machines, by the hour: what arrived, ready to be cut out for a forecast."""
+"""Table of the known-future inputs of all machines, by the hour."""
 
 from dataclasses import dataclass, field
 from typing import Final
@@ -10,7 +10,7 @@ from core.arrays import Floats
 from core.forecasting.engine.inputs import MOST_INPUTS, KnownInputs
 
 AHEAD_HOURS: Final = 366 * 24
-"""Hours after the newest forecast that a plan may reach ahead; later ones are left out."""
+"""Hours that a plan may reach ahead; later ones are dropped."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -29,9 +29,9 @@ class InputHours:
     _inputs: dict[str, dict[str, _Input]] = field(default_factory=dict)
 
     def put(self, machine_id: str, name: str, first_hour: int, values: Floats, *, now: int) -> str | None:
-        """Set consecutive hours of an input; NaN takes back a plan. now: hours since the epoch.
+        """Set consecutive hours of an input; NaN clears a planned hour. now: hours since the epoch.
 
-        Returns why nothing was set: too many inputs, or no hour between the past that is kept and a year ahead.
+        Returns the reason if nothing was set: too many inputs, or no hour between the kept past and a year ahead.
         """
         inputs = self._inputs.setdefault(machine_id, {})
         if name not in inputs and len(inputs) >= MOST_INPUTS:

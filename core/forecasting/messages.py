@@ -1,4 +1,4 @@
-"""Messages of issued forecasts, from the answer of a fit and the accuracy of earlier ones."""
+"""Forecast messages, made from the answer of a fit and the accuracy of earlier forecasts."""
 
 from datetime import UTC, datetime
 from zoneinfo import ZoneInfo
@@ -16,7 +16,7 @@ from schemas.forecasts import Backtest, Forecast, ForecastPoint, TrackRecord
 
 
 def issued_forecast(fitted: Fitted, *, fallback: Fitted | None, origin: int) -> IssuedForecast:
-    """Return the champion's answer, or that of the seasonal median which takes its place."""
+    """Return the champion's answer, or that of the seasonal median if it replaces the champion."""
     answer = fitted if fallback is None else fallback
     replaces = fitted.model if answer.model != fitted.model else None
     return IssuedForecast(
@@ -36,7 +36,7 @@ def forecast_message(
 ) -> Forecast:
     """Return the message of an issued forecast.
 
-    trained: first hour, and the hour after the last, that it was learned from.
+    trained: first hour of the training data, and the hour after its last.
     """
     value, lower, upper = issued.value, issued.lower, issued.upper
     tariff = plant.energy.tariff
@@ -62,7 +62,7 @@ def forecast_message(
 
 
 def backtest_of(fitted: Fitted) -> Backtest:
-    """Return how a fit did in its own past."""
+    """Return the back-test part of the message from a fit."""
     return Backtest(
         wape=_known(fitted.wape),
         coverage=None if fitted.coverage is None else min(1.0, max(0.0, fitted.coverage)),
@@ -71,7 +71,7 @@ def backtest_of(fitted: Fitted) -> Backtest:
 
 
 def track_record(accuracy: ForecastAccuracy, *, days: int) -> tuple[TrackRecord, ...]:
-    """Return how the issued forecasts did over the newest `days` days, by day of the horizon with matured hours."""
+    """Return the accuracy of issued forecasts over the newest `days` days, for each horizon day with matured hours."""
     return tuple(
         TrackRecord(
             horizon_day=day,

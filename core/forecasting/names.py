@@ -17,13 +17,17 @@ PUBLISHED: Final[tuple[PublishedName, ...]] = get_args(PublishedName)
 
 SEASONAL_MEDIAN: Final = "seasonal_median"
 """Median of the newest four values of the same phase: the baseline that others must beat, and the fallback."""
-BASELINES: Final = (SEASONAL_MEDIAN, "long_median", "weighted_mean", "naive_day")
+CLASS_MEDIANS: Final = ("class_median", "long_class_median")
+"""Members of the blend that are medians over all working days, or all Saturdays, of some weeks."""
+BASELINES: Final = (SEASONAL_MEDIAN, "long_median", "weighted_mean", "naive_day", *CLASS_MEDIANS)
 """Members of the blend that need no fit."""
 OF_LOGARITHMS: Final = "ridge_of_logarithms"
 LINEAR: Final = ("absolute_deviations", "ridge", "absolute", OF_LOGARITHMS)
 """Members of the blend that are fitted."""
 ANALOGUES: Final = ("analogues", "wide_analogues")
 """Members of the blend that are medians of what followed similar states."""
+MEDIANS: Final = (SEASONAL_MEDIAN, "long_median", *CLASS_MEDIANS, *ANALOGUES)
+"""Members that are medians of what was, and so always something that was."""
 MEMBERS: Final = BASELINES + LINEAR + ANALOGUES
 WITH_INPUTS: Final = ("ridge_with_inputs", "absolute_with_inputs")
 """Members of the blend where known-future inputs are given."""

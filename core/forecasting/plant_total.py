@@ -1,4 +1,4 @@
-"""The plant as the sum of its machines: complete hours, and forecasts with intervals of the sum.
+"""Plant totals as sums over machines: complete hours, and forecasts with intervals of the sum.
 
 The hours of a sum are those in which every machine is known; the interval of a sum lies between that of independent
 machines (the root of the sum of squares) and that of machines that err together (the sum). Where between is learned:
@@ -16,8 +16,8 @@ from core.issued_forecast import IssuedForecast
 
 FIRST_TOGETHER: Final = 0.3
 _MEMBER_HOURS: Final = 24  # a machine belongs to the plant for as long after its last hour
-_OVERDUE_HOURS: Final = 3  # how far the others must be ahead before an hour without a member is given up
-_BEHIND_HOURS: Final = 6  # a forecast that is older says nothing of now
+_OVERDUE_HOURS: Final = 3  # lead of the other machines after which an hour without a member is given up
+_BEHIND_HOURS: Final = 6  # older forecasts are not used
 _KEPT_HOURS: Final = 72
 _GAIN: Final = 0.05
 _MISS_SHARE: Final = 0.2
@@ -61,7 +61,7 @@ class Total:
         return found
 
     def origin(self) -> int | None:
-        """Return the newest hour that a machine has a forecast for; None without one."""
+        """Return the newest origin of the machines' forecasts; None without one."""
         return max((course.origin for course in self.forecasts.values()), default=None)
 
     def members(self) -> list[IssuedForecast]:
@@ -112,6 +112,6 @@ def _width(widths: Floats, together: float) -> Floats:
 
 
 def learned(together: float, *, points: float, covered: float) -> float:
-    """Return `together` after an hour that so many forecasts spoke of, and so many of them covered."""
+    """Return `together` updated by an hour with this many forecasts, and this many that covered it."""
     missed = 1 - covered / points
     return float(np.clip(together + _GAIN * (missed - _MISS_SHARE), 0.0, _MOST_TOGETHER))

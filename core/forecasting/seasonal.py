@@ -1,8 +1,8 @@
 """The seasonal median: the median of the newest four known values of the same phase.
 
-It needs no training; it is what other models must beat, and what answers when none of them can. Of hourly series with
-a calendar the phase is the hour of the day and the type of the day (weekday, holidays as Sundays); of series of any
-step it is the place within a season.
+It needs no training, and is the baseline for other models and the fallback without them. For hourly series with a
+calendar the phase is the hour and the type of the day (weekday, holidays as Sundays); for series of any step it is
+the position within a season.
 """
 
 from typing import Final

@@ -1,7 +1,7 @@
 """State of the hourly series of one partition: hours, open forecasts, and their accuracy.
 
-It changes a few times an hour, when an hour closes or a forecast is issued, and is saved in records of its own, so that
-the checkpoints of every second stay small.
+It changes a few times an hour, when an hour closes or a forecast is issued, and has changelog records of its own, so
+that the frequent checkpoints stay small.
 """
 
 from collections.abc import Iterable, Iterator
@@ -48,7 +48,7 @@ class SeriesState:
 
 @dataclass(slots=True)
 class SeriesTable:
-    """The series of one partition; `changed_records` gives what is to be saved.
+    """The series of one partition; `changed_records` returns what must be saved.
 
     capacity: hours of history. waiting: machines with a new hour since the last forecast.
     saves: number of the newest save that held forecasts.
@@ -96,12 +96,12 @@ class SeriesTable:
 
     def _wait(self, series_id: str, at: float) -> None:
         state = self.states[series_id]
-        # a plant waits for no fit: it is summed when its machines have their forecasts
+        # a plant needs no fit: it is summed when its machines have their forecasts
         if state.issued < state.history.end and not is_plant_series(series_id):
             self.waiting.setdefault(series_id, at)
 
     def issue(self, series_id: str, origin: int, outbox: tuple[Outgoing, ...], *, memory: bytes) -> None:
-        """Keep the messages of a forecast, to be published once saved; its hours are in `accuracy` already."""
+        """Keep the messages of a forecast until they are saved and published; its hours are in `accuracy` already."""
         state = self.states[series_id]
         state.issued, state.outbox, state.saved_with = origin, outbox, -1
         self._changed.add(series_id)
@@ -116,7 +116,7 @@ class SeriesTable:
         self._remembered.add(series_id)
 
     def changed_records(self) -> Iterator[tuple[str, bytes]]:
-        """Return (kind/series, record) of all that changed; afterwards nothing has."""
+        """Return (kind/series, record) of all changes since the last call."""
         changed, remembered = self._changed, self._remembered
         self._changed, self._remembered = set(), set()
         fresh = {series_id for series_id in self._unsent if self.states[series_id].saved_with < 0}

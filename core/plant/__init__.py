@@ -1,4 +1,4 @@
-"""The plant file: which sensors, machine types, limits and policies a plant has, as checked data.
+"""The plant file: sensors, machine types, limits and policies of a plant, as validated data.
 
 Pure: `parse_plant` takes the text of a TOML file and the name to call it by in messages. Every value
 carries its unit in its name or description.
@@ -7,7 +7,15 @@ carries its unit in its name or description.
 from core.plant.alert_policy import AlertOverride, AlertPolicy, AlertRule, FleetPolicy, MaintenanceWindow
 from core.plant.parsing import parse_plant
 from core.plant.plant import Plant
-from core.plant.policies import CsvFormat, DetectionPolicy, EnergyPolicy, Period, ReadingPolicy, Tariff
+from core.plant.policies import (
+    CsvFormat,
+    DetectionPolicy,
+    EnergyPolicy,
+    MaintenancePolicy,
+    Period,
+    ReadingPolicy,
+    Tariff,
+)
 from core.plant.rules import PlantError
 from core.plant.sensors import RESERVED_NAMES, TRUTH_COLUMNS, EnergyCounter, MachineType, Role, Sensor
 from core.plant.sources import Place, Source, SourceSensor
@@ -24,6 +32,7 @@ __all__ = [
     "EnergyPolicy",
     "FleetPolicy",
     "MachineType",
+    "MaintenancePolicy",
     "MaintenanceWindow",
     "Period",
     "Place",

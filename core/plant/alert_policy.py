@@ -1,4 +1,4 @@
-"""The alert policy of a plant file: which scores become alerts, for which machines, and when not."""
+"""Alert policy of a plant file: rules for episodes, overrides, maintenance windows and fleet alerts."""
 
 from datetime import datetime
 from fnmatch import fnmatchcase
@@ -14,7 +14,7 @@ Machines = Annotated[tuple[Pattern, ...], Field(strict=False)]
 
 
 class AlertRule(PlantModel):
-    """How episodes of one kind open, change and resolve. Scores are in [0, 1]; high means anomalous."""
+    """Rule by which episodes of one kind open, change and resolve. Scores are in [0, 1]; high means anomalous."""
 
     readings_over: int = Field(default=4, ge=1, le=32, description="anomalous readings (n) that open an alert ...")
     of_readings: int = Field(default=6, ge=1, le=32, description="... out of so many (m)")
@@ -90,7 +90,7 @@ class MaintenanceWindow(PlantModel):
 
 
 class FleetPolicy(PlantModel):
-    """When alerts at many machines are one event of the plant: a common cause, or a flood."""
+    """Policy that joins alerts at many machines into one fleet alert: a common cause, or a flood."""
 
     enabled: bool = Field(default=True, description="false: no alerts of kind fleet")
     within_seconds: Positive = Field(default=300.0, description="openings this close together may share a cause, s")
@@ -102,7 +102,7 @@ class FleetPolicy(PlantModel):
 
 
 class AlertPolicy(AlertRule):
-    """When people hear of it: one rule for the plant, overrides for machines and kinds, and planned work."""
+    """Alert policy: one rule for the plant, overrides for machines and kinds, and planned work."""
 
     overrides: Annotated[tuple[AlertOverride, ...], Field(strict=False)] = Field(
         default=(), description="keys that differ for some machines or kinds"

@@ -12,7 +12,7 @@ from core.plant.sensors import Sensor
 WARNING: Final = 1
 CRITICAL: Final = 2
 LEVELS: Final = (0.0, 0.6, 1.0)
-"""How bad no broken limit, a warning limit and a critical limit are, in [0, 1]; indices are severities."""
+"""Score in [0, 1] of no broken limit, a warning limit and a critical limit; indices are severities."""
 
 
 class BrokenLimit(NamedTuple):
@@ -25,7 +25,7 @@ class BrokenLimit(NamedTuple):
 
 
 def limit_severity(values: Floats, plant: Plant) -> Ints:
-    """Return the severity of the gravest limit that each value, (n, S), breaks: 0 none, 1 warning, 2 critical.
+    """Return the highest severity of the limits that each value, (n, S), breaks: 0 none, 1 warning, 2 critical.
 
     A missing value, NaN, breaks none.
     """
@@ -38,7 +38,7 @@ def limit_severity(values: Floats, plant: Plant) -> Ints:
 
 
 def broken_limits(values: Floats, plant: Plant) -> list[BrokenLimit]:
-    """Return the gravest limit that each sensor breaks with its value of one reading, (S,); the gravest first."""
+    """Return the most severe limit that each sensor of one reading, (S,), breaks, by falling severity."""
     broken = []
     for index, sensor in enumerate(plant.sensors):
         actual = float(values[index])

@@ -1,7 +1,7 @@
-"""The plant's own time: local days of 23, 24 or 25 hours, and hours on the wall clock of its zone.
+"""Local time of a plant: days of 23, 24 or 25 hours, and the local hours of its zone.
 
-Windows are hours of UTC, which never repeat and never skip. People think in local days, and so do machines that follow
-shifts; both are views, made when they are asked for.
+Windows are UTC hours, which never repeat and never skip. Reports and shifts follow local days, which are computed on
+demand.
 """
 
 from collections.abc import Iterable
@@ -37,7 +37,7 @@ def hours_in(day: date, zone: ZoneInfo) -> int:
 
 
 def days_of(windows: Iterable[EnergyWindow], zone: ZoneInfo) -> list[DayOfEnergy]:
-    """Local days of machines, in order of machine and day. Of several revisions of a window the last one counts.
+    """Return the local days of machines, by machine and day; the last revision of a window counts.
 
     A window belongs to the day in which it starts: in zones of whole hours all of it does.
     """
@@ -69,12 +69,12 @@ def _day(machine_id: str, day: date, windows: list[EnergyWindow], hours: int) ->
 
 
 def wall_hours(first_hour: int, count: int, zone: ZoneInfo) -> Ints:
-    """For hours of UTC since the epoch, (count,): the hours since the epoch that the wall clock of `zone` shows.
+    """Return the local hours of `zone`, as hours since the epoch, (count,), for UTC hours since the epoch.
 
     Where clocks go back two of them are equal, where they go forward one is left out.
     """
     hours = first_hour + np.arange(count, dtype=np.int64)
-    # clocks change on whole days of local time: an offset holds for a day of UTC, or else is asked for hour by hour
+    # an offset that is equal at both ends of a UTC day holds for all of it; otherwise it is looked up for each hour
     offsets = np.empty(count, dtype=np.int64)
     begin = 0
     while begin < count:

@@ -1,4 +1,4 @@
-"""From the text of a plant file to a `Plant`, or one line that names every broken rule."""
+"""Parsing of plant files into a `Plant`, or into one line that names every broken rule."""
 
 import tomllib
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from core.plant.rules import PlantError
 
 
 def parse_plant(text: str, *, source: str) -> Plant:
-    """Return the plant that the TOML `text` describes; `source` is what error messages call it.
+    """Return the plant that the TOML `text` describes; source: its name in error messages.
 
     Raises:
         PlantError: the text is no TOML or breaks a rule; one line names every broken rule.

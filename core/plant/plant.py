@@ -9,7 +9,8 @@ from typing import Annotated, Any, Final, Literal, Self
 from pydantic import Field, field_validator, model_validator
 
 from core.plant.alert_policy import AlertPolicy
-from core.plant.policies import CsvFormat, DetectionPolicy, EnergyPolicy, ReadingPolicy
+from core.plant.formulas import Formula, compile_formula
+from core.plant.policies import CsvFormat, DetectionPolicy, EnergyPolicy, MaintenancePolicy, ReadingPolicy
 from core.plant.rules import (
     Identifier,
     PlantModel,
@@ -23,15 +24,20 @@ from core.plant.sources import Source
 
 Detector = Literal["distance", "surprise", "both", "seasonal"]
 
-_SLOW_SECONDS: Final = 120.0  # between two readings: what speaks more often is not told by its days
+_SLOW_SECONDS: Final = 120.0  # between two readings: more frequent sensors are not compared with their days
 _MOST_SLOW: Final = 4  # slow sensors; each has shapes of 8 kB in the machine's record
+_DAY_SECONDS: Final = 86_400.0
+_LEAST_WARM_UP, _MOST_WARM_UP = 168, 1440
 _SILENT_INTERVALS: Final = 3.0
 _IDLE_INTERVALS: Final = 2.0  # as energy is divided between hours over as much
 _LEAST_SECONDS: Final = 300.0
+_SLOW_HOURS: Final = (6.0, 72.0)
+_SPARSE_SECONDS: Final = 900.0  # between two readings: an average of 6 hours would hold a handful of them
+_SPARSE_INTERVALS: Final = (3.0, 12.0, 36.0)
 
 
 class Plant(PlantModel):
-    """A whole plant file. Its order of `sensors` is the order of columns everywhere."""
+    """A whole plant file. The order of `sensors` is the order of columns everywhere."""
 
     name: Identifier = Field(description="name of the plant")
     timezone: TimezoneName = Field(description="IANA zone in which shifts and days are meant")
@@ -41,6 +47,7 @@ class Plant(PlantModel):
     detection: DetectionPolicy = DetectionPolicy()
     alerts: AlertPolicy = AlertPolicy()
     energy: EnergyPolicy = EnergyPolicy()
+    maintenance: MaintenancePolicy = MaintenancePolicy()
     readings: ReadingPolicy = ReadingPolicy()
     csv: CsvFormat = CsvFormat()
     source: Annotated[tuple[Source, ...], Field(strict=False)] = ()
@@ -60,6 +67,7 @@ class Plant(PlantModel):
             )
         unique("sensor", [sensor.name for sensor in self.sensors])
         unique("sensor role", [sensor.role for sensor in self.sensors if sensor.role])
+        self._derives()
         unique("machine type", [kind.name for kind in self.machine_types])
         counter = self.index_of_role("energy_counter")
         if self.index_of_role("power") is None:
@@ -88,6 +96,44 @@ class Plant(PlantModel):
         self._fits_its_interval()
         return self
 
+    def _derives(self) -> None:
+        """Check that formulas read sensors of this plant, and none reads itself by way of others."""
+        known = set(self.sensor_names)
+        for sensor in self.sensors:
+            unknown = sorted(compile_formula(sensor.formula).names - known) if sensor.formula else []
+            if unknown:
+                raise broken(
+                    f"formula of {sensor.name} = {sensor.formula!r}: {unknown[0]!r} is no sensor of this plant",
+                    f"use some of: {', '.join(self.sensor_names)}",
+                )
+        circular = [one.name for one in self.sensors if one.formula and one.name not in self._derivable]
+        if circular:
+            raise broken(
+                f"the formulas of {', '.join(circular)} need each other's values", "derive one from measured sensors"
+            )
+
+    @cached_property
+    def _derivable(self) -> dict[str, tuple[int, Formula]]:
+        """Column and formula of the sensors that can be derived, each after those that it reads."""
+        left = {
+            one.name: (column, compile_formula(one.formula)) for column, one in enumerate(self.sensors) if one.formula
+        }
+        found: dict[str, tuple[int, Formula]] = {}
+        while ready := {name: item for name, item in left.items() if item[1].names.isdisjoint(left)}:
+            found |= ready
+            left = {name: item for name, item in left.items() if name not in ready}
+        return found
+
+    @property
+    def derived(self) -> tuple[tuple[int, Formula], ...]:
+        """Column and formula of the derived sensors, each after those that it reads."""
+        return tuple(self._derivable.values())
+
+    @cached_property
+    def measured_names(self) -> tuple[str, ...]:
+        """The names of the sensors that readings bring, in column order."""
+        return tuple(sensor.name for sensor in self.sensors if sensor.formula is None)
+
     def _fits_its_interval(self) -> None:
         """Check the times that must be longer than the one between two readings."""
         counter = self.index_of_role("energy_counter")
@@ -107,6 +153,16 @@ class Plant(PlantModel):
                     f"write {_SILENT_INTERVALS * self.interval_seconds:g}, or remove it: the default follows",
                 )
 
+    @property
+    def warm_up_readings(self) -> int:
+        """Readings that a baseline is learned from: as stated, or a day of them within bounds of count.
+
+        Once an hour that is a week, and once a second 24 minutes: fewer readings tell too little, and more would be
+        kept in the state of every machine that learns.
+        """
+        stated = self.detection.warm_up_readings
+        return stated or int(min(max(_DAY_SECONDS / self.interval_seconds, _LEAST_WARM_UP), _MOST_WARM_UP))
+
     @cached_property
     def silent_after_seconds(self) -> float:
         """Silence of a machine that raises an alert, s: as stated, or three intervals."""
@@ -117,6 +173,15 @@ class Plant(PlantModel):
         """Wall-clock time after which a partition without readings closes its windows, s; default: two intervals."""
         return self.energy.close_idle_after_seconds or self._intervals(_IDLE_INTERVALS)
 
+    @cached_property
+    def average_hours(self) -> tuple[float, ...]:
+        """Spans of the slow averages, running hours, rising: as stated, or as the interval of the readings suggests."""
+        if self.maintenance.average_hours is not None:
+            return self.maintenance.average_hours
+        if self.interval_seconds <= _SPARSE_SECONDS:
+            return _SLOW_HOURS
+        return tuple(number * self.interval_seconds / 3600 for number in _SPARSE_INTERVALS)
+
     def _intervals(self, number: float) -> float:
         return max(_LEAST_SECONDS, number * self.interval_seconds)
 
@@ -126,7 +191,7 @@ class Plant(PlantModel):
 
     @property
     def detector(self) -> Detector:
-        """The detector of the machines by themselves; what the plant file leaves open is decided here."""
+        """Detector of the machines' own scores; `auto` is resolved here."""
         chosen = self.detection.detector
         if chosen != "auto":
             return chosen
@@ -155,8 +220,11 @@ class Plant(PlantModel):
 
     @cached_property
     def fingerprint(self) -> str:
-        """16 hex digits that change when a sensor's name, unit, role or place changes."""
-        identity = [[sensor.name, sensor.unit, sensor.role] for sensor in self.sensors]
+        """16 hex digits that change when a sensor's name, unit, role, formula or position changes."""
+        identity = [
+            [sensor.name, sensor.unit, sensor.role, *([sensor.formula] if sensor.formula else [])]
+            for sensor in self.sensors
+        ]
         return hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:16]
 
     def index_of_role(self, role: Role) -> int | None:

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import AwareDatetime, Field, model_validator
+from pydantic import AwareDatetime, Field, field_validator, model_validator
 
 from core.plant.rules import (
     Finite,
@@ -10,6 +10,7 @@ from core.plant.rules import (
     PlantModel,
     Positive,
     TimezoneName,
+    broken,
     check_region,
     ordered,
 )
@@ -17,9 +18,12 @@ from schemas.bounds import EARLIEST, LATEST_AHEAD_SECONDS
 
 
 class DetectionPolicy(PlantModel):
-    """How the per-machine baseline is learned and how sharp the score is."""
+    """Policy of the per-machine baseline and of the score's sensitivity."""
 
-    warm_up_readings: int = Field(default=400, ge=20, le=100_000, description="readings a baseline is learned from")
+    warm_up_readings: Annotated[int | None, Field(ge=20, le=100_000)] = Field(
+        default=None,
+        description='readings a baseline is learned from; none or "auto": those of a day, 168 at least, 1,440 at most',
+    )
     false_alarm_rate: float = Field(default=0.01, gt=0, lt=0.5, description="share of normal readings above 0.5")
     fast_smoothing: float = Field(default=0.2, gt=0, le=1, description="weight of the newest reading, fast average")
     slow_smoothing: float = Field(default=0.03, gt=0, le=1, description="weight of the newest reading, slow average")
@@ -28,9 +32,18 @@ class DetectionPolicy(PlantModel):
         description="score of a machine by itself: distance from its level, surprise at a jump, the higher of both, or "
         "a slow sensor against its daily habits; auto: the last for plants of one slow sensor, else the first",
     )
+    new_normal_after_seconds: Positive = Field(
+        default=172_800.0,
+        description="running time away from its baseline after which a machine's level is taken for its normal one, s",
+    )
     settle_seconds: NotNegative = Field(
         default=0.0, description="running time after a start before readings are scored or learned from, s"
     )
+
+    @field_validator("warm_up_readings", mode="before")
+    @classmethod
+    def _is_automatic(cls, value: object) -> object:
+        return None if value == "auto" else value
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
@@ -50,7 +63,7 @@ class Period(PlantModel):
 
 
 class Tariff(PlantModel):
-    """What a kWh costs, by the hour of the plant's time zone."""
+    """Prices of a kWh, by the hour of the plant's time zone."""
 
     currency: str = Field(default="EUR", pattern=r"^[A-Z]{3}$", description="three letters of ISO 4217")
     price: Finite = Field(description="price of one kWh where no period says otherwise")
@@ -60,7 +73,7 @@ class Tariff(PlantModel):
 
 
 class EnergyPolicy(PlantModel):
-    """How hourly energy windows close."""
+    """Policy by which hourly energy windows close."""
 
     grace_seconds: NotNegative = Field(default=120.0, description="event time a window waits for late readings, s")
     close_idle_after_seconds: Positive | None = Field(
@@ -81,12 +94,35 @@ class EnergyPolicy(PlantModel):
         return self
 
 
+class MaintenancePolicy(PlantModel):
+    """From which averages a machine's wear is told."""
+
+    average_hours: Annotated[tuple[Positive, ...], Field(strict=False)] | None = Field(
+        default=None,
+        min_length=1,
+        max_length=4,
+        description="spans of the slow averages, running hours, rising; none: 6 and 72, or 3, 12 and 36 intervals "
+        "where readings are more than 15 minutes apart",
+    )
+
+    @model_validator(mode="after")
+    def _is_consistent(self) -> Self:
+        spans = self.average_hours or ()
+        if list(spans) != sorted(set(spans)):
+            raise broken(f"average_hours {list(spans)} must rise", "write the shortest span first, each once")
+        return self
+
+
 class ReadingPolicy(PlantModel):
-    """Which timestamps are believed."""
+    """Bounds of accepted timestamps."""
 
     earliest: AwareDatetime = Field(default=EARLIEST, description="older ones are refused")
     latest_ahead_seconds: NotNegative = Field(
         default=LATEST_AHEAD_SECONDS, description="further in the future is refused, s"
+    )
+    clock_tolerance_seconds: Positive = Field(
+        default=300.0,
+        description="by how much a device's clock may be wrong without an alert, s; at least two intervals",
     )
 
 

@@ -2,8 +2,9 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
+from core.plant.formulas import compile_formula
 from core.plant.rules import (
     Finite,
     Identifier,
@@ -24,7 +25,7 @@ RESERVED_NAMES = frozenset({"machine_id", "timestamp", *TRUTH_COLUMNS})
 
 
 class EnergyCounter(PlantModel):
-    """How the register of a sensor that counts energy behaves."""
+    """Behaviour of the register of an energy counter."""
 
     modulus: Positive | None = Field(default=None, description="kWh at which it begins again from 0; none: never")
     resolution: Positive = Field(default=1.0, description="step in which it counts, kWh; one step is always believed")
@@ -56,7 +57,17 @@ class Sensor(PlantModel):
     stuck_after_readings: int | None = Field(
         default=None, ge=2, description="identical readings in a row that mean a stuck sensor; none: never"
     )
+    formula: str | None = Field(
+        default=None, description="makes it a derived sensor: its value, from other sensors, as torque * speed"
+    )
     counter: EnergyCounter = Field(default=EnergyCounter(), description="of a sensor with role energy_counter")
+
+    @field_validator("formula")
+    @classmethod
+    def _is_formula(cls, text: str | None) -> str | None:
+        if text is not None:
+            compile_formula(text)
+        return text
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
@@ -74,6 +85,8 @@ class Sensor(PlantModel):
             critical_high=self.critical_high,
         )
         self._counts_energy()
+        if self.formula is not None and self.role in {"runtime", "energy_counter"}:
+            raise broken(f"a derived sensor cannot have the role {self.role}", "give it to a sensor that is measured")
         return self
 
     def _counts_energy(self) -> None:

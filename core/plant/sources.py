@@ -1,4 +1,4 @@
-"""Sources of a plant file: how the messages of one topic, ours or another's, become readings."""
+"""Sources of a plant file: the mapping of one topic's messages to readings."""
 
 import re
 from typing import Annotated, Any, Final, Literal, Self
@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, Field, field_validator, model_validator
 from core.plant.rules import Finite, NotNegative, PlantModel, TimezoneName, broken
 
 MISSING_WORDS: Final = ("", "-", "--", "n/a", "na", "nan", "null", "none", "no data", "#n/a", "bad")
-"""Words that stand for a value that is not there, in any case."""
+"""Words that stand for a missing value, in upper or lower case."""
 SPARKPLUG: Final[dict[str, Any]] = {
     "form": "long",
     "each": "metrics",
@@ -18,7 +18,7 @@ SPARKPLUG: Final[dict[str, Any]] = {
     "quality": "quality",
     "quality_codes": "sparkplug",
 }
-"""What a Sparkplug source is without a word in the plant file: devices are machines, metrics are sensors."""
+"""Defaults of a Sparkplug source: devices are machines, metrics are sensors."""
 CAPTURES: Final = frozenset({"machine_id", "sensor"})
 _PLACES: Final = ("path", "key", "header", "topic", "is")
 _BRACES: Final = re.compile(r"\{([^{}]*)\}")
@@ -50,7 +50,7 @@ Text = Annotated[str, Field(min_length=1, max_length=256)]
 
 
 class Place(PlantModel):
-    """Where a text of a message stands, and with a template which part of it counts."""
+    """Location of a text in a message, optionally with a template for the part that counts."""
 
     where: Literal["path", "key", "header", "topic", "is"]
     path: Path | None = None
@@ -59,7 +59,7 @@ class Place(PlantModel):
 
     @property
     def captures(self) -> frozenset[str]:
-        """What the template takes out of the text."""
+        """Names that the template captures."""
         return frozenset(_BRACES.findall(self.template or "")) & CAPTURES
 
 
@@ -83,7 +83,7 @@ PlaceText = Annotated[Place, BeforeValidator(_as_place)]
 
 
 class SourceSensor(PlantModel):
-    """Where the value of a sensor stands in a message, and how it becomes the plant's unit: value · factor + offset."""
+    """Location of a sensor's value in a message, and its conversion to the plant's unit: value · factor + offset."""
 
     path: Path | None = Field(default=None, description="keys that lead to the value, as data.power; of a wide source")
     tag: Text | None = Field(default=None, description="text by which a long source names the sensor")
@@ -108,7 +108,7 @@ class SourceSensor(PlantModel):
 
 
 class Source(PlantModel):
-    """Messages of one Kafka topic or MQTT topic filter, and how readings are made of them."""
+    """One Kafka topic or MQTT topic filter, and the mapping of its messages to readings."""
 
     topic: Text | None = Field(default=None, description="Kafka topic that is read")
     mqtt: Text | None = Field(default=None, description="MQTT topic filter that is subscribed to, as plant/+/telemetry")
@@ -171,7 +171,7 @@ class Source(PlantModel):
 
     @property
     def name(self) -> str:
-        """What messages call the source."""
+        """Name of the source in messages."""
         return self.topic or self.mqtt or ""
 
     @model_validator(mode="after")

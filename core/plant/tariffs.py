@@ -1,4 +1,4 @@
-"""What energy costs by the hour of the plant's own time."""
+"""Cost of energy by the hour of the plant's local time."""
 
 from datetime import datetime
 from zoneinfo import ZoneInfo
@@ -20,7 +20,7 @@ def cost_of(tariff: Tariff, first_hour: int, zone: ZoneInfo, *, value: Floats, l
     """Return the cost of the hourly energy of a forecast, kWh, (h,) each."""
     price = prices(tariff, first_hour, len(value), zone)
     bounds = np.stack([price * lower, price * upper])
-    # a price below zero turns the bounds round
+    # a negative price swaps the bounds
     return Cost(
         currency=tariff.currency,
         value=float((price * value).sum()),

@@ -1,1 +1,1 @@
-"""Other senders' messages as readings: each `[[source]]` of the plant file, compiled once into functions."""
+"""Mapping of other senders' messages to readings; each `[[source]]` of the plant file is compiled into functions."""

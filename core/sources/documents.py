@@ -1,4 +1,4 @@
-"""The documents in a record of JSON: one, an array, or several by lines; a byte order mark is no part of them."""
+"""Documents of a JSON record: one, an array, or one a line; a byte order mark is skipped."""
 
 import json
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ def json_documents(value: bytes) -> Sequence[object]:
     """Return the documents of a record.
 
     Raises:
-        Unusable: it is empty, no JSON, or holds too many documents.
+        Unusable: the record is empty, no JSON, or holds too many documents.
     """
     plain = value.removeprefix(BOM)
     try:
@@ -35,7 +35,7 @@ def json_documents(value: bytes) -> Sequence[object]:
 
 
 def _closer(value: bytes) -> list[object]:
-    """Return the documents of a record that is no JSON as a whole: lines, or with NaN in it."""
+    """Return the documents of a record that is not one JSON document: JSON lines, or JSON with NaN."""
     lines = [line for line in value.split(b"\n") if line.strip()]
     documents: list[object] = []
     for line in lines if len(lines) > 1 else [value]:
@@ -56,5 +56,5 @@ def _closer(value: bytes) -> list[object]:
 
 
 def _with_nan(value: bytes) -> object:
-    """Read JSON, and NaN where others write it for a missing value."""
+    """Return decoded JSON in which NaN is allowed for missing values."""
     return json.loads(value.strip() or b"[]")

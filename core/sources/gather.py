@@ -1,4 +1,4 @@
-"""Single values of long sources, gathered into readings by machine and time."""
+"""Grouping of single values of long sources into readings, by machine and time."""
 
 import math
 from collections.abc import Iterator, Sequence
@@ -15,7 +15,7 @@ _Key = tuple[str, float]
 
 @dataclass(slots=True)
 class _Open:
-    """A reading that may still get values. said: bits of the columns that have been heard, also as missing."""
+    """A reading that may still get values. said: bits of the columns received so far, missing values included."""
 
     values: list[float]
     said: int
@@ -24,7 +24,7 @@ class _Open:
 
 
 class Gatherer:
-    """Gathers the values of one partition. A reading is ready when all sensors of the source spoke, or after a wait.
+    """Collector of the values of one partition; a reading is ready when all its sensors have values, or after a wait.
 
     width: sensors of the plant; columns: those of the source. within, wait: seconds, as the source has them.
     """
@@ -43,7 +43,7 @@ class Gatherer:
         return len(self._open)
 
     def add(self, found: Sequence[MappedValue], *, written_at: float, now: float) -> None:
-        """Take the values of one record. written_at: by the broker's clock; now: by ours; epoch s."""
+        """Add the values of one record. written_at: time by the broker's clock; now: by ours; epoch s."""
         open_readings, everything = self._open, self._all
         self._latest = max(self._latest, written_at)
         for machine_id, seconds, column, value in found:
@@ -74,7 +74,7 @@ class Gatherer:
         return found
 
     def pack(self, most_bytes: int) -> bytes:
-        """Return what is open, to go on from after a restart; where it is too large, the oldest readings end now."""
+        """Return the open readings for a restart; above the size limit, the oldest ones are completed instead."""
         while self._open:
             packed = msgspec.json.encode(list(self._packed()))
             if len(packed) <= most_bytes:
@@ -84,7 +84,7 @@ class Gatherer:
         return b""
 
     def restore(self, packed: bytes, *, now: float) -> None:
-        """Go on from what `pack` returned."""
+        """Restore the state that `pack` returned."""
         for machine_id, seconds, written_at, columns, values in msgspec.json.decode(packed) if packed else ():
             entry = _Open([math.nan] * self._width, 0, written_at, now)
             for column, value in zip(columns, values, strict=True):

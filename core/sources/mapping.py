@@ -1,4 +1,4 @@
-"""A source of the plant file, compiled: functions are put together once, and then called for each record."""
+"""Compilation of a source of the plant file into functions that are called for each record."""
 
 import math
 from collections.abc import Callable
@@ -23,7 +23,7 @@ _SHOWN: Final = 200
 
 
 def compile_source(source: Source, plant: Plant, documents: Documents) -> MapRecord:
-    """Return the function that makes readings, or the single values of a long source, of a record; it never raises."""
+    """Return a function that maps a record to readings, or to values of a long source; it never raises."""
     add = _long(source, plant) if source.form == "long" else _wide(source, plant)
     elements_of = _elements(source)
 
@@ -217,7 +217,7 @@ def _check(machine_id: str) -> None:
 
 
 def _keep(fault: Unusable, element: object, found: Mapped) -> None:
-    """Keep the refusal of an element; beyond the first ones they are counted only."""
+    """Record the refusal of an element; after the first ones, refusals are counted only."""
     if len(found.refused) < MOST_EXPLAINED:
         found.refused.append(_refusal(fault, _written(element)))
         return
@@ -225,7 +225,7 @@ def _keep(fault: Unusable, element: object, found: Mapped) -> None:
     more = last.count + 1 if last.reason == "not_explained" else 1
     if last.reason == "not_explained":
         found.refused.pop()
-    detail = f"{more} more readings of this message were refused; mend what the dead letters before this one name"
+    detail = f"{more} more readings of this message were refused; correct what its other dead letters name"
     found.refused.append(Refusal(reason="not_explained", detail=detail, payload=b"", count=more))
 
 

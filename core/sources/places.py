@@ -1,4 +1,4 @@
-"""Where a text or a value stands in a record: paths into a document, keys, headers, topics and templates."""
+"""Locations of texts and values in a record: paths into a document, keys, headers, topics and templates."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -9,9 +9,9 @@ from core.sources.record import Raw, Unusable
 from schemas.dead_letters import DeadLetterReason
 
 Getter = Callable[[Any], Any]
-"""From a document to what stands at a path in it; None where there is nothing."""
+"""Function from a document to the value at a path in it; None if there is none."""
 TextOf = Callable[[Any, Any, Raw], str]
-"""From an element, the document around it and their record to a text; raises Unusable."""
+"""Function from an element, its enclosing document and their record to a text; raises Unusable."""
 
 _SPECIAL: Final = re.compile(r"(\{machine_id\}|\{sensor\}|\+|#)")
 _PATTERNS: Final = {
@@ -23,7 +23,7 @@ _PATTERNS: Final = {
 
 
 def getter(path: tuple[str, ...]) -> Getter:
-    """Return the function that finds what stands at a path; a number among the keys counts in a list."""
+    """Return a function that gets the value at a path; a number among the keys is the index in a list."""
     if len(path) == 1:
         only = path[0]
         return lambda document: document.get(only) if type(document) is dict else _step(document, only)
@@ -46,7 +46,7 @@ def getter(path: tuple[str, ...]) -> Getter:
 
 
 def inner_or_outer(path: tuple[str, ...]) -> Callable[[Any, Any], Any]:
-    """Return the function that finds a path in an element, or else in the document around it."""
+    """Return a function that looks a path up in an element, or else in its enclosing document."""
     get = getter(path)
 
     def find(element: Any, document: Any) -> Any:
@@ -65,7 +65,7 @@ def _step(value: Any, key: str) -> Any:
 
 
 def text_of(place: Place, *, what: str) -> TextOf:
-    """Return the function that finds the text of a place; `what` names it in errors (machine_id or tag)."""
+    """Return a function that gets the text at a place; what: its name in errors (machine_id or tag)."""
     if place.where == "is":
         return lambda *_: place.name
     if place.where == "topic":
@@ -81,7 +81,7 @@ def _text_at(path: tuple[str, ...], what: str) -> TextOf:
         found = find(element, document)
         if type(found) is str:
             return found
-        # ids that are numbers are texts all the same
+        # numeric ids become text
         if isinstance(found, int) and not isinstance(found, bool):
             return str(found)
         if found is None:
@@ -112,13 +112,13 @@ def _reason(what: str) -> DeadLetterReason:
 
 
 def pattern_of(template: str) -> re.Pattern[str]:
-    """Return the pattern of a template: `+` is a level, `#` the rest, {machine_id} and {sensor} are taken."""
+    """Return the pattern of a template: `+` matches a level, `#` the rest; {machine_id} and {sensor} are captured."""
     parts = [_PATTERNS.get(part) or re.escape(part) for part in _SPECIAL.split(template) if part]
     return re.compile("".join(parts))
 
 
 def parts_of(template: str, text: str, pattern: re.Pattern[str], *, what: str) -> dict[str, str]:
-    """Return what a template takes out of a text; raises Unusable where it does not fit."""
+    """Return the texts that a template captures; raises Unusable if it does not match."""
     match = pattern.fullmatch(text)
     if match is None:
         raise Unusable(

@@ -1,4 +1,4 @@
-"""What comes in and what goes out: a record of another's topic, and the readings or single values it holds."""
+"""Input and output of sources: a record of a foreign topic, and the readings or single values in it."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
@@ -37,7 +37,7 @@ class MappedValue(NamedTuple):
 
 @dataclass(slots=True, kw_only=True)
 class Mapped:
-    """What one record holds. ignored: tags that are no sensor of the source. bad: values dropped for their quality."""
+    """Content of one record. ignored: tags that are no sensor of the source. bad: values dropped for their quality."""
 
     readings: list[MappedReading] = field(default_factory=list)
     values: list[MappedValue] = field(default_factory=list)
@@ -56,4 +56,4 @@ class Unusable(Exception):
 
 
 Documents = Callable[[Raw], Sequence[object]]
-"""From a record to the documents in it, as plain objects; raises Unusable."""
+"""Function from a record to its documents, as plain objects; raises Unusable."""

@@ -1,4 +1,4 @@
-"""Readings as they stand on the readings topic."""
+"""Readings in the format of the readings topic."""
 
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -12,7 +12,7 @@ _encode: Final = msgspec.json.Encoder().encode
 
 
 def encode_reading(reading: MappedReading, sensors: Sequence[str]) -> bytes:
-    """Return a reading as JSON; sensors that say nothing are null, so that a reading of none is still heard."""
+    """Return a reading as JSON; missing values are null, so that a reading without values still counts as received."""
     document: dict[str, object] = {
         "machine_id": reading.machine_id,
         "timestamp": datetime.fromtimestamp(reading.seconds, UTC),

@@ -1,4 +1,4 @@
-"""Times as senders write them: RFC 3339, naive in a stated zone, numbers since 1970, or the record's own."""
+"""Parsing of senders' times: RFC 3339, naive in a stated zone, numbers since 1970, or the record's own."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -11,7 +11,7 @@ from core.plant import Source
 from core.sources.record import Raw, Unusable
 
 SecondsOf = Callable[[Any, Raw], float]
-"""From what stands at the time's path to epoch seconds; raises Unusable."""
+"""Function from the value at the time's path to epoch seconds; raises Unusable."""
 PER_SECOND: Final = {"s": 1, "ms": 1_000, "us": 1_000_000, "ns": 1_000_000_000}
 _Zoned: Final = Annotated[datetime, msgspec.Meta(tz=True)]
 _LATEST: Final = 253_402_300_000  # the year 9999; nothing later can be written
@@ -98,7 +98,7 @@ def _naive(zone: ZoneInfo, pattern: str | None, shown: str) -> SecondsOf:
                 "timestamp_invalid",
                 f"{shown} = {value!r:.80}: does not exist in {zone.key}, where the clock went forward; set timezone",
             )
-        # an hour that is there twice: the one in which the record was written
+        # a repeated hour: the occurrence in which the record was written
         return min(first, second, key=lambda seconds: abs(seconds - raw.written_at))
 
     return read

@@ -1,4 +1,4 @@
-"""Values as senders write them: numbers, numbers as text, words for none, and what a source says of their quality."""
+"""Parsing of senders' values: numbers, numbers as text, words for missing values, and their quality."""
 
 import math
 from collections.abc import Callable
@@ -9,9 +9,9 @@ from core.plant import Source
 from core.sources.record import Unusable
 
 NumberOf = Callable[[Any], float]
-"""From what is written to a number, NaN where the value is missing; raises Unusable."""
+"""Function from a sent value to a number, NaN if missing; raises Unusable."""
 QualityOf = Callable[[Any], int]
-"""From what is written to GOOD, UNCERTAIN or BAD; raises Unusable."""
+"""Function from a sent quality to GOOD, UNCERTAIN or BAD; raises Unusable."""
 GOOD: Final = 0
 UNCERTAIN: Final = 1
 BAD: Final = 2
@@ -67,7 +67,7 @@ def _plain(value: int) -> float:
 
 def _from_text(text: str, name: str, *, comma: bool) -> float:
     plain = text.replace(",", ".") if comma else text
-    # 1.234,5 and 1_000 are no numbers here: nobody knows what their sender meant
+    # 1.234,5 and 1_000 are refused as ambiguous
     undecided = "_" in plain or (comma and "." in text)
     try:
         return float("" if undecided else plain)

@@ -1,4 +1,4 @@
-"""What people have said of machines that still holds: few machines have any, so it is kept apart from the tables."""
+"""Lasting effects of feedback on machines; stored beside the tables, since few machines have any."""
 
 from typing import Final
 
@@ -7,13 +7,13 @@ import msgspec
 RAISE_AFTER: Final = 2
 """False alarms of one signature after which its threshold rises."""
 RAISE_BY: Final = 0.1
-"""By how much each further one raises the score that counts as over."""
+"""Amount by which each further one raises the threshold of the score."""
 RAISE_MOST: Final = 0.3
-"""Most by which it rises: a score of 0.8 is always heard."""
+"""Largest total rise, so that a score of 0.8 always counts."""
 
 
 class Annotation(msgspec.Struct, kw_only=True):
-    """Of one machine. shelved: end of the shelving of a kind of alert, epoch s.
+    """Annotations of one machine. shelved: end of the shelving of a kind of alert, epoch s.
 
     false_alarms: how often people called an alert false whose strongest signal was this sensor; it raises the score
     at which further ones count. taken: offset of the newest statement contained here, by partition of its topic.
@@ -24,6 +24,6 @@ class Annotation(msgspec.Struct, kw_only=True):
     taken: dict[int, int] = {}
 
     def raised(self, sensor: str) -> float:
-        """Return by how much the score that counts as over is raised where this sensor is the strongest signal."""
+        """Return the rise of the threshold where this sensor is the strongest signal."""
         beyond = self.false_alarms.get(sensor, 0) - RAISE_AFTER + 1
         return min(max(beyond, 0) * RAISE_BY, RAISE_MOST)

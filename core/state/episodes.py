@@ -10,11 +10,11 @@ FOLLOWED_KINDS: Final = ("anomaly", "limit", "sensor_fault")
 _KINDS: Final = (len(FOLLOWED_KINDS),)
 
 SUPPRESSIONS: Final = ("none", "maintenance", "shelved", "disabled", "cooldown", "budget")
-"""Why an episode did not open; the place in this list is the code."""
+"""Reasons why an episode did not open; the index in this list is the code."""
 
 
 class Episodes(NamedTuple):
-    """Where the episodes of each machine stand; m machines, one column for each followed kind.
+    """Episodes of each machine; m machines, one column for each followed kind.
 
     recent: whether the last readings were over, newest in the lowest bit. severity: index into `SEVERITIES`.
     calm: calm readings in a row. over: readings over the threshold so far. updated_at: of the last change, epoch s.

@@ -1,4 +1,4 @@
-"""All that is remembered of the machines of one partition; `core.state.records` is its form in the changelog."""
+"""State of the machines of one partition; `core.state.records` has its form in the changelog."""
 
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -24,8 +24,29 @@ from core.state.wear import WEAR_LAYOUT, Wear
 from schemas.alerts import Alert, AlertKind
 
 _FIRST_ROOM: Final = 16
-_AT_ONCE: Final = 4096  # machines that are restored together
-_KINDS: Final = get_args(AlertKind)
+_AT_ONCE: Final = 4096  # machines restored in one step
+CLOCK: Final = "clock"
+"""Model name of alerts on a device's clock, which are kept apart from others of their kind."""
+_KEYS: Final = (*get_args(AlertKind), CLOCK)
+
+
+@dataclass(slots=True)
+class ClockRun:
+    """Successive arrivals that show a device's clock to be wrong by about the same amount.
+
+    since: our clock at the first one, epoch s. ahead: the device's lead then, s. wrong: number of such arrivals; right:
+    later arrivals in a row with a correct clock.
+    """
+
+    since: float
+    ahead: float
+    wrong: int = 0
+    right: int = 0
+
+
+def alert_key(alert: Alert) -> tuple[str, str]:
+    """Return the key of an alert in the state: one for each machine and kind, and one for its clock."""
+    return alert.machine_id, CLOCK if alert.model.name == CLOCK else alert.kind
 
 
 class _Latest(NamedTuple):
@@ -37,13 +58,14 @@ _LATEST_LAYOUT: Final[Layout] = {"score": Column("f8", fill=float("nan"))}
 
 @dataclass(slots=True)
 class FleetState:
-    """State of the machines of one partition. The rules change it in place: whoever hands it over gives it away.
+    """State of the machines of one partition, which the rules change in place.
 
-    alerts: newest alert of a machine and kind, open or resolved a short while ago. watermark: newest event time,
-    epoch s. progress: how far event time has come since the state was made, s; heard: where it stood at each
-    machine's last reading. looks: what follows from `warm_ups`, not saved; see `core.detection.warm_up`. dirty: slots
-    changed since they were saved. era: how often the topic of the readings was made anew, which makes offsets begin
-    again.
+    alerts: newest alert by `alert_key`, open or recently resolved. watermark: newest event time, epoch s. progress:
+    event time that has passed since the state was created, s; heard: progress at each machine's last reading. dirty:
+    slots changed since they were saved. era: number of times that the readings' topic was recreated, after which
+    offsets start again. clock_ahead: lead of each machine's last reading over our clock on arrival, s, NaN before
+    the first; clock_runs: of clocks that are, or recently were, wrong. looks: early looks by slot, which follow from
+    `warm_ups` and are not saved; see `core.detection.warm_up`.
     """
 
     plant: Plant
@@ -65,6 +87,8 @@ class FleetState:
     watermark: float = float("-inf")
     progress: float = 0.0
     heard: NDArray[np.float64] = field(init=False)
+    clock_ahead: NDArray[np.float64] = field(init=False)
+    clock_runs: dict[str, ClockRun] = field(default_factory=dict)
     dirty: set[int] = field(default_factory=set)
     era: int = 0
     _layouts: dict[str, Layout] = field(init=False)
@@ -89,11 +113,12 @@ class FleetState:
         self.traits = MachineTraits(*(np.empty(_FIRST_ROOM) for _ in MachineTraits._fields))
         self.scores = np.full(_FIRST_ROOM, np.nan)
         self.heard = np.zeros(_FIRST_ROOM)
+        self.clock_ahead = np.full(_FIRST_ROOM, np.nan)
         self.rules = alert_rules(self.plant, [""] * _FIRST_ROOM)
         self.maintenance_spans = maintenance_spans(self.plant)
 
     def slots_of(self, machine_ids: Iterable[str]) -> NDArray[np.int64]:
-        """Return the table rows of these machines; a machine not seen before gets one."""
+        """Return the table rows of these machines, (n,), and add the unknown ones."""
         slots = self.slots
         return np.array([slots[m] if m in slots else self._add(m) for m in machine_ids], dtype=np.int64)
 
@@ -109,24 +134,25 @@ class FleetState:
             self.rules = AlertRules(*(np.concatenate([array, array]) for array in self.rules))
             self.scores = np.concatenate([self.scores, np.full(capacity, np.nan)])
             self.heard = np.concatenate([self.heard, np.zeros(capacity)])
+            self.clock_ahead = np.concatenate([self.clock_ahead, np.full(capacity, np.nan)])
         self.ids.append(machine_id)
         self.slots[machine_id] = slot
         for array, value in zip(self.traits, traits_of(self.plant, machine_id), strict=True):
             array[slot] = value
-        if self.plant.alerts.overrides:  # without any, all rows are alike
+        if self.plant.alerts.overrides:  # without overrides all rows are equal
             for column, values in zip(self.rules, alert_rules(self.plant, [machine_id]), strict=True):
                 column[slot] = values[0]
         return slot
 
     def use_policy(self, plant: Plant) -> None:
-        """Go on by the alert policy of a changed plant file, whose other parts are as they were."""
+        """Apply the alert policy of a changed plant file; its other parts must be unchanged."""
         self.plant = plant
         capacity = len(self.scores)
         self.rules = alert_rules(plant, [*self.ids, *[""] * (capacity - len(self.ids))])
         self.maintenance_spans = maintenance_spans(plant)
 
     def begin_era(self) -> None:
-        """Take the next readings as new, whatever their offsets: their topic was created anew."""
+        """Accept the next readings whatever their offsets, because their topic was recreated."""
         self.era += 1
         self.tracks.last_offset[:] = -1
         self.dirty.update(range(len(self.ids)))
@@ -136,7 +162,7 @@ class FleetState:
         return float(self.tracks.last_seen[self.slots[machine_id]])
 
     def forget(self, slots: Iterable[int]) -> list[Record]:
-        """Drop machines, and return the records that delete them. Table rows of all others change."""
+        """Remove machines, and return the records that delete them; table rows of the others change."""
         gone = set(slots)
         if not gone:
             return []
@@ -147,6 +173,7 @@ class FleetState:
             parts += [(saved.WARM_UP, n) for n in range(self._learned.get(slot, 0))]
             deleted += [(saved.key_of(part, machine_id, number), None) for part, number in parts]
             deleted.append((saved.key_of(saved.MACHINE, machine_id), None))
+            self.clock_runs.pop(machine_id, None)
             for kind in [kind for machine, kind in self.alerts if machine == machine_id]:
                 del self.alerts[machine_id, kind]
         stay = [slot for slot in range(len(self.ids)) if slot not in gone]
@@ -162,6 +189,7 @@ class FleetState:
         )
         self.scores = np.append(self.scores[rows], np.full(room - len(rows), np.nan))
         self.heard = np.append(self.heard[rows], np.zeros(room - len(rows)))
+        self.clock_ahead = np.append(self.clock_ahead[rows], np.full(room - len(rows), np.nan))
         self.ids = [self.ids[slot] for slot in stay]
         self.slots = {machine_id: slot for slot, machine_id in enumerate(self.ids)}
         place = {old: new for new, old in enumerate(stay)}
@@ -173,7 +201,7 @@ class FleetState:
         return deleted
 
     def records_of(self, slots: Sequence[int]) -> list[Record]:
-        """Return what is to be saved of these machines, parts before the machines' own records; they are clean then."""
+        """Return the changelog records of these machines, parts before their own records, and mark them as saved."""
         if not len(slots):
             return []
         rows = np.array(slots, dtype=np.int64)
@@ -210,11 +238,11 @@ class FleetState:
         }
 
     def _alerts_of(self, machine_id: str) -> list[bytes]:
-        found = (self.alerts.get((machine_id, kind)) for kind in _KINDS)
+        found = (self.alerts.get((machine_id, key)) for key in _KEYS)
         return [alert.encode_exact() for alert in found if alert is not None]
 
     def _save_hours(self, slot: int, out: list[Record]) -> list[Any]:
-        """Write the settled hours where they have changed; return the others, packed."""
+        """Append the record of the settled hours if it changed; return the other hours, packed."""
         machine_id = self.ids[slot]
         windows = self.windows.of(machine_id).values()
         settled = [window for window in windows if window.settled]
@@ -227,7 +255,7 @@ class FleetState:
         return [window.pack() for window in windows if not window.settled]
 
     def _save_warm_up(self, slot: int, out: list[Record]) -> bytes:
-        """Write the readings that fill a record; return the rest."""
+        """Append a record for each full block of warm-up readings; return the rest as bytes."""
         machine_id, before = self.ids[slot], self._learned.get(slot, 0)
         rows = self.warm_ups.get(slot)
         full = 0 if rows is None else len(rows) // saved.WARM_UP_ROWS
@@ -239,14 +267,20 @@ class FleetState:
         self._learned[slot] = full
         return b"" if rows is None else rows[full * saved.WARM_UP_ROWS :].tobytes()
 
-    def restore(self, log: Iterable[Record]) -> None:
-        """Add the machines of a changelog, read from its beginning.
+    def _restore_alert(self, alert: Alert) -> None:
+        self.alerts[alert_key(alert)] = alert
+        if alert.model.name == CLOCK and alert.state != "resolved":
+            ahead = alert.signals[0].actual or 0.0
+            self.clock_runs[alert.machine_id] = ClockRun(since=alert.opened_at.timestamp(), ahead=ahead)
 
-        A machine of another plant file keeps its counts, offsets, windows and alerts; its baseline is learned anew.
-        Silence counts from now on.
+    def restore(self, log: Iterable[Record]) -> None:
+        """Restore the machines of a changelog that is read from its beginning.
+
+        After a change of the sensors, a machine keeps its counts, offsets, windows and alerts, and learns its baseline
+        again. Silence counts from now on.
 
         Raises:
-            UnknownStateFormat: another version wrote it.
+            UnknownStateFormat: a record was written by an incompatible version.
         """
         unpacked = (saved.unpack(self._types, one) for one in saved.newest(log))
         while some := list(islice(unpacked, _AT_ONCE)):
@@ -270,8 +304,7 @@ class FleetState:
             slot = int(rows[place])
             self.era = max(self.era, one.era)
             for text in one.alerts:
-                alert = Alert.model_validate_json(text)
-                self.alerts[alert.machine_id, alert.kind] = alert
+                self._restore_alert(Alert.model_validate_json(text))
             for packed in one.hours:
                 self.windows.restore(one.machine_id, packed, slot)
             settled = [window for window in self.windows.of(one.machine_id).values() if window.settled]

@@ -1,4 +1,4 @@
-"""The table of slow sensors with daily habits: what is remembered of each, where the plant file has any."""
+"""The table of the daily habits of slow sensors, empty if the plant file has none."""
 
 from typing import Final, NamedTuple
 
@@ -19,7 +19,7 @@ STRIDES: Final = (1, 3)
 
 
 class Habits(NamedTuple):
-    """What is remembered of each slow sensor; m machines, Q slow sensors.
+    """State of each slow sensor; m machines, Q slow sensors.
 
     Level: moments (m, Q, 3), count, mean and sum of squares; since (m,), epoch s of the first reading.
     Season: profile and seen (m, Q, 2, 48), mean and count of each half hour; power (m, Q, 2), of residuals and values.
@@ -49,7 +49,7 @@ class Habits(NamedTuple):
 
 
 def slow_sensors(plant: Plant) -> tuple[int, ...]:
-    """Return columns of the sensors that are held against their habits; none where the plant's detector is another."""
+    """Return the columns of the sensors compared with their habits; none unless the plant's detector is seasonal."""
     return watched_sensors(plant) if plant.detector == "seasonal" else ()
 
 

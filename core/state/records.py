@@ -1,9 +1,9 @@
-"""The state's form in the changelog: one record a machine, and beside it what changes seldom.
+"""Changelog format of the state: one record a machine, and separate records for parts that change seldom.
 
     machine/<id>          what changes with every reading, and the hours that are open
     baseline/<id>         what was learned once
     hours/<id>            hours that were published and may still be revised
-    warm-up/<n>/<id>      readings of a machine that still learns, so many at a time
+    warm-up/<n>/<id>      readings of a machine in warm-up, in blocks
 
 A record holds a whole machine together with the source offset that it has seen, so whatever mix of old and new
 machines a crash leaves behind, a replayed reading is known machine by machine and changes nothing. Parts of a machine
@@ -25,9 +25,9 @@ from core.state.annotations import Annotation
 from core.state.tables import Layout, row_type
 
 FORMAT: Final = 2
-"""Raise when the meaning of a record changes: what was written before is then refused, or translated here."""
+"""Raise when the meaning of a record changes; older records are then refused, or converted here."""
 WARM_UP_ROWS: Final = 32
-"""Readings of a machine that still learns in one record of their own; what is less stands in the machine's record."""
+"""Warm-up readings in a record of their own; an incomplete block is part of the machine's record."""
 MACHINE: Final = "machine"
 BASELINE: Final = "baseline"
 HOURS: Final = "hours"
@@ -41,11 +41,11 @@ Record = tuple[bytes, bytes | None]
 
 
 class UnknownStateFormat(ValueError):
-    """State that was written by another version in a way that this one cannot read; says what to do."""
+    """State written by another version in a format that this one cannot read; the message has the remedy."""
 
 
 class RowTypes(NamedTuple):
-    """The rows of one plant's records; digest: of all of them, by which a record knows what it was written with."""
+    """Row types of one plant's records; digest: of all of them, stored in each record to check compatibility."""
 
     common: np.dtype[Any]
     own: np.dtype[Any]
@@ -61,7 +61,7 @@ class RowTypes(NamedTuple):
 
 
 class Packed(NamedTuple):
-    """One machine as its records hold it; own is None where the plant's sensors were others."""
+    """One machine in the form of its records; own is None if the plant's sensors have changed."""
 
     machine_id: str
     era: int
@@ -106,8 +106,8 @@ class Saved(NamedTuple):
 def newest(records: Iterable[Record]) -> Iterator[Saved]:
     """Return the newest records of each machine in a changelog that is read from its beginning.
 
-    A machine's record that knows less than one before it was written by a worker that no longer owned the partition,
-    on a broker that does not hold such writes back: it changes nothing.
+    A record with lower offsets than an earlier one was written by a worker that no longer owned the partition, on a
+    broker that does not fence such writes; it is ignored.
 
     Raises:
         UnknownStateFormat: another version wrote a record.
@@ -150,7 +150,7 @@ class _Machine:
 
 
 def unpack(types: RowTypes, saved: Saved) -> Packed:
-    """Return a machine from its records; what another plant's sensors taught is left out."""
+    """Return a machine from its records, without what was learned with other sensors."""
     machine_id, machine, baseline, hours, warm_ups = saved
     _, own_bytes, era, digest = _HEAD.unpack_from(machine)
     same = digest == types.digest

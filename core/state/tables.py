@@ -1,4 +1,4 @@
-"""Tables of per-machine numbers: one row a machine, as arrays that compiled rules can walk."""
+"""Tables of per-machine numbers: one row a machine, as arrays for the compiled rules."""
 
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple, TypeVar

@@ -1,4 +1,4 @@
-"""The table that the compiled pass over a batch reads and writes: what is remembered of each machine."""
+"""The table that the compiled pass over a batch reads and updates: the sensor state of each machine."""
 
 from dataclasses import fields
 from typing import Final, NamedTuple
@@ -7,9 +7,6 @@ from core.arrays import Bools, Features, Floats, Ints
 from core.detection.baseline import Baseline
 from core.plant import Plant
 from core.state.tables import Column, Layout
-
-SLOW_HOURS: Final = (6.0, 72.0)
-"""Spans of the slow averages, running hours."""
 
 CONDITIONS: Final = ("running", "idle", "off", "silent", "unknown")
 """Condition codes, in the order of the numbers that the compiled rules use."""
@@ -20,7 +17,7 @@ BASELINE_FIELDS: Final = tuple(field.name for field in fields(Baseline))
 
 
 class Tracks(NamedTuple):
-    """What is remembered of each machine; m machines, S sensors, D of them watched for anomalies.
+    """State of each machine; m machines, S sensors, D of them watched for anomalies.
 
     Bookkeeping: last_offset (m,), readings (m,), last_seen (m,) epoch s, interval (m,) s, last_values (m, S).
     Condition: condition (m,) code, running_since (m,) epoch s.
@@ -30,7 +27,9 @@ class Tracks(NamedTuple):
     squared distances; level (m, D), where they have been lately; spread_mean and spread (m, D), of moving variances.
     Episode of the distance: strain (m,), smoothed ratio to the limit; plateau (m,), its peak, slowly forgotten;
     returning (m,), readings in a row near the episode's end.
-    Slow averages in the sensors' units: slow (m, 2, D), over slow_hours (m,) running hours so far.
+    Learning after the warm-up: moved (m, D), how far the baseline has gone since, in scales; lasting (m, 2), running
+    time for which the levels, and the distance, have been away from it, s.
+    Slow averages in the sensors' units: slow (m, A, D), over slow_hours (m,) running hours so far.
     """
 
     last_offset: Ints
@@ -64,12 +63,14 @@ class Tracks(NamedTuple):
     plateau: Features
     returning: Ints
     level: Floats
+    moved: Features
+    lasting: Features
     recent: Floats
     slow: Floats
     slow_hours: Floats
 
     def set_baseline(self, slot: int, baseline: Baseline) -> None:
-        """Give the machine in `slot` a learned baseline."""
+        """Set the learned baseline of the machine in `slot`."""
         for name in BASELINE_FIELDS:
             getattr(self, name)[slot] = getattr(baseline, name)
         self.fitted[slot] = True
@@ -118,7 +119,9 @@ def tracks_layout(plant: Plant) -> Layout:
         "plateau": Column("f4"),
         "returning": Column("i8", stored="i4"),
         "level": Column("f8", (watched,)),
+        "moved": Column("f4", (watched,)),
+        "lasting": Column("f4", (2,)),
         "recent": Column("f8", (3, 5), nan),
-        "slow": Column("f8", (len(SLOW_HOURS), watched), nan),
+        "slow": Column("f8", (len(plant.average_hours), watched), nan),
         "slow_hours": Column("f8"),
     }

@@ -1,4 +1,4 @@
-"""What the plant file says of each machine, as arrays beside the tables."""
+"""Properties of each machine from the plant file, as arrays beside the tables."""
 
 from typing import NamedTuple
 
@@ -9,7 +9,7 @@ from core.plant import Plant
 
 
 class MachineTraits(NamedTuple):
-    """What the plant file says of a machine; not kept in state, so that a changed file takes effect."""
+    """Properties of machines from the plant file; not kept in the changelog, so that a changed file takes effect."""
 
     off_below: Floats
     idle_below: Floats
@@ -17,7 +17,7 @@ class MachineTraits(NamedTuple):
 
 
 def traits_of(plant: Plant, machine_id: str) -> tuple[float, float, float]:
-    """Power below which the machine is off, below which it is idle (kW, -inf: never), and its type's code."""
+    """Return the power below which the machine is off, and idle (kW, -inf: never), and the code of its type."""
     kind = plant.type_of(machine_id)
     if kind is None:
         return -np.inf, -np.inf, -1.0

@@ -7,7 +7,7 @@ from core.state.tables import Column, Layout
 
 
 class Wear(NamedTuple):
-    """Where the advice for each machine stands; m machines. risk: smoothed, NaN before the first estimate."""
+    """State of the advice for each machine; m machines. risk: smoothed, NaN before the first estimate."""
 
     risk: Floats
     band: Ints

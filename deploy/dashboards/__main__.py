@@ -7,15 +7,25 @@ from typing import Final
 
 from grafana_foundation_sdk.cog.encoder import JSONEncoder
 
-from deploy.dashboards import operations
+from deploy.dashboards import alerts, fleet, forecasts, machines, models, stream
 
+BOARDS: Final = {
+    "fleet": fleet.build,
+    "machines": machines.build,
+    "stream": stream.build,
+    "models": models.build,
+    "forecasts": forecasts.build,
+    "alerts": alerts.build,
+}
 FOLDER: Final = Path(__file__).parents[1] / "grafana" / "dashboards"
 
 
 def render() -> dict[Path, str]:
     """Return the text of each dashboard file."""
-    text = json.dumps(operations.build(), cls=JSONEncoder, indent=2, sort_keys=True)
-    return {FOLDER / "operations.json": text + "\n"}
+    return {
+        FOLDER / f"{name}.json": json.dumps(build(), cls=JSONEncoder, indent=2, sort_keys=True) + "\n"
+        for name, build in BOARDS.items()
+    }
 
 
 def main(arguments: list[str]) -> int:

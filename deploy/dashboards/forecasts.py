@@ -1,14 +1,21 @@
-"""The dashboard's row on forecasts: are they made, and do they hold what they promise."""
+"""Forecast quality: a dashboard."""
 
 from grafana_foundation_sdk.builders import dashboard as dashboards
+from grafana_foundation_sdk.models import dashboard
 
+from deploy.dashboards.board import finished, new_board
 from deploy.dashboards.panels import Query, graph, quantiles, rate, total, worst
 from runtime.metrics import ProcessorMetrics as M
 
 
-def add_forecasts(board: dashboards.Dashboard) -> None:
-    """Add the row."""
-    board.with_row(dashboards.Row("Forecasts"))
+def build() -> dashboard.Dashboard:
+    """Return the dashboard."""
+    board = new_board(
+        "Nexova forecast quality",
+        uid="nexova-forecasts",
+        text="Are forecasts made, and do they hold what they promise.",
+    )
+    board.with_row(dashboards.Row("Quality"))
     board.with_panel(
         graph(
             "Forecast error (WAPE)",
@@ -33,6 +40,7 @@ def add_forecasts(board: dashboards.Dashboard) -> None:
             why="Winkler score per hour: the width, and a penalty for what lay outside. Lower is better.",
         )
     )
+    board.with_row(dashboards.Row("Production"))
     board.with_panel(
         graph(
             "Forecasts made",
@@ -60,6 +68,7 @@ def add_forecasts(board: dashboards.Dashboard) -> None:
             why="In a process of low priority, so a busy machine stretches it.",
         )
     )
+    return finished(board)
 
 
 def _ratio(part: str, whole: str) -> str:

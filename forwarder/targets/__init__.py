@@ -1,1 +1,1 @@
-"""The receivers: each knows how to say a notification in its receiver's language, and nothing of Kafka."""
+"""Receivers of notifications, each in its own format; they know nothing of Kafka."""

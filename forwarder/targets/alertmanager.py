@@ -30,7 +30,7 @@ class Alertmanager(HttpTarget):
         self._post(change.alert for change in notification.changes)
 
     def refresh(self, alerts: Sequence[Alert]) -> None:
-        """Post what is open once more; raises Undelivered."""
+        """Post the open alerts again; raises Undelivered."""
         for start in range(0, len(alerts), _MOST_AT_ONCE):
             self._post(alerts[start : start + _MOST_AT_ONCE])
 

@@ -30,7 +30,7 @@ _PERMANENT: Final = range(500, 600)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MailServer:
-    """Where mail goes out. starttls: demand encryption before anything is said."""
+    """Outgoing mail server. starttls: require encryption before anything else is sent."""
 
     host: str
     port: int
@@ -87,7 +87,7 @@ class Mail:
             raise Undelivered(f"{server.host}:{server.port} refuses {', '.join(refused)}", permanent=True)
 
     def refresh(self, alerts: Sequence[Alert]) -> None:
-        """Do nothing: mail stays where it is."""
+        """Do nothing: mail needs no repetition."""
 
     def feedback(self) -> Sequence[Feedback]:
         """Return nothing: mail is not answered back from."""

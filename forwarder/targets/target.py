@@ -1,4 +1,4 @@
-"""What every receiver is to the forwarder, and how HTTP receivers fail."""
+"""Interface of receivers, and the errors of HTTP receivers."""
 
 from collections.abc import Mapping, Sequence
 from typing import Final, Protocol
@@ -17,7 +17,7 @@ _SHOWN: Final = 200
 
 
 class Undelivered(FailureError):
-    """The receiver does not have the notification.
+    """The notification was not delivered.
 
     permanent: the receiver answered that it will never take this one, so trying again cannot help.
     """
@@ -32,24 +32,24 @@ class Target(Protocol):
     """A receiver. `deliver` returns once the receiver has the notification."""
 
     def deliver(self, notification: Notification) -> None:
-        """Hand the notification over.
+        """Deliver the notification.
 
         Raises:
-            Undelivered: the receiver does not have it.
+            Undelivered: it was not delivered.
         """
 
     def refresh(self, alerts: Sequence[Alert]) -> None:
-        """Say again what is open, to receivers that forget; raises as `deliver` does."""
+        """Repeat open alerts for receivers that forget them; raises as `deliver` does."""
 
     def feedback(self) -> Sequence[Feedback]:
-        """Return what the receiver's people said since the last call; raises as `deliver` does."""
+        """Return the receiver's feedback since the last call; raises as `deliver` does."""
 
     def close(self) -> None:
-        """Let go of connections."""
+        """Close all connections."""
 
 
 class HttpTarget:
-    """What HTTP receivers share: one client, a bearer token, and which answers are worth another try."""
+    """Base of HTTP receivers: one client, a bearer token, and which answers permit a retry."""
 
     def __init__(self, *, token: str | None, timeout_seconds: float) -> None:
         headers = {"User-Agent": "nexova-forwarder"} | ({"Authorization": f"Bearer {token}"} if token else {})

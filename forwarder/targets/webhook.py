@@ -12,7 +12,7 @@ _EVENTS: Final = "application/cloudevents-batch+json"
 
 
 class Webhook(HttpTarget):
-    """A receiver at `url` that takes a POST a notification."""
+    """A receiver at `url` that gets one POST for each notification."""
 
     def __init__(
         self,

@@ -45,7 +45,7 @@ _BODY: Final = json.dumps(
 
 
 class Asset(BaseModel):
-    """What the maintenance system calls a machine."""
+    """A machine's asset in the maintenance system."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -54,7 +54,7 @@ class Asset(BaseModel):
 
 
 class WorkRequestPlan(BaseModel):
-    """How the maintenance system is spoken to; the file that `--plan` names, in TOML."""
+    """Requests of the maintenance system, as described in the TOML file that `--plan` names."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -105,7 +105,7 @@ def read_plan(path: Path | None) -> WorkRequestPlan:
 
 
 def request_key(alert: Alert) -> str:
-    """Return what tells the requests of a machine and cause from all others: the cause is kind and leading sensor."""
+    """Return the key of the requests of a machine and cause, which is the alert's kind and leading sensor."""
     sensor = alert.signals[0].sensor if alert.signals else ""
     return hashlib.sha256(f"{alert.machine_id}\n{alert.kind}\n{sensor}".encode()).hexdigest()[:24]
 
@@ -176,7 +176,7 @@ class WorkRequests(HttpTarget):
         return found
 
     def recorded(self, statement: Feedback) -> None:
-        """Remember that Kafka has the statement."""
+        """Record that the feedback is in Kafka."""
         self._answered.add((statement.author or "", statement.kind))
 
     def _listed(self, query: str) -> list[dict[str, Any]]:

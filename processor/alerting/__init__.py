@@ -1,1 +1,1 @@
-"""What people say of alerts, and alerts of the plant as a whole, beside the stream."""
+"""Feedback on alerts, fleet alerts and the alert policy, handled beside the stream."""

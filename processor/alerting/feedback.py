@@ -1,8 +1,8 @@
-"""Statements of people, from `nexova.feedback` to the state of their machines.
+"""Application of feedback from `nexova.feedback` to the state of its machines.
 
-Every worker follows the whole topic: it is small, and a statement then reaches its machine whatever partition its
-sender chose. What was said lately is kept, so that a partition that is adopted catches up with it; the state knows
-which statements it holds already, so none counts twice.
+Every worker follows the whole topic: it is small, and feedback then reaches its machine whatever partition its sender
+chose. Recent feedback is kept for partitions that are adopted later; the state records which feedback it contains, so
+that none is applied twice.
 """
 
 import asyncio
@@ -32,11 +32,11 @@ _MOST_KEPT: Final = 100_000
 _WAIT_SECONDS: Final = 0.2
 _LARGEST_BYTES: Final = 65_536
 Statement = tuple[int, int, Feedback]
-"""Partition and offset in the topic, and what was said."""
+"""Partition and offset in the topic, and the feedback."""
 
 
 class FeedbackFollower:
-    """Reads statements in a thread and applies them on the event loop, between two batches. clock: epoch s."""
+    """Follower that reads feedback in a thread and applies it on the event loop, between batches. clock: epoch s."""
 
     def __init__(
         self,
@@ -61,7 +61,7 @@ class FeedbackFollower:
         self._problem: str | None = None
 
     async def run(self, *, stopped: Callable[[], bool], ready: Callable[[], bool]) -> None:
-        """Apply statements until `stopped`; rest while not `ready`."""
+        """Apply feedback until `stopped`; pause while not `ready`."""
         # a daemon: a worker that ends in a hurry must not wait for a broker
         threading.Thread(target=self._read, name="feedback", daemon=True).start()
         try:
@@ -73,7 +73,7 @@ class FeedbackFollower:
             self._stopped.set()
 
     async def apply(self) -> None:
-        """Apply what has arrived, and what partitions adopted since then have missed."""
+        """Apply the received feedback, also to partitions adopted after it was received."""
         news = [statement for statement in map(self._decoded, self._drained()) if statement is not None]
         adopted = [held for number, held in self._partitions.items() if self._caught_up.get(number) is not held]
         if not news and not adopted:
@@ -139,7 +139,7 @@ class FeedbackFollower:
 
 def _detail(value: bytes, error: ValidationError) -> str:
     if len(value) > _LARGEST_BYTES:
-        return f"the message has {len(value)} bytes, a statement at most {_LARGEST_BYTES}; shorten its comment"
+        return f"the message has {len(value)} bytes, feedback at most {_LARGEST_BYTES}; shorten its comment"
     first = error.errors(include_url=False)[0]
     place = ".".join(str(part) for part in first["loc"]) or "value"
     return f"{place}: {first['msg']}; send what docs/messages.md describes"

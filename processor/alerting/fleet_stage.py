@@ -1,7 +1,7 @@
-"""The second stage of alerting: the owner of partition 0 sees all alerts and says what they have in common.
+"""Second stage of alerting: the owner of partition 0 follows all alerts and raises fleet alerts.
 
-What it knows follows from the topic: the next owner reads the newest alerts, the open fleet alert among them, and goes
-on where this one stopped. Ids are deterministic, so two owners around a rebalance write the same alert.
+Its state follows from the topic: the next owner reads the newest alerts, including the open fleet alert, and continues.
+Ids are deterministic, so two owners around a rebalance write the same alert.
 """
 
 import asyncio
@@ -23,7 +23,7 @@ from schemas.topics import ALERTS, MACHINES
 
 LOGGER: Final = logging.getLogger("nexova.processor.fleet")
 OWNER: Final = 0
-"""The partition whose owner speaks for the plant."""
+"""The partition whose owner handles the plant as a whole."""
 _BACK_SECONDS: Final = 8 * 86_400.0
 _STATUS_BACK_SECONDS: Final = 3600.0
 _REST_SECONDS: Final = 0.5
@@ -31,7 +31,7 @@ _RETRY_SECONDS: Final = 5.0
 
 
 class FleetStage:
-    """Follows the alerts of all machines while partition 0 is ours. clock: epoch s."""
+    """Follower of the alerts of all machines while this worker owns partition 0. clock: epoch s."""
 
     def __init__(
         self,
@@ -56,7 +56,7 @@ class FleetStage:
             self._watch.policy = plant.alerts.fleet
 
     async def run(self, *, stopped: Callable[[], bool], ready: Callable[[], bool]) -> None:
-        """Follow until `stopped`; rest while not `ready`, or while another worker owns the plant."""
+        """Follow until `stopped`; pause while not `ready` or while another worker owns partition 0."""
         while not stopped():
             held = self._partitions.get(OWNER) if ready() else None
             if held is None:
@@ -88,7 +88,7 @@ class FleetStage:
 
 
 def take(watch: FleetWatch, record: Record) -> Alert | None:
-    """Take one record of either topic in; return the fleet alert if this changed it."""
+    """Add one record of either topic; return the fleet alert if this changed it."""
     if record.topic == MACHINES:
         if record.key is not None:
             watch.machines.add(record.key.decode("utf-8", errors="replace"))
@@ -98,6 +98,6 @@ def take(watch: FleetWatch, record: Record) -> Alert | None:
     try:
         alert = Alert.model_validate_json(record.value)
     except ValidationError as error:
-        LOGGER.warning("%s/%d@%d is no alert; left out: %s", record.topic, record.partition, record.offset, error)
+        LOGGER.warning("%s/%d@%d is no alert; skipped: %s", record.topic, record.partition, record.offset, error)
         return None
     return watch.take(alert)

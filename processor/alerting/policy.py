@@ -1,4 +1,4 @@
-"""The alert policy of the plant file, reloaded while the worker runs; of a bad file the last good one holds."""
+"""Reloading of the plant file's alert policy while the worker runs; a bad file leaves the last good one in use."""
 
 import asyncio
 import logging
@@ -21,9 +21,9 @@ Seen = tuple[tuple[int, int] | None, ...]
 
 
 class PolicyWatch:
-    """Looks at the plant file and its calendar, and puts a changed policy into use between two batches.
+    """Watcher of the plant file and its calendar that applies a changed policy between two batches.
 
-    clock: epoch s. on_change: called with the plant that holds from then on.
+    clock: epoch s. on_change: called with the new plant.
     """
 
     def __init__(
@@ -48,13 +48,13 @@ class PolicyWatch:
         self._read_at = clock()
 
     async def run(self, *, stopped: Callable[[], bool]) -> None:
-        """Look until `stopped`."""
+        """Check the files periodically until `stopped`."""
         while not stopped():
             await asyncio.sleep(_LOOK_SECONDS)
             await self.refresh()
 
     async def refresh(self) -> None:
-        """Read the plant file again where it or its calendar changed, and daily, since a calendar's year moves on."""
+        """Reload the plant file if it or its calendar changed, and daily, as a calendar covers a moving year."""
         seen = await asyncio.to_thread(self._look)
         stale = self.plant.alerts.calendar is not None and self._clock() - self._read_at > _CALENDAR_SECONDS
         if seen == self._seen and not stale:

@@ -1,1 +1,1 @@
-"""Forecasts of machines and of the plant, beside the stream."""
+"""Forecasts of machines and of the plant, computed beside the stream."""

@@ -7,7 +7,7 @@ from schemas.energy import CounterSteps
 
 
 def count_matured(metrics: ProcessorMetrics, added: Floats | None) -> None:
-    """Count what matured, sums by day of the horizon; None: nothing did."""
+    """Count matured hours, sums by day of the horizon; None: none have matured."""
     if added is None:
         return
     for day, row in enumerate(added.tolist(), start=1):

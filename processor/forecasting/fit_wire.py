@@ -1,4 +1,4 @@
-"""Requests and answers of fits as bytes, for the pipe to the child process."""
+"""Serialisation of the requests and answers of fits, for the pipe to the child process."""
 
 from datetime import UTC, datetime
 from typing import Any, Final

@@ -1,4 +1,4 @@
-"""Fits in child processes, beside the event loop and at low priority."""
+"""Fits in low-priority child processes, outside the event loop."""
 
 import asyncio
 from typing import Final
@@ -16,7 +16,7 @@ class FitTooSlow(FailureError):
 
 
 class FitProcess:
-    """One child process for fits, one at a time; started at the first and again after a death."""
+    """One child process that runs fits one at a time; started with the first fit and after a crash."""
 
     def __init__(self, *, niceness: int) -> None:
         self._worker = ChildWorker(_TARGET, name="fits", niceness=niceness)
@@ -49,5 +49,5 @@ class FitProcess:
         return unpacked(reply), took
 
     def close(self) -> None:
-        """End the process, in the middle of a fit where there is one."""
+        """End the process, even during a fit."""
         self._worker.close()

@@ -1,4 +1,4 @@
-"""Follower of known-future inputs: from `nexova.known-inputs` to the forecasts of this worker.
+"""Follower of the known-future inputs in `nexova.known-inputs`, for the forecasts of this worker.
 
 Every worker follows the whole topic, which is small, from its beginning. Forecasts wait until it has been read, so that
 a restart does not fit series twice, once without their plan.
@@ -32,7 +32,7 @@ _WAIT_SECONDS: Final = 0.2
 
 
 class InputFollower:
-    """Reader of inputs, in a thread of its own. clock: epoch s."""
+    """Reader of known-future inputs in a thread of its own. clock: epoch s."""
 
     def __init__(
         self, settings: Settings, partitions: PartitionTable, publisher: Publisher, *, clock: Callable[[], float]
@@ -50,7 +50,7 @@ class InputFollower:
         """Whether the topic has been read once, or cannot be read."""
 
     async def run(self, *, stopped: Callable[[], bool]) -> None:
-        """Follow until `stopped`; what cannot be used becomes a dead letter."""
+        """Follow until `stopped`; unusable messages become dead letters."""
         # a daemon: a worker that ends in a hurry must not wait for a broker
         threading.Thread(target=self._read, name="known-inputs", daemon=True).start()
         try:
@@ -66,7 +66,7 @@ class InputFollower:
             return self._hours.of(machine_id, first_hour, end)
 
     def take(self, record: Record) -> str | None:
-        """Take one message over; return why it cannot be used, where it cannot."""
+        """Apply one message; return the reason if it cannot be used."""
         try:
             known = KnownInput.model_validate_json(record.value or b"")
         except ValidationError as error:
@@ -103,7 +103,7 @@ class InputFollower:
     def _note(self, problem: NexovaError | None) -> None:
         text = None if problem is None else problem.message
         if text is not None:
-            self.caught_up = True  # forecasts go on without a plan
+            self.caught_up = True  # forecasts continue without a plan
         if text != self._problem and text is not None:
             LOGGER.warning("known inputs are not received: %s", text)
         self._problem = text

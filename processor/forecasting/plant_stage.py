@@ -1,4 +1,4 @@
-"""Forecast of the plant: the sum of its machines' forecasts, made by the owner of partition 0.
+"""Forecast of the plant: the sum of its machines' forecasts, computed by the owner of partition 0.
 
 A worker has only its own machines, so a reader follows the hours and forecasts of all machines from the topics. The
 plant's series is kept in the series table of partition 0, and saved before it is published like any other forecast.
@@ -66,7 +66,7 @@ class _Forecast(msgspec.Struct):
 
 
 class PlantStage:
-    """Follower of all machines while partition 0 is ours."""
+    """Follower of all machines while this worker owns partition 0."""
 
     def __init__(
         self,
@@ -94,7 +94,7 @@ class PlantStage:
         self._begun = 0.0
 
     async def run(self, *, stopped: Callable[[], bool], ready: Callable[[], bool]) -> None:
-        """Follow and forecasts until `stopped`; rests while not `ready` or while others own the plant."""
+        """Follow and forecast until `stopped`; pause while not `ready` or while another worker owns partition 0."""
         if not self._settings.forecasts.enabled:
             return
         while not stopped():
@@ -115,14 +115,14 @@ class PlantStage:
                 self.look(held)
 
     def close(self) -> None:
-        """End the reader."""
+        """Close the reader."""
         with self._reading:
             if self._reader is not None:
                 self._reader.close()
                 self._reader = None
 
     def open_breaches(self) -> int:
-        """Return the number of open alerts on the plant's contracted peak; 0 where another worker owns the plant."""
+        """Return the number of open alerts on the plant's contracted peak; 0 unless this worker owns partition 0."""
         held = self._partitions.get(OWNER)
         state = None if held is None else held.series.states.get(self._series)
         alert = None if state is None else _newest_alert(state)
@@ -135,12 +135,12 @@ class PlantStage:
         self._reader = await asyncio.to_thread(self._opened)
 
     def _opened(self) -> TopicReader:
-        """Return a reader of both topics, from about a day ago on."""
+        """Return a reader of both topics that starts about a day ago."""
         start = Start(since=self._clock.wall() - _BACK_HOURS * 3600)
         return TopicReader(self._settings.kafka, {ENERGY: start, FORECASTS: start})
 
     def _read(self) -> bool:
-        """Read what is available; return whether all is read. Runs in a thread while nothing else uses the total."""
+        """Read the available records; return whether the end is reached. Runs in a thread, with the total to itself."""
         with self._reading:
             if self._reader is None:
                 return False
@@ -154,8 +154,8 @@ class PlantStage:
                 self._take(record.topic, record.value or b"")
             except (ValueError, msgspec.MsgspecError) as error:
                 place = (record.topic, record.partition, record.offset)
-                LOGGER.warning("%s/%d at %d breaks its contract; left out: %s", *place, error)
-        # half of the machines must not be taken for the whole plant
+                LOGGER.warning("%s/%d at %d breaks its contract; skipped: %s", *place, error)
+        # a partly read plant must not be treated as the whole one
         return not records and (caught_up or self._clock.monotonic() - self._begun > _CATCH_UP_SECONDS)
 
     def _take(self, topic: str, value: bytes) -> None:
@@ -177,7 +177,7 @@ class PlantStage:
         self._total.take_forecast(document.series_id, course)
 
     def look(self, held: Partition) -> None:
-        """Bring the plant's series up to date, and makes its forecast where one is due."""
+        """Update the plant's series, and make its forecast if one is due."""
         state = held.series.of(self._series)
         # a memory of another shape is learned anew: every next owner of the plant would stumble over it
         known = len(state.memory) == _TOGETHER.size
@@ -197,7 +197,7 @@ class PlantStage:
             self._issue(held, state, together)
 
     def _due(self, origin: int) -> bool:
-        """Return whether all machines have a forecast of an origin, or the wait for them is over."""
+        """Return whether all machines have a forecast for the origin, or the wait for them is over."""
         now, heard = self._clock.monotonic(), len(self._total.heard(origin))
         if self._since[0] != origin:
             self._since = (origin, now)
@@ -235,7 +235,7 @@ class PlantStage:
         held.series.issue(self._series, course.origin, tuple(outbox), memory=_TOGETHER.pack(together))
 
     def _breach(self, state: SeriesState, course: IssuedForecast) -> Alert | None:
-        """Return the alert about the plant's contracted peak; the newest one is in the last outbox."""
+        """Return the alert on the plant's contracted peak, if it changed; the newest one is in the last outbox."""
         limit = self._plant.energy.peak_limit
         if limit is None:
             return None
@@ -250,6 +250,6 @@ class PlantStage:
 
 
 def _newest_alert(state: SeriesState) -> Alert | None:
-    """Return the newest alert on the contracted peak: it stands in the last outbox."""
+    """Return the newest alert on the contracted peak, from the last outbox."""
     alerts = [value for topic, _, value in state.outbox if topic == ALERTS]
     return Alert.model_validate_json(alerts[-1]) if alerts else None

@@ -1,7 +1,7 @@
-"""Scheduler of the forecasts of the machines whose partitions this worker has.
+"""Scheduler of the forecasts of the machines in this worker's partitions.
 
-An answer goes into the state of its series, with the next checkpoint into the changelog, and only then onto the topic:
-a published forecast is saved, so that no other one is made for the same hour.
+An answer is stored in the state of its series, written to the changelog with the next checkpoint, and only then
+published, so that no second forecast is made for the same hour.
 """
 
 import asyncio
@@ -32,23 +32,23 @@ from schemas.topics import FORECASTS
 
 LOGGER: Final = logging.getLogger("nexova.processor.forecasts")
 _LOOK_SECONDS: Final = 0.25
-_MOST_ALIKE: Final = 16  # machines that a new one's usual week is taken from
+_MOST_ALIKE: Final = 16  # machines from which the usual week of a new one is computed
 _YOUNG_HOURS: Final = 2 * WEEK
 
 
 class Inputs(Protocol):
-    """The known-future inputs of machines."""
+    """Interface of the known-future inputs of machines."""
 
     @property
     def caught_up(self) -> bool:
-        """Whether what was sent so far is known; forecasts wait for it."""
+        """Whether all inputs sent so far have been read; forecasts wait for it."""
 
     def of(self, machine_id: str, first_hour: int, end: int) -> KnownInputs | None:
         """Return the inputs of a machine over [first_hour, end), hours of UTC; None without any."""
 
 
 class Forecasts:
-    """Scheduler of due series over the fit processes; clock: seconds, as the pipeline's. inputs: known ahead.
+    """Scheduler of due series over the fit processes. clock: epoch s. inputs: known-future inputs.
 
     Raises:
         UsageError: a candidate that the settings name is not installed.
@@ -82,13 +82,13 @@ class Forecasts:
             self.bounds = (0.0, float("inf") if counter is None else counter.maximum_power)
 
     async def run(self, *, stopped: Callable[[], bool], ready: Callable[[], bool]) -> None:
-        """Forecast what is due until `stopped`; rests while not `ready`."""
+        """Forecast due series until `stopped`; pause while not `ready`."""
         if not self._settings.enabled:
             return
         await asyncio.gather(*(self._worker(stopped, ready) for _ in range(self._settings.processes)))
 
     def close(self) -> None:
-        """End the processes, in the middle of a fit where there is one."""
+        """End the processes, even during a fit."""
         for process in self._processes:
             process.close()
 
@@ -108,7 +108,7 @@ class Forecasts:
                 self._under_way.discard((held.number, series_id))
 
     def _next(self) -> tuple[Partition, str] | None:
-        """Return a due series, the longest waiting first."""
+        """Return the due series that has waited longest."""
         now = self._clock()
         found: tuple[float, Partition, str] | None = None
         waiting = 0
@@ -129,7 +129,7 @@ class Forecasts:
         return held, series_id
 
     def stagger(self, series_id: str) -> float:
-        """Return the seconds that a series waits after the end of an hour: a hash of its id."""
+        """Return the delay of a series after the end of an hour in seconds, from a hash of its id."""
         return crc32(series_id.encode()) / 2**32 * self._settings.spread_seconds
 
     async def _forecast(self, held: Partition, series_id: str, process: FitProcess) -> None:
@@ -157,7 +157,7 @@ class Forecasts:
         self.issue(held, series_id, state, fitted)
 
     def request(self, held: Partition, series_id: str, state: SeriesState) -> FitRequest:
-        """Return the input of a fit of a series as it is now."""
+        """Return the input of a fit of a series in its current state."""
         history = state.history
         known = int((~np.isnan(history.values)).sum())
         return FitRequest(
@@ -190,7 +190,7 @@ class Forecasts:
         return usual_week(alike)
 
     def issue(self, held: Partition, series_id: str, state: SeriesState, fitted: Fitted | None) -> None:
-        """Issue a forecast; that of the seasonal median without a fit, or where the champion has lost its place."""
+        """Issue a forecast; the seasonal median's without a fit, or if the champion has lost its place."""
         days = self._settings.fallback_days
         history, accuracy = state.history, state.accuracy
         fallen_back = fitted is not None and fitted.model != SEASONAL_MEDIAN and accuracy.decide(days=days)
@@ -200,7 +200,9 @@ class Forecasts:
         if fitted is not None:
             self._metrics.forecasts.labels(result="median" if fallen_back else "champion").inc()
         if fallen_back:
-            LOGGER.info("%s: %s did worse than the seasonal median, which answers", series_id, issued.replaces)
+            LOGGER.info(
+                "%s: %s was less accurate than the seasonal median, which replaces it", series_id, issued.replaces
+            )
         message = forecast_message(
             series_id,
             issued,

@@ -1,7 +1,7 @@
-"""Rolls a new version back when its alert rate leaves its bounds, as a person would: in the registry, and announced.
+"""Automatic rollback of a new version whose alert rate leaves its bounds, through the registry.
 
-Every worker decides from the readings it processes itself; the registry makes one rollback of all their decisions,
-because each names the promotion that it rolls back.
+Every worker decides from its own readings; the registry accepts one rollback for each promotion, which every decision
+names.
 """
 
 import logging
@@ -37,7 +37,7 @@ class _Canary:
 
 
 class Rollbacks:
-    """Checks promotions in their canary window. Owned by the event loop; only the rollback runs in a thread.
+    """Checks of promotions in their canary window. Used on the event loop; only the rollback runs in a thread.
 
     clock: epoch s.
     """
@@ -74,7 +74,7 @@ class Rollbacks:
                 continue
             if now >= canary.ends_at:
                 LOGGER.info(
-                    "model %s: version %s stays: its alert rate kept its bounds", name, canary.promotion.version
+                    "model %s: version %s is kept: its alert rate stayed within bounds", name, canary.promotion.version
                 )
                 self._running.use_shadows(name, self._running.shadow_sets[name].without_previous())
                 del self._canaries[name]
@@ -87,7 +87,7 @@ class Rollbacks:
                 canary.working.start()
 
     def _follow(self) -> None:
-        """Begin and end checks as promotions enter and leave their canary window."""
+        """Start and end checks as promotions enter and leave their canary window."""
         for name, shadow_set in self._running.shadow_sets.items():
             known = self._canaries.get(name)
             if shadow_set.canary is None:

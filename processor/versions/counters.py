@@ -1,4 +1,4 @@
-"""Readings that each model version scores and would raise an alert on: champion, challenger and previous version."""
+"""Counters of scored and alerting readings by model version: champion, challenger and previous version."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ class _Count:
 
 
 class VersionCounters:
-    """Counters of the versions in use, for metrics and /healthz. Owned by the event loop."""
+    """Counters of the versions in use, for metrics and /healthz; used on the event loop only."""
 
     def __init__(self, metrics: ProcessorMetrics) -> None:
         self._metrics = metrics
@@ -23,7 +23,7 @@ class VersionCounters:
         self._roles: dict[tuple[str, str], ModelRole] = {}
 
     def show(self, roles: Mapping[tuple[str, str], ModelRole]) -> None:
-        """Set which versions, by (name, version), are in use and in what role; the series of others end."""
+        """Set the versions in use, by (name, version), with their roles; the series of others end."""
         kept = {(*key, role) for key, role in roles.items()}
         for gone in self._counts.keys() - kept:
             del self._counts[gone]
@@ -36,7 +36,7 @@ class VersionCounters:
         self._roles = dict(roles)
 
     def add(self, counts: Iterable[AlertCounts]) -> None:
-        """Add the counts of a batch. A version that is no longer in use has no series any more and is left out."""
+        """Add the counts of a batch; versions no longer in use are ignored."""
         for count in counts:
             role = self._roles.get((count.name, count.version))
             if role is None:

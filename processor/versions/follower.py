@@ -1,9 +1,8 @@
-"""Follows promotions: a worker replaces its models between two batches, without a restart.
+"""Follower of promotions: a worker replaces its models between two batches, without a restart.
 
-The registry of the model repository is the truth, and a message on `nexova.models` says that it changed: a worker
-that receives a promotion loads what the registry names now. So messages that come late, twice, or out of order with
-a second promotion lead to the same version everywhere. A new version has a canary window: see
-`processor.versions.canary`.
+The registry of the model repository is authoritative, and a message on `nexova.models` announces a change: a worker
+that receives one loads what the registry names now. Late, repeated or reordered messages thus lead to the same version
+everywhere. A new version has a canary window: see `processor.versions.canary`.
 """
 
 import asyncio
@@ -34,7 +33,7 @@ _RETRY_SECONDS: Final = 1.0
 
 
 class ModelFollower:
-    """Reads `nexova.models` outside the consumer group, and replaces running models on the event loop.
+    """Reader of `nexova.models` outside the consumer group, which replaces models on the event loop.
 
     promotions: by name, the entry of the registry that the models running now come from. retry_seconds: between
     two tries to reach a repository that does not answer.
@@ -65,7 +64,7 @@ class ModelFollower:
         self._problem: str | None = None
 
     async def follow(self) -> None:
-        """Follow until cancelled; raise what made following impossible."""
+        """Follow until cancelled; raise the error that makes following impossible."""
         loop = asyncio.get_running_loop()
         ended: asyncio.Future[None] = loop.create_future()
         # a daemon: a worker that crashes must not wait for it
@@ -90,7 +89,7 @@ class ModelFollower:
                 loop.call_soon_threadsafe(ended.set_exception, error)
 
     def _note(self, problem: NexovaError | None) -> None:
-        """Say once when promotions cannot be heard of, and once when they can again."""
+        """Log once when promotions cannot be received, and once when they can again."""
         text = None if problem is None else problem.message
         if text != self._problem and text is not None:
             LOGGER.warning("promotions of models are not received: %s", text)
@@ -112,7 +111,7 @@ class ModelFollower:
         self._update(promoted.name, model, loop)
 
     def _update(self, name: str, model: ForestModel | None, loop: asyncio.AbstractEventLoop) -> None:
-        """Hand over the model that is to run, where it is another one, and the versions that score beside it."""
+        """Use the promoted model, if it changed, and its shadow versions."""
         try:
             shadows = self._shadows.read(name, loaded=self._running.loaded(name))
         except Exception:
@@ -123,14 +122,14 @@ class ModelFollower:
             loop.call_soon_threadsafe(self._replace, name, model, shadows)
 
     def _replace(self, name: str, model: ForestModel | None, shadows: ShadowSet | None) -> None:
-        """Between two batches, because the event loop calls it and a batch takes its models once."""
+        """Replace a model between two batches: it runs on the event loop, and a batch takes its models once."""
         if model is not None:
             self._running.use(model)
         if shadows is not None:
             self._running.use_shadows(name, shadows)
 
     def prepare(self, promoted: ModelPromoted) -> ForestModel | None:
-        """Return the model that is to run after this promotion, verified and warm; None where nothing is to change."""
+        """Return the promoted model, verified and warmed up; None if nothing changes."""
         name = promoted.name
         for number in range(1, _TRIES + 1):
             version = promoted.version
@@ -153,7 +152,7 @@ class ModelFollower:
         return None
 
     def _wanted(self, promoted: ModelPromoted) -> tuple[str, str]:
-        """Return version to run and identity of its promotion: the registry's newest, if it has this promotion."""
+        """Return the version to run and the identity of its promotion, the registry's newest if it has this one."""
         heard = identity(promoted.version, promoted.promoted_at)
         history = self._repository.history(promoted.name)
         if heard in {entry.identity for entry in history}:
@@ -163,7 +162,7 @@ class ModelFollower:
     def _refuse(self, name: str, version: str, error: ModelRefused | UnknownVersion | RepositoryUnavailable) -> None:
         self._metrics.model_fallbacks.labels(name=name, reason=error.refusal).inc()
         running = self._running.versions.get(name)
-        kept = f"{running} goes on running" if running else "no version runs"
+        kept = f"{running} continues to run" if running else "no version runs"
         LOGGER.error("model %s: %s was promoted and is refused, %s: %s", name, version, kept, error.message)
 
 
@@ -176,7 +175,7 @@ def _read(record: Record) -> ModelPromoted | None:
         first = error.errors(include_url=False)[0]
         where = ".".join(map(str, first["loc"])) or "the message"
         LOGGER.warning(
-            "%s offset %s is no promotion: %s: %s; it is passed over: announce with nexova models promote",
+            "%s offset %s is no promotion: %s: %s; it is ignored: announce with nexova models promote",
             MODELS,
             record.offset,
             where,

@@ -1,4 +1,4 @@
-"""The models that run, and the versions that score beside them: replaced between two batches, on the event loop."""
+"""Running models and their shadow versions, replaced between two batches on the event loop."""
 
 import logging
 from collections.abc import Mapping
@@ -18,7 +18,7 @@ LOGGER: Final = logging.getLogger("nexova.processor.models")
 
 
 class RunningModels:
-    """The one place where models are replaced. Other threads may read: a batch takes `models` once."""
+    """Holder of the running models. Other threads may read it: a batch takes `models` once."""
 
     def __init__(self, models: Models, *, plant: Plant, metrics: ProcessorMetrics) -> None:
         self._models = models
@@ -35,30 +35,30 @@ class RunningModels:
 
     @property
     def shadow_sets(self) -> Mapping[str, ShadowSet]:
-        """The versions that score beside each model, by the model's name."""
+        """Shadow versions of each model, by the model's name."""
         return MappingProxyType(self._shadow_sets)
 
     @property
     def versions(self) -> dict[str, str]:
-        """The version that runs of each model, by name."""
+        """Running version of each model, by name."""
         running = (self._models.anomaly, self._models.maintenance)
         return {model.name: model.version for model in running if model is not None}
 
     def loaded(self, name: str) -> dict[str, ForestModel]:
-        """Return the versions of a model that are in memory, by version."""
+        """Return the loaded versions of a model, by version."""
         running = [one for one in (self._models.anomaly, self._models.maintenance) if isinstance(one, ForestModel)]
         shadows = self._shadow_sets[name].shadows.values() if name in self._shadow_sets else ()
         return {model.version: model for model in (*running, *shadows) if model.name == name}
 
     def use(self, model: ForestModel) -> None:
-        """Run this model from the next batch on, in the place of the one of its name."""
+        """Run this model from the next batch on, in place of the one with its name."""
         previous = self.versions.get(model.name)
         self._models = with_model(self._models, model)
         self._show()
         LOGGER.info("model %s: version %s replaces %s", model.name, model.version, previous or "none")
 
     def use_shadows(self, name: str, wanted: ShadowSet) -> None:
-        """Score these versions of a model beside the one that runs, from the next batch on."""
+        """Run these shadow versions of a model from the next batch on."""
         running = self.versions.get(name)
         # where the promoted version was refused, the one before runs itself
         shadows = {role: model for role, model in wanted.shadows.items() if model.version != running}

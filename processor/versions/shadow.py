@@ -1,6 +1,6 @@
-"""Versions that score beside the one that runs: a challenger, and for a while after a promotion the version before.
+"""Shadow versions of a model: a challenger, and during a canary window the previous version.
 
-The registry says which: a worker that starts in the middle of a canary window continues where the others are.
+The registry names them, so that a worker that starts during a canary window has the same ones as the others.
 """
 
 import logging
@@ -20,7 +20,7 @@ ShadowRole = Literal["challenger", "previous"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShadowSet:
-    """Versions of one model that score beside the one that runs.
+    """Shadow versions of one model.
 
     canary: the promotion whose version is compared with the `previous` one; None outside a canary window.
     """
@@ -35,7 +35,7 @@ class ShadowSet:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ShadowReader:
-    """Reads shadow sets from the registry.
+    """Reader of shadow sets in the registry.
 
     canary_seconds: length of the canary window after a promotion; 0: none. clock: epoch s.
     """
@@ -46,10 +46,10 @@ class ShadowReader:
     clock: Callable[[], float]
 
     def read(self, name: str, *, loaded: Mapping[str, ForestModel]) -> ShadowSet | None:
-        """Return the shadow set of a model now; None where the registry cannot be read and nothing is to change.
+        """Return the current shadow set of a model; None if the registry cannot be read and nothing changes.
 
-        loaded: versions of that model in memory. A version that cannot be loaded is left out and logged: nothing
-        depends on it.
+        loaded: loaded versions of that model. A version that cannot be loaded is logged and omitted: nothing depends
+        on it.
         """
         try:
             canary = self._canary(name)

@@ -1,4 +1,4 @@
-"""What the model repository says of training, for Prometheus: the trainer is a job that is gone when it is scraped."""
+"""Metrics of training, taken from the model repository, because a trainer's job has ended before it is scraped."""
 
 import asyncio
 import logging
@@ -17,7 +17,7 @@ _EVERY_SECONDS: Final = 60
 async def watch_training(
     repository: ModelRepository, metrics: ProcessorMetrics, *, stopped: Callable[[], bool]
 ) -> None:
-    """Observe the repository every minute until `stopped()` holds, in a thread: a bucket may take its time."""
+    """Observe the repository every minute until `stopped()`, in a thread, because a bucket may be slow."""
     while not stopped():
         await asyncio.to_thread(observe_training, repository, metrics)
         for _ in range(_EVERY_SECONDS):
@@ -26,7 +26,7 @@ async def watch_training(
 
 
 def observe_training(repository: ModelRepository, metrics: ProcessorMetrics) -> None:
-    """Set the gauges of training from the newest version of each model; keep them where the repository fails."""
+    """Set the gauges of training from the newest version of each model; keep them if the repository fails."""
     try:
         for name in repository.names():
             newest, current = repository.versions(name)[-1], repository.current(name)
@@ -45,5 +45,5 @@ def observe_training(repository: ModelRepository, metrics: ProcessorMetrics) -> 
 
 
 def trained_at(version: str) -> float:
-    """Return when a version was made, in epoch seconds; its id says so."""
+    """Return the creation time in a version's id, epoch seconds."""
     return datetime.strptime(version, "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC).timestamp()

@@ -1,4 +1,4 @@
-"""Forecasts of series that callers send: the choice of the model, and the seasons of the series' step."""
+"""Forecasts of callers' series: choice of the model, and seasons of the series' step."""
 
 import logging
 from collections.abc import Sequence
@@ -39,7 +39,7 @@ _SEASONS_OF_PREFIX: Final[dict[str, tuple[int, ...]]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ForecastAnswer:
-    """The next steps of a series in its unit; 80 % of what comes is expected between the bounds."""
+    """Forecast of the next steps of a series in its unit, with the bounds of an 80 % interval."""
 
     forecast: tuple[float, ...]
     lower_bound: tuple[float, ...]
@@ -60,10 +60,10 @@ def forecast(
 
     start: time of the first value; without it only the phase within a season is known, not the calendar. `auto` takes
     the seasonal median, or for hourly series of eight weeks or more the blend of `core.forecasting.engine` where it did
-    better at the newest 28 origins of its back-test. Prophet answers when it is asked for.
+    better at the newest 28 origins of its back-test. Prophet answers only when it is requested.
 
     Raises:
-        UsageError: no value, too many, a horizon or frequency that cannot be.
+        UsageError: no value, too many values, or an impossible horizon or frequency.
     """
     series = np.array([np.nan if value is None else value for value in values], dtype=np.float64)
     offset = parse_frequency(frequency)
@@ -96,7 +96,7 @@ def parse_frequency(frequency: str) -> Any:
     """Return the pandas offset of a frequency such as `h`, `15min`, `D`, `W`, `MS`, or of its name before pandas 3.
 
     Raises:
-        UsageError: it is no frequency, or does not lead forward.
+        UsageError: it is no frequency, or not a positive one.
     """
     for name in (frequency, _FORMER.get(frequency)):
         try:
@@ -133,7 +133,7 @@ def _by_median(series: Floats, periods: int, offset: Any, start: datetime | None
 
 
 def _by_the_better(series: Floats, periods: int, offset: Any, start: datetime | None) -> ForecastAnswer:
-    """Return the blend's answer, or the seasonal median's where it has the smaller error at the same origins."""
+    """Return the blend's answer, or the seasonal median's if that has the smaller error at the same origins."""
     hourly = _hourly(series, start)
     recent = hourly.since(hourly.end - _MOST_TO_LEARN)
     answer, memory = forecast_next(

@@ -1,4 +1,4 @@
-"""Public holidays as day numbers, and the choice of whose holidays a series keeps."""
+"""Public holidays as day numbers, and the choice of a series' holiday calendar."""
 
 from datetime import UTC, datetime, timedelta
 from functools import cache
@@ -28,7 +28,7 @@ def holidays_of(country: str, first_year: int, last_year: int) -> frozenset[int]
     """Return day numbers since the epoch of public holidays; country: ISO 3166 code, optionally `-` and a subdivision.
 
     Raises:
-        UsageError: no such country is known.
+        UsageError: the country is unknown.
     """
     code, _, part = country.partition("-")
     try:
@@ -42,9 +42,9 @@ def holidays_of(country: str, first_year: int, last_year: int) -> frozenset[int]
 
 
 class HolidayChoice:
-    """The calendar of a series as far as it is known: that of a country, or of the one that it is recognised as.
+    """Holiday calendar of a series: that of a stated country, or of a recognised one.
 
-    country: a code, `auto`, or `none`. What is recognised is looked at again every four weeks.
+    country: a code, `auto`, or `none`. The recognition is repeated every four weeks.
     """
 
     def __init__(self, country: str = AUTO) -> None:
@@ -52,7 +52,7 @@ class HolidayChoice:
         self._chosen_at: int | None = None
         self.chosen: str | None = None if country in {AUTO, NONE} else country
         self._calendar = Calendar()
-        self(HourlySeries.nothing())  # a code that is none is refused at once
+        self(HourlySeries.nothing())  # an unknown code is refused at once
 
     def __call__(self, series: HourlySeries) -> Calendar:
         """Return the calendar to forecast this series with."""

@@ -16,7 +16,7 @@ def candidates_of(names: Iterable[str], *, asked_by: str) -> tuple[CandidateFore
     """Return the candidates of these names; asked_by: the setting or option that names them.
 
     Raises:
-        UsageError: there is none of that name, or its library is not installed.
+        UsageError: the name is unknown, or its library is not installed.
     """
     found = []
     for name in names:

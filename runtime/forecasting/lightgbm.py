@@ -76,7 +76,7 @@ class LightGbm:
 
 
 def _inputs(outlook: Outlook, origins: Ints) -> Features:
-    """Return one row a step and origin, (s * o, f + 2): what the linear members see, how far ahead, and the hour."""
+    """Return one row a step and origin, (s * o, f + 2): the linear members' inputs, the step, and the hour."""
     steps, count, _ = outlook.inputs.shape
     ahead = np.repeat(np.arange(steps), count)
     hour = (np.tile(origins, steps) + ahead) % DAY

@@ -1,4 +1,4 @@
-"""MSTL as a candidate: daily and weekly seasons taken out by loess, an autoregression for the rest."""
+"""MSTL as a candidate: daily and weekly seasons removed by loess, an autoregression for the remainder."""
 
 from dataclasses import dataclass
 from typing import ClassVar, Final

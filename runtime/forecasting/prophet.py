@@ -22,7 +22,7 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 def forecast_by_prophet(
     series: HourlySeries, *, horizon: int, calendar: Calendar, bounds: tuple[float, float] = (0.0, inf)
 ) -> Answer:
-    """Return Prophet's answer, clipped to what is possible.
+    """Return Prophet's answer, clipped to the possible range.
 
     Raises:
         ValueError: fewer than ten known values.
@@ -46,7 +46,7 @@ def forecast_by_prophet(
 
 
 def fitted_prophet(frame: pd.DataFrame, *, holidays: pd.DataFrame | None = None) -> Any:
-    """Return Prophet after learning from `ds` and `y`, always with the same seed."""
+    """Return Prophet fitted to `ds` and `y`, with a fixed seed."""
     logging.getLogger("prophet.plot").setLevel(logging.CRITICAL)  # it warns about plotly, which is not needed
     from prophet import Prophet  # noqa: PLC0415  loads Stan, which is slow
 

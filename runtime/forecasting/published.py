@@ -1,4 +1,4 @@
-"""Published forecasts of machines: for each machine a fitted curve, its usual week, and which candidate answers."""
+"""Published forecasts of machines: for each machine a fitted curve, its median week, and the best candidate."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ FORECAST: Final = "forecast"
 
 
 class CurveDocument(BaseModel):
-    """A curve as model.json has it; see `core.forecasting.curves.Curve`."""
+    """A curve in model.json; see `core.forecasting.curves.Curve`."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -31,14 +31,14 @@ class CurveDocument(BaseModel):
     year: Annotated[tuple[float, ...], Field(min_length=366, max_length=366, description="kW from 1 January")]
 
     def curve(self) -> Curve:
-        """Return the curve as the rules take it."""
+        """Return the curve in the form of the rules."""
         return Curve(
             start=self.start, level=self.level, slope=self.slope, week=np.array(self.week), year=np.array(self.year)
         )
 
 
 class MachineForecast(BaseModel):
-    """How one machine is forecast."""
+    """Forecast model of one machine."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -50,7 +50,7 @@ class MachineForecast(BaseModel):
 
 
 class ForecastDocument(BaseModel):
-    """model.json of the forecasts."""
+    """Content of the forecasts' model.json."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -72,8 +72,8 @@ class MachineForecasts:
     ) -> tuple[Answer, Memory | None]:
         """Return the `horizon` hours after a machine's hourly mean power, on the plant's clock.
 
-        memory: what the last call handed back, so that the blend is not fitted anew. Raises KeyError for a machine
-        that the version does not know.
+        memory: the memory that the last call returned, so that the blend is not fitted again. Raises KeyError for an
+        unknown machine.
         """
         known = self.document.machines[machine_id]
         return forecast_by(
@@ -112,10 +112,10 @@ def forecast_by(
 
 def open_forecasts(bundle: ModelBundle, *, plant: Plant, features: str) -> MachineForecasts:
     """Build the forecasts of a verified version; raises ModelRefused when they are not for this plant's sensors."""
-    del features  # forecasts read hourly power and no feature, so a new release of features leaves them as they are
+    del features  # forecasts read hourly power and no features, so a new release of features does not concern them
     document = open_document(bundle, ForecastDocument, plant=plant, features=bundle.manifest.features)
     return MachineForecasts(name=bundle.manifest.name, version=bundle.manifest.version, document=document)
 
 
 OPENERS: Final[Mapping[str, Opener[Any]]] = {FORECAST: open_forecasts}
-"""How models that score no readings are opened; others may be added where a process is put together."""
+"""Openers of models that score no readings; a composition root may add others."""

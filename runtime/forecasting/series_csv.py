@@ -1,4 +1,4 @@
-"""Past energy of a machine from a file: one row for each hour, as instants."""
+"""Past hourly energy of a machine from a file, one row for each hour."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -32,14 +32,14 @@ def read_hours(
     latest: datetime | None = None,
     note: Callable[[str], None] = _ignore,
 ) -> HourlySeries:
-    """Return the series of a file as hours of UTC, NaN where one is missing.
+    """Return the series of a file as UTC hours, kWh, NaN where missing.
 
-    zone: of times that carry none; of an hour that local time has twice, the first row is the one of summer time.
+    zone: of times without one; of a repeated local hour, the first row is in summer time.
     column: of the values; None: `value`, or the only one with numbers. latest: later rows are implausible. note: called
     with one sentence on how the file was read.
 
     Raises:
-        UsageError: the file is missing or empty, too many rows are unusable, or an hour is there twice or not whole.
+        UsageError: the file is missing or empty, too many rows are unusable, or an hour is duplicated or not whole.
     """
     table = read_table(path, form)
     aside = SetAside(table)

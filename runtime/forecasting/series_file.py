@@ -1,4 +1,4 @@
-"""An hourly series from a file of any usual shape: a column of times, a column of values."""
+"""Reading of an hourly series from a file with a column of times and a column of values."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,9 +24,9 @@ _CODE_FACTOR: Final = 5.0  # over all other values, before such a number is take
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SeriesFile:
-    """A series on the clock that its file is written in, and what was done to make it hourly.
+    """A series in the local time of its file, with notes on its conversion to hours.
 
-    column: of the values. notes: one sentence for each thing that a reader of results should know.
+    column: of the values. notes: one sentence for each conversion that affects the results.
     """
 
     series: HourlySeries
@@ -43,8 +43,8 @@ def read_series(
 ) -> SeriesFile:
     """Return the series of a file: its column of times, and `column` or the only other one with numbers.
 
-    Local times are used as written: an offset from UTC is cut off, an hour that comes twice becomes one, one that does
-    not come is missing. Several values within an hour become their mean, or their sum.
+    Local times are used as written: offsets from UTC are dropped, a repeated hour becomes one, and a skipped hour is
+    missing. Several values within an hour become their mean, or their sum.
 
     Raises:
         UsageError: no such file, no times, no or several columns of numbers, too many unusable rows, values less often

@@ -6,7 +6,7 @@ from core.forecasting.names import CANDIDATES
 
 
 class ForecastSettings(BaseModel):
-    """How the processor keeps hours of energy and forecasts them."""
+    """Settings of the processor's energy history and forecasts."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
@@ -24,7 +24,7 @@ class ForecastSettings(BaseModel):
         19,
         ge=0,
         le=19,
-        description="Priority of these processes, as of nice(1): at 19 they take only what the rest leaves, "
+        description="Priority of these processes, as of nice(1): at 19 they use only idle CPU time, "
         "on Linux with the policy SCHED_IDLE; give less where other programs keep the machine busy all the time.",
     )
     fit_seconds: float = Field(

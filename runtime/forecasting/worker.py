@@ -1,4 +1,4 @@
-"""Forecasts of series that callers send, in a child process with a time limit; requests and answers are JSON."""
+"""Forecasts of callers' series in a child process with a time limit; requests and answers are JSON."""
 
 import json
 from datetime import datetime
@@ -12,7 +12,7 @@ from runtime.forecasting.answers import ForecastAnswer, forecast
 
 
 class ForecastTooSlow(FailureError):
-    """A forecast was not done in time and was ended."""
+    """A forecast exceeded its time limit and was stopped."""
 
 
 class ForecastChild:
@@ -31,7 +31,7 @@ class ForecastChild:
         Raises:
             UsageError: as there.
             ForecastTooSlow: there was no answer within `seconds`; the child was ended.
-            ChildEnded: the child died or was closed.
+            ChildEnded: the child crashed or was closed.
         """
         try:
             reply, _ = self._worker.ask(json.dumps(request).encode(), seconds=seconds)
@@ -51,7 +51,7 @@ class ForecastChild:
 
 
 def answer(message: bytes) -> bytes:
-    """Return the answer to a request, or why it was refused, as JSON; runs in the child."""
+    """Return the answer to a request, or the reason of its refusal, as JSON; runs in the child."""
     request = json.loads(message)
     start = request.pop("start", None)
     try:

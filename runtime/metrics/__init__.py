@@ -1,4 +1,4 @@
-"""Prometheus metrics: the catalogue's parts, one file a process, and the page that Prometheus reads."""
+"""Prometheus metrics: the catalogue, one file for each process, and the page that Prometheus reads."""
 
 from runtime.metrics.api import ApiMetrics
 from runtime.metrics.catalogue import Label, Metric, MetricSet, process_registry

@@ -74,9 +74,9 @@ class ApiMetrics(MetricSet):
     )
     alert_precision = gauge(
         "nexova_api_alert_precision",
-        "Share of confirmed alerts among those of 30 days that people called confirmed or false; NaN: none.",
+        "Share of confirmed alerts among those of 30 days with feedback confirmed or false alarm; NaN: none.",
     )
-    alerts_judged = gauge("nexova_api_alerts_judged", "Alerts of 30 days that people called confirmed or false.")
+    alerts_judged = gauge("nexova_api_alerts_judged", "Alerts of 30 days with feedback confirmed or false alarm.")
     alert_response = gauge(
-        "nexova_api_alert_response_rate", "Share of the alerts of 30 days that people answered; NaN: no alerts."
+        "nexova_api_alert_response_rate", "Share of the alerts of 30 days with feedback; NaN: no alerts."
     )

@@ -1,4 +1,4 @@
-"""The catalogue of Nexova's Prometheus metrics: every name, unit, label and bucket in one place.
+"""Catalogue of Nexova's Prometheus metrics: every name, unit, label and bucket in one place.
 
 A set of metrics is a class whose attributes are specifications; an instance of it holds the prometheus_client
 objects, registered with the registry it was given. Nothing is registered when this module is imported.
@@ -34,7 +34,7 @@ Instrument = TypeVar("Instrument", Counter, Gauge, Histogram)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Label:
-    """A label: its whole set of values or, where they are not known beforehand, what bounds their number."""
+    """A label: its set of values or, if they are not known beforehand, the bound on their number."""
 
     name: str
     values: tuple[str, ...] = ()

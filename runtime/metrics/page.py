@@ -1,7 +1,7 @@
-"""The page that Prometheus reads: of this process, or of all processes that serve one port.
+"""Metrics page of this process, or of all processes that serve one port.
 
-Which of those processes answers is chance, and counters that jump between them are worth nothing. So they write their
-figures into a folder that they share (prometheus_client's way, by the variable `FOLDER`), and each gives the whole.
+Any of those processes may answer a scrape, so they write their figures into a shared folder (prometheus_client's
+multiprocess mode, by the variable `FOLDER`), and each returns the totals.
 """
 
 import os
@@ -17,7 +17,7 @@ FOLDER: Final = "PROMETHEUS_MULTIPROC_DIR"
 
 
 def metrics_page(registry: CollectorRegistry) -> bytes:
-    """The metrics of `registry` or, where a folder is shared, of all processes that share it, without `process_…`."""
+    """Return the metrics of `registry` or, with a shared folder, of all processes that use it, without `process_…`."""
     folder = os.environ.get(FOLDER)
     if folder is None:
         return generate_latest(registry)

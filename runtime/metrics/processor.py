@@ -64,7 +64,7 @@ class ProcessorMetrics(MetricSet):
     )
     model_drift = gauge(
         "nexova_model_drift_psi",
-        "Population stability index of what a model says of about the newest 10,000 readings against the first 10,000 "
+        "Population stability index of a model's output for about the newest 10,000 readings against the first 10,000 "
         "that this worker had from its version; above 0.25 its world has changed.",
         _MODEL,
     )
@@ -77,7 +77,7 @@ class ProcessorMetrics(MetricSet):
     )
     alerts_suppressed = counter(
         "nexova_alerts_suppressed_total",
-        "Episodes that met the conditions of an alert and did not open one, by reason.",
+        "Episodes that met the conditions of an alert but did not open one, by reason.",
         Label(name="reason", values=SUPPRESSIONS[1:]),
     )
     policy_changes = counter(
@@ -87,8 +87,11 @@ class ProcessorMetrics(MetricSet):
     )
     feedback = counter(
         "nexova_feedback_applied_total",
-        "Statements of people that were applied to the state of their machine, by kind.",
+        "Feedback applied to the state of its machine, by kind.",
         Label(name="kind", values=get_args(FeedbackKind)),
+    )
+    clocks_wrong = gauge(
+        "nexova_device_clocks_wrong", "Machines on this worker's partitions with an open alert on their device's clock."
     )
     alerts_open = gauge("nexova_alerts_open", "Open alerts on this worker's partitions, by kind.", _KIND)
     recommendations = counter(
@@ -220,8 +223,10 @@ class ProcessorMetrics(MetricSet):
     dead_letters_left_out = counter(
         "nexova_dead_letters_left_out_total", "Refusals beyond the rate of dead letters: counted, not published."
     )
-    machines_forgotten = counter("nexova_machines_forgotten_total", "Machines forgotten after a long silence.")
-    partitions_lost = counter("nexova_partitions_lost_total", "Partitions that another worker had taken over.")
+    machines_forgotten = counter("nexova_machines_forgotten_total", "Machines removed after a long silence.")
+    partitions_lost = counter(
+        "nexova_partitions_lost_total", "Partitions lost because another worker had taken them over."
+    )
     changelog_bytes = counter("nexova_changelog_bytes_total", "Bytes of state written, before compression.")
     output_messages = counter(
         "nexova_output_messages_total", "Messages that the broker acknowledged, by topic.", _TOPIC

@@ -1,4 +1,4 @@
-"""Telling running workers of a promotion, on `nexova.models`."""
+"""Announcement of promotions to running workers, on `nexova.models`."""
 
 from typing import Final
 
@@ -18,7 +18,7 @@ _TOPIC: Final = tuple(topic for topic in CATALOGUE if topic.name == MODELS)
 
 
 class NotAnnounced(FailureError):
-    """The broker is there and did not take the announcement."""
+    """The broker answered but did not accept the announcement."""
 
 
 def announce(
@@ -28,7 +28,7 @@ def announce(
     challenger: ShadowEntry | None = None,
     answer_seconds: float = ANSWER_SECONDS,
 ) -> None:
-    """Send an entry of the registry to all workers, and what is scored beside it, and wait until the broker has it.
+    """Send an entry of the registry and its shadow to all workers, and wait for the broker's acknowledgement.
 
     Raises:
         BrokerUnavailable: no broker answered in time.
@@ -53,7 +53,7 @@ def announce(
     )
     producer = Producer(producer_config(kafka) | {"message.timeout.ms": int(DELIVERY_SECONDS * 1000), "linger.ms": 0})
     producer.produce(MODELS, message.encode(), entry.name, on_delivery=report)
-    # the producer gives up by itself; the second more is for its report to come
+    # the producer gives up by itself; one more second allows for its report
     if producer.flush(DELIVERY_SECONDS + 1):
         raise BrokerUnavailable(f"{kafka.bootstrap_servers} did not take a message to {MODELS} in time; try again")
     if failures:
@@ -61,9 +61,9 @@ def announce(
 
 
 def announcement(name: str, repository: ModelRepository, kafka: KafkaSettings) -> str | None:
-    """Announce what the registry says of a model, and return why workers did not hear of it, in one line, or None.
+    """Announce the registry's entry of a model; return the reason in one line if workers were not notified, else None.
 
-    What was promoted was promoted in the repository; that running workers cannot be told does not unmake it.
+    The promotion in the repository holds even if running workers cannot be notified.
     """
     entry = repository.history(name)[-1]
     try:
@@ -71,6 +71,6 @@ def announcement(name: str, repository: ModelRepository, kafka: KafkaSettings) -
     except FailureError as error:
         return (
             f"{entry.name} {entry.version} is promoted in the repository and workers follow at their next start; "
-            f"they could not be told now: {error.message}"
+            f"they could not be notified now: {error.message}"
         )
     return None

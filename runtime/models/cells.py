@@ -1,7 +1,7 @@
-"""Rows that no cut of a forest tells apart have one value: of neighbours that agree, only the first is evaluated.
+"""Skipping of repeated rows in a forest: adjacent rows between the same cuts have the same value.
 
 A machine's slow averages move little from one reading to the next. At a reading a second three rows in four lie between
-the same cuts as the row before them, and to see that takes a tenth of what the forest takes.
+the same cuts as the row before them, and checking that takes a tenth of the forest's time.
 """
 
 from typing import Self
@@ -19,7 +19,7 @@ class Cells:
     """The cells into which the cuts of all trees divide the space of the features."""
 
     def __init__(self, cuts: list[Features]) -> None:
-        """`cuts`: by feature, in any order; a row is left of a cut when it is at most that."""
+        """Sort the cuts, given by feature; a row is left of a cut when its value is at most the cut."""
         # with these at the ends, whatever is a number lies between two cuts
         sides = [np.unique(np.concatenate([each, [-np.inf, np.inf]]).astype(np.float32)) for each in cuts]
         self._cuts = np.concatenate(sides)
@@ -27,7 +27,7 @@ class Cells:
 
     @classmethod
     def of(cls, graph: bytes, *, n_features: int) -> Self | None:
-        """Return the cells of a single-node tree ensemble; None where its nodes ask for more than whether x <= cut."""
+        """Return the cells of a single-node tree ensemble; None if it has nodes other than x <= cut."""
         attributes = {each.name: each for each in ModelProto.FromString(graph).graph.node[0].attribute}
         modes = np.array(attributes["nodes_modes"].strings)
         if not np.isin(modes, [_BRANCH, _LEAF]).all():

@@ -1,4 +1,4 @@
-"""Trained forests, run by ONNX Runtime behind the ports of `core.models`. Nothing is unpickled."""
+"""Trained forests in ONNX Runtime, as implementations of `core.models`; nothing is unpickled."""
 
 import os
 from collections.abc import Mapping
@@ -9,14 +9,17 @@ import numpy as np
 
 from core.arrays import Features, Floats
 
-os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # the runtime would report its use; it looks when it is imported
+os.environ.setdefault(
+    "ORT_DISABLE_TELEMETRY", "1"
+)  # the runtime would send usage data; it reads this variable when imported
 import onnxruntime
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, RootModel, ValidationError, model_validator
 
 from core.models import FlagBy, Models, Reference, Refusal
 from core.plant import Plant
 from core.state.tracks import watched_sensors
 from runtime.models.cells import Cells
+from runtime.models.lifetimes import LifetimeDocument, TreesLifetimeModel
 from runtime.models.manifest import Promotion, champions
 from runtime.models.repository import (
     ModelBundle,
@@ -39,7 +42,7 @@ class _Document(BaseModel):
 
 
 class TypeBaseline(_Document):
-    """What machines of one type do, for rows of machines that are not known themselves."""
+    """Baseline of the machines of one type, for machines without a baseline of their own."""
 
     feature_names: Annotated[tuple[str, ...], Field(min_length=1, description="watched sensors, in order")]
     mean: Annotated[tuple[float | None, ...], Field(description="in the sensors' units; null: never heard")]
@@ -55,7 +58,7 @@ class TypeBaseline(_Document):
         return self
 
     def reference(self) -> Reference:
-        """Return the baseline as the rules take it."""
+        """Return the baseline in the form of the rules."""
         mean = np.array([np.nan if value is None else value for value in self.mean])
         return Reference(mean=mean, scale=np.array(self.scale), limit=self.limit, forest_limit=self.forest_limit)
 
@@ -92,7 +95,7 @@ class RiskDocument(_Document):
 class OnnxForest:
     """A tree ensemble of one output; raises ModelDamaged for a graph that is none, of another width, or cannot run.
 
-    It has run once when it is handed out: the first call is slow, and should not be one with readings.
+    It is warmed up on construction, because the first call is slow.
     `source` is what the error calls the model. `neighbours_agree`: many rows are like the one before, see `Cells`.
     """
 
@@ -169,18 +172,18 @@ class ForestRiskModel:
         return np.clip(self.forest(features), 0.0, HIGHEST_RISK)
 
     def hours(self, risk: Floats) -> Floats:
-        """Return the hours to failure that risk levels stand for; at 0, the most that is told apart."""
+        """Return the hours to failure of risk levels; at level 0, the largest number of hours of the scale."""
         hours, levels = zip(*self.document.anchors, strict=True)
         return np.asarray(np.interp(risk, levels, hours))
 
 
-ForestModel = ForestAnomalyModel | ForestRiskModel
+ForestModel = ForestAnomalyModel | ForestRiskModel | TreesLifetimeModel
 Model = TypeVar("Model")
 Model_co = TypeVar("Model_co", covariant=True)
 
 
 class Opener(Protocol[Model_co]):
-    """Makes a verified version ready to run; raises ModelRefused for one that must not be."""
+    """Function that builds a verified version; raises ModelRefused for one that must not run."""
 
     def __call__(self, bundle: ModelBundle, *, plant: Plant, features: str) -> Model_co:
         """Build the model; features: fingerprint of the features that this release computes."""
@@ -188,10 +191,10 @@ class Opener(Protocol[Model_co]):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LoadedModels:
-    """What a worker is to run, and one sentence for each thing that could not be loaded.
+    """Models for a worker, and one sentence for each model that could not be loaded.
 
-    refused: name and reason of each version that does not run although it should. promotions: by name, the last
-    entry of the registry that was taken into account.
+    refused: name and reason of each promoted version that cannot run. promotions: by name, the newest entry of the
+    registry that was considered.
     """
 
     models: Models
@@ -208,10 +211,10 @@ def raw_anomaly(mean_path_length: Floats, *, scale: float) -> Floats:
 def load_models(repository: ModelRepository, *, plant: Plant, features: str) -> LoadedModels:
     """Load the promoted version of each model, or failing that the last good one promoted before it.
 
-    A model that cannot be had is None and its problem a sentence: a worker without it still watches limits.
+    An unavailable model is None, with its problem as a sentence; a worker without it still watches limits.
 
     Raises:
-        RepositoryUnavailable: the storage failed, which says nothing about the models.
+        RepositoryUnavailable: the storage failed, so the state of the models is unknown.
     """
     loaded = LoadedModels(models=Models())
     for name in SERVED:
@@ -220,17 +223,17 @@ def load_models(repository: ModelRepository, *, plant: Plant, features: str) -> 
 
 
 def open_model(repository: ModelRepository, name: str, version: str, *, plant: Plant, features: str) -> ForestModel:
-    """Read a version of a model of `SERVED`, verify it, and make it ready to run.
+    """Read and verify a version of a model of `SERVED`, and build it.
 
     Raises:
-        ModelRefused, UnknownVersion: it is not to be run.
+        ModelRefused, UnknownVersion: the version must not run, or does not exist.
         RepositoryUnavailable: the storage failed.
     """
     return _OPENERS[name](repository.load(name, version), plant=plant, features=features)
 
 
 def with_model(models: Models, model: ForestModel) -> Models:
-    """Return `models` with this one in the place of its name."""
+    """Return `models` with this model in place of the one with its name."""
     if isinstance(model, ForestAnomalyModel):
         known = {name: one.reference() for name, one in model.document.baselines.items()}
         return replace(models, anomaly=model, flag_by=model.document.flag_by, references=known)
@@ -252,9 +255,20 @@ def open_anomaly(bundle: ModelBundle, *, plant: Plant, features: str) -> ForestA
     )
 
 
-def open_risk(bundle: ModelBundle, *, plant: Plant, features: str) -> ForestRiskModel:
-    """Build the risk model of a verified version; raises ModelRefused when it is not for this plant."""
-    document = open_document(bundle, RiskDocument, plant=plant, features=features)
+class _AnyRisk(RootModel[Annotated[RiskDocument | LifetimeDocument, Field(discriminator="kind")]]):
+    """model.json of either maintenance family."""
+
+
+def open_risk(bundle: ModelBundle, *, plant: Plant, features: str) -> ForestRiskModel | TreesLifetimeModel:
+    """Build the maintenance model of a verified version; raises ModelRefused when it is not for this plant."""
+    document = open_document(bundle, _AnyRisk, plant=plant, features=features).root
+    if isinstance(document, LifetimeDocument):
+        return TreesLifetimeModel(
+            name=bundle.manifest.name,
+            version=bundle.manifest.version,
+            forest=_open_forest(bundle, n_features=len(document.columns)),
+            document=document,
+        )
     return ForestRiskModel(
         name=bundle.manifest.name,
         version=bundle.manifest.version,
@@ -289,7 +303,7 @@ def _with_last_good(
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LastGood(Generic[Model]):
-    """The newest promoted version that can run, None where there is none; refused: as in `LoadedModels`."""
+    """The newest promoted version that can run, or None; refused: as in `LoadedModels`."""
 
     model: Model | None
     problems: tuple[str, ...]
@@ -299,7 +313,7 @@ class LastGood(Generic[Model]):
 def last_good(
     repository: ModelRepository, name: str, opener: "Opener[Model]", *, plant: Plant, features: str
 ) -> LastGood[Model]:
-    """Walk back through the promotions still standing to the first version that can be run.
+    """Return the newest effective promotion whose version can run.
 
     Raises:
         RepositoryUnavailable: the storage failed.
@@ -316,7 +330,7 @@ def last_good(
             refused.append((name, error.refusal))
             continue
         if version != standing[-1]:
-            problems.append(f"model {name}: {version} runs in the place of {standing[-1]} until that is repaired")
+            problems.append(f"model {name}: {version} runs in place of {standing[-1]} until that is repaired")
         break
     return LastGood(model=model, problems=tuple(problems), refused=tuple(refused))
 

@@ -1,4 +1,4 @@
-"""The manifest of a model version, and the log of which version ran when. Pure: no file is opened here."""
+"""Manifest of a model version, and the registry's log of promotions; pure functions without I/O."""
 
 import hashlib
 from collections.abc import Iterable
@@ -7,7 +7,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import AwareDatetime, BaseModel, ConfigDict, Field, StringConstraints, TypeAdapter, ValidationError
 
-# one path segment each, so that nothing read from a manifest can lead out of its folder
+# one path segment each, so that no name in a manifest can lead out of its folder
 ModelName = Annotated[str, StringConstraints(pattern=r"^[a-z][a-z0-9_-]{0,63}$")]
 VersionId = Annotated[str, StringConstraints(pattern=r"^\d{8}T\d{6}Z$")]
 FileName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9_-]*\.[a-z]+$")]
@@ -16,19 +16,19 @@ Count = Annotated[int, Field(ge=0)]
 
 
 class _Record(BaseModel):
-    # a manifest of a later release may say more; what this release does not know cannot mislead it
+    # a manifest of a later release may have more fields, which are ignored
     model_config = ConfigDict(frozen=True, extra="ignore")
 
 
 class Span(_Record):
-    """From the first to the last reading that was learned from."""
+    """Time span of the training data, from its first to its last reading."""
 
     start: AwareDatetime
     end: AwareDatetime
 
 
 LOWER_IS_BETTER: Final = frozenset({"rmse", "mae", "mape"})
-"""Metrics that measure an error; of all others, more is better."""
+"""Metrics that measure an error; for all others, higher is better."""
 
 
 class Compared(_Record):
@@ -39,7 +39,7 @@ class Compared(_Record):
 
 
 class Verdict(_Record):
-    """What the gate said of a version before it was published, and why."""
+    """Verdict of the promotion gate on a version, with its reasons."""
 
     promote: bool
     reason: Annotated[str, StringConstraints(min_length=1)]
@@ -49,7 +49,7 @@ class Verdict(_Record):
 
 
 class Manifest(_Record):
-    """What a version is, what it was made from, and how to tell that its files are whole."""
+    """Description of a version: its training data, metrics, and the hashes of its files."""
 
     schema_version: Literal[1] = 1
     name: ModelName
@@ -70,7 +70,7 @@ class Manifest(_Record):
 
 
 class Promotion(_Record):
-    """One line of the registry: from `at` on, `version` is what all workers are to run."""
+    """One line of the registry: from `at` on, all workers run `version`."""
 
     name: ModelName
     version: VersionId
@@ -82,7 +82,7 @@ class Promotion(_Record):
 
     @property
     def identity(self) -> str:
-        """What tells this entry from every other of its model."""
+        """Key that is unique among the entries of its model."""
         return identity(self.version, self.at)
 
 
@@ -97,24 +97,24 @@ class ShadowEntry(_Record):
 
 
 def identity(version: str, at: datetime) -> str:
-    """Return what tells the promotion of a version at that moment from every other of its model."""
+    """Return a key of the promotion of a version at that moment, unique among those of its model."""
     return f"{version} at {at.astimezone(UTC).isoformat()}"
 
 
 def version_id(at: datetime) -> str:
-    """Return the version id of something made at that moment; ids sort as the moments do, to the second."""
+    """Return the version id for that moment; ids sort by time, to the second."""
     return at.astimezone(UTC).strftime("%Y%m%dT%H%M%SZ")
 
 
 def sha256_of(content: bytes) -> str:
-    """Return the 64 hex digits that stand in a manifest for this content."""
+    """Return the SHA-256 of this content as 64 hex digits."""
     return hashlib.sha256(content).hexdigest()
 
 
 def champions(log: Iterable[Promotion]) -> list[Promotion]:
-    """Return what a rollback walks back through: the promotions still standing, the current one last.
+    """Return the promotions in effect, which a rollback walks back through, the current one last.
 
-    A promotion is put on top, a rollback takes the top one off; so two rollbacks never swing to and fro.
+    They form a stack: a promotion is pushed and a rollback pops, so that two rollbacks never alternate.
     """
     standing: list[Promotion] = []
     for entry in log:
@@ -126,9 +126,9 @@ def champions(log: Iterable[Promotion]) -> list[Promotion]:
 
 
 def in_effect(log: Iterable[Promotion]) -> list[Promotion]:
-    """Return the entries without those rollbacks that came too late: what they undo was no longer the top one.
+    """Return the entries without late rollbacks, which undo a promotion that was no longer the current one.
 
-    So whoever takes back the same promotion at the same time, people or workers, takes it back once.
+    So simultaneous rollbacks of the same promotion, by people or workers, count once.
     """
     effective: list[Promotion] = []
     standing: dict[str, list[Promotion]] = {}
@@ -145,7 +145,7 @@ def in_effect(log: Iterable[Promotion]) -> list[Promotion]:
 
 
 def challenger_of(log: Iterable[Promotion | ShadowEntry]) -> ShadowEntry | None:
-    """Return the trial that is under way, of the entries of one model; it ends when its version is promoted."""
+    """Return the current shadow entry of one model's entries; it ends when its version is promoted."""
     under_way: ShadowEntry | None = None
     for entry in log:
         if isinstance(entry, ShadowEntry):
@@ -158,8 +158,8 @@ def challenger_of(log: Iterable[Promotion | ShadowEntry]) -> ShadowEntry | None:
 def parse_log(text: str) -> list[Promotion | ShadowEntry]:
     """Return the entries of a registry, oldest first.
 
-    A line that is not whole is one whose writer died: that promotion did not happen, and the next one
-    still counts. So such lines are passed over, and the version before goes on running.
+    An incomplete line belongs to a writer that crashed: that promotion did not happen. Such lines are skipped, and the
+    previous version continues to run.
     """
     entries = []
     for line in text.splitlines():

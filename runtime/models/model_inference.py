@@ -1,4 +1,4 @@
-"""Answers about rows and series outside the stream, from the promoted models."""
+"""Inference on rows and series outside the stream, with the promoted models."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -32,7 +32,7 @@ Column = float | Sequence[float | None] | Floats | None
 
 
 class ModelInference:
-    """The promoted models of `model_dir`, for rows and series outside the stream.
+    """Inference with the promoted models of `model_dir` on rows and series outside the stream.
 
     A missing or damaged model never raises: `problems` names it, and the documented fallback answers instead.
 
@@ -72,7 +72,7 @@ class ModelInference:
         return found if isinstance(found, MachineForecasts) else None
 
     def reload(self) -> None:
-        """Load the versions promoted now; while the repository is unavailable, the models stay as they are."""
+        """Load the currently promoted versions; while the repository is unavailable, keep the loaded ones."""
         self._seen = self._promoted()
         try:
             repository = ModelRepository(self.model_dir)
@@ -92,7 +92,7 @@ class ModelInference:
             LOGGER.warning("%s", problem)
 
     def reload_if_changed(self) -> bool:
-        """Load the models again if other versions were promoted since; return whether it did."""
+        """Reload the models if other versions have been promoted; return whether any were."""
         if self._promoted() == self._seen:
             return False
         self.reload()
@@ -192,7 +192,7 @@ class ModelInference:
 
     @staticmethod
     def kind_of(model: Any) -> str:
-        """Return what an answer calls a model: its kind, or its name where it has none."""
+        """Return the name of a model in answers: its kind, or its own name without one."""
         kind = getattr(getattr(model, "document", None), "kind", None)
         return str(kind or getattr(model, "name", FALLBACK))
 

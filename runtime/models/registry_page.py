@@ -1,4 +1,4 @@
-"""MODEL_REGISTRY.md: what runs, since when, trained on what, better by how much, and who came before."""
+"""MODEL_REGISTRY.md: the running versions with their training data, metrics and predecessors."""
 
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
@@ -13,9 +13,9 @@ def render_registry(
     damaged: Sequence[str] = (),
     trials: Sequence[ShadowEntry] = (),
 ) -> str:
-    """Write the page in Markdown.
+    """Return the page as Markdown.
 
-    damaged: the complaints of versions whose manifest cannot be read. trials: those under way.
+    damaged: messages on versions whose manifest cannot be read. trials: current shadow versions.
     """
     beside = {trial.name: trial for trial in trials}
     by_name: dict[str, list[Manifest]] = {}
@@ -64,7 +64,7 @@ def _model(name: str, versions: Sequence[Manifest], log: Sequence[Promotion], tr
 
 
 def _details(champion: Manifest, log: Sequence[Promotion]) -> list[str]:
-    """Tell what the version is, what it was measured by, and why it runs."""
+    """Return lines on a version's training data, metrics, and the reason it runs."""
     parts = [f"{count:,} {reason}" for reason, count in sorted(champion.rows_excluded.items()) if count]
     left_out = f"; left out: {', '.join(parts)}" if parts else ""
     previous = log[-1].previous
@@ -79,7 +79,7 @@ def _details(champion: Manifest, log: Sequence[Promotion]) -> list[str]:
 
 
 def _gains(champion: Manifest) -> list[str]:
-    """Say by how much it was better or worse than the champion of its time, on the same readings."""
+    """Return the differences of its metrics from those of the champion of its time, on the same readings."""
     gate = champion.gate
     if gate is None or gate.champion is None or not gate.compared:
         return []
@@ -93,7 +93,7 @@ def _gains(champion: Manifest) -> list[str]:
 
 
 def _runs(version: str, log: Sequence[Promotion]) -> str:
-    """Say from when to when a version ran; empty if it never did."""
+    """Return the time span in which a version ran; empty if it never did."""
     spans = []
     for position, entry in enumerate(log):
         if entry.version == version:
@@ -103,7 +103,7 @@ def _runs(version: str, log: Sequence[Promotion]) -> str:
 
 
 def _events(versions: Sequence[Manifest], log: Sequence[Promotion]) -> list[str]:
-    """Tell what happened, newest first; of two things at one moment, the one told of later first."""
+    """Return lines on all events, newest first, in reverse order of recording within a moment."""
     refused = [
         (manifest.created_at, f"{manifest.version} was trained and not promoted: {manifest.gate.reason}")
         for manifest in versions
@@ -120,7 +120,7 @@ def _entry(entry: Promotion) -> str:
 
 
 def _metrics(manifest: Manifest, *, intervals: bool = False) -> str:
-    """List the metrics, with their intervals over machines if wanted."""
+    """Return the metrics as text, optionally with their intervals over machines."""
     found = []
     for metric, value in manifest.metrics.items():
         interval = manifest.intervals.get(metric) if intervals else None

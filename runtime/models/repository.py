@@ -1,11 +1,11 @@
-"""Model versions in a folder or a bucket: published whole or not at all, verified at every load.
+"""Repository of model versions in a folder or a bucket; published atomically, verified at every load.
 
     ROOT/<name>/<version>/{model.onnx, model.json, metrics.json, manifest.json}
-    ROOT/registry.jsonl          which version was promoted when and why; only ever appended to
-    ROOT/MODEL_REGISTRY.md       the same for people, rewritten at every promotion
+    ROOT/registry.jsonl          promotions with time and reason; append-only
+    ROOT/MODEL_REGISTRY.md       the same as a readable page, rewritten at every promotion
     ROOT/metrics.json            the metrics of the newest versions
 
-What may go wrong:
+Errors:
 
     FailureError
     ├── RepositoryUnavailable    the folder or bucket could not be read or written; trying again can help
@@ -57,7 +57,7 @@ class RepositoryUnavailable(FailureError):
 
 
 class VersionExists(FailureError):
-    """A version is published once and never changed."""
+    """The version exists already; versions are published once and never changed."""
 
 
 class ModelRefused(FailureError):
@@ -67,11 +67,11 @@ class ModelRefused(FailureError):
 
 
 class ModelDamaged(ModelRefused):
-    """The files of a version are not those that were published."""
+    """The files of a version differ from the published ones."""
 
 
 class ModelIncompatible(ModelRefused):
-    """A whole version that was made for something else than what runs here."""
+    """A complete version that was made for other sensors or features."""
 
     refusal: ClassVar[Refusal] = "incompatible"
 
@@ -91,7 +91,7 @@ class ModelBundle:
 
 
 class ModelRepository:
-    """Model versions under `root`: a local folder (made at the first publish) or an fsspec URL.
+    """Model versions under `root`: a local folder (created at the first publish) or an fsspec URL.
 
     In a local folder publishing and promoting are atomic, whoever else writes. In a bucket a version counts
     once its manifest, written last, is there; promote there from one place at a time.
@@ -114,7 +114,7 @@ class ModelRepository:
         return tuple(name for name in found if self.versions(name))
 
     def versions(self, name: str) -> tuple[str, ...]:
-        """Return the whole versions of a model, oldest first; one half written is not there."""
+        """Return the complete versions of a model, oldest first; a partly written one is omitted."""
         if not _NAME.fullmatch(name):
             return ()
         with self._trouble("read"):
@@ -127,11 +127,11 @@ class ModelRepository:
         return tuple(in_effect(promotions))
 
     def challenger(self, name: str) -> ShadowEntry | None:
-        """Return what is scored beside the champion of a model, or None."""
+        """Return the shadow of a model's champion, or None."""
         return challenger_of(self._entries(name))
 
     def current(self, name: str) -> str | None:
-        """Return the promoted version, or None; the newest version is not it until somebody promotes it."""
+        """Return the promoted version, or None; a newer version must be promoted first."""
         standing = champions(self.history(name))
         return standing[-1].version if standing else None
 
@@ -139,8 +139,8 @@ class ModelRepository:
         """Read a version and verify it against its manifest.
 
         Raises:
-            UnknownVersion: there is no such version.
-            ModelDamaged: what is there is not what was published.
+            UnknownVersion: the version does not exist.
+            ModelDamaged: the files differ from the published ones.
             RepositoryUnavailable: the storage failed.
         """
         manifest = self.manifest(name, version)
@@ -181,10 +181,10 @@ class ModelRepository:
         return manifest
 
     def publish(self, manifest: Manifest, files: Mapping[str, bytes]) -> Manifest:
-        """Write a version, whole or not at all, and return its manifest with the hashes of the files.
+        """Write a version atomically, and return its manifest with the hashes of the files.
 
         Raises:
-            VersionExists: that version is there already.
+            VersionExists: the version exists already.
             RepositoryUnavailable: the storage failed; nothing is visible.
         """
         hashes = {file: sha256_of(content) for file, content in files.items()}
@@ -202,7 +202,7 @@ class ModelRepository:
         return complete
 
     def publish_newest(self, manifest: Manifest, files: Mapping[str, bytes]) -> Manifest:
-        """Write a version as `publish` does; where another one took its second meanwhile, under a later second."""
+        """Write a version as `publish` does, under a later second if its id has been taken meanwhile."""
         while True:
             try:
                 return self.publish(manifest, files)
@@ -211,22 +211,22 @@ class ModelRepository:
                 manifest = manifest.model_copy(update={"version": version_id(at), "created_at": at})
 
     def unused_moment(self, names: Iterable[str], at: datetime) -> datetime:
-        """The first second from `at` on of which none of the models has a version: two may be made within one."""
+        """Return the first second from `at` on that is free as a version id for all these models."""
         taken = {version for name in names for version in self.versions(name)}
         while version_id(at) in taken:
             at += timedelta(seconds=1)
         return at
 
     def promote(self, name: str, version: str, *, at: datetime, reason: str) -> Promotion:
-        """Make a version the one to run, after verifying it; raises as `load` does."""
+        """Verify a version and promote it; raises as `load` does."""
         self.load(name, version)
         return self._record(Promotion(name=name, version=version, at=at, previous=self.current(name), reason=reason))
 
     def rollback(self, name: str, *, at: datetime, reason: str, undo: Promotion | None = None) -> Promotion:
-        """Return to the version that was promoted before the current one; raises as `load` does.
+        """Promote the previously promoted version again; raises as `load` does.
 
-        undo: take back this promotion and no other. Where it no longer stands, or somebody else takes it back at the
-        same time, nothing more happens, and the entry returned is the one that counts: the last of the registry.
+        undo: roll back this promotion only. If it is no longer in effect, or is rolled back by another process at the
+        same time, nothing happens, and the newest entry of the registry is returned.
         """
         history = self.history(name)
         standing = champions(history)
@@ -253,7 +253,7 @@ class ModelRepository:
         return self.history(name)[-1]
 
     def shadow(self, name: str, version: str, *, at: datetime, reason: str) -> ShadowEntry:
-        """Have a version scored beside the champion, after verifying it; raises as `load` does.
+        """Verify a version and run it as the shadow of the champion; raises as `load` does.
 
         Raises:
             UsageError: the version is the champion, or there is none to compare it with.
@@ -270,31 +270,30 @@ class ModelRepository:
         return self._record(ShadowEntry(name=name, version=version, action="shadowed", at=at, reason=reason))
 
     def end_shadow(self, name: str, *, at: datetime, reason: str) -> ShadowEntry:
-        """Have nothing scored beside the champion any more.
+        """End the shadow of the champion.
 
         Raises:
-            UsageError: nothing is.
+            UsageError: there is no shadow.
         """
         trial = self.challenger(name)
         if trial is None:
             raise UsageError(
-                f"model {name}: no version is scored beside the one that runs; nexova models shadow {name} VERSION "
-                "begins it"
+                f"model {name}: no version is scored as a shadow; start one with nexova models shadow {name} VERSION"
             )
         return self._record(ShadowEntry(name=name, version=trial.version, action="shadow_ended", at=at, reason=reason))
 
     def write_document(self, file: str, content: bytes) -> None:
-        """Put a document about the whole repository (such as `metrics.json`) at its root."""
+        """Write a document on the whole repository, such as `metrics.json`, to its root."""
         with self._trouble("written"):
             self._storage.replace(file, content)
 
     def read_document(self, file: str) -> bytes | None:
-        """Return a document at the root, or None where there is none."""
+        """Return a document at the root, or None."""
         with self._trouble("read"):
             return self._storage.read(file) if self._storage.exists(file) else None
 
     def page(self) -> str:
-        """Return the page for people: what runs, since when, made from what, and what came before."""
+        """Return the content of MODEL_REGISTRY.md."""
         manifests: list[Manifest] = []
         damaged: list[str] = []
         for name in self.names():
@@ -315,9 +314,9 @@ class ModelRepository:
         return [entry for entry in parse_log(log.decode("utf-8", "replace")) if name in (None, entry.name)]
 
     def _record(self, entry: Entry) -> Entry:
-        """Append the entry to the registry, which is what counts, and rewrite the page made from it."""
+        """Append the entry to the registry, and rewrite the page generated from it."""
         with self._trouble("written"):
-            # the leading line break keeps the entry apart from a line that a dying writer left unfinished
+            # the leading line break separates the entry from an unfinished line of a crashed writer
             self._storage.append(LOG, b"\n" + entry.model_dump_json().encode() + b"\n")
         self.write_document(PAGE, self.page().encode())
         return entry
@@ -333,7 +332,7 @@ class ModelRepository:
 
     @contextmanager
     def _trouble(self, done: str) -> Iterator[None]:
-        """Turn what the storage throws into one line."""
+        """Convert errors of the storage into RepositoryUnavailable with a message of one line."""
         try:
             yield
         except OSError as error:

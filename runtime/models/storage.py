@@ -1,7 +1,6 @@
-"""Where model files live: a local folder or a bucket, with the few operations that the repository needs.
+"""Storage of model files in a local folder or a bucket.
 
-Paths are relative, with `/`. What goes wrong is an OSError (FileNotFoundError and FileExistsError where those
-are meant), so that the repository has one kind of trouble to translate.
+Paths are relative, with `/`. All failures are OSErrors, FileNotFoundError and FileExistsError among them.
 """
 
 import os
@@ -18,7 +17,7 @@ from fsspec.implementations.local import LocalFileSystem
 
 
 class BucketStorage:
-    """Any fsspec file system. There is no rename: of a new folder, the last file is the one that counts."""
+    """Any fsspec file system. Without an atomic rename, a new folder counts once its last file is written."""
 
     def __init__(self, fs: Any, base: str) -> None:
         self._fs = fs
@@ -29,7 +28,7 @@ class BucketStorage:
         return bytes(self._fs.cat_file(self._full(path)))
 
     def exists(self, path: str) -> bool:
-        """Tell whether a file is there now, whatever an earlier listing said."""
+        """Return whether a file exists now, without cached listings."""
         self._fs.invalidate_cache()
         return bool(self._fs.exists(self._full(path)))
 
@@ -52,11 +51,11 @@ class BucketStorage:
             self._fs.pipe_file(self._full(f"{folder}/{file}"), content, mode="create")
 
     def replace(self, path: str, content: bytes) -> None:
-        """Write a file, in the place of an older one; readers see the one or the other."""
+        """Write a file, replacing an older one atomically."""
         self._fs.pipe_file(self._full(path), content)
 
     def append(self, path: str, content: bytes) -> None:
-        """Add to the end of a file. Of two who append to a bucket at once, one may be lost."""
+        """Append to a file; of two simultaneous appends to a bucket, one may be lost."""
         before = self.read(path) if self.exists(path) else b""
         self.replace(path, before + content)
 
@@ -65,10 +64,10 @@ class BucketStorage:
 
 
 class FolderStorage(BucketStorage):
-    """A local folder, made at the first write; there `create`, `replace` and `append` are atomic."""
+    """A local folder, created at the first write; `create`, `replace` and `append` are atomic."""
 
     def create(self, folder: str, files: Mapping[str, bytes]) -> None:
-        """Write the files beside their place and rename the finished folder, which fails where one exists."""
+        """Write the files to a temporary folder and rename it, which fails if the folder exists."""
         final = Path(self._full(folder))
         draft = final.parent / f".{final.name}.{uuid.uuid4().hex}"
         draft.mkdir(parents=True)
@@ -85,7 +84,7 @@ class FolderStorage(BucketStorage):
             shutil.rmtree(draft, ignore_errors=True)
 
     def replace(self, path: str, content: bytes) -> None:
-        """Write the file beside its place and rename it."""
+        """Write a temporary file and rename it."""
         final = Path(self._full(path))
         final.parent.mkdir(parents=True, exist_ok=True)
         draft = final.parent / f".{final.name}.{uuid.uuid4().hex}"
@@ -96,7 +95,7 @@ class FolderStorage(BucketStorage):
             draft.unlink(missing_ok=True)
 
     def append(self, path: str, content: bytes) -> None:
-        """Add to the end in one write, so that what two append at once both arrives."""
+        """Append in one write, so that simultaneous appends are all kept."""
         file = Path(self._full(path))
         file.parent.mkdir(parents=True, exist_ok=True)
         with file.open("ab", buffering=0) as target:

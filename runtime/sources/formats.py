@@ -1,4 +1,4 @@
-"""From a source's format to the function that finds the documents in its records."""
+"""Decoders of the formats of sources, from records to documents."""
 
 from core.plant import Plant, Source
 from core.sources.documents import json_documents
@@ -8,7 +8,7 @@ from runtime.sources.settings import RegistrySettings
 
 
 def documents_of(source: Source, registry: RegistrySettings) -> Documents:
-    """Return what finds the documents in the records of a source; each call makes one with a memory of its own.
+    """Return a function that decodes the documents in a source's records; each one has a state of its own.
 
     Raises:
         UsageError: the format needs a setting or a library that is not there.

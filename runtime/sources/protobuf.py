@@ -1,4 +1,4 @@
-"""Protobuf messages as plain objects: a reader is put together for each type, field by field."""
+"""Decoding of Protobuf messages into plain objects, with one reader for each type."""
 
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -10,7 +10,7 @@ Reader = Callable[[Any], Any]
 
 
 def reader_of(kind: Descriptor, known: dict[str, dict[str, Any]] | None = None) -> Reader:
-    """Return the function that makes a dictionary of a message; what is not set is left out.
+    """Return a function that converts a message to a dictionary; unset fields are omitted.
 
     Numbers of proto3 that are 0 are not sent, and are 0 all the same. Timestamps become instants with zone.
     """

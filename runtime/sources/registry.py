@@ -17,7 +17,7 @@ _Read = Callable[[bytes], Sequence[object]]
 
 
 class RegistryReader:
-    """Reads records with schemas from a registry; each schema is fetched once."""
+    """Reader of records with schemas from a registry; each schema is fetched once."""
 
     def __init__(self, settings: RegistrySettings) -> None:
         if settings.url is None:
@@ -138,7 +138,7 @@ class RegistryReader:
 
 
 def _message_path(value: bytes) -> tuple[tuple[int, ...], int]:
-    """Return which message of its file a value is, by places in it, and where its bytes begin."""
+    """Return the path of a value's message type in its file, and the offset at which its bytes begin."""
     length, position = _zigzag(value, 0)
     if length == 0:
         return (0,), position

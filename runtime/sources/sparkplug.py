@@ -1,4 +1,4 @@
-"""Sparkplug B: metrics of edge nodes and devices, whose short numbers for names are told at their birth.
+"""Sparkplug B: metrics of edge nodes and devices, whose aliases for names are announced in birth messages.
 
 A payload becomes one document with a list of metrics, each with name, value, timestamp (ms since 1970) and quality.
 The fields are those of the Eclipse Sparkplug specification 3.0, chapter 6.4; what it has beyond is passed over.
@@ -76,7 +76,7 @@ Payload: Final[Any] = _payload_type()
 
 
 class SparkplugReader:
-    """Reads payloads, with a memory of the names that births gave.
+    """Reader of payloads that remembers the names announced in birth messages.
 
     on_stranger: called with group and node where a metric has a number that no birth has named: the node is to be born
     again.

@@ -17,9 +17,9 @@ from runtime.tables.times import Instants, UndecidedDates, WallTimes, instants, 
 from schemas.near_names import near_misses
 
 SHARE: Final = 0.01
-"""Of the rows of a file may be set aside; more is an error."""
+"""Share of a file's rows that may be set aside; more is an error."""
 IMPOSSIBLE: Final = 1e30
-"""No quantity that is measured is that large."""
+"""Larger values are no measured quantity."""
 LONGEST_ID: Final = 128
 _SAMPLED: Final = 2_000  # cells of a column from which the decimal sign is recognised
 _NAMED: Final = 3
@@ -97,7 +97,7 @@ def _signed_cells(table: Table, columns: Sequence[str]) -> Iterator[tuple[int, s
 
 
 def numbers(table: Table, column: str, aside: SetAside) -> Floats:
-    """Return a column as numbers, NaN where it says that there is none.
+    """Return a column as numbers, (n,), NaN where the value is missing.
 
     Cells that are no finite number set their row aside, and so do values that nothing can measure.
     """
@@ -148,7 +148,7 @@ def holds_numbers(table: Table, column: str) -> bool:
 
 
 def ids(table: Table, column: str) -> list[str]:
-    """Return machine ids as they are written: they are text, whatever they look like.
+    """Return machine ids as text, unchanged.
 
     Raises:
         UsageError: an id is empty or too long, or the file holds them as fractions.
@@ -180,7 +180,7 @@ def time_columns(table: Table, wanted: str) -> tuple[str, ...]:
 
 
 def walls(table: Table, columns: Sequence[str], aside: SetAside) -> WallTimes:
-    """Return the times of a column, or of a date and a time of day, as they are written.
+    """Return the local times of a column, or of a date and a time of day.
 
     Raises:
         UsageError: the columns hold no times, or day and month cannot be told apart.

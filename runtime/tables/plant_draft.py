@@ -1,4 +1,4 @@
-"""A plant file drafted from a sample of readings: what is measured, and guesses that are marked as guesses."""
+"""Drafting of a plant file from a sample of readings; guesses are marked in the file."""
 
 import re
 from collections.abc import Iterator, Sequence
@@ -43,7 +43,7 @@ _MOST_TYPES: Final = 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Draft:
-    """The text of a plant file, and what a person should look at first."""
+    """Text of a plant file, and notes on what needs a review."""
 
     text: str
     notes: tuple[str, ...]
@@ -171,7 +171,7 @@ def _type_lines(machines: Sequence[str]) -> Iterator[str]:
 
 
 def _unit(column: str) -> tuple[str, bool]:
-    """Return the unit of a column, and whether it is a guess: what stands in brackets is none."""
+    """Return the unit of a column, and whether it is a guess; a unit in brackets is not."""
     stated = re.search(r"[\[(]\s*(.+?)\s*[\])]", column)
     if stated:
         return stated[1], False

@@ -1,4 +1,4 @@
-"""Readings of machines in a file: the sensors of the plant file as columns, and labels where there are any."""
+"""Readings of machines from a file, with the plant file's sensors as columns, and labels if present."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -34,7 +34,7 @@ class ReadingsFile:
     """Readings of a file in its order, n of them.
 
     timestamps: epoch seconds, (n,). values: (n, sensors), NaN where missing. truth: columns of labels by name, (n,).
-    notes: one sentence for each thing that a reader of results should know.
+    notes: one sentence for each conversion that affects the results.
     """
 
     machine_ids: list[str]

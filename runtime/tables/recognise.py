@@ -1,4 +1,4 @@
-"""Form of a text table: encoding, separator, quote and decimal sign, recognised or given."""
+"""Form of a text table: encoding, separator, quote and decimal sign, recognised or stated."""
 
 import re
 from collections.abc import Iterable
@@ -24,14 +24,14 @@ _FRACTION: Final = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TextForm:
-    """How a text table is written; None is recognised from the file."""
+    """Form of a text table; None: to be recognised from the file."""
 
     encoding: str | None = None
     separator: str | None = None
     decimal: str | None = None
 
     def __post_init__(self) -> None:
-        """Check what was given.
+        """Check the stated form.
 
         Raises:
             UsageError: a separator or decimal sign that cannot be one; the message names the remedy.

@@ -1,4 +1,4 @@
-"""Which columns of a table hold the times and the values of a series."""
+"""Selection of a table's columns with the times and values of a series."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -14,7 +14,7 @@ _VALUE_NAME: Final = "value"
 
 
 def series_times(table: Table, aside: SetAside) -> tuple[tuple[str, ...], WallTimes]:
-    """Return the columns of the times of a series, and the times as they are written.
+    """Return the columns of the times of a series, and the times in local form.
 
     Raises:
         UsageError: no column holds times, or day and month cannot be told apart.

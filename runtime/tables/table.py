@@ -14,7 +14,7 @@ from runtime.tables.recognise import TextForm, decode
 MISSING: Final = frozenset(
     {"", "nan", "null", "na", "n/a", "none", "nil", "-", "--", "?", "\\n", "#n/a", "#na", "#value!", "missing", "bad"}
 )
-"""Cells, in lower case, that say that there is no value."""
+"""Cells, in lower case, that mean a missing value."""
 PARQUET: Final = (".parquet", ".pq")
 
 
@@ -40,7 +40,7 @@ class Table:
         return f"{self.path}, {word} {int(self.frame.index[row])}"
 
     def text(self, column: str) -> "pd.Series[str]":
-        """Return a column as text, "" where it says that there is no value."""
+        """Return a column as text, "" where the value is missing."""
         cells = self.frame[column]
         if isinstance(cells.dtype, pd.CategoricalDtype):
             cells = cells.astype(object)

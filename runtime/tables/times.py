@@ -1,4 +1,4 @@
-"""Times of a table: usual ways to write them, zones of any offset, and both changes of the clock."""
+"""Parsing of the times of a table: common formats, any offset, and daylight-saving changes."""
 
 import re
 from collections.abc import Iterable, Sequence
@@ -29,9 +29,9 @@ DatePart = str
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WallTimes:
-    """Times as they are written: wall (n,), NaT where there is none; offset (n,), s east of UTC, NaN where not stated.
+    """Local times: wall (n,), NaT where missing; offset (n,), s east of UTC, NaN where not stated.
 
-    order: how day and month were read.
+    order: interpretation of day and month.
     """
 
     wall: "pd.Series[pd.Timestamp]"
@@ -41,7 +41,7 @@ class WallTimes:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Instants:
-    """Instants in epoch seconds (n,), NaN where there is none; rows whose local time was there twice or never."""
+    """Instants in epoch seconds (n,), NaN where missing; rows whose local time occurred twice or never."""
 
     seconds: Floats
     repeated: Bools

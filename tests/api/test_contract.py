@@ -32,7 +32,7 @@ def whole(model_dir: Path) -> Iterator[Server]:
         publish(broker, MACHINES, [("press-01", a_status())])
         publish(broker, ALERTS, [("alert-0001", an_alert())])
         with running_server(kafka={"bootstrap_servers": broker.bootstrap_servers}, model_path=str(model_dir)) as server:
-            eventually(lambda: server.get("/ready").status_code == 200, seconds=30, what="the view is complete")
+            eventually(lambda: server.get("/ready").status_code == 200, seconds=60, what="the view is complete")
             yield server
 
 

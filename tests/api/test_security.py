@@ -101,7 +101,7 @@ def test_a_wrong_token_is_refused_wherever_it_is_shown(guarded: Server, value: s
 
 def test_strangers_hear_states_and_no_addresses(guarded: Server) -> None:
     eventually(
-        lambda: NOBODY in guarded.get("/health", headers=bearer(READER)).text, seconds=20, what="the address is named"
+        lambda: NOBODY in guarded.get("/health", headers=bearer(READER)).text, seconds=60, what="the address is named"
     )
     for path in ("/health", "/ready", "/"):
         assert NOBODY not in guarded.get(path).text

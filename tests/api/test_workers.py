@@ -79,7 +79,7 @@ def test_two_workers_give_answers_that_fit_together(fresh_tansu: Broker, tmp_pat
         # a change is on record, although LOG_LEVEL asks for errors alone
         answer = httpx.post(f"{url}/alerts/alert-0000/feedback", json={"kind": "confirmed"})
         assert answer.status_code == 201
-        eventually(lambda: "feedback by local" in log.read_text(), seconds=10, what="the line of the change")
+        eventually(lambda: "feedback by local" in log.read_text(), seconds=60, what="the line of the change")
         # open streams do not hold up the end
         with events(url) as stream:
             assert json.loads(next(stream).data) == {}

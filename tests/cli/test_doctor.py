@@ -169,7 +169,7 @@ def test_missing_rights_are_a_failure_for_the_process_that_needs_them(
         # a broker hears of new rules a moment later
         eventually(
             lambda: failed("processor") == ["nexova.alerts: the processor may not write"],
-            seconds=20,
+            seconds=60,
             what=lambda: f"{examined(capsys)}",
         )
         assert failed("forwarder") == []

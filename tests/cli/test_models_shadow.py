@@ -24,7 +24,7 @@ def builder(tmp_path: Path) -> ModelRepositoryBuilder:
 def test_a_version_is_tried_and_stopped(builder: ModelRepositoryBuilder, capfd: pytest.CaptureFixture[str]) -> None:
     where = ["--models", str(builder.path), "--no-announce"]
     assert run(["models", "shadow", "anomaly", SECOND, *where, "--reason", "looks good"]) == 0
-    assert capfd.readouterr().out == f"anomaly {SECOND} is scored beside the one that runs: looks good\n"
+    assert capfd.readouterr().out == f"anomaly {SECOND} is scored as a shadow: looks good\n"
     assert run(["models", "list", *where[:2]]) == 0
     assert capfd.readouterr().out == (
         f"anomaly {FIRST} runs\nanomaly {SECOND} is scored beside it\nmaintenance {FIRST}\n"
@@ -54,7 +54,7 @@ def test_promotions_and_rollbacks_are_json_too(
     [
         (["anomaly"], "give a VERSION, or --stop"),
         (["anomaly", SECOND, "--stop"], "and not both"),
-        (["anomaly", "--stop"], "no version is scored beside the one that runs"),
+        (["anomaly", "--stop"], "no version is scored as a shadow"),
         (["anomaly", FIRST], "runs already"),
         (["anomaly", "20270101T000000Z"], "is not in"),
         (["maintenance", FIRST], "no version runs, so there is none to score"),

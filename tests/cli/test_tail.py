@@ -153,7 +153,7 @@ def test_a_machines_name_cannot_steer_the_terminal(broker: Broker, tmp_path: Pat
 def test_what_cannot_be_read_is_left_out_and_counted(broker: Broker, tmp_path: Path) -> None:
     done = tail(broker, tmp_path, "alerts")
     assert len(done.stdout.splitlines()) == 4
-    assert done.stderr == "nexova: 1 messages of nexova.alerts could not be read and were left out\n"
+    assert done.stderr == "nexova: 1 messages of nexova.alerts could not be read and were omitted\n"
 
 
 @pytest.mark.parametrize(

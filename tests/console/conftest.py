@@ -1,6 +1,8 @@
+import hashlib
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 
+import httpx
 import pytest
 
 from runtime.kafka import create_topics
@@ -8,6 +10,24 @@ from tests.api.servers import Server, running_server
 from tests.brokers import Broker, running_tansu
 from tests.console.plant_story import publish_plant
 from tests.e2e.workers import eventually
+
+READER, OPERATOR = "r" * 43, "o" * 43
+OWN = {"Sec-Fetch-Site": "same-origin"}
+"""What a browser sends with a form of our own pages."""
+
+
+def entry(name: str, scope: str, token: str) -> str:
+    """A token as the settings name it."""
+    return f"{name}:{scope}:{hashlib.sha256(token.encode()).hexdigest()}"
+
+
+@contextmanager
+def signed_in(server: Server, token: str) -> Iterator[httpx.Client]:
+    """A client with the cookie of somebody who signed in."""
+    with httpx.Client(base_url=server.url, timeout=30) as client:
+        answer = client.post("/console/sign-in", data={"token": token, "then": "/console/alerts"}, headers=OWN)
+        assert (answer.status_code, answer.headers["location"]) == (303, "/console/alerts")
+        yield client
 
 
 @pytest.fixture(scope="module")

@@ -78,6 +78,22 @@ def test_from_the_fleet_to_a_false_alarm(page: Page, plant_broker: Broker) -> No
     statements = [Feedback.model_validate_json(value) for _, value in read_all(plant_broker, FEEDBACK) if value]
     (said,) = [one for one in statements if one.alert_id == "episode-006"]
     assert (said.kind, said.machine_id, said.comment) == ("false_alarm", "press-01", "sensor cable was loose")
+    expect(page.locator("#answers")).to_contain_text("The processor closes the alert")
+    page.reload()
+    expect(page.locator(".story")).to_contain_text("sensor cable was loose")
+    now = this_moment()
+    closed = an_episode(
+        6,
+        "press-01",
+        now - timedelta(minutes=20),
+        severity="critical",
+        state="resolved",
+        resolved_at=now,
+        updated_at=now,
+    )
+    publish(plant_broker, ALERTS, [(closed.alert_id, closed)])
+    expect(page.locator(".story")).to_contain_text("Resolved", timeout=60_000)
+    expect(page.locator("#title")).to_contain_text("lasted")
     page.go_back()
     page.go_back()
     expect(page.locator("h1")).to_have_text("press-01")

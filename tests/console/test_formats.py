@@ -70,12 +70,16 @@ def test_every_text_of_the_templates_is_in_the_catalogue_and_none_is_left_over()
     values = (
         "critical warning info anomaly limit silent sensor_fault forecast_breach running idle off unknown none watch"
     )
-    values += " plan urgent acknowledged confirmed false_alarm expected snoozed maintenance_done failure"
+    answers = "acknowledged confirmed false_alarm expected snoozed new_normal maintenance_done withdrawn"
+    values += f" plan urgent failure {answers}"
     built = {
         f"{stem}{name}"
         for stem in ("span_", "group_", "sort_")
         for name in ["hour", "day", "week", "open", "shelved", "stale", "over", "all", "urgency", "newest", "machine"]
     }
+    built |= {f"means_{name}" for name in answers.split()}
+    built |= {f"{stem}_{name}" for stem in ("do", "confirm") for name in ("promote", "rollback")}
+    built |= {f"{stem}_{name}" for stem in ("done", "event") for name in ("promoted", "rolled_back")}
     left = {key for key in TEXTS if key not in asked and f'"{key}"' not in pages + code} - built - set(values.split())
     assert left == set()
 

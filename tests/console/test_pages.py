@@ -1,12 +1,12 @@
 """The console's pages over HTTP, as a browser without scripts sees them."""
 
 import csv
-import hashlib
 import io
 import re
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from datetime import timedelta
 from urllib.parse import quote
+from zoneinfo import ZoneInfo
 
 import httpx
 import pytest
@@ -18,6 +18,7 @@ from schemas.topics import ALERTS, FEEDBACK, MACHINES
 from tests.api.live_data import a_status, publish
 from tests.api.servers import Server, running_server
 from tests.brokers import Broker
+from tests.console.conftest import OPERATOR, OWN, READER, entry, signed_in
 from tests.console.plant_story import HOSTILE, HOSTILE_NOTE, NAMES, an_episode, this_moment
 from tests.e2e.workers import eventually, read_all
 
@@ -33,12 +34,6 @@ PAGES = (
     "/console/models",
     "/console/sign-in",
 )
-READER, OPERATOR = "r" * 43, "o" * 43
-OWN = {"Sec-Fetch-Site": "same-origin"}
-
-
-def entry(name: str, scope: str, token: str) -> str:
-    return f"{name}:{scope}:{hashlib.sha256(token.encode()).hexdigest()}"
 
 
 @pytest.fixture(scope="module")
@@ -47,14 +42,6 @@ def guarded(plant_broker: Broker) -> Iterator[Server]:
     with running_server(kafka={"bootstrap_servers": plant_broker.bootstrap_servers}, api={"tokens": tokens}) as server:
         eventually(lambda: server.get("/ready").status_code == 200, seconds=40, what="the view is complete")
         yield server
-
-
-@contextmanager
-def signed_in(server: Server, token: str) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=server.url, timeout=30) as client:
-        answer = client.post("/console/sign-in", data={"token": token, "then": "/console/alerts"}, headers=OWN)
-        assert (answer.status_code, answer.headers["location"]) == (303, "/console/alerts")
-        yield client
 
 
 @pytest.mark.parametrize("path", PAGES)
@@ -160,6 +147,57 @@ def test_a_shelved_alert_leaves_the_open_list_until_it_comes_back(console: Serve
     console.post("/console/answer", data=data, headers=OWN)
     assert "episode-008" not in console.get("/console/alerts?group=open").text
     assert "episode-008" in console.get("/console/alerts?group=shelved").text
+
+
+def test_a_shelving_ends_when_the_plant_says_so_and_can_be_withdrawn(console: Server, plant_broker: Broker) -> None:
+    path, tomorrow = "/console/alerts/episode-013", this_moment() + timedelta(days=1)
+    alert = an_episode(13, "compressor-01", this_moment() - timedelta(minutes=3))
+    publish(plant_broker, ALERTS, [(alert.alert_id, alert)])
+    eventually(lambda: console.get(path).status_code == 200, seconds=60, what="the alert is there")
+    answer = {"alert_id": alert.alert_id, "kind": "snoozed", "until": f"{tomorrow:%Y-%m-%dT%H:%M}", "then": path}
+    page = console.get(console.post("/console/answer", data=answer, headers=OWN).headers["location"]).text
+    assert "Recorded: shelved." in page
+    assert "Shelved until" in page
+    assert alert.alert_id in console.get("/console/alerts?group=shelved").text
+    withdrawal = {"alert_id": alert.alert_id, "kind": "withdrawn", "then": path}
+    page = console.get(console.post("/console/answer", data=withdrawal, headers=OWN).headers["location"]).text
+    assert "Recorded: answers withdrawn." in page
+    assert "Shelved until" not in page
+    assert alert.alert_id in console.get("/console/alerts?group=open").text
+    said = [Feedback.model_validate_json(value) for _, value in read_all(plant_broker, FEEDBACK) if value]
+    own = [one for one in said if one.alert_id == alert.alert_id]
+    assert [one.kind for one in own] == ["snoozed", "withdrawn"]
+    zone = ZoneInfo(console.app.state.services.plant.timezone)
+    assert own[0].until == tomorrow.replace(second=0, tzinfo=zone), "an end without a zone is in the plant's"
+
+
+@pytest.mark.parametrize("kind", ["expected", "new_normal", "maintenance_done"])
+def test_an_answer_that_closes_says_so_until_the_alert_is_closed(
+    console: Server, plant_broker: Broker, kind: str
+) -> None:
+    alert = an_episode(14, "press-02", this_moment() - timedelta(minutes=4), alert_id=f"closed-by-{kind}")
+    publish(plant_broker, ALERTS, [(alert.alert_id, alert)])
+    path = f"/console/alerts/{alert.alert_id}"
+    eventually(lambda: console.get(path).status_code == 200, seconds=60, what="the alert is there")
+    data = {"alert_id": alert.alert_id, "kind": kind, "comment": "bearing changed", "then": path}
+    page = console.get(console.post("/console/answer", data=data, headers=OWN).headers["location"]).text
+    assert "The processor closes the alert" in page
+    assert "bearing changed" in page
+    now = this_moment()
+    closed = alert.model_copy(update={"state": "resolved", "updated_at": now, "resolved_at": now})
+    publish(plant_broker, ALERTS, [(alert.alert_id, closed)])
+    eventually(
+        lambda: "The processor closes the alert" not in console.get(path).text, seconds=60, what="the alert is closed"
+    )
+
+
+@pytest.mark.parametrize(
+    ("until", "why"), [("tomorrow", "is no time"), ("2999-01-01T00:00", "31 days"), ("2020-01-01T00:00", "is over")]
+)
+def test_a_shelving_needs_an_end_that_can_be_overseen(console: Server, until: str, why: str) -> None:
+    data = {"alert_id": "episode-009", "kind": "snoozed", "until": until, "then": "/console/alerts"}
+    answer = console.post("/console/answer", data=data, headers=OWN)
+    assert why in console.get(answer.headers["location"]).text
 
 
 def test_an_answer_that_cannot_be_recorded_says_why(console: Server) -> None:

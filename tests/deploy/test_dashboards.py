@@ -15,17 +15,22 @@ import yaml
 from prometheus_client import start_http_server
 
 from deploy.dashboards.__main__ import main, render
-from runtime.metrics import ProcessorMetrics, process_registry
+from runtime.metrics import ApiMetrics, ForwarderMetrics, ProcessorMetrics, process_registry
 from tests.deploy.checks import ROOT, debian_program, exercise, run
 
-FILE = ROOT / "deploy" / "grafana" / "dashboards" / "operations.json"
+FILES = sorted((ROOT / "deploy" / "grafana" / "dashboards").glob("*.json"))
+SETS = (ApiMetrics, ForwarderMetrics, ProcessorMetrics)
+CATALOGUE = [metric for each in SETS for metric in each.catalogue()]
 PROCESS = {"process_resident_memory_bytes", "process_cpu_seconds_total"}
 WORDS = {"sum", "min", "max", "rate", "increase", "by", "histogram_quantile", "and", "or", "unless", "count", "time"}
 
 
+def boards() -> list[dict[str, Any]]:
+    return [json.loads(file.read_text(encoding="utf-8")) for file in FILES]
+
+
 def panels() -> list[dict[str, Any]]:
-    document = json.loads(FILE.read_text(encoding="utf-8"))
-    return [panel for panel in document["panels"] if panel["type"] != "row"]
+    return [panel for board in boards() for panel in board["panels"] if panel["type"] != "row"]
 
 
 def targets() -> list[dict[str, Any]]:
@@ -36,7 +41,13 @@ def expressions(interval: str) -> list[str]:
     return [target["expr"].replace("$__rate_interval", interval) for target in targets()]
 
 
-def test_the_committed_dashboard_is_what_the_code_renders() -> None:
+def test_there_is_a_dashboard_for_each_question() -> None:
+    assert [file.stem for file in FILES] == ["alerts", "fleet", "forecasts", "machines", "models", "stream"]
+    assert len({board["uid"] for board in boards()}) == len(FILES)
+
+
+def test_the_committed_dashboards_are_what_the_code_renders() -> None:
+    assert set(render()) == set(FILES)
     for path, text in render().items():
         assert path.read_text(encoding="utf-8") == text, "run: python -m deploy.dashboards write"
 
@@ -56,17 +67,17 @@ def test_every_panel_says_what_to_look_for_and_asks_the_provisioned_source() -> 
 
 
 def test_panels_have_their_own_ids_and_places_that_do_not_overlap() -> None:
-    everything = json.loads(FILE.read_text(encoding="utf-8"))["panels"]
-    cells = [
-        (x, y)
-        for place in (panel["gridPos"] for panel in everything)
-        for x in range(place["x"], place["x"] + place["w"])
-        for y in range(place["y"], place["y"] + place["h"])
-    ]
+    for everything in (board["panels"] for board in boards()):
+        cells = [
+            (x, y)
+            for place in (panel["gridPos"] for panel in everything)
+            for x in range(place["x"], place["x"] + place["w"])
+            for y in range(place["y"], place["y"] + place["h"])
+        ]
 
-    assert len({panel["id"] for panel in everything}) == len(everything)
-    assert len(set(cells)) == len(cells)
-    assert max(x for x, _ in cells) == 23
+        assert len({panel["id"] for panel in everything}) == len(everything)
+        assert len(set(cells)) == len(cells)
+        assert max(x for x, _ in cells) == 23
 
 
 def test_prometheus_can_parse_every_query(promtool: Path, tmp_path: Path) -> None:
@@ -81,8 +92,8 @@ def test_prometheus_can_parse_every_query(promtool: Path, tmp_path: Path) -> Non
 
 
 def test_queries_name_metrics_of_the_catalogue_only() -> None:
-    known = {metric.name for metric in ProcessorMetrics.catalogue()} | PROCESS
-    known |= {f"{metric.name}_bucket" for metric in ProcessorMetrics.catalogue() if metric.buckets}
+    known = {metric.name for metric in CATALOGUE} | PROCESS
+    known |= {f"{metric.name}_bucket" for metric in CATALOGUE if metric.buckets}
     named: set[str] = set()
     for expr in expressions("5m"):
         bare = re.sub(r"\{[^}]*\}|\[[^\]]*\]|\bby \([^)]*\)", "", expr)
@@ -91,7 +102,7 @@ def test_queries_name_metrics_of_the_catalogue_only() -> None:
     assert named <= known
 
 
-def test_the_dashboard_leaves_no_metric_of_the_processor_unseen() -> None:
+def test_the_dashboards_leave_no_metric_of_the_processor_unseen() -> None:
     shown = " ".join(expressions("5m"))
     elsewhere = {"nexova_batch_readings"}  # a tuning figure; docs/metrics.md lists it
 
@@ -103,9 +114,9 @@ def test_the_dashboard_leaves_no_metric_of_the_processor_unseen() -> None:
 @pytest.fixture
 def prometheus(tmp_path: Path) -> Iterator[Callable[[str], list[Any]]]:
     """A real Prometheus that scrapes an exercised processor; call it with a query for the resulting series."""
-    metrics = ProcessorMetrics(process_registry())
-    exercise(metrics)
-    server, thread = start_http_server(0, addr="127.0.0.1", registry=metrics.registry)
+    registry = process_registry()
+    sets = [each(registry) for each in SETS]
+    server, thread = start_http_server(0, addr="127.0.0.1", registry=registry)
     (tmp_path / "prometheus.yml").write_text(
         yaml.safe_dump(
             {
@@ -134,7 +145,8 @@ def prometheus(tmp_path: Path) -> Iterator[Callable[[str], list[Any]]]:
     )
 
     def ask(query: str) -> list[Any]:
-        exercise(metrics)
+        for metrics in sets:
+            exercise(metrics)
         parameters = urllib.parse.urlencode({"query": query})
         with urllib.request.urlopen(f"http://{address}/api/v1/query?{parameters}", timeout=5) as answer:
             result: list[Any] = json.load(answer)["data"]["result"]

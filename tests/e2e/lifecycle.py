@@ -62,7 +62,7 @@ class Load:
     def passes(self, chunks: int = 2) -> None:
         """Waits until some more was published."""
         least = self.step + chunks * CHUNK
-        eventually(lambda: self.step >= least or self.failure is not None, seconds=20, what="more load")
+        eventually(lambda: self.step >= least or self.failure is not None, seconds=60, what="more load")
         assert self.failure is None, self.failure
 
     def done_by(self, *among: Worker) -> int:

@@ -128,14 +128,14 @@ class AlertPolicyContract:
         plant_file.write_text(good.replace("[alerts]", "[alerts]\nreadings_under = 3"), encoding="utf-8")
         eventually(
             lambda: worker.metric('nexova_alert_policy_changes_total{result="refused"}') >= 1,
-            seconds=20,
+            seconds=60,
             what="the bad policy refused",
         )
         off = '\n[[alerts.overrides]]\nmachines = ["mixer-*"]\nkinds = ["limit"]\nenabled = false\n'
         plant_file.write_text(good + off, encoding="utf-8")
         eventually(
             lambda: worker.metric('nexova_alert_policy_changes_total{result="taken"}') >= 1,
-            seconds=20,
+            seconds=60,
             what="the good policy in use",
         )
         plant.run(8, hot=("mixer-01", "press-09"))

@@ -121,7 +121,7 @@ def tell(broker: Broker, folder: Path) -> Story:
             )
             all_of_them("the first version runs", lambda one: running_versions(one)["anomaly"] == [FIRST])
             stream.passes()
-        wait_committed(broker, stream.end, seconds=30)
+        wait_committed(broker, stream.end, seconds=60)
         return Story(
             broker=broker,
             steps=stream.step,

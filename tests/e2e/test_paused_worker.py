@@ -63,7 +63,7 @@ class PausedWorker:
             read = paused.metric("nexova_readings_accepted_total")
             eventually(
                 lambda: paused.metric("nexova_readings_accepted_total") >= read,
-                seconds=10,
+                seconds=60,
                 what="readings that are not saved",
             )
             paused.process.send_signal(signal.SIGSTOP)

@@ -35,7 +35,7 @@ def delete_and_create_anew(broker: Broker, topic: str) -> None:
     admin.delete_topics([topic])[topic].result(20)
     eventually(
         lambda: not list_topics(broker.kafka, [one for one in CATALOGUE if one.name == topic])[0].partitions,
-        seconds=30,
+        seconds=60,
         what="no topic",
     )
     create_topics(broker.kafka)

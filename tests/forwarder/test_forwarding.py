@@ -99,7 +99,7 @@ def test_what_a_receiver_refuses_for_good_becomes_a_dead_letter_and_the_rest_goe
         until(forwarder, lambda: not received.fail)
         publish(broker, [an_alert("taken")])
         until(forwarder, lambda: bool(received.bodies))
-        eventually(lambda: bool(ends_of(broker.kafka, DEAD_LETTERS)), seconds=30, what="a dead letter")
+        eventually(lambda: bool(ends_of(broker.kafka, DEAD_LETTERS)), seconds=60, what="a dead letter")
 
     assert received.bodies == [{"text": "taken: vibration 7.1 mm/s instead of 2.3."}]
     (message,) = read_until(broker.kafka, ends_of(broker.kafka, DEAD_LETTERS))
@@ -158,7 +158,7 @@ def test_a_real_alertmanager_shows_what_is_open_also_after_it_lost_its_memory(br
             "--cluster.listen-address=", f"--storage.path={tmp_path / str(life)}",
         ]  # fmt: skip
         with child_process("Alertmanager", command, log=tmp_path / f"alertmanager-{life}.log") as child:
-            child.wait_until(lambda: port_answers(port), timeout_seconds=30)
+            child.wait_until(lambda: port_answers(port), timeout_seconds=60)
             yield child
 
     def active() -> set[str]:

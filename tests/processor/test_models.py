@@ -105,7 +105,7 @@ def test_a_version_that_is_not_there_is_refused_in_one_line(
     assert follower.refusals("missing") == 1
     (record,) = caplog.records
     assert record.getMessage().startswith(
-        f"model anomaly: 20270101T000000Z was promoted and is refused, {FIRST} goes on running: model anomaly"
+        f"model anomaly: 20270101T000000Z was promoted and is refused, {FIRST} continues to run: model anomaly"
     )
 
 

@@ -76,7 +76,7 @@ def test_a_simulation_without_end_stops_cleanly_when_it_is_told_to(fresh_tansu: 
         text=True,
     )
     try:
-        eventually(lambda: arrived(fresh_tansu) > 20, seconds=30, what="readings")
+        eventually(lambda: arrived(fresh_tansu) > 20, seconds=60, what="readings")
         child.send_signal(signal.SIGTERM)
         out, errors = child.communicate(timeout=20)
     finally:

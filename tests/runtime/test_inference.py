@@ -138,7 +138,7 @@ def test_the_last_good_version_runs_in_the_place_of_a_damaged_one(builder: Model
     assert loaded.models.anomaly is not None
     assert loaded.models.anomaly.version == "20260301T120000Z"
     assert "20260301T120500Z: model.onnx" in loaded.problems[0]
-    assert loaded.problems[1].startswith("model anomaly: 20260301T120000Z runs in the place of 20260301T120500Z")
+    assert loaded.problems[1].startswith("model anomaly: 20260301T120000Z runs in place of 20260301T120500Z")
 
 
 def test_a_promoted_version_that_is_gone_is_reported(builder: ModelRepositoryBuilder) -> None:

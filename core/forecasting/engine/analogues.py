@@ -1,4 +1,4 @@
-"""Members that ask what followed the most similar days: medians of the hours after past origins in a similar state.
+"""Analogue members: medians of the hours after past origins in a similar state.
 
 A plant that idles or runs has hours of two kinds, and no mean of both ever comes. A weighted median of what followed
 similar states decides for one of them. The state of an origin is its last day, hour by hour with the newest counting

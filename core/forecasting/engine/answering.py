@@ -27,7 +27,7 @@ _MISSED_HOURS: Final = 3
 _CARRIED: Final = 0.8
 _FADING: Final = 0.9
 _CLEARLY_WORSE: Final = 1.05
-"""Error against the seasonal median's from which that takes over from fitted members; nearer by, chance decides."""
+"""Ratio of errors from which the seasonal median replaces fitted members; below it, differences are chance."""
 
 Stage = Literal["cold", "baselines", "linear"]
 
@@ -43,7 +43,7 @@ def forecast_next(
     refit: bool | None = None,
     inputs: KnownInputs | None = None,
 ) -> tuple[Answer, Memory]:
-    """Return the `horizon` hours after a series, and the memory to hand over with the next call.
+    """Return the `horizon` hours after a series, and the memory to pass to the next call.
 
     bounds: what is physically possible. cold_start: (168,) usual course of a week from Monday 0 h, such as the machine
     type's; it answers while the series is too short. refit: None fits anew when the fit is a week old, True and False
@@ -113,7 +113,7 @@ def _answered(memory: Memory, pasts: Pasts, bounds: tuple[float, float]) -> tupl
     else:
         weights = np.zeros((len(pasts.members), steps // DAY))
         weights[0], instead = 1.0, np.zeros(steps, dtype=bool)
-    blend = blended(members, weights)
+    blend = blended(members, weights, pasts.medians)
     value = np.clip(np.where(instead, members[0], blend), *bounds)
     past = np.array(memory.matured_at, dtype=np.int64)[:, None] + np.arange(steps)
     lower, upper = bounds_of(
@@ -143,8 +143,8 @@ def _answered(memory: Memory, pasts: Pasts, bounds: tuple[float, float]) -> tupl
 def _members(memory: Memory, pasts: Pasts, *, linear: bool) -> Floats:
     """Return the forecast of each member for the next steps, (m, s).
 
-    The fit knows origins at one hour of the day. At others, the linear members go on with what they said at the last
-    such hour, and carry what they missed since then into the next hours.
+    The fit covers origins at one hour of the day. At others, the linear members reuse their forecast of the last such
+    hour, and carry its errors since then into the next hours.
     """
     end, steps = pasts.series.end, memory.steps
     later = (end - (memory.fitted_at or end)) % DAY
@@ -168,7 +168,7 @@ def _record(memory: Memory, names: tuple[str, ...]) -> tuple[float | None, float
     level = float(known_mean(memory.levels.astype(np.float64), axis=None))
     if not level > 0:
         return None, None, {}
-    errors = known_mean(memory.errors.astype(np.float64), axis=0).mean(axis=1) / level
+    errors = known_mean(memory.errors[-len(memory.matured_at) :].astype(np.float64), axis=0).mean(axis=1) / level
     own = float(known_mean(np.abs(memory.residuals.astype(np.float64)), axis=None)) / level
     hits = float(known_mean(memory.hits.astype(np.float64), axis=None))
     compared = {name: float(error) for name, error in zip(names, errors, strict=False) if np.isfinite(error)}

@@ -71,7 +71,7 @@ def best_of(
 ) -> Answer:
     """Return the answer of the blend, or of a candidate with a smaller error at the newest complete origins.
 
-    Until the blend has fitted and seven origins are complete nobody challenges it.
+    Candidates are compared only after the blend has been fitted and seven origins are complete.
     """
     origins = np.array(memory.matured_at[-JUDGED:], dtype=np.int64)
     if memory.fitted_at is None or len(origins) < _LEAST_JUDGED:
@@ -129,7 +129,7 @@ def _backtested(
 ) -> _Backtest:
     actual = series.at(origins[:, None] + np.arange(steps))
     if np.isnan(actual).all():
-        raise CannotFitError("nothing is known of the newest two weeks")
+        raise CannotFitError("the newest two weeks have no values")
     fitted = candidate.fit(series.until(int(origins[0])), calendar=calendar, steps=steps)
     said = np.stack([fitted.predict(series.until(origin), steps) for origin in origins.tolist()])
     residuals = actual - np.clip(said, *bounds)

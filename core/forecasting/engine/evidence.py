@@ -10,7 +10,7 @@ from core.forecasting.engine.intervals import KEPT, adapted, hits_of
 from core.forecasting.engine.members import Pasts, fitted, predictions
 from core.forecasting.engine.memory import Memory
 from core.forecasting.engine.series import LEVEL, HourlySeries
-from core.forecasting.engine.weights import blended, by_day, horizon_days, weights_of
+from core.forecasting.engine.weights import WEIGHED, blended, by_day, horizon_days, weights_of
 
 _LEAST_BEFORE: Final = WEEK
 """Hours of history before a simulated origin of the baselines."""
@@ -85,7 +85,7 @@ def simulated(memory: Memory, pasts: Pasts, *, known_until: int, linear: bool) -
     members = predictions(pasts, coefficients, origins, steps)
     actual = series.at(origins[:, None] + np.arange(steps))
     weights = weights_of(by_day(np.abs(members - actual[:, None])))
-    blend = blended(members, weights)
+    blend = blended(members, weights, pasts.medians)
     rows = np.concatenate([members, blend[:, None]], axis=1)
     no_hits = np.full((count, horizon_days(steps)), np.nan)
     return _scored(fresh, origins, actual, rows=rows, value=blend, hits=no_hits)
@@ -99,5 +99,5 @@ def _scored(memory: Memory, origins: Ints, actual: Floats, *, rows: Floats, valu
     for name, new in found.items():
         old = getattr(memory, name)
         joined = np.concatenate([old, new]) if len(memory.matured_at) else new
-        more[name] = joined[-KEPT:].astype(np.float32)
+        more[name] = joined[-(WEIGHED if name == "errors" else KEPT) :].astype(np.float32)
     return replace(memory, **more)

@@ -1,4 +1,4 @@
-"""Known-future inputs: planned production, shifts, outside temperature, known before the hours they are of."""
+"""Known-future inputs, such as planned production, shifts or outside temperature."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -19,7 +19,7 @@ _HINGES: Final = (0.25, 0.75)
 class KnownInputs:
     """Inputs of one series, one row each, (k, n), NaN where unknown; hours on the series' own clock, from `first_hour`.
 
-    Past hours are what a forecaster learns from; hours after the series' end are the plan.
+    Forecasters learn from past hours; hours after the series' end are the plan.
     """
 
     names: tuple[str, ...]

@@ -1,4 +1,4 @@
-"""The linear members: for each step one regression of what left the profile, fitted on one origin a day."""
+"""Linear members: for each step one regression of the deviation from the profile, fitted on one origin a day."""
 
 from typing import Final
 
@@ -30,7 +30,7 @@ def ridge(
     x[:, :, width] = 1
     np.subtract(inputs[:, :, :width], centre[:, None, :], out=x[:, :, :width])
     spread = np.sqrt(np.einsum("sof,sof,so->sf", x[:, :, :width], x[:, :, :width], weights) / count[:, None])
-    spread[spread <= _TINY * (1 + np.abs(centre))] = np.inf  # what never changes says nothing
+    spread[spread <= _TINY * (1 + np.abs(centre))] = np.inf  # constant inputs carry no information
     x[:, :, :width] /= spread[:, None, :]
     middle = (goal * weights).sum(axis=1) / count
     y = (goal - middle[:, None]) * weights

@@ -5,19 +5,21 @@ from typing import Final
 
 import numpy as np
 
-from core.arrays import DAY, WEEK, Features, Floats, Ints
+from core.arrays import DAY, WEEK, Bools, Features, Floats, Ints
 from core.forecasting.engine.analogues import analogue_medians
 from core.forecasting.engine.features import Past
 from core.forecasting.engine.inputs import InputTable, KnownInputs
 from core.forecasting.engine.linear import applied, ridge
+from core.forecasting.engine.profiles import typed_median
 from core.forecasting.engine.series import Calendar, HourlySeries
-from core.forecasting.names import ANALOGUES, BASELINES, LINEAR, MEMBERS, OF_LOGARITHMS, WITH_INPUTS
+from core.forecasting.names import ANALOGUES, BASELINES, LINEAR, MEDIANS, MEMBERS, OF_LOGARITHMS, WITH_INPUTS
 
 MOST_DAYS: Final = 1_100
 """Days of history that are looked at."""
 _WARM_UP: Final = 4 * WEEK  # of an origin, before it says something about the next
 _YEAR: Final = 52 * WEEK
 _LEAST_POSITIVE: Final = 0.95
+_CLASS_WEEKS: Final = (4, 16)
 _FLOOR: Final = 0.01
 _LARGEST_LOGARITHM: Final = 600.0
 
@@ -39,6 +41,11 @@ class Pasts:
     def members(self) -> tuple[str, ...]:
         """Names of the members, in the order of their forecasts."""
         return (*MEMBERS, *WITH_INPUTS) if self.plain.tables else MEMBERS
+
+    @property
+    def medians(self) -> Bools:
+        """Which members are medians, in the order of their forecasts."""
+        return np.isin(self.members, MEDIANS)
 
     @classmethod
     def of(cls, series: HourlySeries, calendar: Calendar, inputs: KnownInputs | None = None) -> "Pasts":
@@ -97,7 +104,13 @@ def predictions(
     coefficients: of the linear members, or none of them. analogues: whether these take part; None: as the linear ones.
     """
     outlook = pasts.plain.outlook(origins, steps, with_inputs=bool(len(coefficients)))
-    baselines = (outlook.median, outlook.long_median, outlook.fading, outlook.last_day)
+    baselines = (
+        outlook.median,
+        outlook.long_median,
+        outlook.fading,
+        outlook.last_day,
+        *_class_medians(pasts, origins, steps),
+    )
     found = dict(zip(BASELINES, baselines, strict=True))
     for name, own in zip((*LINEAR, *WITH_INPUTS), coefficients, strict=False):
         if name != OF_LOGARITHMS:
@@ -111,6 +124,14 @@ def predictions(
     missing = np.full((len(origins), steps), np.nan)
     every = np.stack([found.get(name, missing) for name in pasts.members], axis=1)
     return np.asarray(np.clip(every, *pasts.plausible))
+
+
+def _class_medians(pasts: Pasts, origins: Ints, steps: int) -> list[Floats]:
+    """Return medians (o, s) over the days of a class of each span of weeks."""
+    start = origins[:, None]
+    targets = start + np.arange(steps)
+    medians = [typed_median(pasts.plain.days.of_class(targets, start, weeks)) for weeks in _CLASS_WEEKS]
+    return [np.where(np.isnan(median), pasts.plain.level, median) for median in medians]
 
 
 def _logarithm(series: HourlySeries, calendar: Calendar, tables: tuple[InputTable, ...]) -> Past | None:

@@ -25,10 +25,9 @@ class Memory:
     coefficients: (fitted members, s, inputs + 1).
     issued_at: (i,) origins of forecasts that are not complete yet, one a day at most; issued: (i, m + 1, s), the last
     row is the blend; answers: (i, 3, s) issued value, lower, upper.
-    matured_at: (k,) origins that are complete, oldest first; errors: (k, m + 1, d) mean absolute error, the last row
-    that of the blend, levels: (k, d)
-    mean absolute value, NaN where nothing was known; hits: (k, d) share between the bounds; residuals: (k, s) actual
-    minus answer. alpha: (d,) share that the bounds are made to miss.
+    matured_at: (k,) origins that are complete, oldest first; errors: (e, m + 1, d), e >= k, mean absolute error, the
+    last row that of the blend; levels: (k, d) mean absolute value, NaN where nothing was known; hits: (k, d) share
+    between the bounds; residuals: (k, s) actual minus answer. alpha: (d,) share that the bounds are made to miss.
     """
 
     steps: int

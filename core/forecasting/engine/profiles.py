@@ -18,6 +18,9 @@ _SUNDAY: Final = 6
 _EPOCH_WEEKDAY: Final = 3  # 1970-01-01 was a Thursday
 _TYPES: Final = 7
 _ANY: Final = _TYPES
+_WORKING: Final = _TYPES + 1
+_KINDS: Final = _TYPES + 2
+_WORKING_DAYS: Final = 5  # a week
 _FADING: Final = 0.6  # weight of a day against that of the next of its type
 
 
@@ -42,7 +45,7 @@ class Days:
 
     first_day: day number since the epoch of the first row. values: (d, 24), NaN where unknown.
     known: (types, k, 24) what is known of a type, oldest first; counts: (types, d + 1, 24) how many of them lie before
-    a day. The last type stands for all.
+    a day. Behind the seven types stand all days, and the working days.
     """
 
     first_day: int
@@ -61,11 +64,12 @@ class Days:
         flat[before : before + len(series.values)] = series.values
         values = flat.reshape(rows, DAY)
         types = day_types(first_day + np.arange(rows), calendar)
-        counts = np.zeros((_TYPES + 1, rows + 1, DAY), np.int32)
-        known = np.full((_TYPES + 1, rows, DAY), np.nan)
+        counts = np.zeros((_KINDS, rows + 1, DAY), np.int32)
+        known = np.full((_KINDS, rows, DAY), np.nan)
         heard = ~np.isnan(values)
-        for kind in range(_TYPES + 1):
-            members = np.flatnonzero(types == kind) if kind < _TYPES else np.arange(rows)
+        every = {_ANY: np.arange(rows), _WORKING: np.flatnonzero(types < _SATURDAY)}
+        for kind in range(_KINDS):
+            members = every[kind] if kind in every else np.flatnonzero(types == kind)
             mask = heard[members]
             counts[kind, members + 1] = mask
             order = np.argsort(~mask, axis=0, kind="stable")
@@ -79,11 +83,24 @@ class Days:
         targets: the hours to be forecast, (...); origins: the first unknown hour of each, of a shape that fits; count:
         how many, c. Gives (..., c). Where nothing of the type is known, days of any type stand in.
         """
+        return self._newest(day_types(targets // DAY, self.calendar), targets, origins, count)
+
+    def of_class(self, targets: Ints, origins: Ints, weeks: int) -> Floats:
+        """Return the newest values of the same hour before an origin of all working days, or of Saturdays, or Sundays.
+
+        targets, origins: as of `recent`. As many as so many weeks have: (..., 5 * weeks), NaN: fewer.
+        """
+        types = day_types(targets // DAY, self.calendar)
+        working = types < _SATURDAY
+        found = self._newest(np.where(working, _WORKING, types), targets, origins, _WORKING_DAYS * weeks)
+        return np.where(working[..., None] | (np.arange(found.shape[-1]) < weeks), found, np.nan)
+
+    def _newest(self, kinds: Ints, targets: Ints, origins: Ints, count: int) -> Floats:
+        """Return the newest values of the same hour of a day of a kind, as of `recent`."""
         hours = targets % DAY
         # on the day of the origin, only hours before it are known
         rows = origins // DAY - self.first_day + (hours < origins % DAY)
         rows = np.clip(rows, 0, len(self.values))
-        kinds = day_types(targets // DAY, self.calendar)
         before = self.counts[kinds, rows, hours]
         kinds = np.where(before > 0, kinds, _ANY)
         before = np.where(before > 0, before, self.counts[_ANY, rows, hours])

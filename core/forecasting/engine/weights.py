@@ -4,12 +4,15 @@ from typing import Final
 
 import numpy as np
 
-from core.arrays import DAY, Floats
+from core.arrays import DAY, Bools, Floats
 from core.forecasting.names import BLEND
 
 TAKEOVER: Final = 28
 """Complete origins over which the blend and the seasonal median are compared."""
-_POWER: Final = 16
+WEIGHED: Final = 168
+"""Newest complete origins by whose errors members are weighted."""
+_POWER: Final = 24
+_HALF_LIFE: Final = 84.0  # origins, a day apart
 _ALONE: Final = 0.95
 
 
@@ -33,9 +36,21 @@ def known_mean(values: Floats, *, axis: int | None) -> Floats:
     return np.asarray(np.where(count > 0, np.where(heard, values, 0.0).sum(axis=axis) / np.maximum(count, 1), np.nan))
 
 
+def fading_mean(errors: Floats) -> Floats:
+    """Return mean over the first axis, oldest first, of what is known, newer ones counting more; NaN: nothing is."""
+    ageing = 0.5 ** (np.arange(len(errors))[::-1] / _HALF_LIFE)
+    heard = ~np.isnan(errors)
+    total = np.tensordot(ageing, heard, axes=1)
+    summed = np.tensordot(ageing, np.where(heard, errors, 0.0), axes=1)
+    return np.asarray(np.where(total > 0, summed / np.where(total > 0, total, 1.0), np.nan))
+
+
 def weights_of(errors: Floats) -> Floats:
-    """Return weights (m, d) of members by their mean absolute errors (k, m, d); each day sums to 1."""
-    mean = known_mean(errors, axis=0)
+    """Return weights (m, d) of members by their mean absolute errors (k, m, d), newest last; each day sums to 1.
+
+    An origin counts half as much as one 84 days later.
+    """
+    mean = fading_mean(errors)
     heard = ~np.isnan(mean)
     best = np.where(heard, mean, np.inf).min(axis=0)
     # members without any error share the day alone; it must not be divided by zero for them
@@ -45,13 +60,25 @@ def weights_of(errors: Floats) -> Floats:
     return np.asarray(weights / weights.sum(axis=0))
 
 
-def blended(said: Floats, weights: Floats) -> Floats:
-    """Return the weighted mean (..., s) of members' forecasts (..., m, s), over those that are finite."""
+def blended(said: Floats, weights: Floats, medians: Bools) -> Floats:
+    """Return the blend (..., s) of members' forecasts (..., m, s), over those that are finite.
+
+    It lies between their weighted mean and their weighted median, by the weight of those that are `medians`, (m,):
+    where these do best the hours are of several kinds, and a mean of kinds never comes.
+    """
     spread = np.repeat(weights, DAY, axis=1)[:, : said.shape[-1]]
-    heard = np.where(np.isfinite(said), spread, 0.0)
+    finite = np.isfinite(said)
+    heard = np.where(finite, spread, 0.0)
     total = heard.sum(axis=-2)
-    mean = (np.where(np.isfinite(said), said, 0.0) * heard).sum(axis=-2) / np.where(total > 0, total, 1.0)
-    return np.asarray(np.where(total > 0, mean, said[..., 0, :]))
+    scale = np.where(total > 0, total, 1.0)
+    known = np.where(finite, said, 0.0)
+    mean = (known * heard).sum(axis=-2) / scale
+    order = np.argsort(known, axis=-2)
+    summed = np.cumsum(np.take_along_axis(heard, order, axis=-2), axis=-2)
+    middle = np.take_along_axis(order, (summed >= total[..., None, :] / 2).argmax(axis=-2)[..., None, :], axis=-2)
+    median = np.take_along_axis(known, middle, axis=-2)[..., 0, :]
+    share = heard[..., medians, :].sum(axis=-2) / scale
+    return np.asarray(np.where(total > 0, mean + share * (median - mean), said[..., 0, :]))
 
 
 def taken_over(errors: Floats, *, margin: float = 1.0) -> Floats:

@@ -46,3 +46,36 @@ def an_idling_plant(*, days: int = 220, seed: int = 0) -> HourlySeries:
             busy_hour = 4 + 70 * level * np.exp(batch) * (1.0 if shift else 0.4)
             energy[day * DAY + hour] = busy_hour if busy and (shift or night) else idle
     return HourlySeries(first_hour=MONDAY, values=energy)
+
+
+def a_plant_of_unlike_days(*, days: int = 365, seed: int = 0) -> HourlySeries:
+    """Return the energy of a plant with one sensor whose days are drawn anew.
+
+    They are idle, half or full, some with overtime or a night. Heats of an hour or two differ, starts and ends move by
+    an hour, and the level drifts and has a season.
+    """
+    random = np.random.default_rng(3000 + seed)
+    idle_level, peak, idle = random.uniform(10, 16), random.uniform(100, 250), random.uniform(0.05, 0.2)
+    overtime, night = random.uniform(0.2, 0.6), random.uniform(0.05, 0.4)
+    season, phase = random.uniform(0, 0.4), random.uniform(0, 2 * np.pi)
+    drift = np.cumsum(random.normal(0, 0.02, days))
+    course = np.array(
+        [
+            *(0.5, 0.5, 0.45, 0.4, 0.4, 0.4, 0.45, 0.6, 0.8, 1.0, 1.05, 1.0),
+            *(0.6, 0.85, 1.0, 1.0, 0.95, 0.8, 0.55, 0.6, 0.65, 0.6, 0.55, 0.5),
+        ]
+    )
+    energy, heat = np.zeros(days * DAY), 0.0
+    for day in range(days):
+        weekday = day % 7
+        busy = random.random() < {5: 0.45, 6: 0.08}.get(weekday, 1 - idle)
+        late, all_night = random.random() < overtime, random.random() < night and weekday < 5
+        level = np.exp(random.normal(0, 0.25) + season * np.sin(2 * np.pi * day / 365 + phase) + drift[day])
+        start, end = 8 + int(random.integers(-1, 2)), (22 if late else 17) + int(random.integers(-1, 2))
+        end = end if weekday < 5 else min(end, 14 + int(random.integers(0, 4)))
+        for hour in range(DAY):
+            heat = 0.6 * heat + 0.35 * random.normal()
+            works = busy and (start <= hour < end or all_night)
+            idling = idle_level * np.exp(0.12 * random.normal())
+            energy[day * DAY + hour] = idling + (peak * course[hour] * level * np.exp(0.6 * heat) if works else 0.0)
+    return HourlySeries(first_hour=MONDAY, values=energy)

@@ -45,7 +45,7 @@ def test_odd_input_stands_day_after_day(name: str) -> None:
         ("five hours", "level"),
         ("one day", "daily_median"),
         ("ten days", "daily_median"),
-        ("three weeks", "seasonal_median"),
+        ("three weeks", "blend"),
     ],
 )
 def test_who_answers_for_a_short_series_is_stated(name: str, model: str) -> None:

@@ -56,6 +56,17 @@ def test_all_policies_have_defaults() -> None:
     assert plant.machine_types == ()
 
 
+@pytest.mark.parametrize(("interval", "readings"), [(1, 1440), (60, 1440), (300, 288), (3600, 168)])
+def test_a_warm_up_is_a_day_within_bounds_of_count(interval: int, readings: int) -> None:
+    for detection, expected in (("", readings), ('warm_up_readings = "auto"', readings), ("warm_up_readings = 50", 50)):
+        plant = a_plant(
+            f"[detection]\n{detection}\n",
+            instead_of="interval_seconds = 60",
+            put=f"interval_seconds = {interval}",
+        )
+        assert plant.warm_up_readings == expected
+
+
 def test_the_first_pattern_that_matches_decides_the_type() -> None:
     plant = a_plant(
         '[[machine_types]]\nname = "special"\nmachines = ["press-9*"]\n'

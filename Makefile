@@ -19,9 +19,9 @@ BROKER ?= tansu
 REPORT ?=
 JOBS ?= 3
 ARGS ?=
-BENCH ?= throughput training api beside forecasts forecast_wave forecast_fleet
+BENCH ?= throughput detection training api beside forecasts forecast_wave forecast_fleet
 
-.PHONY: help setup demo test test-long check format bench quality chaos generated lock clean
+.PHONY: help setup demo test test-long check format bench quality chaos generated lock audit licences clean
 
 help: ## show this overview
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -93,6 +93,12 @@ quality: setup ## print the figures of detection that README and docs quote, mea
 lock: ## resolve the locked requirements anew, keeping what still fits (needs uv; ARGS=--upgrade for all)
 	@$(or $(shell command -v uv),$(BIN)/uv) $(LOCK) $(ARGS) --extra build pyproject.toml -o requirements.txt
 	@$(or $(shell command -v uv),$(BIN)/uv) $(LOCK) $(ARGS) --constraint requirements.txt --extra build --extra dev --extra forecasters pyproject.toml -o requirements-dev.txt
+
+audit: ## compare the locked packages with known weaknesses (needs uv, and a network)
+	@$(or $(shell command -v uvx),$(BIN)/uvx) pip-audit --disable-pip --require-hashes -r requirements.txt
+
+licences: setup ## list the licences of the installed packages
+	@$(BIN)/python -m deploy.licences
 
 clean: ## remove the virtual environment and all caches
 	@rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .import_linter_cache .hypothesis

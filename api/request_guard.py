@@ -107,7 +107,7 @@ class RequestGuard:
             return self._guard.identify(None, address)
 
     def _demand_own_page(self, headers: dict[bytes, bytes]) -> None:
-        """Refuse what a browser sends by itself: a cookie alone says nothing about the page that asks.
+        """Refuse requests that a browser sends by itself: a cookie alone does not identify the requesting page.
 
         `_check_names` has compared an Origin that is there with the host.
         """

@@ -12,13 +12,16 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
+import pandas as pd
 
 from cli.backtest.detect_report import as_document, print_report
 from cli.backtest.detect_run import assess_file
 from cli.lifetimes import train_lifetimes
 from core.assess import assess
 from core.batch import ReadingBatch
+from core.detection.features import physical
 from core.evaluation.alerts import AlertCourse, alert_figures
+from core.evaluation.nab import Series, standard_score
 from core.models import Models
 from core.plant import parse_plant
 from core.state import FleetState
@@ -26,17 +29,37 @@ from producer.generator import IndustrialDataGenerator
 from producer.lives import engine_lives
 from runtime.plants import load_plant
 from trainer.candidate import no_progress
+from trainer.failures import failure_chances
+from trainer.measure import Outcome, flag_figures
 
 DATA = Path(os.environ.get("NEXOVA_TEST_DATA") or Path(__file__).resolve().parents[2] / "shared" / "data")
-TEMPERATURE = """
-name = "machine_temperature"
+SLOW_SENSOR = """
+name = "slow_sensor"
 timezone = "UTC"
-interval_seconds = 300
+interval_seconds = {interval:g}
 [[sensors]]
 name = "value"
-unit = "F"
-minimum = -1000
-maximum = 1000
+unit = "units"
+minimum = -1e12
+maximum = 1e12
+"""
+"""The one plant file of all series of single sensors; interval: the usual time between two of its readings, s."""
+MILLING = """
+name = "milling"
+timezone = "UTC"
+interval_seconds = 60
+sensors = [
+    { name = "grade", unit = "1", minimum = 0, maximum = 2 },
+    { name = "air", unit = "K", minimum = 200, maximum = 400 },
+    { name = "process", unit = "K", minimum = 200, maximum = 400 },
+    { name = "speed", unit = "rpm", minimum = 0, maximum = 5000 },
+    { name = "torque", unit = "Nm", minimum = 0, maximum = 200 },
+    { name = "wear", unit = "min", minimum = 0, maximum = 500 },
+    { name = "power", unit = "W", minimum = 0, maximum = 1e5, formula = "torque * speed * 0.10472" },
+    { name = "off_power", unit = "W", minimum = 0, maximum = 1e5, formula = "abs(power - 6250)" },
+    { name = "warming", unit = "K", minimum = -50, maximum = 50, formula = "process - air" },
+    { name = "strain", unit = "min Nm", minimum = -1e4, maximum = 1e5, formula = "wear * torque - 1000 * grade" },
+]
 """
 DAYS, MACHINES, SEED = 30, 20, 11
 LATE_SECONDS = 600.0  # after a fault's end that an alert still belongs to it
@@ -55,19 +78,34 @@ def pump() -> None:
     print_report(as_document(courses, plant=plant, warm_up=400))
 
 
-def temperature() -> None:
-    """One temperature every five minutes, with four labelled windows."""
-    path = DATA / "nab" / "machine_temperature_system_failure.csv"
-    if not path.exists():
-        print(f"skipped: {path} is not there")
+def slow_sensors() -> None:
+    """Series of one sensor each, with labelled windows: the standard score of the Numenta benchmark, by alerts."""
+    folder = DATA / "nab"
+    if not (folder / "windows.json").exists():
+        print(f"skipped: {folder / 'windows.json'} is not there")
         return
-    course = assess_file(path, plant=parse_plant(TEMPERATURE, source="quality"), models=Models(), taught=0)
-    named = json.loads((path.parent / "windows.json").read_text(encoding="utf-8"))[path.name]
-    windows = [[datetime.fromisoformat(each).replace(tzinfo=UTC).timestamp() for each in pair] for pair in named]
-    opened = course.readings.timestamps[course.opened > 0]
-    inside = [int(((opened >= begin) & (opened <= end)).sum()) for begin, end in windows]
-    found = sum(count > 0 for count in inside)
-    print(f"windows with an alert: {found} of {len(windows)}; alerts outside of them: {len(opened) - sum(inside)}")
+    labelled = json.loads((folder / "windows.json").read_text(encoding="utf-8"))
+    scored = []
+    for name in sorted(labelled):
+        path = folder / name
+        if not path.exists():
+            continue
+        interval = float(pd.read_csv(path, parse_dates=["timestamp"])["timestamp"].diff().dt.total_seconds().median())
+        plant = parse_plant(SLOW_SENSOR.format(interval=interval), source="quality")
+        course = assess_file(path, plant=plant, models=Models(), taught=0)
+        windows = [(_seconds(begin), _seconds(end)) for begin, end in labelled[name]]
+        scored.append(
+            Series(timestamps=course.readings.timestamps, detected=np.asarray(course.opened > 0), windows=windows)
+        )
+        opened = course.readings.timestamps[course.opened > 0]
+        inside = [int(((opened >= begin) & (opened <= end)).sum()) for begin, end in windows]
+        found = sum(count > 0 for count in inside)
+        print(f"{name}: {found} of {len(windows)} windows with an alert, {len(opened) - sum(inside)} alerts outside")
+    print(f"standard score of {len(scored)} of {len(labelled)} series: {standard_score(scored):.1f}")
+
+
+def _seconds(instant: str) -> float:
+    return datetime.fromisoformat(instant).replace(tzinfo=UTC).timestamp()
 
 
 def simulator() -> None:
@@ -126,9 +164,31 @@ def lives() -> None:
         print(f"set {seed}: {found.sentences[1]}")
 
 
+def milling() -> None:
+    """Rows of a milling machine (AI4I 2020): failures by six inputs and derived sensors, 5-fold, five shuffles."""
+    path = DATA / "ai4i" / "ai4i2020.csv"
+    if not path.exists():
+        print(f"skipped: {path} is not there")
+        return
+    rows = pd.read_csv(path)
+    plant = parse_plant(MILLING, source="quality")
+    values = np.full((len(rows), len(plant.sensors)), np.nan)
+    values[:, 0] = rows["Type"].map({"L": 0, "M": 1, "H": 2})
+    values[:, 1:6] = rows.iloc[:, 3:8]
+    features = physical(values, plant).astype(np.float32)
+    failed = rows["Machine failure"].to_numpy() > 0
+    found = []
+    for seed in range(5):
+        chances = failure_chances(features, failed, seed=seed)
+        found.append(flag_figures(Outcome(machine=np.zeros(len(failed), np.int64), truth=failed * 1.0, answer=chances)))
+    for name in ("f1", "precision", "recall", "auc"):
+        each = np.array([one[name] for one in found], dtype=np.float64)
+        print(f"{name} {each.mean():.3f} ({each.min():.3f} to {each.max():.3f})")
+
+
 def main() -> None:
     """Print all of it."""
-    for measure in (pump, temperature, simulator, lives):
+    for measure in (pump, slow_sensors, simulator, lives, milling):
         print(f"== {measure.__name__}: {(measure.__doc__ or '').strip()}")
         measure()
         print()

@@ -1,1 +1,1 @@
-"""The bridge: from topics of others, on Kafka or MQTT, to readings on ours."""
+"""The bridge: messages of foreign topics, on Kafka or MQTT, as readings on the readings topic."""

@@ -1,4 +1,4 @@
-"""What a sample of messages becomes, line by line: readings, or why not."""
+"""Trial of a source on sample messages, with a line for each reading or refusal."""
 
 import math
 from collections import deque
@@ -57,7 +57,7 @@ def newest_of_topic(kafka: KafkaSettings, topic: str, *, limit: int) -> Iterator
     """Yield the newest records of a topic, at most `limit` of each partition.
 
     Raises:
-        TopicMissing: there is no such topic.
+        TopicMissing: the topic does not exist.
     """
     consumer = Consumer(consumer_config(kafka) | {"enable.partition.eof": True, "isolation.level": "read_committed"})
     try:
@@ -95,7 +95,7 @@ def _pairs(headers: Any) -> Iterable[tuple[str, object]]:
 
 
 class Sampler:
-    """Shows what records become. source None: readings as Nexova itself has them."""
+    """Converter of sample records to lines. source: None for readings in Nexova's own format."""
 
     def __init__(self, plant: Plant, source: Source | None, registry: RegistrySettings) -> None:
         self.readings = 0
@@ -139,7 +139,7 @@ class Sampler:
             self._gatherer.add(found.values, written_at=raw.written_at, now=raw.written_at)
 
     def _judged(self, value: bytes | None) -> Iterator[str]:
-        """Yield what the processor makes of a message on the readings topic."""
+        """Yield the processor's results for a message on the readings topic."""
         decoded = decode_records(
             [0], [value], decoder=self._decoder, plant=self._plant, now=datetime.now(UTC), max_message_bytes=_MOST_BYTES
         )

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from cli.shared_options import PlantOption
 from producer.datasets import FileFormat, SplitSummary, write_dataset
 from runtime.plants import load_plant
 from runtime.settings import load_settings
@@ -33,9 +34,7 @@ def generate(
         str, typer.Option(help="Shares of training, validation and test data, in order of time.")
     ] = "80/10/10",
     file_format: Annotated[FileFormat, typer.Option("--format", help="Format of the files.")] = "csv",
-    plant_file: Annotated[
-        Path | None, typer.Option("--plant", help="Plant file; default: NEXOVA_PLANT_FILE, else the shipped default.")
-    ] = None,
+    plant_file: PlantOption = None,
     *,
     overwrite: Annotated[bool, typer.Option("--overwrite", help="Replace an existing data set.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print the result as one JSON document.")] = False,

@@ -10,13 +10,12 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import typer
 
-from cli.table_options import DecimalOption, EncodingOption, SeparatorOption
+from cli.shared_options import DecimalOption, EncodingOption, PlantOption, SeparatorOption
 from core.forecasting.engine import HourlySeries
-from runtime.errors import FailureError
-from runtime.forecasting.series_csv import read_hours
-from runtime.kafka import list_topics, wait_for_broker
+from runtime.forecasting.series_csv import parts_of, read_hours
+from runtime.kafka import wait_for_broker
 from runtime.plants import load_plant
-from runtime.send import send_all
+from runtime.send import demand_topic, send_all
 from runtime.settings import load_settings
 from runtime.tables.recognise import TextForm
 from schemas.history import EnergyHistory
@@ -38,9 +37,7 @@ def import_(
         Path, typer.Argument(help="CSV or Parquet file with a column of times and one of the energy of each hour, kWh.")
     ],
     machine: Annotated[str, typer.Option("--machine", help="Machine id of the series.")],
-    plant_file: Annotated[
-        Path | None, typer.Option("--plant", help="Plant file; default: NEXOVA_PLANT_FILE, else the shipped default.")
-    ] = None,
+    plant_file: PlantOption = None,
     column: Annotated[str | None, typer.Option(help="Column of values, where several columns are numeric.")] = None,
     separator: SeparatorOption = None,
     decimal: DecimalOption = None,
@@ -61,9 +58,7 @@ def import_(
         note=partial(typer.echo, err=True),
     )
     wait_for_broker(settings.kafka, max_retries=settings.max_retries)
-    for topic in list_topics(settings.kafka):
-        if topic.name == HISTORY and topic.problem:
-            raise FailureError(topic.problem)
+    demand_topic(settings.kafka, HISTORY)
     send_all(settings.kafka, HISTORY, ((machine, message) for message in messages_of(machine, hours)))
     known = int(np.isfinite(hours.values).sum())
     weeks = settings.forecasts.history_weeks
@@ -72,9 +67,5 @@ def import_(
 
 def messages_of(machine_id: str, hours: HourlySeries) -> Iterator[EnergyHistory]:
     """Return a series as messages, in order of time; parts without a known hour are omitted."""
-    for begin in range(0, len(hours.values), _HOURS_A_MESSAGE):
-        part = hours.values[begin : begin + _HOURS_A_MESSAGE]
-        if np.isfinite(part).any():
-            start = datetime.fromtimestamp((hours.first_hour + begin) * 3600, UTC)
-            values = tuple(value if np.isfinite(value) else None for value in part.tolist())
-            yield EnergyHistory(machine_id=machine_id, start=start, energy_kwh=values)
+    for start, values in parts_of(hours, _HOURS_A_MESSAGE):
+        yield EnergyHistory(machine_id=machine_id, start=start, energy_kwh=values)

@@ -68,6 +68,12 @@ COMMANDS: Final[dict[str, Entry]] = {
     ),
     "data": Entry(module="cli.data", attribute="app", help="Generate labelled data for training.", group=True),
     "plant": Entry(module="cli.plant", attribute="app", help="Draft and check plant files.", group=True),
+    "bridge": Entry(
+        module="cli.bridge",
+        attribute="app",
+        help="Bring other senders' messages to the readings topic, by the plant file.",
+        group=True,
+    ),
     "source": Entry(
         module="cli.source", attribute="app", help="Try the sources of the plant file on samples.", group=True
     ),

@@ -11,15 +11,15 @@ from zoneinfo import ZoneInfo
 import numpy as np
 import typer
 
-from cli.table_options import DecimalOption, EncodingOption, SeparatorOption
+from cli.shared_options import DecimalOption, EncodingOption, PlantOption, SeparatorOption
 from core.forecasting.engine import HourlySeries
 from core.forecasting.input_table import AHEAD_HOURS
-from runtime.errors import FailureError, UsageError
+from runtime.errors import UsageError
 from runtime.forecasting.inputs_file import input_columns
-from runtime.forecasting.series_csv import read_hours
-from runtime.kafka import list_topics, wait_for_broker
+from runtime.forecasting.series_csv import parts_of, read_hours
+from runtime.kafka import wait_for_broker
 from runtime.plants import load_plant
-from runtime.send import send_all
+from runtime.send import demand_topic, send_all
 from runtime.settings import load_settings
 from runtime.tables.recognise import TextForm
 from schemas.known_inputs import MOST_NAME, MOST_VALUE, KnownInput
@@ -42,9 +42,7 @@ def import_(
         Path, typer.Argument(help="CSV or Parquet file with a column of times and one for each input, by the hour.")
     ],
     machine: Annotated[str, typer.Option("--machine", help="Machine id of the inputs.")],
-    plant_file: Annotated[
-        Path | None, typer.Option("--plant", help="Plant file; default: NEXOVA_PLANT_FILE, else the shipped default.")
-    ] = None,
+    plant_file: PlantOption = None,
     separator: SeparatorOption = None,
     decimal: DecimalOption = None,
     encoding: EncodingOption = None,
@@ -66,9 +64,7 @@ def import_(
         if largest > MOST_VALUE:
             raise UsageError(f"{plan}: {name} reaches {largest:g}, an input at most {MOST_VALUE:g}; use a larger unit")
     wait_for_broker(settings.kafka, max_retries=settings.max_retries)
-    for topic in list_topics(settings.kafka):
-        if topic.name == KNOWN_INPUTS and topic.problem:
-            raise FailureError(topic.problem)
+    demand_topic(settings.kafka, KNOWN_INPUTS)
     messages = [(machine, one) for name, hours in inputs.items() for one in messages_of(machine, name, hours)]
     send_all(settings.kafka, KNOWN_INPUTS, messages)
     known = sum(int(np.isfinite(hours.values).sum()) for hours in inputs.values())
@@ -78,9 +74,5 @@ def import_(
 def messages_of(machine_id: str, name: str, hours: HourlySeries) -> Iterator[KnownInput]:
     """Return an input as messages, in order of time; parts without a known hour are omitted."""
     named = _NO_NAME.sub("_", name)[:MOST_NAME]
-    for begin in range(0, len(hours.values), _HOURS_A_MESSAGE):
-        part = hours.values[begin : begin + _HOURS_A_MESSAGE]
-        if np.isfinite(part).any():
-            start = datetime.fromtimestamp((hours.first_hour + begin) * 3600, UTC)
-            values = tuple(value if np.isfinite(value) else None for value in part.tolist())
-            yield KnownInput(machine_id=machine_id, name=named, start=start, values=values)
+    for start, values in parts_of(hours, _HOURS_A_MESSAGE):
+        yield KnownInput(machine_id=machine_id, name=named, start=start, values=values)

@@ -6,7 +6,7 @@ from typing import Annotated, Final
 import pandas as pd
 import typer
 
-from cli.table_options import DecimalOption, EncodingOption, SeparatorOption
+from cli.shared_options import DecimalOption, EncodingOption, SeparatorOption
 from core.plant import Plant, parse_plant
 from runtime.errors import UsageError
 from runtime.kafka import wait_for_broker

@@ -9,6 +9,7 @@ from typing import Annotated, Final
 import typer
 
 from cli.errors import reported
+from runtime.plants import load_plant
 from runtime.ports import page_port
 from runtime.settings import Settings, load_settings
 
@@ -28,15 +29,24 @@ def process(
             help="Port of /metrics and /healthz; default: NEXOVA_PROCESSOR__WEB_PORT, else the first free from 6066.",
         ),
     ] = None,
+    *,
+    bridge: Annotated[
+        bool,
+        typer.Option(
+            "--bridge/--no-bridge",
+            help="Run `nexova bridge kafka` beside the workers if the plant file has its sources.",
+        ),
+    ] = True,
 ) -> None:
     """Process readings until stopped: scores, alerts, maintenance advice and hourly energy."""
     settings = load_settings()
     if port is not None:
         settings = _with_port(settings, port)
     number = workers or settings.workers
-    if number == 1:
+    bridged = bridge and any(source.topic is not None for source in load_plant(settings.plant_file).source)
+    if number == 1 and not bridged:
         raise typer.Exit(run_worker(settings))
-    raise typer.Exit(_run_many(settings, number))
+    raise typer.Exit(_run_many(settings, number, bridged=bridged))
 
 
 def run_worker(settings: Settings) -> int:
@@ -62,10 +72,13 @@ def _with_port(settings: Settings, port: int) -> Settings:
     return settings.model_copy(update={"processor": processor})
 
 
-def _run_many(settings: Settings, number: int) -> int:
+def _run_many(settings: Settings, number: int, *, bridged: bool) -> int:
     context = multiprocessing.get_context("spawn")
     asked = "web_port" in settings.processor.model_fields_set
     children = []
+    if bridged:
+        children.append(context.Process(target=_bridge_child, args=(settings,), name="bridge"))
+        children[0].start()
     for index in range(number):
         own = _with_port(settings, settings.processor.web_port + index) if asked else settings
         child = context.Process(target=_child, args=(own,), name=f"worker-{index}")
@@ -86,6 +99,12 @@ def _run_many(settings: Settings, number: int) -> int:
             )
             stop(0, None)
     return max(abs(child.exitcode or 0) for child in children)
+
+
+def _bridge_child(settings: Settings) -> None:
+    from cli.bridge import run_kafka  # noqa: PLC0415  a worker needs none of it
+
+    raise SystemExit(reported(lambda: run_kafka(settings, load_plant(settings.plant_file))))
 
 
 def _child(settings: Settings) -> None:

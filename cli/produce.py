@@ -15,6 +15,7 @@ from typing import Annotated, Final
 
 import typer
 
+from cli.shared_options import PlantOption
 from producer.faults import InjectedFault
 from producer.live import live_readings
 from producer.publish import FullSpeed, Pace, Paced, Publisher, merged
@@ -32,9 +33,6 @@ MAX_SPEED: Final = "max"
 _PROGRESS_SECONDS: Final = 2.0
 _PAUSE_SECONDS: Final = 0.2
 
-PlantOption = Annotated[
-    Path | None, typer.Option("--plant", help="Plant file; default: NEXOVA_PLANT_FILE, else the shipped default.")
-]
 SpeedOption = Annotated[str, typer.Option("--speed", help="Factor over real time, or max.")]
 
 

@@ -6,6 +6,7 @@ from typing import Annotated, Final
 
 import typer
 
+from cli.shared_options import PlantOption
 from core.plant import Plant, Source
 from runtime.errors import UsageError
 from runtime.plants import load_plant
@@ -33,9 +34,7 @@ def try_(
         str | None, typer.Option("--sent-to", help="Topic that a FILE's messages were sent to, where the source asks.")
     ] = None,
     key: Annotated[str | None, typer.Option(help="Key of a FILE's messages, where the source asks for it.")] = None,
-    plant_file: Annotated[
-        Path | None, typer.Option("--plant", help="Plant file; default: NEXOVA_PLANT_FILE, else the shipped default.")
-    ] = None,
+    plant_file: PlantOption = None,
 ) -> None:
     """Show for each message the reading it is converted to, or its refusal with reason and remedy."""
     from bridge.sample import Sampler, newest_of_topic, records_of_file  # noqa: PLC0415  help needs no clients

@@ -1,6 +1,7 @@
-"""`nexova topics create | list`: the topics of the catalogue on the broker."""
+"""`nexova topics create | list | acl`: the topics of the catalogue on the broker, and the rights they need."""
 
 import json
+import shlex
 import sys
 from dataclasses import asdict
 from typing import Annotated
@@ -9,13 +10,18 @@ import typer
 from rich.console import Console
 from rich.table import Table
 
-from runtime.errors import FailureError
+from runtime.errors import FailureError, UsageError
 from runtime.kafka import TopicState, create_topics, list_topics, wait_for_broker
 from runtime.logging import configure_logging
+from runtime.rights import RIGHTS, acls_of
 from runtime.settings import Settings, load_settings
 from schemas.topics import CATALOGUE
 
-app = typer.Typer(name="topics", help="Create or list the topics on the broker.", no_args_is_help=True)
+app = typer.Typer(
+    name="topics",
+    help="Create or list the topics on the broker, or print the rights that they need.",
+    no_args_is_help=True,
+)
 AsJson = Annotated[bool, typer.Option("--json", help="Print one JSON document instead of a table.")]
 
 
@@ -34,6 +40,25 @@ def create(*, as_json: AsJson = False) -> None:
 def list_(*, as_json: AsJson = False) -> None:
     """List the topics with their policies and problems."""
     _print(list_topics(_connected().kafka), as_json=as_json)
+
+
+@app.command()
+def acl(
+    process: Annotated[str, typer.Argument(help="producer, processor, trainer, api or forwarder.", show_default=False)],
+    *,
+    principal: Annotated[str, typer.Option(help="User of Kafka; {process} is replaced.")] = "User:nexova-{process}",
+) -> None:
+    """Print the least rights of a process as commands for kafka-acls; asks no broker."""
+    if process not in RIGHTS:
+        raise UsageError(f"PROCESS = {process!r:.80}: must be one of {', '.join(RIGHTS)}")
+    kafka = load_settings().kafka
+    options = {"topic": "--topic", "group": "--group", "transactionalId": "--transactional-id"}
+    for one in acls_of(process, group=kafka.group):
+        words = ["kafka-acls.sh", "--bootstrap-server", kafka.bootstrap_servers, "--add"]
+        words += ["--allow-principal", principal.replace("{process}", process)]
+        words += [word for operation in one.operations for word in ("--operation", operation)]
+        words += [options[one.kind], one.name, *(["--resource-pattern-type", "prefixed"] if one.prefixed else [])]
+        typer.echo(shlex.join(words))
 
 
 def _connected() -> Settings:

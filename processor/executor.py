@@ -13,7 +13,8 @@ from typing import Final, TypeVar
 
 from core.assess import Assessment
 from processor.partitions import Partition, PartitionTable, SourceRecord
-from processor.pipeline import Pipeline, Prepared
+from processor.pipeline import Pipeline, Prepared, is_suspect
+from runtime.errors import NexovaError
 
 T = TypeVar("T")
 
@@ -24,16 +25,24 @@ class BatchExecutor:
     """Executor of batches through a pipeline.
 
     After a `failure` no batch begins or is published, and nothing may be committed; `on_failure` is called with it.
+    on_poison: called with a partition, the offset after the batch and the error where a reading made the rules fail;
+    the partition's state is then of no use, and it is to be given up before the call returns.
     """
 
     def __init__(
-        self, pipeline: Pipeline, partitions: PartitionTable, *, on_failure: Callable[[BaseException], None]
+        self,
+        pipeline: Pipeline,
+        partitions: PartitionTable,
+        *,
+        on_failure: Callable[[BaseException], None],
+        on_poison: Callable[[Partition, int, Exception], None],
     ) -> None:
         self.records_done = 0
         self.failure: BaseException | None = None
         self._pipeline = pipeline
         self._partitions = partitions
         self._on_failure = on_failure
+        self._on_poison = on_poison
         self._turn = asyncio.Lock()
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="assess")
         self._decoding = ThreadPoolExecutor(max_workers=1, thread_name_prefix="decode")
@@ -76,23 +85,40 @@ class BatchExecutor:
         self,
         held: Partition,
         prepared: Prepared,
-        assessing: asyncio.Future[Assessment],
+        assessing: asyncio.Future[tuple[Assessment, ...]],
         *,
         after: asyncio.Task[None] | None,
     ) -> None:
         if after is not None:
             await _over(after)
         try:
-            assessment = await assessing
-            if self.failure is not None:
+            assessments = await self._assessed(held, prepared, assessing)
+            if self.failure is not None or assessments is None:
                 return
-            self._pipeline.publish(held, prepared, assessment)
+            self._pipeline.publish(held, prepared, assessments)
         except Exception as error:  # noqa: BLE001  going on would commit past what was not processed
             if self.failure is None:
                 self.failure = error
                 self._on_failure(error)
         else:
             self.records_done += len(prepared.records)
+
+    async def _assessed(
+        self, held: Partition, prepared: Prepared, assessing: asyncio.Future[tuple[Assessment, ...]]
+    ) -> tuple[Assessment, ...] | None:
+        """Return what a batch led to; None where its partition was given up, also because of this batch."""
+        try:
+            assessments = await assessing
+        except (NexovaError, MemoryError):
+            raise
+        except Exception as error:
+            if not self._partitions.owns(held):
+                return None  # what came before it left a state of no use
+            if is_suspect(held, prepared):
+                raise  # it was cut already, and most of it fails
+            self._on_poison(held, prepared.records[-1].offset + 1, error)
+            return None
+        return assessments if self._partitions.owns(held) else None
 
 
 async def _over(step: asyncio.Task[None]) -> None:

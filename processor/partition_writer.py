@@ -72,8 +72,9 @@ class PartitionWriter:
                 some, self._waiting = self._waiting[:_AT_ONCE], self._waiting[_AT_ONCE:]
                 await loop.run_in_executor(self._threads, self._producer.write, some)
         except Fenced as error:
-            self.lost, self._waiting = True, []
-            self._on_lost(error)
+            given_up, self.lost, self._waiting = self.lost, True, []
+            if not given_up:
+                self._on_lost(error)
         except Exception as error:  # noqa: BLE001  going on would leave out what was not written
             self._failure, self._waiting = error, []
             self._on_failure(error)

@@ -2,11 +2,14 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
-from typing import Literal, Protocol
+from typing import Final, Literal, Protocol
 
 from core.forecasting.series_state import SeriesTable
 from core.plant import Plant
 from core.state.fleet import FleetState
+
+PLANT_PARTITION: Final = 0
+"""The partition whose owner handles the plant as a whole."""
 
 
 class SourceRecord(Protocol):
@@ -54,6 +57,7 @@ class Partition(Position):
     series: hours and forecasts of its machines; only the event loop touches them.
     imports: position in the partition of the same number of imported history.
     heard_at: wall clock, epoch s, of the last batch of records.
+    suspect_until: offset before which a reading made the rules fail; batches before it are assessed with care.
     bytes_read: of readings since the last complete checkpoint.
     spoken: slots of machines with messages published since they were saved.
     statuses_due: slots of machines whose status changed since `statuses_sent_at`, epoch s.
@@ -64,6 +68,7 @@ class Partition(Position):
     series: SeriesTable
     imports: Position
     heard_at: float
+    suspect_until: int = 0
     bytes_read: int = 0
     spoken: set[int] = field(default_factory=set)
     statuses_due: set[int] = field(default_factory=set)
@@ -78,6 +83,7 @@ class PartitionTable(Mapping[int, Partition]):
         self._plant = plant
         self._history_hours = history_hours
         self._held: dict[int, Partition] = {}
+        self._suspects: dict[int, int] = {}
 
     def __getitem__(self, number: int) -> Partition:
         """Return a held partition; raise KeyError if it is not held."""
@@ -112,6 +118,7 @@ class PartitionTable(Mapping[int, Partition]):
             series=self.new_series() if series is None else series,
             imports=Position(next_offset=next_import),
             heard_at=at,
+            suspect_until=self._suspects.get(number, 0),
             next_offset=next_offset,
         )
         self._held[number] = held
@@ -134,6 +141,11 @@ class PartitionTable(Mapping[int, Partition]):
     def drop(self) -> None:
         """Drop all partitions; unsaved readings will be read again."""
         self._held.clear()
+        self._suspects.clear()
+
+    def suspect(self, number: int, *, until: int) -> None:
+        """Assess the readings before an offset with care once the partition is adopted anew."""
+        self._suspects[number] = until
 
     def drop_one(self, number: int) -> None:
         """Drop a partition; unsaved readings will be read again."""

@@ -21,6 +21,7 @@ from core.arrays import HOUR
 from core.assess import Assessment, assess
 from core.batch import Decoded, decode_records
 from core.plant import Plant
+from core.poison import Poison, assess_carefully
 from core.rollout import AlertCounts
 from core.state.fleet import CLOCK
 from core.state.tracks import CONDITIONS
@@ -46,7 +47,7 @@ class Prepared:
     """A decoded batch and the records it came from.
 
     turned_away: offset and machine of readings of machines for which the partition has no room; clock_alerts: on the
-    clocks of devices; both known once assessed.
+    clocks of devices; poison: what could not be assessed; all known once assessed.
 
     bytes_read: of the records' values. at: wall clock, epoch s; seconds: duration of the decoding.
     """
@@ -58,6 +59,7 @@ class Prepared:
     seconds: float
     turned_away: list[tuple[int, str]] = field(default_factory=list)
     clock_alerts: list[Alert] = field(default_factory=list)
+    poison: tuple[Poison, ...] = ()
 
 
 class Pipeline:
@@ -116,42 +118,66 @@ class Pipeline:
             seconds=time.perf_counter() - started,
         )
 
-    def assess(self, held: Partition, prepared: Prepared) -> Assessment:
-        """Assess a batch with the running models; changes the partition only, and may run in any thread."""
+    def assess(self, held: Partition, prepared: Prepared) -> tuple[Assessment, ...]:
+        """Assess a batch with the models that run now; changes the partition and nothing else, in any thread.
+
+        Raises:
+            Exception: a reading made the rules fail; the partition's state is of no use any more.
+        """
         batch, prepared.turned_away = admitted(
             prepared.decoded.batch, held.state, most_machines=self._settings.most_machines
         )
-        assessment = assess(batch, state=held.state, models=self._running.models, plant=held.state.plant)
-        held.state = assessment.state
-        prepared.clock_alerts += clock_findings(
-            assessment.scores.batch,
-            prepared.decoded.strays,
-            arrived_at=prepared.at,
-            state=held.state,
-            plant=held.state.plant,
-        )
+        models, plant = self._running.models, held.state.plant
+        if is_suspect(held, prepared):
+            careful = assess_carefully(batch, state=held.state, models=models, plant=plant)
+            assessments, held.state, prepared.poison = careful.assessments, careful.state, careful.poison
+        else:
+            assessments = (assess(batch, state=held.state, models=models, plant=plant),)
+            held.state = assessments[0].state
+        for place, assessment in enumerate(assessments):
+            strays = prepared.decoded.strays if not place else ()
+            new = assessment.scores.batch
+            prepared.clock_alerts += clock_findings(new, strays, arrived_at=prepared.at, state=held.state, plant=plant)
         held.statuses_due.update(held.state.slots_of(batch.machine_ids).tolist())
-        return assessment
+        return assessments
 
-    def publish(self, held: Partition, prepared: Prepared, assessment: Assessment) -> None:
-        """Queue all messages of an assessed batch; they are not yet flushed."""
+    def publish(self, held: Partition, prepared: Prepared, assessments: Sequence[Assessment]) -> None:
+        """Queue all messages that follow from a batch; they are not yet flushed."""
         started = time.perf_counter()
         for offset, refusal in prepared.decoded.refused:
             self._publisher.refusal(READINGS, held.number, offset, refusal, at=prepared.at)
         self._turn_away(held, prepared)
-        self._publisher.assessment(held.number, assessment, prepared.records)
+        self._set_aside(held, prepared)
+        for assessment in assessments:
+            self._publisher.assessment(held.number, assessment, prepared.records)
+            spoken = [alert.machine_id for _, alert in assessment.alerts]
+            spoken += [recommendation.machine_id for recommendation in assessment.recommendations]
+            held.spoken.update(held.state.slots[machine_id] for machine_id in spoken)
+            self._publish_windows(held, assessment.energy_windows)
+            self._count(assessment)
         for alert in prepared.clock_alerts:
             self._publisher.alert(held.number, alert)
-        spoken = [alert.machine_id for _, alert in assessment.alerts]
-        spoken += [alert.machine_id for alert in prepared.clock_alerts]
-        spoken += [recommendation.machine_id for recommendation in assessment.recommendations]
-        held.spoken.update(held.state.slots[machine_id] for machine_id in spoken)
+            held.spoken.add(held.state.slots[alert.machine_id])
         held.bytes_read += prepared.bytes_read
-        self._publish_windows(held, assessment.energy_windows)
-        self._count(prepared.decoded, assessment)
+        self._metrics.batch_readings.observe(len(prepared.decoded.batch))
+        self._metrics.unknown_sensors.inc(prepared.decoded.unknown_fields)
         self._metrics.batch_duration.observe(prepared.seconds + time.perf_counter() - started)
         self._publisher.poll()
-        self._on_alert_counts(assessment.alert_counts)
+        for assessment in assessments:
+            self._on_alert_counts(assessment.alert_counts)
+
+    def _set_aside(self, held: Partition, prepared: Prepared) -> None:
+        values = {record.offset: record.value or b"" for record in prepared.records} if prepared.poison else {}
+        for poison in prepared.poison:
+            detail = (
+                f"machine_id = {poison.machine_id!r:.80}: the rules failed on it ({poison.failure:.200}); report this "
+                "with the payload, and send it again to a version that mends it"
+            )
+            LOGGER.error("partition %d offset %d is set aside: %s", held.number, poison.offset, detail)
+            refusal = Refusal(
+                reason="not_assessed", detail=detail, payload=values[poison.offset], count=poison.readings
+            )
+            self._publisher.refusal(READINGS, held.number, poison.offset, refusal, at=prepared.at)
 
     def _turn_away(self, held: Partition, prepared: Prepared) -> None:
         most = self._settings.most_machines
@@ -189,7 +215,15 @@ class Pipeline:
         now = self._clock()
         for record in records:
             await asyncio.sleep(0)
-            refusal = self._import(held, record.value or b"", now)
+            value = record.value or b""
+            try:
+                refusal = self._import(held, value, now)
+            except Exception as error:
+                LOGGER.exception("partition %d: imported hours at offset %d are set aside", held.number, record.offset)
+                detail = (
+                    f"the rules failed on it ({type(error).__name__}: {error!s:.200}); report this with the payload"
+                )
+                refusal = Refusal(reason="not_assessed", detail=detail, payload=value)
             if refusal is not None:
                 self._publisher.refusal(HISTORY, held.number, record.offset, refusal, at=now)
         held.imports.advance(next_offset)
@@ -226,15 +260,13 @@ class Pipeline:
                 self._metrics.energy_completeness.observe(window.completeness)
             count_matured(self._metrics, held.series.record_window(window, at=now))
 
-    def _count(self, decoded: Decoded, assessment: Assessment) -> None:
+    def _count(self, assessment: Assessment) -> None:
         metrics, scores = self._metrics, assessment.scores
-        metrics.batch_readings.observe(len(decoded.batch))
         metrics.readings_accepted.inc(len(scores.batch))
         metrics.readings_replayed.inc(assessment.replayed)
         metrics.readings_scored.inc(int(np.isfinite(scores.anomaly).sum()))
         metrics.scores_flagged.inc(int(scores.flagged.sum()))
         self._score_watch.add(scores)
-        metrics.unknown_sensors.inc(decoded.unknown_fields)
         metrics.readings_late.inc(assessment.late)
         for reason, openings in assessment.suppressed.items():
             metrics.alerts_suppressed.labels(reason=reason).inc(openings)
@@ -265,6 +297,11 @@ class Pipeline:
             self._metrics.machines.labels(condition=condition).set(number)
         for kind, number in kinds.items():
             self._metrics.alerts_open.labels(kind=kind).set(number)
+
+
+def is_suspect(held: Partition, prepared: Prepared) -> bool:
+    """Return whether a batch may hold the reading that made the rules fail, and is assessed with care."""
+    return bool(prepared.records) and prepared.records[0].offset < held.suspect_until
 
 
 def _refusal_of(value: bytes, fault: str) -> Refusal:

@@ -30,7 +30,7 @@ def check_topics(states: Sequence[TopicState]) -> None:
 class TopicWatch:
     """Periodic check of the topics.
 
-    topics: as they were at the start. describe: asks the broker, blocking. clock: monotonic s. answered_at: when the
+    topics: their state at the start. describe: asks the broker, blocking. clock: monotonic s. answered_at: when the
     broker last answered.
     """
 

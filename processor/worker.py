@@ -29,8 +29,9 @@ from processor.health import CHECKS, Health, StalledError
 from processor.ingest import FetchHandler
 from processor.outputs import Outputs
 from processor.pages import add_pages
-from processor.partitions import PartitionTable
+from processor.partitions import Partition, PartitionTable
 from processor.pipeline import Pipeline
+from processor.placement import PlacementWatch
 from processor.publisher import Publisher
 from processor.topic_watch import TopicWatch
 from processor.transport import FetchSchema, consumer_of, install_batches
@@ -137,7 +138,8 @@ class Worker:
             on_alert_counts=self._count_alerts,
             open_breaches=self.plant_stage.open_breaches,
         )
-        self.executor = BatchExecutor(self.pipeline, self.partitions, on_failure=self._failed)
+        self.placement = PlacementWatch(next(t.partitions for t in topics if t.name == READINGS), metrics)
+        self.executor = BatchExecutor(self.pipeline, self.partitions, on_failure=self._failed, on_poison=self._poisoned)
         self.checkpoints = Checkpoints(
             kafka=settings.kafka,
             settings=settings.processor,
@@ -283,6 +285,10 @@ class Worker:
         self.metrics.partitions_lost.inc()
         self.fetches.lose(partition)
 
+    def _poisoned(self, held: Partition, until: int, error: Exception) -> None:
+        self.fetches.take_anew(held.number, until=until, cause=error)
+        self._closing = self.writers.drop_one(held.number)
+
     def _failed(self, error: BaseException) -> None:
         """End the worker, because continuing would skip unprocessed records."""
         if self.ending.begin(error):
@@ -302,6 +308,7 @@ class Worker:
             async with self.executor.quiesced():
                 if self.executor.failure is None:
                     self.pipeline.tick()
+                    self.placement.look(self.partitions)
             self.outputs.poll()
         self.rollbacks.tick()
 
@@ -386,6 +393,7 @@ class Worker:
                 "ready": self._ready,
                 "lag_records": self.health.lag_records,
                 "partitions": sorted(self.partitions),
+                "misplaced_machines": self.placement.summary(),
                 "models": self.running.counters.summary(),
             },
         )

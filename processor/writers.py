@@ -83,6 +83,12 @@ class Writers:
         writers, self._writers, self._with_state = list(self._writers.values()), {}, {}
         await asyncio.gather(*(writer.close() for writer in writers))
 
+    def drop_one(self, partition: int) -> asyncio.Task[None] | None:
+        """Give one partition up; what is not written yet is not written any more."""
+        self._with_state.pop(partition, None)
+        writer = self._writers.pop(partition, None)
+        return None if writer is None else asyncio.get_running_loop().create_task(writer.close())
+
     def close(self) -> None:
         """End the threads without waiting for calls to a broker."""
         self._threads.shutdown(wait=False, cancel_futures=True)

@@ -120,7 +120,7 @@ def wait_for_broker(
         try:
             admin.list_topics(timeout=try_seconds)
         except KafkaException as error:
-            admin.poll(0)  # hands over what went wrong underneath
+            admin.poll(0)  # serves the callback of errors
             reason = _reason(failures, fallback=error)
             if any(failure.code() == _AUTHENTICATION for failure in failures):
                 raise BrokerRefused(

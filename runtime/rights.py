@@ -1,11 +1,12 @@
 """Minimal rights of each process on the brokers: the topics it reads and writes.
 
-`deploy.kubernetes` makes Strimzi's `KafkaUser`s from it, and `nexova doctor` compares it with what the broker allows.
+`deploy.kubernetes` makes Strimzi's `KafkaUser`s from it, `nexova topics acl` the commands for any other cluster, and
+`nexova doctor` compares it with what the broker allows.
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Literal
 
 from schemas.topics import (
     ALERTS,
@@ -56,3 +57,38 @@ RIGHTS: Final[Mapping[str, Rights]] = {
     ),
 }
 """Rights by process. The processor also reads its own forecasts and hours, to compute those of the plant."""
+
+_STATE: Final = {"own": ("Create", "Describe", "DescribeConfigs", "Read", "Write"), "read": ("Describe", "Read")}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Acl:
+    """What a user may do with one resource, or with all whose names begin with `name`."""
+
+    kind: Literal["topic", "group", "transactionalId"]
+    name: str
+    prefixed: bool
+    operations: tuple[str, ...]
+
+
+def acls_of(process: str, *, group: str) -> tuple[Acl, ...]:
+    """Return the least rights of a process; group: consumer group of the processors."""
+    rights = RIGHTS[process]
+    operations: dict[str, list[str]] = {}
+    for topic in rights.reads:
+        operations.setdefault(topic, []).append("Read")
+    for topic in rights.writes:
+        operations.setdefault(topic, []).append("Write")
+    acls = [
+        Acl(kind="topic", name=topic, prefixed=False, operations=("Describe", *verbs))
+        for topic, verbs in sorted(operations.items())
+    ]
+    if rights.state != "none":
+        acls.append(Acl(kind="topic", name=f"{group}-", prefixed=True, operations=_STATE[rights.state]))
+    acls += [
+        Acl(kind="group", name=name.format(group=group), prefixed=True, operations=("Describe", "Read"))
+        for name in rights.groups
+    ]
+    if rights.state == "own":  # each partition has a transactional producer of its own
+        acls.append(Acl(kind="transactionalId", name=f"{group}-", prefixed=True, operations=("Describe", "Write")))
+    return tuple(acls)

@@ -7,11 +7,23 @@ from confluent_kafka import KafkaError, Producer
 from confluent_kafka import Message as Delivered
 
 from runtime.errors import BrokerUnavailable, FailureError
-from runtime.kafka import producer_config
+from runtime.kafka import list_topics, producer_config
 from runtime.settings import KafkaSettings
 from schemas.message import Message
 
 _DELIVERY_SECONDS: Final = 30.0
+
+
+def demand_topic(kafka: KafkaSettings, name: str) -> None:
+    """Check that a topic of the catalogue exists with its partitions.
+
+    Raises:
+        BrokerUnavailable: no broker answered in time.
+        FailureError: the topic does not exist or is wrong.
+    """
+    for topic in list_topics(kafka):
+        if topic.name == name and topic.problem:
+            raise FailureError(topic.problem)
 
 
 def send_all(kafka: KafkaSettings, topic: str, messages: Iterable[tuple[str, Message]]) -> None:

@@ -193,7 +193,7 @@ class TopicReader:
         Raises:
             BrokerUnavailable: no broker answered.
             TopicMissing: a topic has gone.
-            FailureError: a topic has another number of partitions, or was made anew; a new reader will read it all.
+            FailureError: a topic has another number of partitions, or was recreated; a new reader will read it all.
         """
         try:
             places = self._existing()
@@ -206,7 +206,7 @@ class TopicReader:
         self.connected = True
         if lost:
             names = ", ".join(sorted({topic for topic, _ in lost}))
-            raise FailureError(f"{names} ends before what was read already: it was made anew; open a new reader")
+            raise FailureError(f"{names} ends before the position already read: it was recreated; open a new reader")
         if set(places) != set(self.positions):
             raise FailureError(
                 f"the partitions of {', '.join(self._topics)} changed from {len(self.positions)} to {len(places)}; "
@@ -225,7 +225,7 @@ class TopicReader:
         self._held = held
 
     def skip(self, *, behind: int, newest: int) -> None:
-        """In partitions with more than `behind` records to come, go on with the `newest`."""
+        """In partitions with more than `behind` records to come, continue with the `newest`."""
         for place, position in self.positions.items():
             _, end = self._consumer.get_watermark_offsets(TopicPartition(*place), cached=True)
             if end - position > behind:
@@ -241,7 +241,7 @@ class TopicReader:
         self.positions |= self._since(places)
         for place, offset in resume.items():
             low, end = bounds.get(place, (0, -1))
-            if low <= offset <= end:  # a topic that was made anew may have less than that
+            if low <= offset <= end:  # a recreated topic may have less than that
                 self.positions[place] = offset
         self._first = {place: min(offset, self._ends[place]) for place, offset in self.positions.items()}
         # where nothing is to be read, no end will be reported if a marker is all that follows
@@ -372,8 +372,8 @@ def follow(
 ) -> Iterator[tuple[TopicReader, list[Record]]]:
     """Yield the reader and what came, again and again (empty where nothing came), until `stopped`.
 
-    After a failure a new reader goes on where the old one was. on_state: called with the failure, and with None once
-    all is well; also every few seconds meanwhile. wait: called with the seconds between two attempts.
+    After a failure a new reader continues at the old one's position. on_state: called with the failure, with None once
+    it is over, and every few seconds meanwhile. wait: called with the seconds between two attempts.
     """
     resume: dict[Place, int] = {}
     while not stopped():

@@ -27,6 +27,7 @@ DeadLetterReason = Literal[
     "sensor_wrong_type",
     "sensor_not_finite",
     "no_known_sensor",
+    "not_assessed",
     "refused_by_receiver",
 ]
 PAYLOAD_LIMIT: Final = 64 * 1024

@@ -68,5 +68,5 @@ class Message(Part):
         return self.model_dump_json().encode()
 
     def encode_exact(self) -> bytes:
-        """Return the message as UTF-8 JSON with all digits, for state from which rules go on."""
+        """Return the message as UTF-8 JSON with all digits, for saved state."""
         return to_json(self.model_dump(), inf_nan_mode="null")

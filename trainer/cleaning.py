@@ -1,6 +1,6 @@
 """Cleaning and labelling of a history for training, by feedback: pure rules on rows of readings.
 
-Left out is what would teach a model that a fault is normal: alerts that nobody judged, sensors that stood still,
+Rows that would teach a model that a fault is normal are excluded: alerts without feedback, stuck sensors,
 work on the machine, and the time from a failure to its repair. Readings of machines that are off or still warming up
 stay in the history, because features are averages over it; the families do not learn from them and count them.
 """

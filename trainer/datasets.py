@@ -1,6 +1,6 @@
 """Labelled readings for training: read from files or frames, checked, and split in time.
 
-A table has the columns machine_id, timestamp, one per sensor of the plant, and what is known of the truth:
+A table has the columns machine_id, timestamp, one per sensor of the plant, and columns of the truth:
 `anomaly` (0 or 1), and `hours_to_failure` (empty where no failure is known to follow).
 """
 
@@ -39,7 +39,7 @@ DEFAULT_RATIO: Final = Ratio()
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Datasets:
-    """A history of n readings, by machine and then time, with what is known of the truth.
+    """A history of n readings, by machine and then time, with its known truth.
 
     split: 0 train, 1 val, 2 test, (n,). anomaly: (n,). hours_to_failure: (n,), infinite where no failure is
     known to follow; None where that truth is not in the data at all. notes: how files were read and what is odd about

@@ -64,7 +64,7 @@ def train_maintenance(data: Datasets, frame: FeatureFrame, *, plant: Plant, seed
     """Fit on the training split.
 
     Raises:
-        UsageError: the data says nothing of failures, or holds too few readings before one.
+        UsageError: the data has no failures, or too few readings before one.
     """
     if data.hours_to_failure is None:
         raise UsageError(

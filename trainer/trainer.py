@@ -108,7 +108,7 @@ def train_models(
     known: Mapping[str, Family] | None = None,
     progress: Progress = no_progress,
 ) -> TrainingReport:
-    """Train the families named, then publish all of them: an error in one leaves the repository as it was.
+    """Train the families named, then publish all of them; an error in one leaves the repository unchanged.
 
     families: None means all that are `known`, which are the built-in ones unless more are given.
 

@@ -223,12 +223,37 @@ def _re_alarms(rows: Iterable[AlarmRow]) -> int:
     return again
 
 
-def by_machine(rows: Iterable[AlarmRow]) -> list[list[AlarmRow]]:
-    """Return rows in groups of one machine, in the order of each group's first row."""
-    groups: dict[str, list[AlarmRow]] = defaultdict(list)
+def fleet_of(rows: Iterable[AlarmRow]) -> dict[str, str]:
+    """Return the open fleet alert of each of its members, both by id."""
+    return {
+        member: row.alert.alert_id
+        for row in rows
+        if row.alert.kind == "fleet" and row.open
+        for member in row.alert.members
+    }
+
+
+def grouped(rows: Sequence[AlarmRow]) -> list[list[AlarmRow]]:
+    """Return rows in groups, in the order of each group's first row.
+
+    A fleet alert comes first in its group, with its members; other alerts are grouped by machine.
+    """
+    fleets = fleet_of(rows)
+    groups: dict[tuple[str, str], list[AlarmRow]] = defaultdict(list)
     for row in rows:
-        groups[row.alert.machine_id].append(row)
+        if row.alert.kind == "fleet":
+            groups["fleet", row.alert.alert_id].insert(0, row)
+        elif row.alert.alert_id in fleets:
+            groups["fleet", fleets[row.alert.alert_id]].append(row)
+        else:
+            groups["machine", row.alert.machine_id].append(row)
     return list(groups.values())
+
+
+def members_of(rows: Iterable[AlarmRow], alert: Alert) -> list[AlarmRow]:
+    """Return the members of a fleet alert that are known, open ones first."""
+    wanted = frozenset(alert.members)
+    return [row for row in rows if row.alert.alert_id in wanted]
 
 
 def as_csv(rows: Iterable[AlarmRow]) -> str:

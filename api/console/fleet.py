@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Final, Literal
 
-from api.console.alarms import SEVERITIES, AlarmRow, alarm_rows, by_machine
+from api.console.alarms import SEVERITIES, AlarmRow, alarm_rows, fleet_of, grouped
 from api.console.charts import sparkline
 from api.console.formats import Formats
 from api.console.history import trend
@@ -54,7 +54,10 @@ class Tile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Totals:
-    """Figures of the whole site. power: kW; energy, expected: kWh of today; rate: readings per second."""
+    """Figures of the whole site; members of a fleet alert count once, as that alert.
+
+    power: kW; energy, expected: kWh of today; rate: readings per second.
+    """
 
     severities: dict[str, int]
     unanswered: int
@@ -108,7 +111,7 @@ def stale_after(plant: Plant) -> float:
 def fleet_page(view: View, plant: Plant, filters: Filters, formats: Formats, *, rate: float | None) -> Fleet:
     """Return the page for these filters."""
     rows = [row for row in alarm_rows(view, formats.now) if row.group in {"open", "stale"}]
-    groups = by_machine(rows)
+    groups = grouped(rows)
     worst: dict[str, str] = {}
     for row in rows:
         before = worst.get(row.alert.machine_id, "info")
@@ -176,11 +179,13 @@ def _totals(
         for status in statuses
         if sensor and status.condition != "silent" and (value := status.values.get(sensor)) is not None
     ]
-    severities = Counter(row.alert.severity for row in rows)
+    members = fleet_of(rows)
+    told = [row for row in rows if row.alert.alert_id not in members]
+    severities = Counter(row.alert.severity for row in told)
     energy, expected = _today(view, plant, formats)
     return Totals(
         severities={one: severities[one] for one in SEVERITIES},
-        unanswered=sum(not row.answered for row in rows),
+        unanswered=sum(not row.answered for row in told),
         conditions=dict(Counter(status.condition for status in statuses)),
         machines=len(statuses),
         power=sum(powers) if powers else None,

@@ -11,8 +11,10 @@ from api.console.alarms import AlarmRow
 from api.console.charts import Axis, Chart, Span, bar_chart, line_chart
 from api.console.formats import Formats
 from api.console.history import Readings, recent_scores
+from api.console.quiet import Quiet, of_machine
 from api.live.records import ViewRecord
 from api.live.view import View
+from core.alerting.suppression import Hold
 from core.plant import Plant
 from core.state.tracks import Tracks, watched_sensors
 from schemas.recommendations import Recommendation
@@ -59,6 +61,7 @@ class MachinePage:
     energy: EnergyPanel | None
     advice: Recommendation | None
     alerts: list[AlarmRow]
+    quiet: list[Quiet]
     begins: float | None
 
 
@@ -84,6 +87,7 @@ def machine_page(
     tracks: Tracks | None,
     axis: Axis,
     alerts: Sequence[AlarmRow],
+    holds: Sequence[Hold] = (),
 ) -> MachinePage:
     """Return the page of a machine for the time of `axis`."""
     machine_id = status.identity
@@ -106,6 +110,7 @@ def machine_page(
         energy=energy_panel(view, machine_id, formats),
         advice=None if advice is None else advice.message,
         alerts=own,
+        quiet=of_machine(machine_id, holds),
         begins=readings.begins if readings.begins > axis.start + 0.02 * (axis.end - axis.start) else None,
     )
 

@@ -7,7 +7,18 @@ from fastapi import APIRouter, Query, Request
 from starlette.responses import PlainTextResponse, Response
 
 from api.console import actions, model_routes, overview
-from api.console.alarms import SEVERITIES, AlarmRow, alarm_figures, alarm_rows, as_csv, at_the_same_time, similar
+from api.console.alarms import (
+    SEVERITIES,
+    AlarmRow,
+    alarm_figures,
+    alarm_rows,
+    as_csv,
+    at_the_same_time,
+    fleet_of,
+    grouped,
+    members_of,
+    similar,
+)
 from api.console.charts import Axis
 from api.console.fleet import Filters, Throughput, fleet_page
 from api.console.history import ReadingHistory, Readings, recent
@@ -19,9 +30,11 @@ from api.console.machine import (
     machine_page,
     signal_panels,
 )
+from api.console.quiet import of_plant, worth_a_look
 from api.console.rendering import Pages, Reader, asset, sign_in_needed
 from api.problems import Problem
 from api.services import Services
+from core.alerting.suppression import Hold
 from core.state.tracks import Tracks
 
 _ALARMS_PER_PAGE: Final = 100
@@ -46,6 +59,10 @@ def router(services: Services) -> APIRouter:  # noqa: C901, PLR0915  a table of 
     async def tracks_of(machine_id: str, partition: int) -> Tracks | None:
         loop = asyncio.get_running_loop()
         return await loop.run_in_executor(services.pool, services.live.baselines.of, machine_id, partition)
+
+    async def holds_of(machines: list[tuple[str, int]]) -> list[tuple[str, list[Hold]]]:
+        loop, holds = asyncio.get_running_loop(), services.live.baselines.holds
+        return [(one, await loop.run_in_executor(services.pool, holds, one, partition)) for one, partition in machines]
 
     @routes.get("/console/assets/{name}")
     async def assets(name: str) -> Response:
@@ -125,6 +142,7 @@ def router(services: Services) -> APIRouter:  # noqa: C901, PLR0915  a table of 
             tracks=await tracks_of(machine_id, status.partition),
             axis=axis,
             alerts=alarm_rows(view, formats.now),
+            holds=(await holds_of([(machine_id, status.partition)]))[0][1],
         )
         return pages.page(request, reader, "machine.html", machine=found, span=span, zoomed=zoomed)
 
@@ -161,6 +179,8 @@ def router(services: Services) -> APIRouter:  # noqa: C901, PLR0915  a table of 
             kinds=sorted({row.alert.kind for row in rows}),
             page=page,
             pages=count,
+            members=fleet_of(rows),
+            quiet=of_plant(services.plant, await holds_of(worth_a_look(rows, view)), formats.now),
         )
 
     @routes.get("/console/alerts.csv")
@@ -220,7 +240,9 @@ def router(services: Services) -> APIRouter:  # noqa: C901, PLR0915  a table of 
             panels=[panel for panel in panels if panel.chart.line],
             units={sensor.name: sensor.unit for sensor in services.plant.sensors},
             similar=similar(own, row),
-            others=at_the_same_time(rows, row),
+            others=[] if row.alert.kind == "fleet" else at_the_same_time(rows, row),
+            members=members_of(rows, row.alert),
+            within=next((one for one in rows if one.open and alert_id in one.alert.members), None),
         )
 
     @routes.get("/console/forecasts")
@@ -249,4 +271,6 @@ def _chosen(rows: list[AlarmRow], *, group: str, severity: str, kind: str, text:
         found.sort(key=lambda row: row.alert.opened_at, reverse=True)
     elif sort == "machine":
         found.sort(key=lambda row: (row.alert.machine_id, -row.alert.opened_at.timestamp()))
+    else:
+        found = [row for group in grouped(found) for row in group] if fleet_of(found) else found
     return found

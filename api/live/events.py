@@ -164,7 +164,7 @@ class Hub:
         for topic in topics:
             for partition, offset in seen.get(topic, {}).items():
                 if offset > self._next[topic].get(partition, 0):
-                    raise PositionAhead("the position lies ahead of what there is: the topics were made anew")
+                    raise PositionAhead("the position is ahead of the topics' ends: the topics were recreated")
         return seen
 
     def _missed(self, subscriber: Subscriber) -> list[ViewRecord]:

@@ -4,7 +4,7 @@
     rings      readings and scores, only the newest, at a tenth of a core at most; what is too much is skipped
     baselines  the processor's state, from its table's changelog, for scores against a machine's own baseline
 
-A thread hands over what one fetch brought and waits until it was applied, so that memory stays bounded.
+A thread delivers the records of one fetch and waits until they are applied, so that memory stays bounded.
 """
 
 import asyncio
@@ -210,7 +210,7 @@ class Live:
         return True
 
     def _handing(self, take: Callable[[Sequence[ViewRecord]], None]) -> Apply:
-        """Return a function for a reader's thread that has records taken in by the loop's, and waits for that."""
+        """Return a function for a reader's thread that applies records on the loop's thread, and waits for it."""
 
         def hand_over(records: list[ViewRecord]) -> None:
             done = threading.Event()

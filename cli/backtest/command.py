@@ -18,7 +18,7 @@ from cli.backtest.detect import detect
 from cli.backtest.report import as_document, print_report, write_forecasts
 from cli.backtest.run import ALL_MODELS, SLOW, Plan, run
 from cli.errors import say
-from cli.table_options import DecimalOption, EncodingOption, SeparatorOption
+from cli.shared_options import DecimalOption, EncodingOption, SeparatorOption
 from core.forecasting.engine.backtest import LEAST_HISTORY, daily_origins
 from core.forecasting.names import CANDIDATES, WITH_INPUTS
 from runtime.errors import UsageError

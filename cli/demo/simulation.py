@@ -113,7 +113,7 @@ class Simulation:
             FailureError: the broker refused a reading, or the simulator has failed.
         """
         if self._failure is not None:
-            raise FailureError(f"the simulator cannot go on ({self._failure})") from self._failure
+            raise FailureError(f"the simulator failed ({self._failure})") from self._failure
         if self._publisher.failed:
             raise FailureError(f"the broker did not take {self._publisher.failed} readings ({self._publisher.failure})")
 

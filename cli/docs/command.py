@@ -49,7 +49,7 @@ def render(folder: Path) -> dict[Path, str]:
     """Return the text that each generated file, and each page with generated parts, should have.
 
     Raises:
-        UsageError: a page is missing, or marks a part that nobody generates.
+        UsageError: a page is missing, or marks an unknown part.
     """
     plant = load_plant(None)
     sensors = plant.sensor_names

@@ -87,7 +87,7 @@ def anomaly_answers(
 
 
 def _with_derived(values: Floats, plant: Plant) -> Floats:
-    """Return rows as they were given, (n, S), with the derived sensors."""
+    """Return the given rows, (n, S), with the derived sensors."""
     if not plant.derived:
         return values
     columns = [index for index, _ in plant.derived]

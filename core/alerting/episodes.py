@@ -63,7 +63,7 @@ def follow(
     timestamps: (n,) epoch s, non-decreasing for each machine. level: (n,) in [0, 1], of which the peak is kept.
     over: the reading counts towards an alert. calm: it counts against one. severity: (n,) index into `SEVERITIES` that
     this reading deserves. suppressed: (n,) codes of `SUPPRESSIONS` that hold from outside (maintenance, shelved).
-    An episode that starts again soon after it was resolved goes on: UPDATED, not OPENED.
+    An episode that starts again soon after it was resolved continues: UPDATED, not OPENED.
     """
     rows, codes, severities, counts, peaks, shares, held_back = _follow(
         FOLLOWED_KINDS.index(kind), slots, timestamps, level, over, calm, severity, suppressed, episodes, rules

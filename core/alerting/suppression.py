@@ -1,12 +1,32 @@
 """Suppression of alerts: planned work, shelving, and thresholds raised by feedback."""
 
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
+from typing import Final, Literal
 
 import numpy as np
 
 from core.alerting.episodes import IN_MAINTENANCE, SHELVED
 from core.arrays import Codes, Floats, Ints
+from core.plant import MaintenanceWindow
+from core.state.episodes import FOLLOWED_KINDS
 from core.state.fleet import FleetState
+
+HoldCause = Literal["maintenance", "shelved", "disabled", "cooldown", "budget"]
+"""What holds alerts back; the names are those of `core.state.episodes.SUPPRESSIONS`."""
+_WEEK_SECONDS: Final = 7 * 86_400.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hold:
+    """Something that keeps alerts of a kind quiet at a machine. until: epoch s; None: it has no end of its own."""
+
+    kind: str
+    cause: HoldCause
+    until: float | None = None
+    comment: str = ""
 
 
 def suppression_of(kind: str, *, slots: Ints, timestamps: Floats, state: FleetState) -> Codes:
@@ -37,6 +57,55 @@ def suppressed_at(kind: str, slot: int, timestamp: float, state: FleetState) -> 
     """Return whether maintenance or shelving suppresses a kind of alert at a machine at an instant, epoch s."""
     one = np.array([slot], dtype=np.int64)
     return bool(suppression_of(kind, slots=one, timestamps=np.array([timestamp]), state=state)[0])
+
+
+def windows_at(
+    timestamp: float, windows: Iterable[MaintenanceWindow], machine_id: str | None = None
+) -> Iterator[MaintenanceWindow]:
+    """Yield the maintenance windows that hold at an instant, epoch s, of all machines or of one."""
+    for window in windows:
+        if window.start.timestamp() <= timestamp < window.end.timestamp() and (
+            machine_id is None or any(fnmatchcase(machine_id, pattern) for pattern in window.machines)
+        ):
+            yield window
+
+
+def holds_at(slot: int, timestamp: float, state: FleetState) -> list[Hold]:
+    """Return what keeps each kind of alert quiet at a machine at an instant, epoch s, the strongest cause of each."""
+    windows = [*windows_at(timestamp, state.plant.alerts.maintenance, state.ids[slot])]
+    found = []
+    for column, kind in enumerate(FOLLOWED_KINDS):
+        if windows:
+            last = max(windows, key=lambda window: window.end)
+            found.append(Hold(kind=kind, cause="maintenance", until=last.end.timestamp(), comment=last.comment))
+        elif (until := _shelved_until(slot, kind, state)) > timestamp:
+            found.append(Hold(kind=kind, cause="shelved", until=until))
+        elif not state.rules.enabled[slot, column]:
+            found.append(Hold(kind=kind, cause="disabled"))
+        elif not state.episodes.open[slot, column]:
+            found += _own_holds(slot, column, timestamp, state)
+    return found
+
+
+def _shelved_until(slot: int, kind: str, state: FleetState) -> float:
+    annotation = state.annotations.get(slot)
+    return -math.inf if annotation is None else annotation.shelved.get(kind, -math.inf)
+
+
+def _own_holds(slot: int, column: int, timestamp: float, state: FleetState) -> Iterator[Hold]:
+    """Yield the cool-down after the last episode, or the week's budget where it is used up."""
+    kind, episodes, rules = FOLLOWED_KINDS[column], state.episodes, state.rules
+    quiet_until = float(episodes.updated_at[slot, column] + rules.cooldown_seconds[slot, column])
+    merges_until = float(episodes.updated_at[slot, column] + rules.merge_gap_seconds[slot, column])
+    if merges_until < timestamp < quiet_until:
+        yield Hold(kind=kind, cause="cooldown", until=quiet_until)
+        return
+    budget, openings = float(rules.budget_per_week[slot, column]), float(episodes.openings[slot, column])
+    opened = float(episodes.opened_at[slot, column])
+    if openings <= 0 or openings * math.exp(-max(timestamp - opened, 0.0) / _WEEK_SECONDS) + 1.0 <= budget:
+        return
+    free = opened + _WEEK_SECONDS * math.log(openings / (budget - 1.0)) if budget > 1.0 else None
+    yield Hold(kind=kind, cause="budget", until=free)
 
 
 def raised_thresholds(slots: Ints, strongest: Ints, sensors: tuple[str, ...], state: FleetState) -> Floats:

@@ -98,36 +98,26 @@ class Plant(PlantModel):
 
     def _derives(self) -> None:
         """Check that formulas read sensors of this plant, and none reads itself by way of others."""
-        known = set(self.sensor_names)
+        # nothing cached is asked here: a copy with other sensors would keep it
+        known = [sensor.name for sensor in self.sensors]
         for sensor in self.sensors:
-            unknown = sorted(compile_formula(sensor.formula).names - known) if sensor.formula else []
+            unknown = sorted(compile_formula(sensor.formula).names.difference(known)) if sensor.formula else []
             if unknown:
                 raise broken(
                     f"formula of {sensor.name} = {sensor.formula!r}: {unknown[0]!r} is no sensor of this plant",
-                    f"use some of: {', '.join(self.sensor_names)}",
+                    f"use some of: {', '.join(known)}",
                 )
-        circular = [one.name for one in self.sensors if one.formula and one.name not in self._derivable]
+        derivable = _derivable(self.sensors)
+        circular = [one.name for one in self.sensors if one.formula and one.name not in derivable]
         if circular:
             raise broken(
                 f"the formulas of {', '.join(circular)} need each other's values", "derive one from measured sensors"
             )
 
     @cached_property
-    def _derivable(self) -> dict[str, tuple[int, Formula]]:
-        """Column and formula of the sensors that can be derived, each after those that it reads."""
-        left = {
-            one.name: (column, compile_formula(one.formula)) for column, one in enumerate(self.sensors) if one.formula
-        }
-        found: dict[str, tuple[int, Formula]] = {}
-        while ready := {name: item for name, item in left.items() if item[1].names.isdisjoint(left)}:
-            found |= ready
-            left = {name: item for name, item in left.items() if name not in ready}
-        return found
-
-    @property
     def derived(self) -> tuple[tuple[int, Formula], ...]:
         """Column and formula of the derived sensors, each after those that it reads."""
-        return tuple(self._derivable.values())
+        return tuple(_derivable(self.sensors).values())
 
     @cached_property
     def measured_names(self) -> tuple[str, ...]:
@@ -237,3 +227,13 @@ class Plant(PlantModel):
             if any(fnmatchcase(machine_id, pattern) for pattern in kind.machines):
                 return kind
         return None
+
+
+def _derivable(sensors: tuple[Sensor, ...]) -> dict[str, tuple[int, Formula]]:
+    """Return column and formula of the sensors that can be derived, by name, each after those that it reads."""
+    left = {one.name: (column, compile_formula(one.formula)) for column, one in enumerate(sensors) if one.formula}
+    found: dict[str, tuple[int, Formula]] = {}
+    while ready := {name: item for name, item in left.items() if item[1].names.isdisjoint(left)}:
+        found |= ready
+        left = {name: item for name, item in left.items() if name not in ready}
+    return found

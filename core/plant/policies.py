@@ -95,7 +95,7 @@ class EnergyPolicy(PlantModel):
 
 
 class MaintenancePolicy(PlantModel):
-    """From which averages a machine's wear is told."""
+    """Averages from which a machine's wear is estimated."""
 
     average_hours: Annotated[tuple[Positive, ...], Field(strict=False)] | None = Field(
         default=None,

@@ -10,6 +10,7 @@ import msgspec
 from core.sources.record import MappedReading, MappedValue
 
 _MOST_OPEN: Final = 10_000
+_NAN: Final = math.nan
 _Key = tuple[str, float]
 
 
@@ -44,17 +45,22 @@ class Gatherer:
 
     def add(self, found: Sequence[MappedValue], *, written_at: float, now: float) -> None:
         """Add the values of one record. written_at: time by the broker's clock; now: by ours; epoch s."""
-        open_readings, everything = self._open, self._all
-        self._latest = max(self._latest, written_at)
-        for machine_id, seconds, column, value in found:
-            key = (machine_id, seconds) if not self._within else self._near(machine_id, seconds, column)
-            entry = open_readings.get(key)
-            if entry is None:
-                entry = open_readings[key] = _Open([math.nan] * self._width, 0, written_at, now)
-            entry.values[column] = value
-            entry.said |= 1 << column
-            if entry.said == everything:
-                self._end(key)
+        for one in found:
+            self.add_one(one, written_at, now)
+
+    def add_one(self, found: MappedValue, written_at: float, now: float) -> None:
+        """Take a single value, as `add` does."""
+        column, value = found[2], found[3]
+        key = self._near(found[0], found[1], column) if self._within else found[:2]
+        entry = self._open.get(key)
+        if entry is None:
+            entry = self._open[key] = _Open([_NAN] * self._width, 0, written_at, now)
+        if written_at > self._latest:  # noqa: PLR1730  for each value, and a call costs
+            self._latest = written_at
+        entry.values[column] = value
+        entry.said |= 1 << column
+        if entry.said == self._all:
+            self._end(key)
 
     def ready(self, now: float) -> list[MappedReading]:
         """Return the readings that are complete or have waited long enough, oldest first."""
@@ -113,8 +119,8 @@ class Gatherer:
     def _end(self, key: _Key) -> None:
         entry = self._open.pop(key)
         self._ready.append(MappedReading(*key, entry.values))
-        times = self._times.get(key[0])
-        if times is not None:
+        if self._within:
+            times = self._times[key[0]]
             times.remove(key[1])
             if not times:
                 del self._times[key[0]]

@@ -111,7 +111,7 @@ def wide_columns(
     found = []
     for column, sensor in enumerate(plant.sensors):
         given = source.sensors.get(sensor.name)
-        if given is None and source.sensors:
+        if sensor.formula is not None or (given is None and source.sensors):
             continue
         factor, offset = (1.0, 0.0) if given is None else given.scale(sensor.unit)
         path = (sensor.name,) if given is None or given.path is None else given.path
@@ -124,7 +124,7 @@ def long_columns(source: Source, plant: Plant) -> dict[str, tuple[int, float, fl
     found = {}
     for column, sensor in enumerate(plant.sensors):
         given = source.sensors.get(sensor.name)
-        if given is None and source.sensors:
+        if sensor.formula is not None or (given is None and source.sensors):
             continue
         factor, offset = (1.0, 0.0) if given is None else given.scale(sensor.unit)
         tag = sensor.name if given is None or given.tag is None else given.tag

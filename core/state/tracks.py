@@ -24,7 +24,7 @@ class Tracks(NamedTuple):
     Sensor health, in readings: missing_run, missing_usual (NaN until a first gap is known), same_run (m, S).
     Baseline: learned (m,), fitted (m,), and the fields of `core.detection.baseline.Baseline`; shift (m, D) in scales.
     Averages of standardised values: averages (m, 2, D); previous (m, D), the last value in scales; recent (m, 3, 5)
-    squared distances; level (m, D), where they have been lately; spread_mean and spread (m, D), of moving variances.
+    squared distances; level (m, D), their recent level; spread_mean and spread (m, D), of moving variances.
     Episode of the distance: strain (m,), smoothed ratio to the limit; plateau (m,), its peak, slowly forgotten;
     returning (m,), readings in a row near the episode's end.
     Learning after the warm-up: moved (m, D), how far the baseline has gone since, in scales; lasting (m, 2), running

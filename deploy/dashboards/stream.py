@@ -4,7 +4,7 @@ from grafana_foundation_sdk.builders import dashboard as dashboards
 from grafana_foundation_sdk.models import dashboard
 
 from deploy.dashboards.board import finished, new_board
-from deploy.dashboards.panels import READINGS_PER_SECOND, Query, graph, quantiles, rate, worst
+from deploy.dashboards.panels import READINGS_PER_SECOND, Query, graph, quantiles, rate, total, worst
 from runtime.metrics import ProcessorMetrics as M
 
 
@@ -31,6 +31,14 @@ def build() -> dashboard.Dashboard:
             Query(expr=worst(M.watermark_skew, by="partition"), legend="partition {{partition}} behind the furthest"),
             unit="s",
             why="How far event time lies behind the clock: late senders, or a backlog.",
+        )
+    )
+    board.with_panel(
+        graph(
+            "Devices whose clock is wrong",
+            Query(expr=total(M.clocks_wrong), legend="devices"),
+            unit="short",
+            why="Their readings are late or early; each has an open alert that says by how much.",
         )
     )
     board.with_panel(

@@ -11,7 +11,7 @@ from typing import Any, Final
 import yaml
 
 from runtime.kafka import partitions_of, topic_config
-from runtime.rights import RIGHTS, Rights
+from runtime.rights import RIGHTS, Acl, acls_of
 from runtime.settings import KafkaSettings
 from schemas.topics import CATALOGUE, Topic
 
@@ -28,7 +28,7 @@ def render() -> dict[Path, str]:
     """Return each file and what it is to hold."""
     return {
         FOLDER / "topics.yaml": _document(_topic(topic) for topic in CATALOGUE),
-        FOLDER / "users.yaml": _document(_user(name, rights) for name, rights in RIGHTS.items()),
+        FOLDER / "users.yaml": _document(_user(name) for name in RIGHTS),
     }
 
 
@@ -45,30 +45,22 @@ def _topic(topic: Topic) -> dict[str, Any]:
     }
 
 
-def _user(name: str, rights: Rights) -> dict[str, Any]:
-    operations: dict[str, list[str]] = {}
-    for topic in rights.reads:
-        operations.setdefault(topic, []).append("Read")
-    for topic in rights.writes:
-        operations.setdefault(topic, []).append("Write")
-    acls = [_acl("topic", topic, "literal", ["Describe", *verbs]) for topic, verbs in sorted(operations.items())]
-    if rights.state != "none":
-        verbs = {"own": ["Create", "Describe", "DescribeConfigs", "Read", "Write"], "read": ["Describe", "Read"]}
-        acls.append(_acl("topic", f"{KAFKA.group}-", "prefix", verbs[rights.state]))
-    acls += [_acl("group", group.format(group=KAFKA.group), "prefix", ["Describe", "Read"]) for group in rights.groups]
+def _user(name: str) -> dict[str, Any]:
     return {
         "apiVersion": _API,
         "kind": "KafkaUser",
         "metadata": {"name": f"nexova-{name}", "labels": CLUSTER},
         "spec": {
             "authentication": {"type": "scram-sha-512"},
-            "authorization": {"type": "simple", "acls": acls},
+            "authorization": {"type": "simple", "acls": [_acl(acl) for acl in acls_of(name, group=KAFKA.group)]},
         },
     }
 
 
-def _acl(kind: str, name: str, pattern: str, operations: list[str]) -> dict[str, Any]:
-    return {"resource": {"type": kind, "name": name, "patternType": pattern}, "operations": operations, "host": "*"}
+def _acl(acl: Acl) -> dict[str, Any]:
+    pattern = "prefix" if acl.prefixed else "literal"
+    resource = {"type": acl.kind, "name": acl.name, "patternType": pattern}
+    return {"resource": resource, "operations": list(acl.operations), "host": "*"}
 
 
 def _document(resources: Iterable[dict[str, Any]]) -> str:

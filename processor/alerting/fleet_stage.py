@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from core.alerting.fleet import FleetWatch
 from core.plant import Plant
-from processor.partitions import Partition, PartitionTable
+from processor.partitions import PLANT_PARTITION, Partition, PartitionTable
 from processor.publisher import Publisher
 from runtime.errors import NexovaError
 from runtime.settings import KafkaSettings
@@ -22,8 +22,6 @@ from schemas.alerts import Alert
 from schemas.topics import ALERTS, MACHINES
 
 LOGGER: Final = logging.getLogger("nexova.processor.fleet")
-OWNER: Final = 0
-"""The partition whose owner handles the plant as a whole."""
 _BACK_SECONDS: Final = 8 * 86_400.0
 _STATUS_BACK_SECONDS: Final = 3600.0
 _REST_SECONDS: Final = 0.5
@@ -58,7 +56,7 @@ class FleetStage:
     async def run(self, *, stopped: Callable[[], bool], ready: Callable[[], bool]) -> None:
         """Follow until `stopped`; pause while not `ready` or while another worker owns partition 0."""
         while not stopped():
-            held = self._partitions.get(OWNER) if ready() else None
+            held = self._partitions.get(PLANT_PARTITION) if ready() else None
             if held is None:
                 await asyncio.sleep(_REST_SECONDS)
                 continue
@@ -82,7 +80,7 @@ class FleetStage:
                     said = [alert for alert in [watch.settle()] if alert is not None]
                 if self._partitions.owns(held):
                     for alert in said:
-                        self._publisher.alert(OWNER, alert)
+                        self._publisher.alert(PLANT_PARTITION, alert)
         finally:
             await asyncio.to_thread(reader.close)
 

@@ -25,7 +25,7 @@ from core.forecasting.series_state import SeriesState
 from core.issued_forecast import IssuedForecast
 from core.plant import Plant
 from processor.forecasting.accuracy_metrics import count_matured
-from processor.partitions import Partition, PartitionTable
+from processor.partitions import PLANT_PARTITION, Partition, PartitionTable
 from runtime.clock import Clock
 from runtime.errors import NexovaError
 from runtime.metrics import ProcessorMetrics
@@ -37,8 +37,6 @@ from schemas.forecasts import is_plant_series, plant_series
 from schemas.topics import ALERTS, ENERGY, FORECASTS
 
 LOGGER: Final = logging.getLogger("nexova.processor.plant")
-OWNER: Final = 0
-"""The partition whose owner forecasts the plant."""
 _POLL_SECONDS: Final = 0.5
 _AT_ONCE: Final = 500
 _REST_SECONDS: Final = 0.5
@@ -98,7 +96,7 @@ class PlantStage:
         if not self._settings.forecasts.enabled:
             return
         while not stopped():
-            held = self._partitions.get(OWNER) if ready() else None
+            held = self._partitions.get(PLANT_PARTITION) if ready() else None
             if held is None:
                 await asyncio.sleep(_REST_SECONDS)
                 continue
@@ -123,7 +121,7 @@ class PlantStage:
 
     def open_breaches(self) -> int:
         """Return the number of open alerts on the plant's contracted peak; 0 unless this worker owns partition 0."""
-        held = self._partitions.get(OWNER)
+        held = self._partitions.get(PLANT_PARTITION)
         state = None if held is None else held.series.states.get(self._series)
         alert = None if state is None else _newest_alert(state)
         return int(alert is not None and alert.state != "resolved")

@@ -1,7 +1,7 @@
 """Past hourly energy of a machine from a file, one row for each hour."""
 
-from collections.abc import Callable
-from datetime import datetime
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final, NoReturn
 from zoneinfo import ZoneInfo
@@ -66,6 +66,15 @@ def read_hours(
     notes = [*form_note, f"columns used: {', '.join((*times, name))}", f"zone {zone.key}", *aside.sentences()]
     note(f"{path}: {len(rows):,} rows; {'; '.join(notes)}")
     return HourlySeries(first_hour=first, values=series)
+
+
+def parts_of(hours: HourlySeries, size: int) -> Iterator[tuple[datetime, tuple[float | None, ...]]]:
+    """Yield start and values, None where missing, of consecutive parts of `size` hours; empty parts are omitted."""
+    for begin in range(0, len(hours.values), size):
+        part = hours.values[begin : begin + size]
+        if np.isfinite(part).any():
+            start = datetime.fromtimestamp((hours.first_hour + begin) * 3600, UTC)
+            yield start, tuple(value if np.isfinite(value) else None for value in part.tolist())
 
 
 def _refuse(table: Table, row: int, times: tuple[str, ...], rule: str, remedy: str) -> NoReturn:

@@ -48,6 +48,14 @@ class ProcessorMetrics(MetricSet):
     readings_replayed = counter(
         "nexova_readings_replayed_total", "Readings skipped because the machine's state had seen their offset."
     )
+    machines_misplaced = gauge(
+        "nexova_machines_misplaced",
+        "Machines on this worker's partitions whose readings come in another one than murmur2 of their id gives.",
+    )
+    poisoned_batches = counter(
+        "nexova_poisoned_batches_total",
+        "Batches in which a reading made the rules fail; it was found and set aside as a dead letter (not_assessed).",
+    )
     readings_late = counter("nexova_readings_late_total", "Readings that arrived after their energy window had closed.")
     unknown_sensors = counter(
         "nexova_unknown_sensors_total", "Values ignored because the plant file defines no sensor of that name."

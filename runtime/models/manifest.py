@@ -66,7 +66,7 @@ class Manifest(_Record):
     intervals: Annotated[dict[str, tuple[float, float]], Field(description="of metrics, 95 % over machines")] = {}
     parent: Annotated[VersionId | None, Field(description="the champion when this was trained")] = None
     parameters: dict[str, Any] = {}
-    gate: Annotated[Verdict | None, Field(description="whether it was to take over; None: nobody judged it")] = None
+    gate: Annotated[Verdict | None, Field(description="whether it passed the gate; None: not evaluated")] = None
 
 
 class Promotion(_Record):

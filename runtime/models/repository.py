@@ -93,7 +93,7 @@ class ModelBundle:
 class ModelRepository:
     """Model versions under `root`: a local folder (created at the first publish) or an fsspec URL.
 
-    In a local folder publishing and promoting are atomic, whoever else writes. In a bucket a version counts
+    In a local folder publishing and promoting are atomic, also with several writers. In a bucket a version counts
     once its manifest, written last, is there; promote there from one place at a time.
     """
 

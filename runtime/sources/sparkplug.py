@@ -75,6 +75,13 @@ Payload: Final[Any] = _payload_type()
 """The type of a payload; `Payload.FromString` reads one."""
 
 
+def rebirth(at_ms: int) -> bytes:
+    """Return the command by which an edge node is asked to be born again."""
+    payload = Payload(timestamp=at_ms)
+    payload.metrics.add(name="Node Control/Rebirth", timestamp=at_ms, datatype=11, boolean_value=True)
+    return bytes(payload.SerializeToString())
+
+
 class SparkplugReader:
     """Reader of payloads that remembers the names announced in birth messages.
 

@@ -1,9 +1,11 @@
 import json
+import shlex
 
 import pytest
 
 from cli.main import run
 from runtime.children import free_port
+from runtime.rights import RIGHTS
 from schemas.topics import CATALOGUE
 from tests.brokers import Broker
 
@@ -54,3 +56,22 @@ def test_without_a_broker_it_is_one_line_and_exit_code_1(
     captured = capsys.readouterr()
     assert "no Kafka broker answered" in captured.err
     assert (captured.out, captured.err.count("\n")) == ("", 1)
+
+
+@pytest.mark.parametrize("process", sorted(RIGHTS))
+def test_the_least_rights_of_a_process_are_commands_for_kafka_acls(
+    process: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["topics", "acl", process, "--principal", "User:CN={process}"]) == 0
+    commands = [shlex.split(line) for line in capsys.readouterr().out.splitlines()]
+    named = {command[command.index("--topic") + 1] for command in commands if "--topic" in command}
+    assert {*RIGHTS[process].reads, *RIGHTS[process].writes} <= named
+    for command in commands:
+        assert command[command.index("--allow-principal") + 1] == f"User:CN={process}"
+    assert any("--transactional-id" in command for command in commands) == (process == "processor")
+    assert not any(operation in command for command in commands for operation in ("All", "Delete", "Alter"))
+
+
+def test_rights_of_an_unknown_process_name_those_that_are_known(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["topics", "acl", "procesor"]) == 2
+    assert "must be one of producer, processor, trainer, api, forwarder" in capsys.readouterr().err

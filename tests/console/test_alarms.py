@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from api.console.alarms import AlarmRow, alarm_figures, as_csv, at_the_same_time, by_machine, similar, urgency
+from api.console.alarms import AlarmRow, alarm_figures, as_csv, at_the_same_time, grouped, similar, urgency
 from schemas.feedback import Feedback
 from tests.console.plant_story import an_episode
 
@@ -87,10 +87,27 @@ def test_similar_alerts_are_earlier_ones_of_the_same_signal() -> None:
 
 def test_a_machine_s_alerts_are_one_group() -> None:
     rows = [row(1), row(2, "pump-01"), row(3)]
-    assert [[one.alert.alert_id for one in group] for group in by_machine(rows)] == [
+    assert [[one.alert.alert_id for one in group] for group in grouped(rows)] == [
         ["episode-001", "episode-003"],
         ["episode-002"],
     ]
+
+
+def test_a_fleet_alert_stands_once_before_its_members() -> None:
+    fleet = row(9, "plant", kind="fleet", members=("episode-002", "episode-003"))
+    rows = [row(1), row(2, "pump-01"), fleet, row(3)]
+    assert [[one.alert.alert_id for one in group] for group in grouped(rows)] == [
+        ["episode-001"],
+        ["episode-009", "episode-002", "episode-003"],
+    ]
+
+
+def test_what_was_withdrawn_does_not_stand() -> None:
+    shelved = statement("snoozed", minutes=3, until=NOW + timedelta(hours=1))
+    assert row(statements=(shelved,)).group == "shelved"
+    assert row(statements=(shelved, statement("withdrawn", minutes=2))).group == "open"
+    again = statement("snoozed", minutes=1, until=NOW + timedelta(hours=2))
+    assert row(statements=(shelved, statement("withdrawn", minutes=2), again)).shelved_until == again.until
 
 
 def test_the_figures_are_those_of_the_last_day() -> None:

@@ -187,7 +187,7 @@ def test_an_open_page_goes_on_after_the_service_was_gone(browser: Browser, plant
         with running_server(kafka=kafka, port=port) as server:
             wait_ready(server)
             page.goto("/")
-            expect(page.locator("#groups")).to_contain_text("press-01")
+            expect(page.locator("#groups")).to_contain_text("pump-01")
             expect(page.locator("#lost")).to_be_hidden()
         expect(page.locator("#lost")).to_contain_text("Connection lost")
         with running_server(kafka=kafka, port=port) as server:

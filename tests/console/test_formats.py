@@ -2,6 +2,7 @@ import re
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from string import Formatter
+from typing import get_args
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -12,6 +13,7 @@ import api.console
 from api.console.charts import Axis, line_chart, sparkline, thinned
 from api.console.formats import Formats
 from api.console.texts import TEXTS, language_of, text
+from core.alerting.suppression import HoldCause
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 ENGLISH = Formats(language="en", zone=ZoneInfo("Europe/Berlin"), now=NOW)
@@ -77,6 +79,7 @@ def test_every_text_of_the_templates_is_in_the_catalogue_and_none_is_left_over()
         for stem in ("span_", "group_", "sort_")
         for name in ["hour", "day", "week", "open", "shelved", "stale", "over", "all", "urgency", "newest", "machine"]
     }
+    built |= {f"hold_{name}" for name in get_args(HoldCause)}
     built |= {f"means_{name}" for name in answers.split()}
     built |= {f"{stem}_{name}" for stem in ("do", "confirm") for name in ("promote", "rollback")}
     built |= {f"{stem}_{name}" for stem in ("done", "event") for name in ("promoted", "rolled_back")}

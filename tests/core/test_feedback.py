@@ -9,6 +9,7 @@ from typing import Any, Final
 import numpy as np
 import pytest
 
+from core.alerting.suppression import Hold, holds_at
 from core.assess import assess
 from core.feedback import ANSWERED_SECONDS, LONGEST_SHELVING_SECONDS, take_feedback
 from core.models import Models
@@ -19,6 +20,8 @@ from schemas.feedback import Feedback, FeedbackKind
 from tests.builders import PUMP, START, a_batch, a_plant, a_reading
 
 HOT: Final = 130.0
+WARM: Final = 110.0
+"""Worth a warning; over `HOT` is critical, which no budget holds back."""
 PLANT: Final = a_plant(
     alerts={
         "readings_over": 2,
@@ -44,7 +47,7 @@ class Machine:
         rows = []
         for sign in drawing:
             wobble = 0.01 * (self.offset + len(rows))
-            temperature = HOT if sign == "h" else 60.0
+            temperature = {"h": HOT, "w": WARM}.get(sign, 60.0)
             rows.append(
                 a_reading(at=self.at, power=40 + wobble, temperature=temperature + wobble, vibration=2.5 + wobble / 10)
             )
@@ -212,3 +215,41 @@ def test_a_changed_policy_holds_from_the_next_batch_on() -> None:
     assert machine.run("hhhhh") == []
     machine.state.use_policy(limited())
     assert [alert.state for alert in machine.run("hh")] == ["opened"]
+
+
+def held_by(machine: Machine) -> Hold | None:
+    slot = machine.state.slots[PUMP]
+    newest = float(machine.state.tracks.last_seen[slot])
+    return next((one for one in holds_at(slot, newest, machine.state) if one.kind == "limit"), None)
+
+
+@pytest.mark.parametrize("cause", ["cooldown", "budget", "shelved", "maintenance"])
+def test_what_is_said_to_hold_alerts_back_does_and_no_longer_than_said(cause: str) -> None:
+    """
+    .. ww opens   ...... resolves   ww is held back   until …   ww opens
+    """
+    rules: dict[str, Any] = {"cooldown": {"cooldown_seconds": 7200.0}, "budget": {"budget_per_week": 1.5}}.get(
+        cause, {}
+    )
+    machine = Machine(limited(**({"cooldown_seconds": 0.0} | rules)))
+    [opened, _] = machine.run("..ww......")
+    if cause == "shelved":
+        machine.answer("snoozed", opened, until=datetime.fromtimestamp(START + machine.at + 3600.0, UTC))
+    if cause == "maintenance":
+        begin = datetime.fromtimestamp(START, UTC)
+        window = MaintenanceWindow(start=begin, end=begin + timedelta(hours=2), comment="bearing")
+        machine.plant = limited(cooldown_seconds=0.0, maintenance=(window,))
+        machine.state.use_policy(machine.plant)
+    hold = held_by(machine)
+    assert hold is not None
+    assert hold.cause == cause
+    assert hold.until is not None
+    assert machine.run("ww....") == []
+    machine.at = hold.until - START + 60.0
+    assert [one.state for one in machine.run("..ww")] == ["opened"]
+
+
+def test_nothing_holds_back_what_may_speak() -> None:
+    machine = Machine(limited(cooldown_seconds=0.0))
+    machine.run("....")
+    assert held_by(machine) is None

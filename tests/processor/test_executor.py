@@ -73,8 +73,22 @@ def failures() -> list[BaseException]:
 
 
 @pytest.fixture
-def executor(steps: Steps, partitions: PartitionTable, failures: list[BaseException]) -> Iterator[BatchExecutor]:
-    executor = BatchExecutor(cast("Pipeline", steps), partitions, on_failure=failures.append)
+def poisoned() -> list[tuple[int, int, str]]:
+    return []
+
+
+@pytest.fixture
+def executor(
+    steps: Steps,
+    partitions: PartitionTable,
+    failures: list[BaseException],
+    poisoned: list[tuple[int, int, str]],
+) -> Iterator[BatchExecutor]:
+    def give_up(held: Partition, until: int, error: Exception) -> None:
+        poisoned.append((held.number, until, str(error)))
+        partitions.drop_one(held.number)
+
+    executor = BatchExecutor(cast("Pipeline", steps), partitions, on_failure=failures.append, on_poison=give_up)
     yield executor
     executor.close()
 
@@ -163,9 +177,29 @@ async def test_a_cancelled_wait_does_not_cancel_a_batch(steps: Steps, executor: 
         assert held.next_offset == 20
 
 
+async def test_a_batch_that_breaks_the_rules_gives_its_partition_up_and_no_other(
+    steps: Steps,
+    executor: BatchExecutor,
+    held: Partition,
+    partitions: PartitionTable,
+    poisoned: list[tuple[int, int, str]],
+) -> None:
+    other = partitions.adopt(4, next_offset=100, next_import=0, at=0.0)
+    steps.poison = 10
+    steps.allowed.set()
+    for first in (0, 10, 20):
+        await process(executor, held, first)
+    await process(executor, other, 100)
+    async with executor.quiesced():
+        assert [step for step in steps.log if step.startswith("publish")] == ["publish 0", "publish 100"]
+    assert poisoned == [(3, 20, "batch 10")]
+    assert executor.failure is None
+
+
 async def test_after_a_failure_nothing_more_is_published(
     steps: Steps, executor: BatchExecutor, held: Partition, failures: list[BaseException]
 ) -> None:
+    held.suspect_until = 100  # it was cut already, and most of it failed
     steps.poison = 10
     steps.allowed.set()
     for first in (0, 10, 20, 30):

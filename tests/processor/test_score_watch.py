@@ -19,6 +19,9 @@ def scores(anomaly: np.ndarray, risk: float = 0.5) -> Scores:
         risk=np.full(rows, risk),
         condition=np.zeros(rows, np.int64),
         warm=np.ones(rows, bool),
+        progress=np.ones(rows, np.float32),
+        level=np.zeros(rows, np.int8),
+        confidence=np.ones(rows),
     )
 
 

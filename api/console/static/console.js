@@ -46,10 +46,12 @@ function replaceParts(fresh) {
     if (!next || next.innerHTML === old.innerHTML || old.contains(openControl())) continue;
     const checked = [...old.querySelectorAll("input:checked")].map((box) => /** @type {HTMLInputElement} */ (box).value);
     const focus = old.contains(document.activeElement) ? pathOf(/** @type {Element} */ (document.activeElement)) : null;
+    const unfolded = [...old.querySelectorAll("details[open]")].map((one) => one.id);
     old.replaceChildren(...next.cloneNode(true).childNodes);
     for (const box of /** @type {NodeListOf<HTMLInputElement>} */ (old.querySelectorAll("input[type=checkbox]"))) {
       box.checked = checked.includes(box.value);
     }
+    for (const one of old.querySelectorAll("details")) one.open = unfolded.includes(one.id);
     if (focus) /** @type {HTMLElement | null} */ (old.querySelector(focus))?.focus({ preventScroll: true });
   }
   showCurrent();

@@ -18,7 +18,7 @@ LEAST_HISTORY: Final = DAY
 """Hours before the first origin."""
 
 Choose = Callable[[HourlySeries], Calendar]
-"""The calendar to forecast with, from what is known."""
+"""Function from the known series to the calendar to forecast with."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

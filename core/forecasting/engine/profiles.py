@@ -110,7 +110,7 @@ class Days:
 
 
 def typed_mean(recent: Floats) -> Floats:
-    """Return mean over the last axis of what is known; NaN where nothing is."""
+    """Return the mean of the known values over the last axis; NaN without any."""
     return _weighted(recent, np.ones(recent.shape[-1]))
 
 
@@ -120,7 +120,7 @@ def fading_mean(recent: Floats) -> Floats:
 
 
 def typed_median(recent: Floats) -> Floats:
-    """Return median over the last axis of what is known; NaN where nothing is."""
+    """Return the median of the known values over the last axis; NaN without any."""
     ordered = np.sort(recent, axis=-1)  # NaN last
     count = (~np.isnan(recent)).sum(axis=-1)
     low = np.maximum((count - 1) // 2, 0)[..., None]

@@ -22,7 +22,7 @@ def horizon_days(steps: int) -> int:
 
 
 def by_day(values: Floats) -> Floats:
-    """Return means over each day of the horizon of what is known: (..., s) to (..., d), NaN where nothing is."""
+    """Return means of the known values over each day of the horizon: (..., s) to (..., d), NaN without any."""
     steps = values.shape[-1]
     padded = np.full((*values.shape[:-1], horizon_days(steps) * DAY), np.nan)
     padded[..., :steps] = values
@@ -30,7 +30,7 @@ def by_day(values: Floats) -> Floats:
 
 
 def known_mean(values: Floats, *, axis: int | None) -> Floats:
-    """Return mean of what is known along an axis, NaN where nothing is."""
+    """Return the mean of the known values along an axis, NaN without any."""
     heard = ~np.isnan(values)
     count = heard.sum(axis=axis)
     return np.asarray(np.where(count > 0, np.where(heard, values, 0.0).sum(axis=axis) / np.maximum(count, 1), np.nan))

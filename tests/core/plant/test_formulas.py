@@ -129,6 +129,15 @@ def test_what_is_no_formula_is_refused_with_key_value_rule_and_remedy(formula: s
     assert "\n" not in message
 
 
+def test_a_copy_with_other_sensors_has_their_names_and_formulas() -> None:
+    copy = DRIVE.model_copy(update={"sensors": DRIVE.sensors[2:4]})
+    fresh = a_plant(sensor("torque"), sensor("speed"))
+    other = fresh.model_copy(update={"sensors": DRIVE.sensors})
+    assert other.sensor_names == DRIVE.sensor_names
+    assert [index for index, _ in other.derived] == [index for index, _ in DRIVE.derived]
+    assert len(copy.sensors) == 2
+
+
 def test_a_counter_is_measured() -> None:
     with pytest.raises(PlantError, match="a derived sensor cannot have the role runtime"):
         a_plant(sensor("torque"), sensor("x", "torque", more='role = "runtime"\n'))

@@ -1,0 +1,117 @@
+"""One source on its way: records go in, readings to send and dead letters come out."""
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+from core.plant import Plant, Source
+from core.sources.gather import Gatherer
+from core.sources.mapping import MapRecord, long_columns
+from core.sources.reading import record_reader
+from core.sources.record import Mapped, MappedReading, MappedValue, Raw
+from core.sources.standard import encode_reading
+from schemas.codec import Refusal
+from schemas.dead_letters import DeadLetter
+from schemas.dead_letters import Source as Origin
+from schemas.topics import DEAD_LETTERS, READINGS
+
+LOGGER: Final = logging.getLogger("nexova.bridge")
+_NOTICED: Final = 100  # tags that are named in the log
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outgoing:
+    """A message to one of our topics."""
+
+    topic: str
+    key: bytes
+    value: bytes
+
+
+@dataclass(slots=True, kw_only=True)
+class Counts:
+    """What a bridge has done since it began."""
+
+    records: int = 0
+    readings: int = 0
+    refused: int = 0
+    bad: int = 0
+    ignored: int = 0
+
+
+class Route:
+    """A source, compiled, with what it has counted. clock: epoch seconds."""
+
+    def __init__(self, source: Source, plant: Plant, read: MapRecord, *, clock: Callable[[], float]) -> None:
+        self.source = source
+        self.counts = Counts()
+        self._plant = plant
+        self._read = record_reader(source, plant, read)
+        self._clock = clock
+        self._noticed: set[str] = set()
+
+    def gatherer(self) -> Gatherer:
+        """Return what gathers the values of one partition of a long source."""
+        columns = [column for column, *_ in long_columns(self.source, self._plant).values()]
+        return Gatherer(
+            width=len(self._plant.sensors),
+            columns=columns if self.source.form == "long" else [],
+            within=self.source.gather_seconds,
+            wait=self.source.wait_seconds,
+        )
+
+    def take(self, raw: Raw, origin: Origin, gatherer: Gatherer) -> list[Outgoing]:
+        """Return what follows from a record at once; values of a long source go to the gatherer."""
+        found = self._read(raw)
+        self.counts.records += 1
+        if isinstance(found, MappedReading):
+            return [self.outgoing(found)]
+        if isinstance(found, MappedValue):
+            gatherer.add_one(found, raw.written_at, self._clock())
+            return []
+        return self._all_of(found, raw, origin, gatherer)
+
+    def _all_of(self, found: Mapped, raw: Raw, origin: Origin, gatherer: Gatherer) -> list[Outgoing]:
+        self.counts.bad += found.bad
+        self.counts.ignored += len(found.ignored)
+        if found.ignored and len(self._noticed) < _NOTICED:
+            self._notice(found.ignored)
+        if found.values:
+            gatherer.add(found.values, written_at=raw.written_at, now=self._clock())
+        return [
+            *(self.outgoing(reading) for reading in found.readings),
+            *(self._buried(refusal, origin) for refusal in found.refused),
+        ]
+
+    def outgoing(self, reading: MappedReading) -> Outgoing:
+        """Return a reading as it goes to the readings topic."""
+        self.counts.readings += 1
+        value = encode_reading(reading, self._plant.sensor_names)
+        return Outgoing(topic=READINGS, key=reading.machine_id.encode(), value=value)
+
+    def _buried(self, refusal: Refusal, origin: Origin) -> Outgoing:
+        self.counts.refused += refusal.count
+        letter = DeadLetter.of(
+            origin,
+            reason=refusal.reason,
+            detail=refusal.detail,
+            payload=refusal.payload,
+            failed_at=datetime.fromtimestamp(self._clock(), UTC),
+        )
+        return Outgoing(topic=DEAD_LETTERS, key=letter.key.encode(), value=letter.encode())
+
+    def _notice(self, tags: list[str]) -> None:
+        for tag in dict.fromkeys(tags):
+            if tag not in self._noticed and len(self._noticed) < _NOTICED:
+                self._noticed.add(tag)
+                LOGGER.info("source %s: tag %.80r is no sensor of it, ignored; add it there", self.source.name, tag)
+
+
+def described(counts: Counts) -> str:
+    """Return counts in words, for the log."""
+    return (
+        f"{counts.records:,} records, {counts.readings:,} readings, {counts.refused:,} refused, "
+        f"{counts.bad:,} values of bad quality, {counts.ignored:,} tags of no sensor"
+    )

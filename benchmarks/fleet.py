@@ -92,6 +92,7 @@ def started(kafka: KafkaSettings, folder: Path) -> Worker:
     port = free_port()
     environment = os.environ | {
         "NEXOVA_KAFKA__BOOTSTRAP_SERVERS": kafka.bootstrap_servers,
+        "NEXOVA_KAFKA__GROUP": kafka.group,
         "NEXOVA_PROCESSOR__WEB_PORT": str(port),
         "NEXOVA_PLANT_FILE": str(plant),
         "NEXOVA_FORECASTS__ENABLED": "false",

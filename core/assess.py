@@ -94,6 +94,7 @@ def assess(batch: ReadingBatch, *, state: FleetState, models: Models, plant: Pla
         tracks=state.tracks,
         traits=state.traits,
         warm_ups=state.warm_ups,
+        looks=state.looks,
         plant=plant,
         habits=state.habits,
     )

@@ -32,8 +32,7 @@ _part: Final = njit(cache=True, nogil=True, inline="always")
 
 @njit(cache=True, nogil=True)
 def score_distances(
-    first: int,
-    end: int,
+    rows: Ints,
     values: Floats,
     watched: Ints,
     smoothing: Floats,
@@ -43,12 +42,12 @@ def score_distances(
     tracks: Tracks,
     out: RowResults,
 ) -> None:
-    """Score the rows from `first` to before `end`, after `track` has classified them, and move the averages.
+    """Score these rows, after `track` has classified them, and move the averages.
 
     interval: time that a reading stands for, s. A compiled function of its own in the file of all it calls: what is
     cached of it is made anew with the file.
     """
-    for row in range(first, end):
+    for row in rows:
         if out.phase[row] == DETECT:
             _detect(
                 row,

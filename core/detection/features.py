@@ -81,35 +81,32 @@ def observe(
     traits: MachineTraits,
     warm_ups: dict[int, Features],
     plant: Plant,
+    looks: dict[int, Floats] | None = None,
     habits: Habits | None = None,
 ) -> RowResults:
     """Update the tracks of the machines with the readings of `batch`, in place, and return the results of each row.
 
     slots: table row of each reading, (n,). values: physical values, NaN where missing or impossible, (n, S).
     warm_ups: readings of machines in warm-up, by slot; filled, fitted and dropped here.
+    looks: early looks at those machines, by slot, for the next batch; None: none are kept.
     habits: of slow sensors; None skips them.
     """
     watched = np.array(watched_sensors(plant), dtype=np.int64)
     if not len(watched):
         tracks.fitted[slots] = True  # meters alone: there is no baseline to learn
-    learners = Learners.of(slots, tracks=tracks, warm_ups=warm_ups, plant=plant)
+    learners = Learners.of(slots, tracks=tracks, warm_ups=warm_ups, looks={} if looks is None else looks, plant=plant)
     results = RowResults.empty(
         slots,
         sensors=len(plant.sensors),
         watched=len(watched),
         maintenance=len(maintenance_feature_names(plant)),
     )
-    row = 0
-    while True:
-        # the pass pauses at the reading that completes a machine's warm-up or an early look
-        learners.fit_complete()
-        if row:
-            learners.look_early(int(slots[row - 1]))
-        if row == len(batch):
-            break
-        first = row
-        row = track(
-            first,
+    learned, rows = np.zeros(len(batch), dtype=np.bool_), np.arange(len(batch))
+    learners.fit_waiting()
+    while len(rows):
+        # a machine pauses at the reading that completes its warm-up or an early look
+        done, rows = track(
+            rows,
             slots,
             batch.timestamps,
             values,
@@ -123,13 +120,13 @@ def observe(
             np.array([sensor.stuck_after_readings or 0 for sensor in plant.sensors]),
             tracks,
             traits,
-            learners.buffers,
-            learners.buffer_of,
+            plant.warm_up_readings,
+            learners.waiting,
+            learned,
             results,
         )
         score_distances(
-            first,
-            row,
+            done,
             values,
             watched,
             np.array([plant.detection.fast_smoothing, plant.detection.slow_smoothing]),
@@ -139,7 +136,10 @@ def observe(
             tracks,
             results,
         )
-    learners.keep(warm_ups)
+        learnt = done[learned[done]]
+        learners.learn(slots[learnt], values[learnt][:, watched])
+        learners.fit_waiting()
+    learners.put_away(slots)
     score_by_surprise(results, values, plant)
     if habits is not None:
         score_habits(batch, values, tracks, habits, results, plant)

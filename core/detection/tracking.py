@@ -5,7 +5,7 @@ from typing import Final
 import numpy as np
 from numba import njit
 
-from core.arrays import Features, Floats, Ints
+from core.arrays import Bools, Floats, Ints
 from core.detection.baseline import ACCEPT_SECONDS, LEARN_SECONDS
 from core.row_results import DETECT, FAULT_MISSING, FAULT_STUCK, FIRST, LEVEL_HISTORY, LEVEL_MACHINE, REST, RowResults
 from core.state.tracks import Tracks
@@ -32,7 +32,7 @@ _part: Final = njit(cache=True, nogil=True, inline="always")
 
 @njit(cache=True, nogil=True)
 def track(
-    first: int,
+    rows: Ints,
     slots: Ints,
     timestamps: Floats,
     values: Floats,
@@ -46,18 +46,28 @@ def track(
     stuck_after: Ints,
     tracks: Tracks,
     traits: tuple[Floats, Floats, Floats],
-    buffers: Features,
-    buffer_of: Ints,
+    warm_up: int,
+    waiting: Bools,
+    learned: Bools,
     out: RowResults,
-) -> int:
-    """Track the readings from row `first` on; return the row after the last one done.
+) -> tuple[Ints, Ints]:
+    """Track these rows; return the rows done, and those left for the next call.
 
-    That is short of the end only when a reading completed the warm-up of its machine, or what an early look at it
-    needs; the machine is to be fitted before the next call. early: readings of the first look. accept_seconds: running
-    time away from the baseline after which the level is the new one.
+    Rows are left of machines whose warm-up, or what an early look at them needs, was completed by an earlier row: they
+    are `waiting`, (m,), and to be fitted before the next call. Machines are independent, so the others go on. early,
+    warm_up: readings of the first look, and of the whole warm-up. learned (n,): rows to learn from, set here.
+    accept_seconds: running time away from the baseline after which the level is the new one.
     """
-    for row in range(first, len(slots)):
+    done, left = np.empty_like(rows), np.empty_like(rows)
+    count = 0
+    for index in range(len(rows)):
+        row = rows[index]
         slot = slots[row]
+        if waiting[slot]:
+            left[index - count] = row
+            continue
+        done[count] = row
+        count += 1
         now = timestamps[row]
         elapsed = now - tracks.last_seen[slot]  # NaN at the first reading, negative when out of order
         if elapsed > 0:
@@ -75,7 +85,7 @@ def track(
             _slow_averages(slot, elapsed, values[row], watched, slow_seconds, tracks)
         _maintenance_features(row, slot, runtime, tracks, traits, out)
         out.warm[row] = tracks.fitted[slot]
-        out.progress[row] = 1.0 if tracks.fitted[slot] else tracks.learned[slot] / buffers.shape[1]
+        out.progress[row] = 1.0 if tracks.fitted[slot] else tracks.learned[slot] / warm_up
         if tracks.fitted[slot]:
             out.level[row] = LEVEL_MACHINE
         elif tracks.learned[slot] >= early:
@@ -89,22 +99,19 @@ def track(
         if not tracks.fitted[slot]:
             if _has_none(values[row], watched):
                 continue  # nothing to learn from
-            buffer = buffers[buffer_of[slot]]
-            for d in range(len(watched)):
-                buffer[tracks.learned[slot], d] = values[row, watched[d]]
+            learned[row] = True
             tracks.learned[slot] += 1
             if tracks.learned[slot] <= early and tracks.running_since[slot] == -np.inf:
                 out.phase[row] = FIRST
             if tracks.learned[slot] > early:
                 _surprises(row, slot, now, elapsed, values[row], watched, accept_seconds, tracks, out)
                 _score_early(row, slot, values[row], watched, tracks, out)
-            if tracks.learned[slot] == len(buffer) or is_early_look(tracks.learned[slot], early):
-                return row + 1
+            waiting[slot] = tracks.learned[slot] == warm_up or is_early_look(tracks.learned[slot], early)
             continue
         _surprises(row, slot, now, elapsed, values[row], watched, accept_seconds, tracks, out)
         _learn_on(row, slot, elapsed, accept_seconds, tracks, out)
         out.phase[row] = DETECT
-    return len(slots)
+    return done[:count], left[: len(rows) - count]
 
 
 @njit(cache=True, nogil=True)

@@ -9,9 +9,8 @@ from typing import Final, Self
 
 import numpy as np
 
-from core.arrays import Features, Floats, Ints
+from core.arrays import Bools, Features, Floats, Ints
 from core.detection.baseline import Baseline, fit_baseline, look_at
-from core.detection.tracking import is_early_look
 from core.plant import Plant
 from core.state.tracks import Tracks, watched_sensors
 
@@ -25,77 +24,91 @@ _LATELY: Final = 12  # readings that make the recent level of a machine
 class Learners:
     """The machines of a batch that are in warm-up.
 
-    slots (l,): their table rows. buffers (l, warm-up, D): their readings; buffer_of (m,): row by slot, -1 for others.
+    warm_ups: readings so far by table row, (k, D) each; filled and dropped here. looks: what early looks at them told,
+    (3, D) each: mean, scale and noise; in the table during a batch only, as they follow from the readings and are not
+    saved. waiting (m,): table rows of machines that are to be fitted before their next reading.
     """
 
-    slots: list[int]
-    buffers: Features
-    buffer_of: Ints
+    warm_ups: dict[int, Features]
+    looks: dict[int, Floats]
+    waiting: Bools
     early: int
     tracks: Tracks
     plant: Plant
 
     @classmethod
-    def of(cls, slots: Ints, *, tracks: Tracks, warm_ups: dict[int, Features], plant: Plant) -> Self:
-        """Return the learners among `slots`, with their readings in `warm_ups`."""
-        size, width = plant.warm_up_readings, len(watched_sensors(plant))
-        learning = [slot for slot in np.unique(slots).tolist() if not tracks.fitted[slot]]
-        buffer_of = np.full(len(tracks.last_offset), -1, dtype=np.int64)
-        buffer_of[learning] = np.arange(len(learning))
+    def of(
+        cls, slots: Ints, *, tracks: Tracks, warm_ups: dict[int, Features], looks: dict[int, Floats], plant: Plant
+    ) -> Self:
+        """Return the learners among `slots`, with what `warm_ups` and `looks` have of them."""
+        size = plant.warm_up_readings
         learners = cls(
-            slots=learning,
-            buffers=np.empty((len(learning), size, width), dtype=np.float32),
-            buffer_of=buffer_of,
+            warm_ups=warm_ups,
+            looks=looks,
+            waiting=np.zeros(len(tracks.last_offset), dtype=np.bool_),
             early=_NEVER if plant.detector == "seasonal" else EARLY,
             tracks=tracks,
             plant=plant,
         )
-        for slot in learning:
+        for slot in np.unique(slots[~tracks.fitted[slots]]).tolist():
             known = warm_ups.get(slot)
-            if known is not None:
+            if known is None:
+                continue
+            if len(known) >= size:
                 # a plant file that now asks for fewer readings than were kept takes the first of them
-                tracks.learned[slot] = min(len(known), size)
-                learners.buffers[buffer_of[slot], : min(len(known), size)] = known[:size]
-                if learners.early <= tracks.learned[slot] < size:
+                known = warm_ups[slot] = known[:size]
+                learners.waiting[slot] = True
+            tracks.learned[slot] = len(known)
+            if learners.early <= len(known) < size:
+                look = looks.get(slot)
+                if look is None:
                     learners._look(slot)
+                else:
+                    tracks.mean[slot], tracks.scale[slot], tracks.noise[slot] = look
         return learners
 
-    def fit_complete(self) -> None:
-        """Fit a baseline for each machine whose warm-up is complete."""
-        for slot in self.slots:
-            if self.tracks.learned[slot] >= self.buffers.shape[1] and not self.tracks.fitted[slot]:
-                rows = self.buffers[self.buffer_of[slot]]
-                before = self._level(slot)
-                self.tracks.set_baseline(slot, _baseline(rows, self.plant))
-                self._place_level(slot, before, rows)
+    def learn(self, slots: Ints, rows: Floats) -> None:
+        """Add readings, (n, D), to those that the machines in `slots`, (n,), learn from."""
+        if not len(slots):
+            return
+        order = np.argsort(slots, kind="stable")
+        kept = rows[order].astype(np.float32)
+        found, starts = np.unique(slots[order], return_index=True)
+        ends = [*starts[1:].tolist(), len(order)]
+        for slot, start, end in zip(found.tolist(), starts.tolist(), ends, strict=True):
+            known = self.warm_ups.get(slot)
+            new = kept[start:end]
+            self.warm_ups[slot] = new.copy() if known is None else np.concatenate([known, new])
 
-    def look_early(self, slot: int) -> None:
-        """Fit a provisional baseline for the machine in `slot` if it has the readings of an early look."""
-        if not self.tracks.fitted[slot] and is_early_look(self.tracks.learned[slot], self.early):
-            before = self._level(slot)
-            self._look(slot)
-            self._place_level(slot, before, self.buffers[self.buffer_of[slot], : self.tracks.learned[slot]])
-
-    def keep(self, warm_ups: dict[int, Features]) -> None:
-        """Store the readings of machines still in warm-up in `warm_ups`, and drop those of the others."""
-        for slot in self.slots:
-            if self.tracks.fitted[slot]:
-                warm_ups.pop(slot, None)
+    def fit_waiting(self) -> None:
+        """Give each machine that waits a baseline, or, where it has not read enough for that, one for the meantime."""
+        for slot in np.flatnonzero(self.waiting).tolist():
+            rows, before = self.warm_ups[slot], self._level(slot)
+            if len(rows) < self.plant.warm_up_readings:
+                self._look(slot)
             else:
-                warm_ups[slot] = self.buffers[self.buffer_of[slot], : self.tracks.learned[slot]].copy()
-                # what an early look told follows from them, and is not kept: a restart changes nothing
-                self.tracks.mean[slot], self.tracks.scale[slot], self.tracks.noise[slot] = 0.0, 1.0, 1.0
+                self.tracks.set_baseline(slot, _baseline(rows, self.plant))
+                del self.warm_ups[slot]
+                self.looks.pop(slot, None)
+            self._place_level(slot, before, rows)
+        self.waiting[:] = False
+
+    def put_away(self, slots: Ints) -> None:
+        """Take early looks at the machines in `slots` out of the table: a restart changes nothing."""
+        learning = np.unique(slots[~self.tracks.fitted[slots]])
+        self.tracks.mean[learning], self.tracks.scale[learning], self.tracks.noise[learning] = 0.0, 1.0, 1.0
 
     def _look(self, slot: int) -> None:
         looks = self.early
         while 2 * looks <= self.tracks.learned[slot]:
             looks *= 2
         found = look_at(
-            self.buffers[self.buffer_of[slot], :looks].astype(np.float64),
+            self.warm_ups[slot][:looks].astype(np.float64),
             least_scale=_least_scale(self.plant),
             by_noise=self.plant.detector != "distance",
         )
-        self.tracks.mean[slot], self.tracks.scale[slot], self.tracks.noise[slot] = found.mean, found.scale, found.noise
+        look = self.looks[slot] = np.stack([found.mean, found.scale, found.noise])
+        self.tracks.mean[slot], self.tracks.scale[slot], self.tracks.noise[slot] = look
 
     def _level(self, slot: int) -> Floats:
         """Return the recent level of a machine in its sensors' units, NaN where unknown, (D,)."""

@@ -64,7 +64,8 @@ class FleetState:
     event time that has passed since the state was created, s; heard: progress at each machine's last reading. dirty:
     slots changed since they were saved. era: number of times that the readings' topic was recreated, after which
     offsets start again. clock_ahead: lead of each machine's last reading over our clock on arrival, s, NaN before
-    the first; clock_runs: of clocks that are, or recently were, wrong.
+    the first; clock_runs: of clocks that are, or recently were, wrong. looks: early looks by slot, which follow from
+    `warm_ups` and are not saved; see `core.detection.warm_up`.
     """
 
     plant: Plant
@@ -80,6 +81,7 @@ class FleetState:
     maintenance_spans: NDArray[np.float64] = field(init=False)
     annotations: dict[int, Annotation] = field(default_factory=dict)
     warm_ups: dict[int, NDArray[np.float32]] = field(default_factory=dict)
+    looks: dict[int, NDArray[np.float64]] = field(default_factory=dict)
     windows: Windows = field(default_factory=Windows)
     alerts: dict[tuple[str, str], Alert] = field(default_factory=dict)
     watermark: float = float("-inf")
@@ -192,7 +194,7 @@ class FleetState:
         self.slots = {machine_id: slot for slot, machine_id in enumerate(self.ids)}
         place = {old: new for new, old in enumerate(stay)}
         self.dirty = {place[slot] for slot in self.dirty if slot in place}
-        for kept_by_slot in (self.warm_ups, self.annotations, self._baselines, self._hours, self._learned):
+        for kept_by_slot in (self.warm_ups, self.looks, self.annotations, self._baselines, self._hours, self._learned):
             values = [(place[slot], value) for slot, value in kept_by_slot.items() if slot in place]
             kept_by_slot.clear()
             kept_by_slot.update(values)  # type: ignore[arg-type]

@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 import pytest
 
 from core.advance import advance_time, statuses
+from core.detection.warm_up import EARLY
 from core.models import Models
 from core.state.fleet import FleetState
 from tests.builders import PUMP, START, ARow, a_batch, a_plant, a_reading, normal_rows
@@ -42,8 +43,7 @@ def test_a_machine_of_no_known_type_is_reported_without_one() -> None:
 def test_the_progress_of_the_warm_up_is_reported(readings: int, share: float) -> None:
     [status] = statuses(after(*normal_rows(readings)), [0], plant=PLANT)
     assert status.warm_up == share
-    # an early look at the first ten readings scores those after them
-    assert (status.anomaly_score is None) == (readings <= 10)
+    assert (status.anomaly_score is None) == (readings <= EARLY)
 
 
 def test_a_warm_up_that_was_shortened_is_at_most_complete() -> None:

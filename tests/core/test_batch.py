@@ -104,12 +104,13 @@ def test_what_cannot_be_used_is_refused_with_its_reason(value: bytes | None, rea
 
 def test_every_reason_has_an_example_above() -> None:
     [parameters] = test_what_cannot_be_used_is_refused_with_its_reason.pytestmark  # type: ignore[attr-defined]
-    # other topics have readers of their own: tests/e2e/test_bad_input.py has an example; two come from many readings
+    # other topics have readers of their own: tests/e2e/test_bad_input.py has an example; three come from many readings
     elsewhere = {
         "not_a_history",
         "not_a_feedback",
         "not_an_input",
         "refused_by_receiver",
+        "not_assessed",
         "not_explained",
         "too_many_machines",
     }

@@ -89,4 +89,4 @@ def test_readings_deleted_before_they_were_processed_are_reported(broker: Broker
         assert worker.metric("nexova_records_lost_total") == 25
         line = f"{READINGS}/{partition}: 25 records from offset 10 were deleted before they were processed"
         assert line in worker.log.read_text()
-        assert worker.health()["status"] == "ok"
+        eventually(lambda: worker.health()["status"] == "ok", seconds=60, what=lambda: str(worker.health()))

@@ -92,7 +92,7 @@ def test_a_data_set_is_replaced_only_when_asked_for_and_other_files_never(tmp_pa
     written(out, seed=2, overwrite=True)
     assert (out / "train_data.csv").read_bytes() != before
     (out / "notes.txt").write_text("mine")
-    with pytest.raises(UsageError, match=r"notes\.txt, which is not ours"):
+    with pytest.raises(UsageError, match=r"notes\.txt, which is not part of a data set"):
         written(out, overwrite=True)
     assert (out / "notes.txt").read_text() == "mine"
 

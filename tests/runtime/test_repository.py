@@ -226,7 +226,7 @@ def test_a_version_is_tried_beside_the_champion_until_that_ends_or_it_takes_over
         assert repository.history("anomaly") == (champion,), "it runs nowhere"
         repository.end_shadow("anomaly", at=a_moment(minutes + 1), reason="enough")
         assert repository.challenger("anomaly") is None
-    with pytest.raises(UsageError, match="nexova models shadow anomaly VERSION begins it"):
+    with pytest.raises(UsageError, match="start one with nexova models shadow anomaly VERSION"):
         repository.end_shadow("anomaly", at=a_moment(15), reason="x")
     with pytest.raises(UsageError, match="runs already"):
         repository.shadow("anomaly", ids[0], at=a_moment(15), reason="x")

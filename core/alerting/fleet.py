@@ -77,11 +77,7 @@ class FleetWatch:
     def _opened(self, newest: Alert) -> Alert | None:
         if newest.state == "resolved":
             return None
-        since = newest.opened_at.timestamp() - self.policy.within_seconds
-        until = newest.opened_at.timestamp() + self.policy.within_seconds
-        members = [one for one in self.open.values() if since <= one.opened_at.timestamp() <= until]
-        hit = {one.machine_id for one in members}
-        common = len(hit) >= max(self.policy.minimum_machines, self.policy.share * len(self.machines))
+        members, common = self._around(newest)
         if not common and len(members) < self.policy.flood_openings:
             return None
         self.current = self._written(members, at=newest.updated_at, flood=not common)
@@ -98,12 +94,27 @@ class FleetWatch:
                 return None
             self.current = None
             return known.model_copy(update={"state": "resolved", "updated_at": at, "resolved_at": at})
-        near = abs((newest.opened_at - known.opened_at).total_seconds()) <= self.policy.within_seconds
-        if newest.alert_id in named or not near or len(named) >= _MOST_MEMBERS:
+        if newest.alert_id in named or len(named) >= _MOST_MEMBERS:
             return None
-        members = [self.open[member] for member in known.members if member in self.open]
-        self.current = self._written([*members, newest], at=at, flood=False, known=known)
+        joining = [newest]
+        if abs((newest.opened_at - known.opened_at).total_seconds()) > self.policy.within_seconds:
+            # another cause while this alert is open: its machines join once they would be an alert of their own
+            joining, common = self._around(newest)
+            if not common:
+                return None
+        members = {member: self.open[member] for member in known.members if member in self.open}
+        members |= {one.alert_id: one for one in joining}
+        self.current = self._written(list(members.values()), at=at, flood=False, known=known)
         return self.current
+
+    def _around(self, newest: Alert) -> tuple[list[Alert], bool]:
+        """Return the open alerts that opened about when `newest` did, and whether they are a common cause."""
+        within = self.policy.within_seconds
+        members = [
+            one for one in self.open.values() if abs((one.opened_at - newest.opened_at).total_seconds()) <= within
+        ]
+        hit = {one.machine_id for one in members}
+        return members, len(hit) >= max(self.policy.minimum_machines, self.policy.share * len(self.machines))
 
     def _written(self, members: list[Alert], *, at: datetime, flood: bool, known: Alert | None = None) -> Alert:
         members = sorted(members, key=lambda one: (one.opened_at, one.alert_id))[:_MOST_MEMBERS]

@@ -144,6 +144,18 @@ def test_what_the_last_owner_did_not_say_any_more_is_said_by_the_next() -> None:
     assert watch.settle() is None
 
 
+def test_a_second_cause_joins_while_the_alert_of_the_first_is_open() -> None:
+    watch = a_watch(machines=8)
+    for number in range(4):
+        watch.take(an_alert(number))
+    later = [an_alert(number, at=900.0) for number in range(4, 8)]
+    said = [watch.take(alert) for alert in later]
+    assert said[:3] == [None] * 3, "three of eight machines are no common cause"
+    assert said[3] is not None
+    assert said[3].state == "updated"
+    assert set(said[3].members) >= {alert.alert_id for alert in later}
+
+
 def test_members_that_joined_while_nobody_owned_the_plant_are_named_by_the_next_owner() -> None:
     members = [an_alert(number) for number in range(5)]
     first = a_watch(machines=6)

@@ -25,7 +25,7 @@ from confluent_kafka import (
 )
 
 from bridge.bounded import Stuck, bounded
-from bridge.route import Outgoing, Route, described
+from bridge.route import Outgoing, Route, RouteReport
 from bridge.sample import raw_of
 from core.sources.gather import Gatherer
 from runtime.errors import BrokerRefused, FailureError, TopicMissing
@@ -40,7 +40,6 @@ _ANSWER_SECONDS: Final = 10.0
 _STUCK_SECONDS: Final = 25.0
 _TRANSACTION_SECONDS: Final = 15.0  # for so long a bridge that was killed may keep readers waiting
 _PATIENCE_SECONDS: Final = 120.0
-_SAY_SECONDS: Final = 60.0
 _MOST_METADATA: Final = 3_500  # bytes; brokers take 4,096 by default
 _MISSING: Final = frozenset({KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC})  # noqa: SLF001
 _REFUSED: Final = frozenset({KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.GROUP_AUTHORIZATION_FAILED})
@@ -66,7 +65,7 @@ class KafkaBridge:
         self._stored: dict[Place, tuple[int, str]] = {}
         self._moves = 0
         self._dirty = False
-        self._said_at = time.monotonic()
+        self._report = RouteReport(self._routes)
         self._topic_ids = _topic_ids(kafka, list(routes))
         self._consumer = Consumer(
             consumer_config(kafka, f"{kafka.group}-bridge")
@@ -110,7 +109,7 @@ class KafkaBridge:
         finally:
             # what is open stays with the position that was written last
             self._consumer.close()
-            self._say(always=True)
+            self._report.write(always=True)
 
     def _step(self) -> None:
         if self._dirty:
@@ -129,7 +128,7 @@ class KafkaBridge:
         offsets = self._offsets(outgoing)
         if outgoing or offsets:
             self._write(outgoing, offsets)
-        self._say()
+        self._report.write()
 
     def _taken(self, messages: Sequence[Message]) -> list[Outgoing]:
         outgoing: list[Outgoing] = []
@@ -249,13 +248,6 @@ class KafkaBridge:
                 self._next[place] = offset
             begin.append(TopicPartition(*place, offset if offset >= 0 else OFFSET_BEGINNING))
         consumer.assign(begin)
-
-    def _say(self, *, always: bool = False) -> None:
-        now = time.monotonic()
-        if always or now - self._said_at >= _SAY_SECONDS:
-            self._said_at = now
-            for name, route in self._routes.items():
-                LOGGER.info("source %s: %s", name, described(route.counts))
 
 
 def _produce(producer: Producer, one: Outgoing) -> None:

@@ -22,7 +22,7 @@ from paho.mqtt.client import Client, MQTTMessage, topic_matches_sub
 from paho.mqtt.enums import CallbackAPIVersion
 
 from bridge.bounded import Stuck, bounded
-from bridge.route import Outgoing, Route, described
+from bridge.route import Outgoing, Route, RouteReport
 from core.sources.record import Raw
 from runtime.errors import FailureError
 from runtime.kafka import consumer_config, producer_config
@@ -41,7 +41,6 @@ _ANSWER_SECONDS: Final = 10.0
 _STUCK_SECONDS: Final = 25.0
 _PATIENCE_SECONDS: Final = 600.0
 _PAUSE_SECONDS: Final = 1.0
-_SAY_SECONDS: Final = 60.0
 _ASK_SECONDS: Final = 60.0
 _MOST_ASKED: Final = 10_000
 _KEEPALIVE_SECONDS: Final = 30
@@ -80,7 +79,7 @@ class MqttBridge:
         self._received: queue.Queue[Received] = queue.Queue()
         self._connection = 0
         self._session_kept = False
-        self._said_at = time.monotonic()
+        self._report = RouteReport(self._routes)
         self._writer = _Writer(kafka, mqtt.client_id)
         for name, packed in self._writer.kept.open.items():
             if name in self._gatherers:
@@ -106,11 +105,11 @@ class MqttBridge:
         try:
             while not stopped():
                 self._pass_on(self._batch())
-                self._say()
+                self._report.write()
         finally:
             self._client.disconnect()
             self._client.loop_stop()
-            self._say(always=True)
+            self._report.write(always=True)
 
     def ask_for_birth(self, group: str, node: str) -> None:
         """Ask a Sparkplug node to be born again, once a minute at most."""
@@ -210,13 +209,6 @@ class MqttBridge:
                 # MQTT has no offsets; the time of arrival is what finds a message again
                 origin = Origin(topic=f"mqtt:{topic}", partition=0, offset=int(one.came_at * 1000))
                 yield from route.take(raw, origin, self._gatherers[name])
-
-    def _say(self, *, always: bool = False) -> None:
-        now = time.monotonic()
-        if always or now - self._said_at >= _SAY_SECONDS:
-            self._said_at = now
-            for name, route in self._routes.items():
-                LOGGER.info("source %s: %s", name, described(route.counts))
 
 
 def _fingerprint(message: MQTTMessage) -> str:

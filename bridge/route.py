@@ -1,7 +1,8 @@
 """One source on its way: records go in, readings to send and dead letters come out."""
 
 import logging
-from collections.abc import Callable
+import time
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
@@ -19,6 +20,7 @@ from schemas.topics import DEAD_LETTERS, READINGS
 
 LOGGER: Final = logging.getLogger("nexova.bridge")
 _NOTICED: Final = 100  # tags that are named in the log
+_REPORT_SECONDS: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -109,7 +111,23 @@ class Route:
                 LOGGER.info("source %s: tag %.80r is no sensor of it, ignored; add it there", self.source.name, tag)
 
 
-def described(counts: Counts) -> str:
+class RouteReport:
+    """Writes the counts of all routes to the log, once a minute."""
+
+    def __init__(self, routes: Mapping[str, Route]) -> None:
+        self._routes = routes
+        self._written_at = time.monotonic()
+
+    def write(self, *, always: bool = False) -> None:
+        """Write the counts if the last report is a minute old, or `always`."""
+        now = time.monotonic()
+        if always or now - self._written_at >= _REPORT_SECONDS:
+            self._written_at = now
+            for name, route in self._routes.items():
+                LOGGER.info("source %s: %s", name, _described(route.counts))
+
+
+def _described(counts: Counts) -> str:
     """Return counts in words, for the log."""
     return (
         f"{counts.records:,} records, {counts.readings:,} readings, {counts.refused:,} refused, "

@@ -6,10 +6,10 @@ from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
 from itertools import chain
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import msgspec
-from confluent_kafka import Consumer, Message, TopicPartition
+from confluent_kafka import Message
 
 from core.batch import decode_records
 from core.plant import Plant, Source
@@ -17,15 +17,15 @@ from core.sources.gather import Gatherer
 from core.sources.mapping import long_columns
 from core.sources.record import Mapped, MappedReading, Raw
 from core.sources.standard import encode_reading
-from runtime.errors import TopicMissing, UsageError
-from runtime.kafka import consumer_config
+from runtime.errors import UsageError
+from runtime.kafka import headers_of
 from runtime.settings import KafkaSettings
 from runtime.sources.formats import mapping_of
 from runtime.sources.settings import RegistrySettings
+from runtime.topic_reader import Start, read_to_end
 from schemas.codec import ReadingDecoder, Refusal
 
-_ANSWER_SECONDS: Final = 10.0
-_LONGEST_BATCH: Final = 10_000  # records by which the embedded broker's end may be too low
+_MOST_SKIPPED: Final = 10_000  # offsets without a record, such as those of aborted transactions, before the end
 _MOST_BYTES: Final = 8_388_608
 _MOST_FILE: Final = 256 * 1_048_576
 
@@ -58,40 +58,24 @@ def newest_of_topic(kafka: KafkaSettings, topic: str, *, limit: int) -> Iterator
 
     Raises:
         TopicMissing: the topic does not exist.
+        BrokerUnavailable: nothing came for half a minute before the end.
     """
-    consumer = Consumer(consumer_config(kafka) | {"enable.partition.eof": True, "isolation.level": "read_committed"})
-    try:
-        known = consumer.list_topics(topic, timeout=_ANSWER_SECONDS).topics.get(topic)
-        if known is None or not known.partitions:
-            raise TopicMissing([topic], kafka.bootstrap_servers)
-        left, starts = set(known.partitions), []
-        newest: dict[int, deque[Raw]] = {number: deque(maxlen=limit) for number in known.partitions}
-        for number in known.partitions:
-            low, end = consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=_ANSWER_SECONDS)
-            starts.append(TopicPartition(topic, number, max(low, end - limit - _LONGEST_BATCH)))
-        consumer.assign(starts)
-        while left:
-            message = consumer.poll(_ANSWER_SECONDS)
-            if message is None:
-                break
-            if message.error() is not None:
-                left.discard(message.partition() or 0)
-            else:
-                newest[message.partition() or 0].append(raw_of(message))
-    finally:
-        consumer.close()
-    yield from chain.from_iterable(newest.values())
+    newest: dict[int, deque[Raw]] = {}
+    for records, _ in read_to_end(kafka, topic, start=Start(newest=limit + _MOST_SKIPPED)):
+        for record in records:
+            raw = Raw(record.value, record.key, _texts(record.headers), record.topic, record.written_at)
+            newest.setdefault(record.partition, deque(maxlen=limit)).append(raw)
+    yield from chain.from_iterable(newest[number] for number in sorted(newest))
 
 
 def raw_of(message: Message) -> Raw:
     """Return a client's message as a record."""
-    headers = [(name, value if isinstance(value, bytes) else b"") for name, value in _pairs(message.headers())]
-    written_at = message.timestamp()[1] / 1000.0
-    return Raw(message.value(), message.key(), headers, message.topic() or "", written_at)
+    headers = _texts(headers_of(message))
+    return Raw(message.value(), message.key(), headers, message.topic() or "", message.timestamp()[1] / 1000.0)
 
 
-def _pairs(headers: Any) -> Iterable[tuple[str, object]]:
-    return headers or ()
+def _texts(headers: Iterable[tuple[str, bytes | None]]) -> list[tuple[str, bytes]]:
+    return [(name, value or b"") for name, value in headers]
 
 
 class Sampler:

@@ -1,14 +1,13 @@
 """`nexova bridge`: other senders' topics to readings, by the sources of the plant file."""
 
-import signal
-import threading
 import time
 from collections.abc import Callable, Sequence
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING
 
 import typer
 
+from cli.shared_options import PlantOption
+from cli.signals import until_signal
 from core.plant import Plant, Source
 from runtime.errors import UsageError
 from runtime.plants import load_plant
@@ -18,10 +17,6 @@ if TYPE_CHECKING:
     from bridge.route import Route
 
 app = typer.Typer(no_args_is_help=True, help="Bring other senders' messages to the readings topic.")
-
-PlantOption = Annotated[
-    Path | None, typer.Option("--plant", help="Plant file; default: NEXOVA_PLANT_FILE, else the shipped default.")
-]
 
 
 @app.command()
@@ -101,11 +96,3 @@ def _prepared(
     wait_for_broker(settings.kafka, max_retries=settings.max_retries)
     create_topics(settings.kafka)
     return routes
-
-
-def until_signal() -> Callable[[], bool]:
-    """Return the question whether SIGTERM or SIGINT came."""
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
-    return stop.is_set

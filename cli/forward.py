@@ -1,7 +1,5 @@
 """`nexova forward`: alerts from Kafka to Alertmanager, a webhook, mail or a maintenance system."""
 
-import signal
-import threading
 from datetime import UTC, datetime
 from enum import StrEnum
 from pathlib import Path
@@ -10,6 +8,7 @@ from urllib.parse import urlsplit
 
 import typer
 
+from cli.signals import until_signal
 from runtime.errors import UsageError
 from runtime.settings import Settings, load_settings
 
@@ -92,9 +91,7 @@ def forward(
         template=template, cloudevents=cloudevents, mail_from=mail_from, mail_to=mail_to or [], starttls=starttls,
         plan=plan, timeout=timeout,
     )  # fmt: skip
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
+    stopped = until_signal()
     metrics = ForwarderMetrics(process_registry())
     forwarder = Forwarder(
         AlertSource(settings.kafka, group=f"nexova-forwarder-{name or to.value}", topic=ALERTS),
@@ -106,7 +103,7 @@ def forward(
         metrics=metrics,
     )
     with serve_status(settings.forwarder, forwarder, metrics):
-        forwarder.run(stop.is_set)
+        forwarder.run(stopped)
 
 
 def _target(

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
-from confluent_kafka import KafkaError, KafkaException, TopicCollection
+from confluent_kafka import KafkaError, KafkaException, Message, TopicCollection
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
@@ -245,6 +245,12 @@ def _new_topic(kafka: KafkaSettings, topic: Topic) -> NewTopic:
         replication_factor=kafka.replication_factor,
         config=topic_config(kafka, topic),
     )
+
+
+def headers_of(message: Message) -> tuple[tuple[str, bytes | None], ...]:
+    """Return the headers of a client's message; the client's types allow more than it gives."""
+    given: Any = message.headers()
+    return tuple(given) if given else ()
 
 
 def _await_creation(kafka: KafkaSettings, name: str, future: Any) -> None:

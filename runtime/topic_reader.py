@@ -20,7 +20,7 @@ from typing import Final, NoReturn, Self
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from runtime.errors import BrokerRefused, BrokerUnavailable, FailureError, NexovaError, TopicMissing
-from runtime.kafka import consumer_config
+from runtime.kafka import consumer_config, headers_of
 from runtime.settings import KafkaSettings
 
 Place = tuple[str, int]
@@ -53,6 +53,7 @@ class Record:
     written_at: float
     key: bytes | None
     value: bytes | None
+    headers: tuple[tuple[str, bytes | None], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -310,6 +311,7 @@ class TopicReader:
             written_at=message.timestamp()[1] / 1000.0,
             key=message.key(),
             value=message.value(),
+            headers=headers_of(message),
         )
         self.positions[topic, partition] = offset + 1
         if not self.was_there(record):

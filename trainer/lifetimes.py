@@ -52,7 +52,8 @@ class Lifetimes:
         Raises:
             UsageError: too few machines fail in the data.
         """
-        rows = np.flatnonzero(_usable(data, frame) & (data.split == 0))
+        learned, usable = data.split == 0, _usable(data, frame)
+        rows = np.flatnonzero(usable & learned)
         machine, hours = data.batch.machine[rows], np.minimum(_hours(data)[rows], self.cap)
         failing = len(np.unique(machine))
         if failing < FEWEST_MACHINES:
@@ -87,7 +88,7 @@ class Lifetimes:
             rows_used=min(len(rows), _MOST_ROWS),
             rows_excluded={
                 "given twice": data.duplicates,
-                "without slow averages or a known failure": int((~_usable(data, frame) & (data.split == 0)).sum()),
+                "without slow averages or a known failure": int((~usable & learned).sum()),
                 "left out as nearly repeating others": max(0, len(rows) - _MOST_ROWS),
             },
             parameters={

@@ -92,8 +92,10 @@ def plant_for(paths: Sequence[Path], plant: Plant, *, chosen: bool) -> tuple[Pla
 
     chosen: the user named the plant, which is then the plant.
     """
+    if chosen:
+        return plant, None
     table, _ = _canonical(paths[0], plant)
-    if chosen or set(plant.measured_names) <= set(table.columns):
+    if set(plant.measured_names) <= set(table.columns):
         return plant, None
     raw, _ = _canonical(paths[0], None)
     text = draft_plant(raw, name="recorded", zone="UTC").text

@@ -5,7 +5,7 @@ From the tenth reading on a machine is compared with its own short history inste
 
 import numpy as np
 
-from core.adhoc.rows import History, score_rows
+from core.adhoc.rows import History, normalised, score_rows
 from core.arrays import Floats
 from core.batch import ReadingBatch
 from core.models import Models
@@ -36,9 +36,7 @@ def hold_against_others(batch: ReadingBatch, values: Floats, rows: RowResults, *
         rows.scored[chosen] = np.isfinite(found.anomaly)
         rows.distance[chosen] = found.anomaly
         rows.expected[chosen], rows.deviation[chosen] = found.expected, np.nan_to_num(found.deviation)
-        parts = found.contribution[:, watched]
-        total = parts.sum(axis=1, keepdims=True)
-        parts = parts / np.where(total > 0, total, 1.0)
+        parts = normalised(found.contribution[:, watched])
         rows.contribution[chosen] = parts
         least = np.array([plant.sensors[index].minimum_deviation for index in watched])
         off = np.nan_to_num(np.abs(values[chosen][:, watched] - found.expected))

@@ -212,7 +212,7 @@ def score_rows(
         scored=found.scored | ~inside | (by_rule > 0),
         expected=np.where(missing, np.nan, found.expected),
         deviation=np.where(missing, np.nan, found.deviation),
-        contribution=_normalised(shares),
+        contribution=normalised(shares),
         limits=limits,
         impossible=impossible,
     )
@@ -336,10 +336,11 @@ def _learned(values: Floats, plant: Plant) -> Tracks:
     return table
 
 
-def _normalised(shares: Floats) -> Floats:
+def normalised(shares: Floats) -> Floats:
+    """Return shares, (n, D), scaled so that those of a row sum to 1; all zero where there are none."""
     total = shares.sum(axis=1, keepdims=True)
-    normalised: Floats = shares / np.where(total > 0, total, 1.0)
-    return normalised
+    scaled: Floats = shares / np.where(total > 0, total, 1.0)
+    return scaled
 
 
 def wear_features(histories: Sequence[History], *, plant: Plant) -> tuple[Features, Bools]:

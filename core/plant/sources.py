@@ -174,6 +174,11 @@ class Source(PlantModel):
         """Name of the source in messages."""
         return self.topic or self.mqtt or ""
 
+    @property
+    def machine_place(self) -> Place:
+        """Where the machine's name is."""
+        return self.machine_id or Place(where="path", path=("machine_id",))
+
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
         if (self.topic is None) == (self.mqtt is None):

@@ -1,12 +1,12 @@
 """Compilation of a source of the plant file into functions that are called for each record."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 import msgspec
 
-from core.plant import Place, Plant, Source
+from core.plant import Place, Plant, Sensor, Source, SourceSensor
 from core.sources.places import getter, inner_or_outer, parts_of, pattern_of, text_of
 from core.sources.record import Documents, Mapped, MappedReading, MappedValue, Raw, Unusable
 from core.sources.times import seconds_of
@@ -68,12 +68,13 @@ def _wide(source: Source, plant: Plant) -> _Add:
     machine = machine_of(source)
     time, seconds = inner_or_outer(source.time), seconds_of(source, zone=plant.timezone)
     quality = None if source.quality is None else inner_or_outer(source.quality)
-    level_of, accepted = quality_of(source), (GOOD, UNCERTAIN) if source.uncertain == "use" else (GOOD,)
+    is_usable = _usable_quality(source)
+    mapped = wide_columns(source, plant)
     columns = [
         (column, getter(path), number_of(source, ".".join(path)), factor, offset, getter(own) if own else None)
-        for column, path, factor, offset, own in wide_columns(source, plant)
+        for column, path, factor, offset, own in mapped
     ]
-    width, tops = len(plant.sensors), tuple(path[0] for _, path, *_ in wide_columns(source, plant))
+    width, tops = len(plant.sensors), tuple(path[0] for _, path, *_ in mapped)
 
     def add(element: Any, document: Any, raw: Raw, found: Mapped) -> None:
         if not isinstance(element, dict):
@@ -81,7 +82,7 @@ def _wide(source: Source, plant: Plant) -> _Add:
         machine_id = machine(element, document, raw)
         at = seconds(time(element, document), raw)
         values = [math.nan] * width
-        if quality is not None and level_of(quality(element, document)) not in accepted:
+        if quality is not None and not is_usable(quality(element, document)):
             found.bad += len(columns)
             found.readings.append(MappedReading(machine_id, at, values))
             return
@@ -91,7 +92,7 @@ def _wide(source: Source, plant: Plant) -> _Add:
             if value is None:
                 continue
             said = True
-            if own_quality is not None and level_of(own_quality(element)) not in accepted:
+            if own_quality is not None and not is_usable(own_quality(element)):
                 found.bad += 1
                 continue
             values[column] = read(value) * factor + offset
@@ -109,11 +110,7 @@ def wide_columns(
 ) -> list[tuple[int, tuple[str, ...], float, float, tuple[str, ...] | None]]:
     """Return column, path, factor, offset and the quality's path of each sensor that a wide source has."""
     found = []
-    for column, sensor in enumerate(plant.sensors):
-        given = source.sensors.get(sensor.name)
-        if sensor.formula is not None or (given is None and source.sensors):
-            continue
-        factor, offset = (1.0, 0.0) if given is None else given.scale(sensor.unit)
+    for column, sensor, given, factor, offset in _mapped_sensors(source, plant):
         path = (sensor.name,) if given is None or given.path is None else given.path
         found.append((column, path, factor, offset, None if given is None else given.quality))
     return found
@@ -122,14 +119,24 @@ def wide_columns(
 def long_columns(source: Source, plant: Plant) -> dict[str, tuple[int, float, float]]:
     """Return column, factor and offset of each tag that a long source has."""
     found = {}
-    for column, sensor in enumerate(plant.sensors):
-        given = source.sensors.get(sensor.name)
-        if sensor.formula is not None or (given is None and source.sensors):
-            continue
-        factor, offset = (1.0, 0.0) if given is None else given.scale(sensor.unit)
+    for column, sensor, given, factor, offset in _mapped_sensors(source, plant):
         tag = sensor.name if given is None or given.tag is None else given.tag
         found[tag] = (column, factor, offset)
     return found
+
+
+def _mapped_sensors(source: Source, plant: Plant) -> Iterator[tuple[int, Sensor, SourceSensor | None, float, float]]:
+    """Yield column, sensor, its part of the source, factor and offset of each sensor that a source has."""
+    for column, sensor in enumerate(plant.sensors):
+        given = source.sensors.get(sensor.name)
+        if sensor.formula is None and (given is not None or not source.sensors):
+            yield column, sensor, given, *((1.0, 0.0) if given is None else given.scale(sensor.unit))
+
+
+def _usable_quality(source: Source) -> Callable[[Any], bool]:
+    """Return the function that says whether values of a sent quality are used; raises Unusable."""
+    level_of, accepted = quality_of(source), (GOOD, UNCERTAIN) if source.uncertain == "use" else (GOOD,)
+    return lambda value: level_of(value) in accepted
 
 
 def _long(source: Source, plant: Plant) -> _Add:
@@ -140,7 +147,7 @@ def _long(source: Source, plant: Plant) -> _Add:
     value_of = inner_or_outer(source.value)
     time, seconds = inner_or_outer(source.time), seconds_of(source, zone=plant.timezone)
     quality = None if source.quality is None else inner_or_outer(source.quality)
-    level_of, accepted = quality_of(source), (GOOD, UNCERTAIN) if source.uncertain == "use" else (GOOD,)
+    is_usable = _usable_quality(source)
     columns = {
         name: (column, number_of(source, name), factor, offset)
         for name, (column, factor, offset) in long_columns(source, plant).items()
@@ -157,7 +164,7 @@ def _long(source: Source, plant: Plant) -> _Add:
         column, read, factor, offset = known
         machine_id = of_tag if machine is None else machine(element, document, raw)
         at = seconds(time(element, document), raw)
-        if quality is not None and level_of(quality(element, document)) not in accepted:
+        if quality is not None and not is_usable(quality(element, document)):
             found.bad += 1
             found.values.append(MappedValue(machine_id, at, column, math.nan))
             return
@@ -191,7 +198,7 @@ def tag_parts(source: Source) -> Callable[[str], tuple[str, str]]:
 
 def machine_of(source: Source) -> Callable[[Any, Any, Raw], str]:
     """Return the function that finds the machine's name, and checks it; raises Unusable."""
-    place = source.machine_id or Place(where="path", path=("machine_id",))
+    place = source.machine_place
     text = text_of(place, what="machine_id")
     template = place.template
     pattern = None if template is None else pattern_of(template)

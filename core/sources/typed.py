@@ -11,7 +11,7 @@ from typing import Any, Final, Optional
 
 import msgspec
 
-from core.plant import Place, Plant, Source
+from core.plant import Plant, Source
 from core.sources.mapping import long_columns, machine_of, tag_parts, wide_columns
 from core.sources.record import MappedReading, MappedValue, Raw, Unusable
 from core.sources.times import PER_SECOND
@@ -39,7 +39,7 @@ def typed_reader(source: Source, plant: Plant) -> FastRead | None:
 
 def _wide(source: Source, plant: Plant) -> FastRead | None:
     columns = wide_columns(source, plant)
-    machine = source.machine_id or Place(where="path", path=("machine_id",))
+    machine = source.machine_place
     leaves: dict[tuple[str, ...], Any] = {path: Optional[float] for _, path, *_ in columns}  # noqa: UP045
     leaves[source.time] = int
     in_text = machine.where == "path" and machine.template is None
@@ -100,7 +100,7 @@ def _long(source: Source, plant: Plant) -> FastRead | None:
     tag = source.tag
     if tag is None or tag.where not in {"path", "topic"}:
         return None
-    machine = None if "machine_id" in tag.captures else source.machine_id or Place(where="path", path=("machine_id",))
+    machine = None if "machine_id" in tag.captures else source.machine_place
     leaves: dict[tuple[str, ...], Any] = {source.value: Optional[float], source.time: int}  # noqa: UP045
     texts = [
         place.path or ()

@@ -8,23 +8,9 @@ import pytest
 from cli.main import run
 from tests.brokers import Broker, unique
 from tests.e2e.workers import publish
+from tests.tiny_plant import tiny_plant
 
-PLANT = """
-name = "tiny"
-timezone = "UTC"
-interval_seconds = 60
-[[sensors]]
-name = "power"
-unit = "kW"
-role = "power"
-minimum = 0
-maximum = 100
-[[sensors]]
-name = "temperature"
-unit = "°C"
-minimum = -40
-maximum = 200
-"""
+PLANT = tiny_plant()
 WIDE = """
 [[source]]
 topic = "scada"

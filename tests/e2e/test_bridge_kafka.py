@@ -21,24 +21,10 @@ from schemas.topics import DEAD_LETTERS, READINGS
 from tests.brokers import Broker
 from tests.e2e.suites import OnApacheKafka, OnTansu
 from tests.e2e.workers import eventually, publish, read_all
+from tests.tiny_plant import tiny_plant
 
 ROOT = Path(__file__).parents[2]
-PLANT = """
-name = "tiny"
-timezone = "UTC"
-interval_seconds = 60
-[[sensors]]
-name = "power"
-unit = "kW"
-role = "power"
-minimum = 0
-maximum = 100
-[[sensors]]
-name = "temperature"
-unit = "°C"
-minimum = -40
-maximum = 200
-[[source]]
+PLANT = tiny_plant("""[[source]]
 topic = "scada"
 machine_id = "m"
 time = "at"
@@ -52,7 +38,7 @@ tag = "path:tag {machine_id}.{sensor}"
 time = "at"
 time_format = "s"
 wait_seconds = 60
-"""
+""")
 START = 1772366400
 MACHINES = 20
 STEPS = 100

@@ -24,24 +24,11 @@ from tests.brokers import Broker, running_apache_kafka, running_tansu
 from tests.e2e.mosquitto import Mosquitto, mosquitto
 from tests.e2e.workers import eventually, read_all, workers
 from tests.runtime.sources.sparkplug_payloads import a_payload
+from tests.tiny_plant import tiny_plant
 
 ROOT = Path(__file__).parents[2]
-PLANT = """
-name = "tiny"
-timezone = "UTC"
-interval_seconds = 1
-[[sensors]]
-name = "power"
-unit = "kW"
-role = "power"
-minimum = 0
-maximum = 100
-[[sensors]]
-name = "temperature"
-unit = "°C"
-minimum = -40
-maximum = 200
-critical_high = 120
+PLANT = tiny_plant(
+    """critical_high = 120
 [[source]]
 mqtt = "plant/+/telemetry"
 machine_id = "topic:plant/{machine_id}/telemetry"
@@ -60,7 +47,9 @@ wait_seconds = 1
 [[source]]
 mqtt = "spBv1.0/+/+/+/+"
 format = "sparkplug"
-"""
+""",
+    interval_seconds=1,
+)
 START = 1772366400
 
 

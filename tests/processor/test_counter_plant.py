@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import cast
 
@@ -26,6 +25,7 @@ from runtime.processor_settings import ProcessorSettings
 from schemas.energy import CounterSteps, EnergyWindow
 from schemas.topics import ENERGY
 from tests.builders import START
+from tests.processor.owners import Source
 
 PLANT = parse_plant(
     """
@@ -77,15 +77,7 @@ class Kept:
     def poll(self) -> None: ...
 
 
-@dataclass(frozen=True, kw_only=True)
-class SourceReading:
-    offset: int
-    value: bytes | None
-    timestamp: int = 0
-    headers: tuple[tuple[str, bytes], ...] = ()
-
-
-def records(first: int, last: int) -> list[SourceReading]:
+def records(first: int, last: int) -> list[Source]:
     """A reading of the meter every 5 minutes at a steady 60 kW; it rolls over, and is replaced later."""
     found = []
     for number in range(first, last):
@@ -94,7 +86,7 @@ def records(first: int, last: int) -> list[SourceReading]:
             register = POWER * (number - 29) / 12  # a new one, put in just after the reading of number 29
         at = datetime.fromtimestamp(START + 300 * number, UTC).isoformat()
         message = {"machine_id": "pump-01", "timestamp": at, "meter": register}
-        found.append(SourceReading(offset=number, value=json.dumps(message).encode()))
+        found.append(Source(offset=number, value=json.dumps(message).encode()))
     return found
 
 
@@ -126,7 +118,7 @@ class Worker:
         state.restore(saved)
         return self.partitions.adopt(0, state=state, next_offset=at, series=series, next_import=0, at=now())
 
-    def read(self, held: Partition, read: list[SourceReading]) -> None:
+    def read(self, held: Partition, read: list[Source]) -> None:
         prepared = self.pipeline.prepare(read)
         assert not prepared.decoded.refused
         self.pipeline.publish(held, prepared, self.pipeline.assess(held, prepared))

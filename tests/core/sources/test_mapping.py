@@ -13,23 +13,9 @@ from core.plant import Plant, PlantError, parse_plant
 from core.sources.documents import json_documents
 from core.sources.mapping import MapRecord, compile_source
 from core.sources.record import Mapped, Raw
+from tests.tiny_plant import tiny_plant
 
-PLANT = """
-name = "tiny"
-timezone = "Europe/Berlin"
-interval_seconds = 60
-[[sensors]]
-name = "power"
-unit = "kW"
-role = "power"
-minimum = 0
-maximum = 100
-[[sensors]]
-name = "temperature"
-unit = "°C"
-minimum = -40
-maximum = 200
-"""
+PLANT = tiny_plant(timezone="Europe/Berlin")
 WIDE = '[source]\ntopic = "t"\nmachine_id = "m"\ntime = "at"\n'
 NAMES = '[source.sensors]\npower = "P"\ntemperature = "T"\n'
 GOOD: dict[str, Any] = {"m": "press-01", "at": "2026-03-01T12:00:00Z", "P": 41.2, "T": 85}

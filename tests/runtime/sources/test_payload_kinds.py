@@ -20,28 +20,17 @@ from runtime.sources.formats import mapping_of
 from runtime.sources.settings import RegistrySettings
 from tests.runtime.sources.registry_server import Registry, registry_server
 from tests.runtime.sources.sparkplug_payloads import a_payload
+from tests.tiny_plant import tiny_plant
 
 AT = datetime(2026, 3, 1, 12, tzinfo=UTC)
 SECONDS = AT.timestamp()
 MS = int(SECONDS * 1000)
 READING = ("press-01", SECONDS, [41.2, 85.0])
-PLANT = """
-name = "tiny"
-timezone = "Europe/Berlin"
-interval_seconds = 60
-[[sensors]]
-name = "power"
-unit = "kW"
-role = "power"
-minimum = 0
-maximum = 100
-[[sensors]]
-name = "temperature"
-unit = "°C"
-minimum = -40
-maximum = 200
-[source]
-"""
+PLANT = tiny_plant(
+    """[source]
+""",
+    timezone="Europe/Berlin",
+)
 LONG = 'topic = "t"\nform = "long"\ntag = "path:tag"\ntime = "ts"\n'
 MAPPED = '\n[source.sensors]\npower = { path = "P", unit = "W" }\ntemperature = "T"\n'
 

@@ -41,6 +41,7 @@ _ANSWER_SECONDS: Final = 10.0
 _STUCK_SECONDS: Final = 25.0
 _PATIENCE_SECONDS: Final = 600.0
 _PAUSE_SECONDS: Final = 1.0
+_COORDINATOR_SECONDS: Final = 60.0
 _ASK_SECONDS: Final = 60.0
 _MOST_ASKED: Final = 10_000
 _KEEPALIVE_SECONDS: Final = 30
@@ -48,6 +49,16 @@ _FIRST_DELAY, _LONGEST_DELAY = 1, 30
 _QOS: Final = 1
 _FENCED: Final = frozenset(
     {KafkaError._FENCED, KafkaError.PRODUCER_FENCED, KafkaError.INVALID_PRODUCER_EPOCH}  # noqa: SLF001
+)
+_AWAITED: Final = frozenset(
+    {
+        KafkaError.NOT_COORDINATOR,
+        KafkaError.COORDINATOR_NOT_AVAILABLE,
+        KafkaError.COORDINATOR_LOAD_IN_PROGRESS,
+        KafkaError._WAIT_COORD,  # noqa: SLF001
+        KafkaError._TRANSPORT,  # noqa: SLF001
+        KafkaError._TIMED_OUT,  # noqa: SLF001
+    }
 )
 
 
@@ -260,7 +271,19 @@ class _Writer:
         producer.commit_transaction(_ANSWER_SECONDS)
 
     def _committed(self) -> Kept:
-        (known,) = self._group.committed([self._place], timeout=_ANSWER_SECONDS)
+        """Return what was kept last; a group whose coordinator is new or moves is asked again."""
+        deadline = time.monotonic() + _COORDINATOR_SECONDS
+        while True:
+            try:
+                (known,) = self._group.committed([self._place], timeout=_ANSWER_SECONDS)
+                break
+            except KafkaException as error:
+                reason: KafkaError = error.args[0]
+                if reason.code() not in _AWAITED or self.stopped() or time.monotonic() >= deadline:
+                    raise FailureError(
+                        f"the position of {self._name} cannot be read ({reason.str()}); check Kafka and our rights"
+                    ) from None
+                time.sleep(_PAUSE_SECONDS)
         try:
             return msgspec.json.decode(known.metadata or "{}", type=Kept)
         except msgspec.MsgspecError:

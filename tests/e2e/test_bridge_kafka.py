@@ -106,6 +106,10 @@ class ReadExactlyOnce:
         admin = AdminClient(client_config(broker.kafka))
         for made in admin.create_topics([NewTopic(name, 3, 1) for name in ("scada", "tags")]).values():
             made.result()
+        # a topic is acknowledged before the broker shows it
+        eventually(
+            lambda: {"scada", "tags"} <= set(admin.list_topics(timeout=10).topics), seconds=60, what="the new topics"
+        )
         with bridge(broker, tmp_path) as first:
             publish(broker, wide(0, 40), topic="scada")
             # the second half of each reading comes when the bridge that read the first is dead

@@ -7,7 +7,7 @@ from typing import Final
 
 import numpy as np
 
-from core.adhoc.first_readings import hold_against_others
+from core.adhoc.first_readings import score_against_type
 from core.alerting.episodes import SEVERITIES, follow
 from core.alerting.messages import RULE, AlertWriter
 from core.alerting.silence import SilenceWatch
@@ -101,7 +101,7 @@ def assess(batch: ReadingBatch, *, state: FleetState, models: Models, plant: Pla
     rows.fault[np.isnan(values) & ~np.isnan(batch.values)] = FAULT_IMPOSSIBLE
     # a derived sensor is as well as what it is derived from
     rows.fault[:, [index for index, _ in plant.derived]] = FAULT_NONE
-    hold_against_others(batch, values, rows, models=models, plant=plant)
+    score_against_type(batch, values, rows, models=models, plant=plant)
     scores = _score(batch, rows, models)
     _remember_last(state, slots, scores)
     alerts, suppressed = _alerts(scores, values=values, slots=slots, rows=rows, state=state, models=models, plant=plant)

@@ -27,6 +27,7 @@ from core.plant import parse_plant
 from core.state import FleetState
 from producer.generator import IndustrialDataGenerator
 from producer.lives import engine_lives
+from runtime.models.repository import ModelRepository
 from runtime.plants import load_plant
 from trainer.candidate import no_progress
 from trainer.failures import failure_probabilities
@@ -153,7 +154,7 @@ def lives() -> None:
                 table,
                 plant=load_plant(None),
                 chosen=False,
-                models=str(Path(folder) / "models"),
+                repository=ModelRepository(Path(folder) / "models"),
                 seed=SEED,
                 cap=None,
                 unit=None,

@@ -68,7 +68,7 @@ def train_lifetimes(
     *,
     plant: Plant,
     chosen: bool,
-    models: str,
+    repository: ModelRepository,
     seed: int,
     cap: float | None,
     unit: Unit | None,
@@ -105,7 +105,7 @@ def train_lifetimes(
     report = train_models(
         found,
         plant=plant,
-        repository=ModelRepository(models),
+        repository=repository,
         at=datetime.now(UTC),
         seed=seed,
         families=(MAINTENANCE,),

@@ -107,6 +107,7 @@ def train(
     settings = load_settings()
     known = load_plant(plant or settings.plant_file)
     where = models or settings.model_path
+    repository = ModelRepository.of(settings, where)
     families = installed_families()
     workers = Workers(backend.value)
     chosen = None if what == "all" else (what,)
@@ -117,7 +118,7 @@ def train(
                 data,
                 plant=known,
                 chosen=plant is not None,
-                models=where,
+                repository=repository,
                 seed=seed,
                 cap=cap,
                 unit=unit,
@@ -130,7 +131,7 @@ def train(
             # before the history is read, so that a missing cluster is reported at once
             with working_on(workers):
                 report = _train_from_kafka(
-                    settings, chosen, families, known, where, since=begin, seed=seed, progress=progress
+                    settings, chosen, families, known, repository, since=begin, seed=seed, progress=progress
                 )
         else:
             trainer = MLModelTrainer(
@@ -141,10 +142,11 @@ def train(
                 progress=progress,
                 families=families,
                 backend=workers,
+                repository=repository,
             )
             report = trainer.train(chosen)
     promoted = [item.promotion for item in report.trained if item.promotion is not None and announce]
-    troubles = {entry.name: announcement(entry.name, ModelRepository(where), settings.kafka) for entry in promoted}
+    troubles = {entry.name: announcement(entry.name, repository, settings.kafka) for entry in promoted}
     _print(report, troubles, lifetimes=found, as_json=as_json)
 
 
@@ -184,7 +186,7 @@ def _train_from_kafka(
     names: tuple[str, ...] | None,
     own: "tuple[Family, ...]",
     plant: Plant,
-    models: str,
+    repository: ModelRepository,
     *,
     since: datetime | None,
     seed: int,
@@ -210,7 +212,7 @@ def _train_from_kafka(
     report = train_models(
         data,
         plant=plant,
-        repository=ModelRepository(models),
+        repository=repository,
         at=datetime.now(UTC),
         seed=seed,
         families=chosen,
@@ -222,7 +224,7 @@ def _train_from_kafka(
 
 def train_on_the_spot(
     plant: Plant,
-    models: str | Path,
+    models: str | Path | ModelRepository,
     *,
     seed: int = 42,
     frequency: str | None = None,
@@ -248,7 +250,7 @@ def train_on_the_spot(
         # a month is short, and the test split must contain the last days before some machine's failure
         Datasets.of_frame(frame, plant=plant, ratio=Ratio(train=0.7, val=0.15, test=0.15)),
         plant=plant,
-        repository=ModelRepository(models),
+        repository=models if isinstance(models, ModelRepository) else ModelRepository(models),
         at=datetime.now(UTC),
         seed=seed,
         families=(ANOMALY, MAINTENANCE),

@@ -20,6 +20,7 @@ from core.adhoc.rows import LEAST_HISTORY, History
 from core.plant import Plant
 from runtime.metrics import ApiMetrics, process_registry
 from runtime.models.model_inference import ModelInference
+from runtime.models.signing import Trust
 from runtime.plants import load_plant
 from runtime.release import release
 from runtime.settings import Settings, load_settings
@@ -41,7 +42,7 @@ def create_app(settings: Settings | None = None, *, plant: Plant | None = None) 
     services = make_services(
         settings,
         plant=plant,
-        inference=ModelInference(settings.model_path, plant=plant),
+        inference=ModelInference(settings.model_path, plant=plant, trust=Trust.of(settings.models)),
         metrics=metrics,
         promoted=promoted.set,
     )

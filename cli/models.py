@@ -1,4 +1,4 @@
-"""`nexova models`: versions in the model repository, and which of them run."""
+"""`nexova models`: versions in the model repository, and which of them run; signatures are in `cli/signing.py`."""
 
 import json
 from datetime import UTC, datetime
@@ -6,14 +6,17 @@ from typing import Annotated, Any
 
 import typer
 
-from cli.errors import say
+from cli import signing
+from cli.errors import print_error
 from runtime.errors import UsageError
 from runtime.models.announce import announcement
 from runtime.models.manifest import Promotion
 from runtime.models.repository import ModelRepository
 from runtime.settings import load_settings
 
-app = typer.Typer(help="List, show, promote, roll back, shadow and report model versions.", no_args_is_help=True)
+app = typer.Typer(help="List, show, sign, promote, roll back, shadow and report model versions.", no_args_is_help=True)
+for command in (signing.keygen, signing.sign, signing.verify):
+    app.command()(command)
 
 Models = Annotated[str | None, typer.Option(help="Model repository: a folder or a URL; default: MODEL_PATH.")]
 Name = Annotated[str, typer.Argument(help="Name of the model, such as anomaly.")]
@@ -118,7 +121,7 @@ def shadow(
         state = "scored as a shadow" if version else "no longer scored as a shadow"
         typer.echo(f"{beside} {state}: {reason}")
     if trouble:
-        say(trouble)
+        print_error(trouble)
 
 
 @app.command()
@@ -133,7 +136,7 @@ def _beside(repository: ModelRepository, name: str) -> str | None:
 
 
 def _open(models: str | None) -> ModelRepository:
-    return ModelRepository(models or load_settings().model_path)
+    return ModelRepository.of(load_settings(), models)
 
 
 def _tell(entry: Promotion, repository: ModelRepository, *, announce: bool, as_json: bool) -> None:
@@ -145,4 +148,4 @@ def _tell(entry: Promotion, repository: ModelRepository, *, announce: bool, as_j
         former = f" in the place of {entry.previous}" if entry.previous else ""
         typer.echo(f"{entry.name} {entry.version} runs from now on{former}: {entry.reason}")
     if trouble:
-        say(trouble)
+        print_error(trouble)

@@ -14,8 +14,8 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from cli.errors import say
-from cli.lifetimes import LifetimeReport, Unit, holds_lives, train_lifetimes
+from cli.errors import print_error
+from cli.lifetimes import LifetimeReport, Unit, holds_run_to_failure, train_lifetimes
 from core.plant import Plant
 from runtime.errors import UsageError
 from runtime.kafka import wait_for_broker
@@ -107,6 +107,7 @@ def train(
     settings = load_settings()
     known = load_plant(plant or settings.plant_file)
     where = models or settings.model_path
+    repository = ModelRepository.of(settings, where)
     families = installed_families()
     workers = Workers(backend.value)
     chosen = None if what == "all" else (what,)
@@ -117,7 +118,7 @@ def train(
                 data,
                 plant=known,
                 chosen=plant is not None,
-                models=where,
+                repository=repository,
                 seed=seed,
                 cap=cap,
                 unit=unit,
@@ -130,7 +131,7 @@ def train(
             # before the history is read, so that a missing cluster is reported at once
             with working_on(workers):
                 report = _train_from_kafka(
-                    settings, chosen, families, known, where, since=begin, seed=seed, progress=progress
+                    settings, chosen, families, known, repository, since=begin, seed=seed, progress=progress
                 )
         else:
             trainer = MLModelTrainer(
@@ -141,10 +142,11 @@ def train(
                 progress=progress,
                 families=families,
                 backend=workers,
+                repository=repository,
             )
             report = trainer.train(chosen)
     promoted = [item.promotion for item in report.trained if item.promotion is not None and announce]
-    troubles = {entry.name: announcement(entry.name, ModelRepository(where), settings.kafka) for entry in promoted}
+    troubles = {entry.name: announcement(entry.name, repository, settings.kafka) for entry in promoted}
     _print(report, troubles, lifetimes=found, as_json=as_json)
 
 
@@ -158,7 +160,7 @@ def _of_lives(what: str, data: Path | None, options: Mapping[str, object]) -> bo
         raise UsageError(
             f"--cap {cap:g}: must be above 0 and below {_MOST_CAP:g}; leave it out for 125 rows of a machine"
         )
-    return what == "maintenance" and data is not None and (bool(given) or holds_lives(data))
+    return what == "maintenance" and data is not None and (bool(given) or holds_run_to_failure(data))
 
 
 def _moment(data: Path | None, since: str | None, *, from_kafka: bool) -> datetime | None:
@@ -184,7 +186,7 @@ def _train_from_kafka(
     names: tuple[str, ...] | None,
     own: "tuple[Family, ...]",
     plant: Plant,
-    models: str,
+    repository: ModelRepository,
     *,
     since: datetime | None,
     seed: int,
@@ -210,7 +212,7 @@ def _train_from_kafka(
     report = train_models(
         data,
         plant=plant,
-        repository=ModelRepository(models),
+        repository=repository,
         at=datetime.now(UTC),
         seed=seed,
         families=chosen,
@@ -222,7 +224,7 @@ def _train_from_kafka(
 
 def train_on_the_spot(
     plant: Plant,
-    models: str | Path,
+    models: str | Path | ModelRepository,
     *,
     seed: int = 42,
     frequency: str | None = None,
@@ -248,7 +250,7 @@ def train_on_the_spot(
         # a month is short, and the test split must contain the last days before some machine's failure
         Datasets.of_frame(frame, plant=plant, ratio=Ratio(train=0.7, val=0.15, test=0.15)),
         plant=plant,
-        repository=ModelRepository(models),
+        repository=models if isinstance(models, ModelRepository) else ModelRepository(models),
         at=datetime.now(UTC),
         seed=seed,
         families=(ANOMALY, MAINTENANCE),
@@ -309,7 +311,7 @@ def _print(
         typer.echo(f"  learned from {manifest.rows_used:,} rows; left out: {excluded or 'none'}")
         typer.echo(f"  {'runs now' if item.verdict.promote else 'does not run yet'}: {item.verdict.reason}")
         if trouble := troubles.get(manifest.name):
-            say(trouble)
+            print_error(trouble)
 
 
 def _figure(name: str, manifest: Manifest) -> str:

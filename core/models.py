@@ -22,7 +22,7 @@ WHOLE_PLANT: Final = ""
 """Key of the baseline of all machines, independent of type."""
 
 FlagBy = Literal["distance", "forest", "both"]
-Refusal = Literal["damaged", "incompatible", "missing", "unavailable"]
+Refusal = Literal["damaged", "incompatible", "missing", "unavailable", "untrusted"]
 """Reason why a version cannot run: its files differ from the published ones; it was made for other sensors or
 features; it does not exist; or its storage did not answer."""
 

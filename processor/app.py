@@ -34,7 +34,7 @@ def create_worker(settings: Settings) -> Worker:
     check_topics(topics)
     create_changelogs(settings.kafka)
     plant = load_plant(settings.plant_file)
-    repository = ModelRepository(settings.model_path)
+    repository = ModelRepository.of(settings)
     loaded = load_models(repository, plant=plant, features=feature_fingerprint(plant))
     for problem in loaded.problems:
         LOGGER.warning("%s", problem)

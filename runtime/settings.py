@@ -30,6 +30,7 @@ from runtime.setting_types import (
     OptionalPath,
     OptionalSecret,
     OptionalText,
+    PublicKeys,
     SaslMechanism,
     SecurityProtocol,
     Servers,
@@ -217,6 +218,21 @@ class ForwarderSettings(BaseModel):
     smtp_password: OptionalSecret = Field(None, description="Password at the mail server. Never logged.")
 
 
+class ModelSettings(BaseModel):
+    """Signatures of models."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+    trusted_keys: PublicKeys = Field(
+        None,
+        description="Ed25519 public keys in base64, separated by commas: a model runs only if one of them signed its "
+        "manifest; empty: signatures are not checked.",
+    )
+    signing_key_file: OptionalPath = Field(
+        None, description="PEM file of the Ed25519 private key that signs what is trained; empty: no signature."
+    )
+
+
 class Settings(BaseSettings):
     """All settings of all processes; immutable."""
 
@@ -237,6 +253,7 @@ class Settings(BaseSettings):
     forecasts: ForecastSettings = ForecastSettings()
     api: ApiSettings = ApiSettings()
     forwarder: ForwarderSettings = ForwarderSettings()
+    models: ModelSettings = ModelSettings()
     registry: RegistrySettings = RegistrySettings()
     mqtt: MqttSettings = MqttSettings()
     plant_file: OptionalPath = Field(

@@ -54,7 +54,7 @@ class MLModelTrainer:
     """Trainer on the files in `data_dir` (as `nexova data generate` writes them), publishing to `model_dir`.
 
     plant: the plant file's content; None is the default plant. clock: names the versions. families: more than the
-    built-in ones. backend: where the fits of many machines run.
+    built-in ones. backend: where the fits of many machines run. repository: in place of an unsigned one at `model_dir`.
     """
 
     def __init__(
@@ -68,9 +68,10 @@ class MLModelTrainer:
         clock: Callable[[], datetime] = lambda: datetime.now(UTC),
         families: Iterable[Family] = (),
         backend: Backend = Backend.LOKY,
+        repository: ModelRepository | None = None,
     ) -> None:
         self.data_dir = Path(data_dir)
-        self.repository = ModelRepository(model_dir)
+        self.repository = repository or ModelRepository(model_dir)
         self.plant = plant or load_plant(None)
         self.seed = seed
         self._progress = progress

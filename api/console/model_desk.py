@@ -13,6 +13,7 @@ from runtime.errors import NexovaError, UsageError
 from runtime.models.announce import announcement
 from runtime.models.manifest import LOWER_IS_BETTER, Manifest, Promotion, Verdict, champions
 from runtime.models.repository import ModelRepository
+from runtime.models.signing import Trust
 from runtime.settings import KafkaSettings
 
 ModelAction = Literal["promote", "rollback"]
@@ -87,6 +88,7 @@ class ModelDesk:
 
     root: str
     kafka: KafkaSettings
+    trust: Trust | None = None
     _kept: tuple[float, ModelsPage] | None = field(default=None, init=False)
 
     def page(self) -> ModelsPage:
@@ -101,7 +103,7 @@ class ModelDesk:
         Raises:
             NexovaError: the version is not there, is damaged, or is not what a rollback leads to any more.
         """
-        repository, now = ModelRepository(self.root), datetime.now(UTC)
+        repository, now = ModelRepository(self.root, trust=self.trust), datetime.now(UTC)
         try:
             if action == "promote":
                 entry = repository.promote(name, version, at=now, reason=reason)
@@ -118,7 +120,7 @@ class ModelDesk:
 
     def _read(self) -> ModelsPage:
         try:
-            repository = ModelRepository(self.root)
+            repository = ModelRepository(self.root, trust=self.trust)
             damaged: list[str] = []
             models = [_history(repository, name, damaged) for name in repository.names()]
             events = sorted(repository.history(), key=lambda entry: entry.at, reverse=True)[:_MOST_EVENTS]

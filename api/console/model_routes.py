@@ -23,7 +23,8 @@ Name = Annotated[str, Query(max_length=64)]
 
 def add_to(routes: APIRouter, services: Services, pages: Pages) -> None:  # noqa: C901  a table of routes
     """Add the routes of models."""
-    desk = ModelDesk(root=services.inference.model_dir, kafka=services.settings.kafka)
+    inference = services.inference
+    desk = ModelDesk(root=inference.model_dir, kafka=services.settings.kafka, trust=inference.trust)
 
     @routes.get(PAGE)
     async def models(request: Request) -> Response:

@@ -18,6 +18,7 @@ from core.detection.features import feature_fingerprint
 from runtime.errors import NexovaError
 from runtime.metrics.page import metrics_page
 from runtime.models.inference import ANOMALY, MAINTENANCE
+from runtime.models.model_inference import ModelInference
 from runtime.models.repository import ModelRepository
 from runtime.release import release
 from schemas.answers import HealthResponse, KafkaHealth, ModelsStatusResponse, ModelStatus, ReadyResponse
@@ -54,7 +55,7 @@ def models_of(services: Services) -> list[ModelStatus]:
     inference = services.inference
     found = {ANOMALY: inference.models.anomaly, MAINTENANCE: inference.models.maintenance}
     return [
-        *(_status(inference.model_dir, name, model, inference.kind_of(model)) for name, model in found.items()),
+        *(_status(inference, name, model, inference.kind_of(model)) for name, model in found.items()),
         ModelStatus(name="forecast", loaded=True, answers_with="auto"),
     ]
 
@@ -119,11 +120,11 @@ def _measure_alerts(services: Services) -> None:
     metrics.alert_response.set(nan if found.answered is None else found.answered)
 
 
-def _status(repository: str, name: str, model: Any, kind: str) -> ModelStatus:
+def _status(inference: ModelInference, name: str, model: Any, kind: str) -> ModelStatus:
     if model is None:
         return ModelStatus(name=name, loaded=False, answers_with=FALLBACK)
     try:
-        manifest = ModelRepository(repository).manifest(name, model.version)
+        manifest = ModelRepository(inference.model_dir, trust=inference.trust).manifest(name, model.version)
     except NexovaError:  # it runs all the same; what became of its files is said at the next reload
         return ModelStatus(name=name, loaded=True, answers_with=kind, version=model.version)
     return ModelStatus(

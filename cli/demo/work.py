@@ -28,14 +28,14 @@ def models(seed: int) -> None:
     """Train the models that the repository lacks for this plant, and print the result."""
     settings = load_settings()
     plant = load_plant(settings.plant_file)
-    repository = ModelRepository(settings.model_path)
+    repository = ModelRepository.of(settings)
     found = load_models(repository, plant=plant, features=feature_fingerprint(plant)).models
     if found.anomaly is not None and found.maintenance is not None:
         _say(f"found in {settings.model_path}")
         return
     from cli.train import train_on_the_spot  # noqa: PLC0415  loads scikit-learn, which is needed here only
 
-    train_on_the_spot(plant, settings.model_path, seed=seed, progress=_progress)
+    train_on_the_spot(plant, repository, seed=seed, progress=_progress)
     trained = load_models(repository, plant=plant, features=feature_fingerprint(plant))
     if trained.problems:
         raise FailureError(f"the models just trained cannot be used: {'; '.join(trained.problems)}")

@@ -134,7 +134,7 @@ def models(settings: Settings) -> Iterator[Finding]:
 
     try:
         found = load_plant(settings.plant_file)
-        repository = ModelRepository(settings.model_path)
+        repository = ModelRepository.of(settings)
         loaded = load_models(repository, plant=found, features=feature_fingerprint(found))
     except NexovaError as error:
         yield Finding(check="models", state="failed", detail=error.message)

@@ -23,6 +23,7 @@ from runtime.forecasting.published import FORECAST, OPENERS, MachineForecasts
 from runtime.models.inference import Opener, last_good, load_models
 from runtime.models.manifest import Promotion
 from runtime.models.repository import ModelRepository
+from runtime.models.signing import Trust
 from runtime.plants import load_plant
 from schemas.answers import Advice, AnomalyResult
 
@@ -40,17 +41,23 @@ class ModelInference:
         inference.detect_anomalies(100, 45, 2)["is_anomaly"]
 
     plant: None is the default plant. openers: models that score no readings, by name; `others` has the newest promoted
-    version of each that can run.
+    version of each that can run. trust: the keys of which one must have signed a model; None: any model runs.
     """
 
     def __init__(
-        self, model_dir: str | Path, *, plant: Plant | None = None, openers: Mapping[str, Opener[Any]] = OPENERS
+        self,
+        model_dir: str | Path,
+        *,
+        plant: Plant | None = None,
+        openers: Mapping[str, Opener[Any]] = OPENERS,
+        trust: Trust | None = None,
     ) -> None:
         self.plant = load_plant(None) if plant is None else plant
         self.model_dir = str(model_dir)
         self.models = Models()
         self.others: dict[str, Any] = {}
         self._openers = dict(openers)
+        self.trust = trust
         self.problems: tuple[str, ...] = ()
         self._seen: tuple[Promotion, ...] | None = None
         self.reload()
@@ -75,7 +82,7 @@ class ModelInference:
         """Load the currently promoted versions; while the repository is unavailable, keep the loaded ones."""
         self._seen = self._promoted()
         try:
-            repository = ModelRepository(self.model_dir)
+            repository = ModelRepository(self.model_dir, trust=self.trust)
             features = feature_fingerprint(self.plant)
             loaded = load_models(repository, plant=self.plant, features=features)
             found = {

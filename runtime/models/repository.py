@@ -1,6 +1,6 @@
 """Repository of model versions in a folder or a bucket; published atomically, verified at every load.
 
-    ROOT/<name>/<version>/{model.onnx, model.json, metrics.json, manifest.json}
+    ROOT/<name>/<version>/{model.onnx, model.json, metrics.json, manifest.json, manifest.sig}
     ROOT/registry.jsonl          promotions with time and reason; append-only
     ROOT/MODEL_REGISTRY.md       the same as a readable page, rewritten at every promotion
     ROOT/metrics.json            the metrics of the newest versions
@@ -12,7 +12,8 @@ Errors:
     ├── VersionExists            somebody published that version already
     └── ModelRefused             do not run this version; the last good one stays
         ├── ModelDamaged         a file is missing, cut, changed or swapped
-        └── ModelIncompatible    made for other sensors or other features
+        ├── ModelIncompatible    made for other sensors or other features
+        └── ModelUntrusted       not signed with a key of the trust list
     UsageError
     └── UnknownVersion           no such model, or no such version of it
 """
@@ -41,9 +42,12 @@ from runtime.models.manifest import (
     version_id,
 )
 from runtime.models.registry_page import render_registry
+from runtime.models.signing import SigningKey, Trust, with_signature
 from runtime.models.storage import open_storage
+from runtime.settings import Settings
 
 MANIFEST, LOG, PAGE = "manifest.json", "registry.jsonl", "MODEL_REGISTRY.md"
+SIGNATURES = "manifest.sig"
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,63}")
 _VERSION = re.compile(r"\d{8}T\d{6}Z")
 Entry = TypeVar("Entry", Promotion, ShadowEntry)
@@ -76,6 +80,12 @@ class ModelIncompatible(ModelRefused):
     refusal: ClassVar[Refusal] = "incompatible"
 
 
+class ModelUntrusted(ModelRefused):
+    """A version whose manifest has no valid signature of a trusted key."""
+
+    refusal: ClassVar[Refusal] = "untrusted"
+
+
 class UnknownVersion(UsageError):
     """A model or version that the repository does not have."""
 
@@ -95,10 +105,15 @@ class ModelRepository:
 
     In a local folder publishing and promoting are atomic, also with several writers. In a bucket a version counts
     once its manifest, written last, is there; promote there from one place at a time.
+
+    trust: the keys of which one must have signed a version; None: signatures are not checked. signer: signs what is
+    published.
     """
 
-    def __init__(self, root: str | Path) -> None:
+    def __init__(self, root: str | Path, *, trust: Trust | None = None, signer: SigningKey | None = None) -> None:
         self.root = str(root)
+        self._trust = trust
+        self._signer = signer
         try:
             self._storage = open_storage(self.root)
         except (ValueError, ImportError) as error:
@@ -106,6 +121,20 @@ class ModelRepository:
                 f"model repository {self.root}: no storage of that kind: {error}; give a folder, or a URL "
                 "whose fsspec package is installed"
             ) from error
+
+    @classmethod
+    def of(cls, settings: Settings, root: str | Path | None = None) -> "ModelRepository":
+        """Return the repository of the settings, or another one with their keys.
+
+        Raises:
+            UsageError: no storage of that kind, or the signing key cannot be used.
+        """
+        key_file = settings.models.signing_key_file
+        return cls(
+            settings.model_path if root is None else root,
+            trust=Trust.of(settings.models),
+            signer=None if key_file is None else SigningKey.read(key_file),
+        )
 
     def names(self) -> tuple[str, ...]:
         """Return the models that have a version, sorted."""
@@ -141,6 +170,7 @@ class ModelRepository:
         Raises:
             UnknownVersion: the version does not exist.
             ModelDamaged: the files differ from the published ones.
+            ModelUntrusted: no trusted key signed it.
             RepositoryUnavailable: the storage failed.
         """
         manifest = self.manifest(name, version)
@@ -165,8 +195,14 @@ class ModelRepository:
                 f"model {name} {version} is not in {self.root}, which has {known}; choose one that is "
                 "there, or train it"
             )
+        content = self._read(name, version, MANIFEST)
+        if self._trust is not None and self._trust.signer(content, self._signatures(name, version)) is None:
+            raise ModelUntrusted(
+                f"model {name} {version}: no key of NEXOVA_MODELS__TRUSTED_KEYS signed its {MANIFEST} as it is; if you "
+                f"trust it, sign it with nexova models sign {name} {version} --key FILE"
+            )
         try:
-            manifest = Manifest.model_validate_json(self._read(name, version, MANIFEST))
+            manifest = Manifest.model_validate_json(content)
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             where = ".".join(map(str, first["loc"])) or "the document"
@@ -189,8 +225,10 @@ class ModelRepository:
         """
         hashes = {file: sha256_of(content) for file, content in files.items()}
         complete = Manifest.model_validate(manifest.model_dump() | {"files": hashes})
+        document = complete.model_dump_json(indent=2).encode() + b"\n"
+        signature = {} if self._signer is None else {SIGNATURES: self._signer.sign(document).encode() + b"\n"}
         # the manifest goes last: where there is no rename, its presence is what makes a version
-        content = {**files, MANIFEST: complete.model_dump_json(indent=2).encode() + b"\n"}
+        content = {**files, **signature, MANIFEST: document}
         with self._trouble("written"):
             try:
                 self._storage.create(f"{complete.name}/{complete.version}", content)
@@ -200,6 +238,14 @@ class ModelRepository:
                     "publish under the id of another second"
                 ) from error
         return complete
+
+    def sign(self, name: str, version: str, key: SigningKey) -> None:
+        """Verify a version against its manifest and add a signature; raises as `load` does."""
+        ModelRepository(self.root).load(name, version)
+        line = key.sign(self._read(name, version, MANIFEST))
+        before = self._signatures(name, version).decode("ascii", "replace").splitlines()
+        with self._trouble("written"):
+            self._storage.replace(f"{name}/{version}/{SIGNATURES}", with_signature(before, line))
 
     def publish_newest(self, manifest: Manifest, files: Mapping[str, bytes]) -> Manifest:
         """Write a version as `publish` does, under a later second if its id has been taken meanwhile."""
@@ -300,7 +346,7 @@ class ModelRepository:
             for version in self.versions(name):
                 try:
                     manifests.append(self.manifest(name, version))
-                except ModelDamaged as error:
+                except ModelRefused as error:
                     damaged.append(error.message)
         return render_registry(manifests, self.history(), damaged=damaged, trials=self._trials())
 
@@ -320,6 +366,12 @@ class ModelRepository:
             self._storage.append(LOG, b"\n" + entry.model_dump_json().encode() + b"\n")
         self.write_document(PAGE, self.page().encode())
         return entry
+
+    def _signatures(self, name: str, version: str) -> bytes:
+        """Return the content of a version's signature file; empty where there is none."""
+        with self._trouble("read"):
+            path = f"{name}/{version}/{SIGNATURES}"
+            return self._storage.read(path) if self._storage.exists(path) else b""
 
     def _read(self, name: str, version: str, file: str) -> bytes:
         with self._trouble("read"):

@@ -14,6 +14,7 @@ from processor.versions.shadow import ShadowReader
 from runtime.metrics import ProcessorMetrics
 from runtime.models.manifest import Promotion
 from runtime.models.repository import ModelRepository
+from runtime.models.signing import SigningKey, Trust
 from runtime.settings import KafkaSettings
 from schemas.models import ModelPromoted
 from tests.model_repository import PLANT, ModelRepositoryBuilder, anomaly_files, risk_files
@@ -136,3 +137,24 @@ def test_the_gauge_names_one_version_of_each_model(builder: ModelRepositoryBuild
     }
     assert {s.labels["feature_fingerprint"] for s in family.samples} == {feature_fingerprint(PLANT)}
     assert follower.running.models.anomaly is model
+
+
+def test_where_keys_are_trusted_an_unsigned_promotion_is_refused_and_the_former_runs_on(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    key = SigningKey.create(tmp_path / "key.pem")
+    root = tmp_path / "models"
+    signed = ModelRepositoryBuilder(repository=ModelRepository(root, signer=key), path=root)
+    signed.put("anomaly", anomaly_files())
+    trusting = ModelRepositoryBuilder(repository=ModelRepository(root, trust=Trust.parse(key.public)), path=root)
+    follower = Watched(trusting)
+    unsigned = ModelRepositoryBuilder(repository=ModelRepository(root), path=root)
+    entry = unsigned.promote(unsigned.publish("anomaly", anomaly_files(), minutes=5))
+
+    assert follower.prepare(heard(entry)) is None
+    assert follower.refusals("untrusted") == 1
+    assert f"is refused, {FIRST} continues to run" in caplog.text
+    loaded = trusting.load()  # as after a restart
+    assert loaded.models.anomaly is not None
+    assert loaded.models.anomaly.version == FIRST
+    assert ("anomaly", "untrusted") in loaded.refused

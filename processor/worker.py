@@ -308,7 +308,7 @@ class Worker:
             async with self.executor.quiesced():
                 if self.executor.failure is None:
                     self.pipeline.tick()
-                    self.placement.look(self.partitions)
+                    self.placement.check(self.partitions)
             self.outputs.poll()
         self.rollbacks.tick()
 

@@ -1,7 +1,8 @@
-"""The short way of JSON sources: a type and an expression are made of the mapping.
+"""Fast reader of JSON sources: the mapping becomes a msgspec type and an expression.
 
-The decoder of that type checks and finds in one go, and the expression scales and orders. It takes what is exactly as
-the source says; several documents, faults and qualities are for `core.sources.mapping`, which also says what is wrong.
+The decoder of the type checks and finds values in one step, and the expression scales and orders them. It reads records
+that match the mapping exactly. Several documents, faults and qualities are left to `core.sources.mapping`, which also
+explains what is wrong.
 """
 
 import math
@@ -18,9 +19,9 @@ from core.sources.times import PER_SECOND
 from schemas.bounds import machine_id_fault
 
 FastRead = Callable[[Raw], MappedReading | MappedValue | None]
-"""From a record to the one reading or value that it holds; None where the long way must look."""
+"""Function from a record to its only reading or value; None where the general reader is needed."""
 
-_FAILURES: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+_FAILURES: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, OverflowError)
 _LARGEST: Final = sys.float_info.max
 _LATEST: Final = 253_402_300_000
 _MOST_TAGS: Final = 100_000
@@ -30,7 +31,7 @@ _Tree = dict[str, Any]
 
 
 def typed_reader(source: Source, plant: Plant) -> FastRead | None:
-    """Return the short way of a source; None where it has none."""
+    """Return the fast reader of a source; None where its mapping has none."""
     plain = source.format == "json" and source.each is None and source.quality is None
     number_time = source.time_format in PER_SECOND and source.time != ("kafka",)
     if not plain or not number_time:
@@ -76,7 +77,7 @@ def _wide(source: Source, plant: Plant) -> FastRead | None:
                 found = whole(message, name)
             except TypeError:  # a value is missing
                 if has_none(message, name):
-                    return None  # whether it has any sensor at all is for the long way
+                    return None  # the general reader finds out whether it names any sensor
                 found = holes(message, name)
         except (*_FAILURES, TypeError, Unusable):
             return None
@@ -107,10 +108,10 @@ def _expression(text: str, **known: Any) -> Callable[[Any, str | None], Any]:
 
 
 def _number_decoder(kind: type[msgspec.Struct], source: Source) -> Callable[[Any], Any]:
-    """Return a decoder of messages with numbers, which goes over to text for numbers once a sender writes it.
+    """Return a decoder of messages that changes to numbers as text when a sender first writes one.
 
-    Text that could be meant otherwise is left to the long way: decimal commas, and words for missing values other than
-    null and NaN.
+    Text with another possible meaning is left to the general reader: decimal commas, and words for missing values other
+    than null and NaN.
     """
     strict = msgspec.json.Decoder(kind).decode
     lax = msgspec.json.Decoder(kind, strict=False).decode
@@ -227,7 +228,7 @@ def _struct(
         name = f"f{number}"
         names[name] = key
         if isinstance(inner, dict):
-            # a branch that is missing is for the long way: it may be right, but seldom is
+            # a missing branch is left to the general reader: it may be right, but seldom is
             fields.append((name, _struct(inner, (*path, key), f"{prefix}{name}.", places)))
             continue
         kind, needed = inner

@@ -5,6 +5,7 @@ Docker and kubectl, which are not here, and `make demo`, which tests/packaging r
 """
 
 import sys
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,8 @@ pytestmark = [pytest.mark.long, pytest.mark.timeout(400)]
 
 SHORTER = ("--days", "30", "--machines", "3")
 """Instead of 180 days of 8 machines."""
+DAYS = 10
+"""Days of readings that training from Kafka finds."""
 OPERATE = ("Changing a model", "Forecasts", "Checks before a start and after a failure", "Capacity")
 
 
@@ -64,7 +67,9 @@ def start(reader: Reader) -> None:
 def operate(reader: Reader) -> None:
     """Follow "operate": another version, its way back, signatures, shadows, imported hours, examinations."""
     # readings to learn from, as the plant would have sent them
-    reader.types(["nexova", "produce", "replay", "data/train_data.csv", "--speed", "max"])
+    history = ("--days", str(DAYS), "--duration", "0")
+    reader.types(["nexova", "produce", "simulate", "--machines", "3", *history])
+    since = (datetime.now(UTC) - timedelta(days=DAYS + 1)).isoformat()
     repository = ModelRepository(reader.folder / "models")
     first = repository.current("anomaly")
     assert first is not None
@@ -75,7 +80,7 @@ def operate(reader: Reader) -> None:
     commands = list(commands_of("operations.md", *OPERATE))
     commands.sort(key=lambda command: command[1] != "train")
     for command in commands:
-        words = {"VERSION": first, "2026-03-01T00:00:00Z": "2025-01-01T00:00:00Z"}
+        words = {"VERSION": first, "2026-03-01T00:00:00Z": since}
         said = reader.types(replaced(command, words))
         if command[1:3] == ["models", "keygen"]:
             reader.variables |= dict(line.split("=", 1) for line in said.splitlines() if line.startswith("NEXOVA_"))

@@ -16,7 +16,7 @@ from tests.cli.command import ROOT, environment
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(300)]
 
-SECONDS = 30
+SECONDS = 10
 
 
 def run(*command: str, folder: Path, seconds: float = 60) -> str:

@@ -71,8 +71,6 @@ def operate(reader: Reader) -> None:
     reader.types(["nexova", "produce", "simulate", "--machines", "3", *history])
     since = (datetime.now(UTC) - timedelta(days=DAYS + 1)).isoformat()
     repository = ModelRepository(reader.folder / "models")
-    first = repository.current("anomaly")
-    assert first is not None
     (reader.folder / "SERIES.csv").write_text(
         "timestamp,value\n" + "".join(f"2026-03-02T{hour:02}:00:00Z,{10 + hour}\n" for hour in range(24))
     )
@@ -80,7 +78,8 @@ def operate(reader: Reader) -> None:
     commands = list(commands_of("operations.md", *OPERATE))
     commands.sort(key=lambda command: command[1] != "train")
     for command in commands:
-        words = {"VERSION": first, "2026-03-01T00:00:00Z": since}
+        others = [version for version in repository.versions("anomaly") if version != repository.current("anomaly")]
+        words = {"VERSION": next(iter(others), "VERSION"), "2026-03-01T00:00:00Z": since}
         said = reader.types(replaced(command, words))
         if command[1:3] == ["models", "keygen"]:
             reader.variables |= dict(line.split("=", 1) for line in said.splitlines() if line.startswith("NEXOVA_"))

@@ -24,7 +24,7 @@ _LEVEL_READINGS: Final = 12
 _LEVEL_CLIP: Final = 3.0  # noises; an episode of an hour or two must not become the new level
 _START_SECONDS: Final = 4 * 3600.0  # a machine that has just started may still change; until then the clip is wider
 _SURPRISING: Final = 10.0  # noises away from both baseline and recent level at which surprise is a half
-_STILL: Final = 2.0  # usual times between changes without one that are a half; a rounded value may well repeat itself once
+_STILL: Final = 2.0  # usual times between changes without one that are a half; a rounded value may repeat itself once
 _FLAGGED: Final = 0.5  # surprise at which a reading is flagged
 _SILENT: Final = 1.0  # usual gaps without a value that are a half
 

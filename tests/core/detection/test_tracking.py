@@ -94,7 +94,6 @@ class TestMissing:
         rows = [a_reading(at=60.0 * number, power=None) for number in range(4, 10)]
         assert faults([*drawn_rows("oooo"), *rows], "power") == 4 * "." + "...???"
 
-
     def test_a_sensor_far_slower_than_its_neighbours_is_there(self) -> None:
         """Once an hour among readings of each minute, and missed after four hours without a value."""
         rows = drawn_rows(5 * ("." + 59 * "?") + "." + 300 * "?")

@@ -60,7 +60,7 @@ def take_feedback(state: FleetState, feedback: Feedback, *, partition: int, offs
     spoken_of = _alert_of(state, feedback)
     if feedback.kind == "maintenance_done":
         closed = _closed(state, slot, _alerts_of(state, feedback.machine_id), feedback.at)
-        _begin_anew(state, slot)
+        _reset_wear(state, slot)
     elif feedback.kind in CLOSING and spoken_of is not None:
         closed = _closed(state, slot, [spoken_of], feedback.at)
     else:
@@ -115,7 +115,7 @@ def accept_level(state: FleetState, slot: int) -> None:
     tracks.recent[slot] = np.nan
 
 
-def _begin_anew(state: FleetState, slot: int) -> None:
+def _reset_wear(state: FleetState, slot: int) -> None:
     """Reset the slow averages and the advice of a machine after maintenance, in place."""
     state.tracks.slow[slot] = np.nan
     state.tracks.slow_hours[slot] = 0.0

@@ -8,7 +8,7 @@ from runtime.errors import UsageError
 _TRIES: Final = 64
 
 
-def held_port(host: str, port: int, *, remedy: str, tries: int = 1) -> socket.socket:
+def reserve_port(host: str, port: int, *, remedy: str, tries: int = 1) -> socket.socket:
     """Return a socket that listens on `port` of `host`, or, with more `tries`, on the first free one from it on.
 
     No other process can take the port until the socket is closed, just before the port is served. remedy: the end of
@@ -34,4 +34,4 @@ def page_port(host: str, port: int, *, asked: bool) -> socket.socket:
         UsageError: the port is taken.
     """
     remedy = "Name another with --port or NEXOVA_PROCESSOR__WEB_PORT"
-    return held_port(host, port, remedy=remedy, tries=1 if asked else _TRIES)
+    return reserve_port(host, port, remedy=remedy, tries=1 if asked else _TRIES)

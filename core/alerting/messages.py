@@ -59,7 +59,7 @@ class AlertWriter:
                 return []
             alert = known.model_copy(update=figures | {"state": "resolved", "resolved_at": at})
         else:
-            signals, summary = self._say(kind, row)
+            signals, summary = self._describe(kind, row)
             figures |= {
                 "severity": SEVERITIES[changes.severity[position]],
                 "confidence": _share(changes.share[position] * (self.confidence[row] if kind == "anomaly" else 1.0)),
@@ -92,15 +92,15 @@ class AlertWriter:
         borrowed = self.rows.level[row] in {LEVEL_PLANT, LEVEL_TYPE}
         return model.model_copy(update={"level": "type"}) if borrowed else model
 
-    def _say(self, kind: str, row: int) -> tuple[tuple[Signal, ...], str]:
+    def _describe(self, kind: str, row: int) -> tuple[tuple[Signal, ...], str]:
         machine_id = self.batch.machine_ids[self.batch.machine[row]]
         if kind == "limit":
-            return self._say_limits(machine_id, row)
+            return self._describe_limits(machine_id, row)
         if kind == "sensor_fault":
-            return self._say_faults(machine_id, row)
-        return self._say_anomaly(machine_id, row)
+            return self._describe_faults(machine_id, row)
+        return self._describe_anomaly(machine_id, row)
 
-    def _say_limits(self, machine_id: str, row: int) -> tuple[tuple[Signal, ...], str]:
+    def _describe_limits(self, machine_id: str, row: int) -> tuple[tuple[Signal, ...], str]:
         broken = broken_limits(self.values[row], self.plant)
         signals = tuple(
             Signal(
@@ -122,7 +122,7 @@ class AlertWriter:
             )
         return signals[:MOST_SIGNALS], f"{machine_id}: {_listed(words)}."
 
-    def _say_faults(self, machine_id: str, row: int) -> tuple[tuple[Signal, ...], str]:
+    def _describe_faults(self, machine_id: str, row: int) -> tuple[tuple[Signal, ...], str]:
         faulty = np.flatnonzero(self.rows.fault[row]).tolist()
         signals, words = [], []
         for index in faulty:
@@ -149,7 +149,7 @@ class AlertWriter:
         what = "the sensor and its line" if len(faulty) == 1 else "the sensors and their lines"
         return tuple(signals[:MOST_SIGNALS]), f"{machine_id}: {_listed(words)}; check {what}."
 
-    def _say_anomaly(self, machine_id: str, row: int) -> tuple[tuple[Signal, ...], str]:
+    def _describe_anomaly(self, machine_id: str, row: int) -> tuple[tuple[Signal, ...], str]:
         watched = watched_sensors(self.plant)
         parts = self.rows.contribution[row]
         signals = tuple(

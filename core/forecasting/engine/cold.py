@@ -8,15 +8,15 @@ from core.arrays import DAY, WEEK, Floats, Ints
 from core.forecasting import names
 from core.forecasting.engine.series import LEVEL, Answer, HourlySeries
 
-_UNSEEN: Final = 0.5  # of a profile's value, on both sides, before anything was heard
+_UNSEEN: Final = 0.5  # of a profile's value, on both sides, before anything was present
 _MONDAY: Final = 4 * DAY  # 1970-01-05
 
 
 def cold_answer(series: HourlySeries, horizon: int, profile: Floats | None) -> Answer:
     """Return the answer for a series of less than two weeks; profile: as `cold_start` of `forecast_next`."""
     targets = series.end + np.arange(horizon)
-    heard = ~np.isnan(series.values)
-    known, hours = series.values[heard], series.first_hour + np.flatnonzero(heard)
+    present = ~np.isnan(series.values)
+    known, hours = series.values[present], series.first_hour + np.flatnonzero(present)
     if profile is not None:
         return _by_profile(known, hours, targets, profile)
     if not len(known):

@@ -1,4 +1,4 @@
-"""`nexova bridge`: other senders' topics to readings, by the sources of the plant file."""
+"""`nexova bridge`: conversion of other senders' topics to readings, by the sources of the plant file."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -23,7 +23,7 @@ app = typer.Typer(no_args_is_help=True, help="Convert messages of other Kafka or
 def kafka(plant_file: PlantOption = None) -> None:
     """Read the Kafka topics of the plant file's sources, each record exactly once, until stopped.
 
-    `nexova process` runs it beside its workers by itself; several may run at a time and share the partitions.
+    `nexova process` runs it beside its workers; several may run at a time and share the partitions.
     """
     settings = load_settings()
     run_kafka(settings, load_plant(plant_file or settings.plant_file))
@@ -41,7 +41,7 @@ def mqtt(plant_file: PlantOption = None) -> None:
     if not sources:
         raise UsageError(f"plant {plant.name} has no source with mqtt; write one as docs/connecting.md shows")
     try:
-        from bridge.mqtt import MqttBridge  # noqa: PLC0415  an extra of its own
+        from bridge.mqtt import MqttBridge  # noqa: PLC0415  an optional extra
     except ModuleNotFoundError as error:
         raise UsageError(f"the MQTT client is missing ({error.name}); install nexova[mqtt]") from None
     running: list[MqttBridge] = []

@@ -258,8 +258,8 @@ class Worker:
         for name, follow in (("follow_policy", self.policy.run), ("follow_inputs", self.inputs.run)):
             self._beside(name, partial(follow, stopped=lambda: self.app.should_stop), None)
         self._beside("follow_models", self.follower.follow, None)
-        training = partial(watch_training, self._repository, self.metrics, stopped=lambda: self.app.should_stop)
-        self._beside("watch_training", training, None)
+        watched = (self._repository, self.metrics, self.pipeline.score_watch)
+        self._beside("watch_training", partial(watch_training, *watched, stopped=lambda: self.app.should_stop), None)
 
     def _beside(self, name: str, run: Callable[[], Awaitable[None]], close: Callable[[], None] | None) -> None:
         """Register a task of the worker's lifetime; its failure ends the worker."""

@@ -3,7 +3,7 @@
 import re
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, WithJsonSchema, field_validator, model_validator
 
 from core.plant.rules import Finite, NotNegative, PlantModel, TimezoneName, broken
 
@@ -45,6 +45,7 @@ Path = Annotated[
     tuple[Annotated[str, Field(min_length=1)], ...],
     BeforeValidator(_as_parts),
     Field(strict=False, min_length=1, max_length=16),
+    WithJsonSchema({"type": "string"}),  # as people write it
 ]
 Text = Annotated[str, Field(min_length=1, max_length=256)]
 
@@ -79,7 +80,7 @@ def _as_place(value: object) -> object:
     return {"where": where, "path": path, "template": template.strip() or None}
 
 
-PlaceText = Annotated[Place, BeforeValidator(_as_place)]
+PlaceText = Annotated[Place, BeforeValidator(_as_place), WithJsonSchema({"type": "string"})]
 
 
 class SourceSensor(PlantModel):

@@ -285,7 +285,7 @@ class Worker:
         self.fetches.lose(partition)
 
     def _poisoned(self, held: Partition, until: int, error: Exception) -> None:
-        self.fetches.take_anew(held.number, until=until, cause=error)
+        self.fetches.restore_again(held.number, until=until, cause=error)
         self._closing = self.writers.drop_one(held.number)
 
     def _failed(self, error: BaseException) -> None:

@@ -33,7 +33,7 @@ def topics_table() -> str:
         (f"`{topic.name}`", topic.key, _message_link(topic), _policy(topic), _spread(topic), topic.description)
         for topic in CATALOGUE
     )
-    return markdown_table(("Topic", "Key", "Message", "Kept", "Partitions", "What it holds"), rows)
+    return markdown_table(("Topic", "Key", "Message", "Kept", "Partitions", "Content"), rows)
 
 
 def metrics_table(metrics: type[MetricSet]) -> str:
@@ -42,7 +42,7 @@ def metrics_table(metrics: type[MetricSet]) -> str:
         (f"`{metric.name}`", metric.kind, _labels(metric), metric.help + _buckets(metric))
         for metric in metrics.catalogue()
     )
-    return markdown_table(("Metric", "Kind", "Labels", "What it says"), rows)
+    return markdown_table(("Metric", "Kind", "Labels", "Description"), rows)
 
 
 def messages_text(schemas: Mapping[str, Schema]) -> str:
@@ -93,10 +93,10 @@ def _buckets(metric: Metric[Any]) -> str:
 def _message(name: str, schema: Schema) -> str:
     required = set(schema.get("required", ()))
     rows = (
-        (f"`{field}`", kind_of(body), "always" if field in required else "may be left out", _text(body))
+        (f"`{field}`", kind_of(body), "always" if field in required else "optional", _text(body))
         for field, body in schema["properties"].items()
     )
-    table = markdown_table(("Field", "Value", "There", "Meaning"), rows)
+    table = markdown_table(("Field", "Type", "Presence", "Description"), rows)
     description = [schema["description"]] if "description" in schema else []
     return "\n\n".join([f"### {name}", *description, table])
 

@@ -123,7 +123,10 @@ def read_changelog(
                     on_progress(table, partition, 1.0)
                     return Restored(records=records, end=_end(topic, end))
                 elif error.code() not in _MENDS_ITSELF:
-                    raise FailureError(f"{topic}/{partition} cannot be read ({error.str()}); check our rights")
+                    raise FailureError(
+                        f"{topic}/{partition} cannot be read ({error.str()}); grant our user the rights that "
+                        "`nexova topics acl processor` prints, on the topic and on groups of readers"
+                    )
     except KafkaException as error:
         raise FailureError(f"{topic}/{partition} cannot be read ({error.args[0].str()}); check the broker") from None
     finally:

@@ -14,10 +14,12 @@ from typing import Any, ClassVar, Final, cast
 
 import faust
 from aiokafka.consumer.fetcher import FetchResult
+from aiokafka.errors import GroupAuthorizationFailedError, TopicAuthorizationFailedError
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
 
 from processor.partitions import SourceRecord
+from runtime.errors import BrokerRefused
 
 FAUST_VERSION: Final = "0.15.3"
 FETCH_WAIT_MS: Final = 100
@@ -169,7 +171,28 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
         fetcher = consumer._fetcher  # noqa: SLF001  it is made anew whenever the consumer starts
         if type(fetcher._records) is not FetchedResults:  # noqa: SLF001
             fetcher._records = FetchedResults(fetcher._records, self.consumer.transport.batch_topics)  # noqa: SLF001
-        return await super()._fetch_records(consumer, *args, **kwargs)
+        try:
+            return await super()._fetch_records(consumer, *args, **kwargs)
+        except TopicAuthorizationFailedError as error:
+            raise denied(f"may not read {error.args[0]}") from None
+
+    def refusal(self) -> BrokerRefused | None:
+        """Return why the brokers do not let this consumer join its group; None as long as they do.
+
+        aiokafka keeps such an error for a call that Faust does not make, and waits for it.
+        """
+        coordinator = getattr(self._consumer, "_coordinator", None)
+        error = getattr(coordinator, "_pending_exception", None)
+        if isinstance(error, GroupAuthorizationFailedError):
+            return denied(f"may not read with group {coordinator.group_id}")
+        if isinstance(error, TopicAuthorizationFailedError):
+            return denied(f"may not read {', '.join(sorted(error.args[0]))}")
+        return None
+
+
+def denied(what: str) -> BrokerRefused:
+    """Return the error of a missing right of the processor."""
+    return BrokerRefused(f"our user {what}; grant the rights that `nexova topics acl processor` prints")
 
 
 class ReadOffsets(defaultdict[TP, int | None]):
@@ -230,6 +253,17 @@ class BatchConsumer(driver.Consumer):
         self._set_back.add(tp)
         await self.seek(tp, offset)
         self._reread[tp] += 1
+
+    def check(self) -> None:
+        """Check that the brokers let the consumer read.
+
+        Raises:
+            BrokerRefused: they deny it the group or a topic.
+        """
+        thread = cast("BatchConsumerThread | None", self._thread)
+        refusal = None if thread is None else thread.refusal()
+        if refusal is not None:
+            raise refusal
 
     def lag(self, positions: Mapping[int, int], *, topic: str) -> dict[int, int]:
         """Return the number of records that follow in each partition of `positions` (next offset to process)."""

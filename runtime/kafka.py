@@ -28,6 +28,7 @@ _DEBUG: Final = 7
 # the client's own error codes are public in all but name
 _ALL_BROKERS_DOWN: Final = KafkaError._ALL_BROKERS_DOWN  # noqa: SLF001
 _AUTHENTICATION: Final = KafkaError._AUTHENTICATION  # noqa: SLF001
+_SSL: Final = KafkaError._SSL  # noqa: SLF001
 _UNANSWERED: Final = frozenset({KafkaError._TIMED_OUT, KafkaError._TRANSPORT})  # noqa: SLF001
 _NOT_THERE: Final = frozenset({KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError.LEADER_NOT_AVAILABLE})
 _DENIED: Final = frozenset({KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.CLUSTER_AUTHORIZATION_FAILED})
@@ -89,12 +90,17 @@ def consumer_config(kafka: KafkaSettings, group: str | None = None) -> dict[str,
     Without a `group` it gets a unique one, for following a topic independently.
     """
     return client_config(kafka) | {
-        "group.id": group or f"{kafka.client_id}-reader-{uuid.uuid4().hex}",
+        "group.id": group or f"{readers_of(kafka)}{uuid.uuid4().hex}",
         "auto.offset.reset": "earliest",
         "enable.auto.commit": False,
         "enable.auto.offset.store": False,
         "fetch.error.backoff.ms": 100,
     }
+
+
+def readers_of(kafka: KafkaSettings) -> str:
+    """Return the prefix of the unique groups of consumers that follow a topic independently."""
+    return f"{kafka.client_id}-reader-"
 
 
 def wait_for_broker(
@@ -108,7 +114,7 @@ def wait_for_broker(
 
     Raises:
         BrokerUnavailable: no answer in `max_retries` + 1 attempts of `try_seconds` each.
-        BrokerRefused: a broker does not accept the credentials; retries would not help.
+        BrokerRefused: a broker does not accept the credentials, or TLS fails; retries would not help.
         SettingsError: the client does not accept its configuration.
     """
     failures: list[KafkaError] = []
@@ -122,6 +128,8 @@ def wait_for_broker(
         except KafkaException as error:
             admin.poll(0)  # serves the callback of errors
             reason = _reason(failures, fallback=error)
+            if any(failure.code() == _SSL for failure in failures):
+                raise BrokerRefused(_tls_failure(kafka, failures)) from None
             if any(failure.code() == _AUTHENTICATION for failure in failures):
                 raise BrokerRefused(
                     f"{kafka.bootstrap_servers} refused user {kafka.sasl_username!r} ({reason}); "
@@ -132,7 +140,8 @@ def wait_for_broker(
     tries = f"{max_retries + 1} tries" if max_retries else "1 try"
     raise BrokerUnavailable(
         f"no Kafka broker answered at {kafka.bootstrap_servers} in {tries} ({reason}); "
-        "start one, set NEXOVA_KAFKA__BOOTSTRAP_SERVERS to where it is, or raise MAX_RETRIES"
+        "start one, set NEXOVA_KAFKA__BOOTSTRAP_SERVERS to where it is or NEXOVA_KAFKA__SECURITY_PROTOCOL to what it "
+        "speaks, or raise MAX_RETRIES"
     )
 
 
@@ -155,7 +164,7 @@ class TopicState:
     def problem(self) -> str | None:
         """Problem and remedy in one line; None without a problem."""
         if self.denied:
-            return f"our user may not describe {self.name}; grant it rights on the topic (see `nexova doctor`)"
+            return f"our user may not describe {self.name}; grant it the rights that `nexova topics acl` prints"
         if self.partitions == 0:
             return f"{self.name} does not exist; run `nexova topics create`"
         if self.partitions != self.wanted_partitions:
@@ -310,6 +319,19 @@ def _reason(failures: list[KafkaError], *, fallback: KafkaException) -> str:
     text = str(details[-1].str()).partition("bootstrap: ")[2] or str(details[-1].str())
     text = re.sub(r" \(after \d+ms in state .*\)$", "", text)
     return re.sub(r"^Connect to \S+ failed: ", "", text)
+
+
+def _tls_failure(kafka: KafkaSettings, failures: list[KafkaError]) -> str:
+    """Return what is wrong with TLS and which setting to check."""
+    reason = _reason([one for one in failures if one.code() == _SSL], fallback=KafkaException(failures[-1]))
+    remedy = "check NEXOVA_KAFKA__SSL_CA_FILE and the broker's certificate"
+    if "PLAINTEXT" in reason:
+        remedy = f"check NEXOVA_KAFKA__SECURITY_PROTOCOL={kafka.security_protocol} and the port"
+    elif "alert" in reason:
+        remedy = "check NEXOVA_KAFKA__SSL_CERTIFICATE_FILE, which the broker refuses"
+    return (
+        f"no TLS connection to {kafka.bootstrap_servers} ({reason.partition(':SSL routines::')[2] or reason}); {remedy}"
+    )
 
 
 def _log_client_error(error: KafkaError) -> None:

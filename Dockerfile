@@ -41,7 +41,8 @@ ENV PATH=/opt/nexova/bin:$PATH \
     NUMBA_CACHE_DIR=/var/cache/nexova \
     NEXOVA_MODEL_PATH=/models \
     NEXOVA_LOG_FORMAT=json \
-    NEXOVA_PROCESSOR__WEB_HOST=0.0.0.0
+    NEXOVA_PROCESSOR__WEB_HOST=0.0.0.0 \
+    NEXOVA_FORWARDER__WEB_HOST=0.0.0.0
 
 USER 10001:10001
 WORKDIR /home/nexova

@@ -30,7 +30,7 @@ from producer.lives import engine_lives
 from runtime.models.repository import ModelRepository
 from runtime.plants import load_plant
 from trainer.candidate import no_progress
-from trainer.failures import failure_chances
+from trainer.failures import failure_probabilities
 from trainer.measure import Outcome, flag_figures
 
 DATA = Path(os.environ.get("NEXOVA_TEST_DATA") or Path(__file__).resolve().parents[2] / "shared" / "data")
@@ -180,7 +180,7 @@ def milling() -> None:
     failed = rows["Machine failure"].to_numpy() > 0
     found = []
     for seed in range(5):
-        chances = failure_chances(features, failed, seed=seed)
+        chances = failure_probabilities(features, failed, seed=seed)
         found.append(flag_figures(Outcome(machine=np.zeros(len(failed), np.int64), truth=failed * 1.0, answer=chances)))
     for name in ("f1", "precision", "recall", "auc"):
         each = np.array([one[name] for one in found], dtype=np.float64)

@@ -1,1 +1,1 @@
-"""The bridge: messages of foreign topics, on Kafka or MQTT, as readings on the readings topic."""
+"""The bridge: messages of other Kafka or MQTT topics, converted to readings on the readings topic."""

@@ -1,26 +1,26 @@
-"""Calls of the client that may never return: after a broker's restart some do not, whatever their own limit."""
+"""A time limit for calls of the Kafka client: after a broker's restart some never return, whatever their own limit."""
 
 import queue
 import threading
 from collections.abc import Callable
 
 
-class Stuck(Exception):
-    """A call did not return in time; what it works on is to be used no more."""
+class CallTimedOut(Exception):
+    """A call did not return in time; its thread still runs, so its client must not be used again."""
 
 
-def bounded(work: Callable[[], None], *, seconds: float) -> None:
-    """Do some work in a thread of its own, and raise what it raises.
+def call_within(seconds: float, call: Callable[[], None]) -> None:
+    """Run `call` in a thread of its own and wait for it, `seconds` at most; its exceptions are raised here.
 
     Raises:
-        Stuck: it is not done within `seconds`; its thread is left behind.
+        CallTimedOut: it has not returned within `seconds`.
     """
     outcome: queue.Queue[BaseException | None] = queue.Queue(1)
 
     def run() -> None:
         try:
-            work()
-        except BaseException as failure:  # noqa: BLE001  it is raised where it is waited for
+            call()
+        except BaseException as failure:  # noqa: BLE001  raised again by the waiting thread
             outcome.put(failure)
         else:
             outcome.put(None)
@@ -29,6 +29,6 @@ def bounded(work: Callable[[], None], *, seconds: float) -> None:
     try:
         failure = outcome.get(timeout=seconds)
     except queue.Empty:
-        raise Stuck(f"the client did not return within {seconds:g} s") from None
+        raise CallTimedOut(f"the client did not return within {seconds:g} s") from None
     if failure is not None:
         raise failure

@@ -1,8 +1,8 @@
-"""MQTT topics to the readings topic: a message is acknowledged to its broker only after Kafka has what follows from it.
+"""Bridge from MQTT topics to the readings topic; a message is acknowledged after Kafka has committed its readings.
 
-QoS 1 repeats what was not acknowledged. Each transaction therefore also holds the fingerprints of its messages, and the
-values of long sources that still wait for others, so that a bridge that was killed between the two brokers knows what
-it had done: see docs/decisions/0082-foreign-topics-are-rekeyed.md.
+With QoS 1, MQTT repeats messages that were not acknowledged. Each Kafka transaction therefore also stores the
+fingerprints of its messages and the incomplete readings of long sources, so that a bridge killed between the two
+brokers recognises the repetitions: see docs/decisions/0082-foreign-topics-are-rekeyed.md.
 """
 
 import hashlib
@@ -21,7 +21,7 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Producer, Topi
 from paho.mqtt.client import Client, MQTTMessage, topic_matches_sub
 from paho.mqtt.enums import CallbackAPIVersion
 
-from bridge.bounded import Stuck, bounded
+from bridge.bounded import CallTimedOut, call_within
 from bridge.route import Outgoing, Route, RouteReport
 from core.sources.record import Raw
 from runtime.errors import FailureError
@@ -33,9 +33,9 @@ from schemas.dead_letters import Source as Origin
 from schemas.topics import DEAD_LETTERS
 
 LOGGER: Final = logging.getLogger("nexova.bridge")
-_MOST: Final = 120  # messages of one transaction: their fingerprints are kept beside a position of 4,096 bytes
-_MOST_OPEN: Final = 1_400  # bytes of values that wait
-_REMEMBERED: Final = 50_000
+_MOST_MESSAGES: Final = 120  # of one transaction: their fingerprints fit in an offset's metadata of 4,096 bytes
+_MOST_OPEN: Final = 1_400  # bytes of incomplete readings
+_REMEMBERED: Final = 50_000  # fingerprints
 _WAIT_SECONDS: Final = 0.2
 _ANSWER_SECONDS: Final = 10.0
 _STUCK_SECONDS: Final = 25.0
@@ -62,8 +62,8 @@ _AWAITED: Final = frozenset(
 )
 
 
-class Kept(msgspec.Struct):
-    """What stands beside the bridge's position: fingerprints of the last messages, and values that wait, by filter."""
+class StoredState(msgspec.Struct):
+    """State stored with the bridge's offset: fingerprints of the last messages, incomplete readings by filter."""
 
     number: int = 0  # of the transaction
     recent: list[str] = []
@@ -71,15 +71,15 @@ class Kept(msgspec.Struct):
 
 
 class Received(NamedTuple):
-    """A message with the connection over which it came: on another one its number means another message."""
+    """A message and the connection it arrived on, outside of which its id names another message; epoch seconds."""
 
     message: MQTTMessage
     connection: int
-    came_at: float
+    arrived_at: float
 
 
 class MqttBridge:
-    """One MQTT session, kept by the broker under its client id. routes: by the filter that each subscribes to."""
+    """One MQTT session, kept by the broker under its client id. routes: by the topic filter that each subscribes to."""
 
     def __init__(self, kafka: KafkaSettings, mqtt: MqttSettings, routes: Mapping[str, Route]) -> None:
         self._mqtt = mqtt
@@ -92,17 +92,17 @@ class MqttBridge:
         self._session_kept = False
         self._report = RouteReport(self._routes)
         self._writer = _Writer(kafka, mqtt.client_id)
-        for name, packed in self._writer.kept.open.items():
+        for name, packed in self._writer.stored.open.items():
             if name in self._gatherers:
                 self._gatherers[name].restore(packed.encode(), now=time.time())
-        self._remembered.update(dict.fromkeys(self._writer.kept.recent))
+        self._remembered.update(dict.fromkeys(self._writer.stored.recent))
         self._client = self._new_client()
 
     def run(self, stopped: Callable[[], bool]) -> None:
-        """Pass on messages until stopped; a lost connection is made anew.
+        """Convert messages until `stopped` returns True; reconnect when the connection is lost.
 
         Raises:
-            FailureError: the MQTT broker cannot be reached at the start, or Kafka takes nothing for minutes.
+            FailureError: the MQTT broker cannot be reached at the start, or Kafka accepts nothing for ten minutes.
         """
         address = f"{self._mqtt.host}:{self._mqtt.port}"
         try:
@@ -123,14 +123,14 @@ class MqttBridge:
             self._report.write(always=True)
 
     def ask_for_birth(self, group: str, node: str) -> None:
-        """Ask a Sparkplug node to be born again, once a minute at most."""
+        """Request a rebirth of a Sparkplug node, once a minute at most."""
         now = time.monotonic()
         if now - self._asked.get((group, node), -math.inf) < _ASK_SECONDS:
             return
         if len(self._asked) >= _MOST_ASKED:
             self._asked.clear()
         self._asked[group, node] = now
-        LOGGER.info("asking Sparkplug node %.80r of group %.80r to be born again", node, group)
+        LOGGER.info("requesting a rebirth of Sparkplug node %.80r of group %.80r", node, group)
         self._client.publish(f"spBv1.0/{group}/NCMD/{node}", rebirth(int(time.time() * 1000)), qos=0)
 
     def _new_client(self) -> Client:
@@ -153,7 +153,7 @@ class MqttBridge:
     def _connected(self, client: Client, _: Any, flags: Any, reason: Any, __: Any) -> None:
         if reason.is_failure:
             LOGGER.error(
-                "the MQTT broker refused us (%s); check NEXOVA_MQTT__USERNAME and …__PASSWORD; trying again", reason
+                "the MQTT broker refused us (%s), trying again; check NEXOVA_MQTT__USERNAME and …__PASSWORD", reason
             )
             return
         self._connection += 1
@@ -163,16 +163,16 @@ class MqttBridge:
 
     def _disconnected(self, _: Client, __: Any, ___: Any, reason: Any, ____: Any) -> None:
         if reason.is_failure:
-            LOGGER.warning("the MQTT broker is lost (%s); connecting again", reason)
+            LOGGER.warning("the connection to the MQTT broker is lost (%s), reconnecting", reason)
 
     def _subscribed(self, _: Client, __: Any, ___: Any, reasons: Any, ____: Any) -> None:
         for name, reason in zip(self._routes, reasons, strict=False):
             if reason.is_failure:
-                LOGGER.error("the MQTT broker refused %s (%s); grant our user the right to read it", name, reason)
+                LOGGER.error("the MQTT broker refused to subscribe %s (%s); grant our user the right", name, reason)
 
     def _take(self, client: Client, _: Any, message: MQTTMessage) -> None:
         if message.retain and self._session_kept:
-            # what a topic holds is sent again with each subscription; it was ours before
+            # retained messages are sent again with each subscription; the session has had them
             client.ack(message.mid, message.qos)
             return
         self._received.put(Received(message, self._connection, time.time()))
@@ -181,97 +181,96 @@ class MqttBridge:
         batch: list[Received] = []
         try:
             batch.append(self._received.get(timeout=_WAIT_SECONDS))
-            while len(batch) < _MOST:
+            while len(batch) < _MOST_MESSAGES:
                 batch.append(self._received.get_nowait())
         except queue.Empty:
             pass
         return batch
 
     def _pass_on(self, batch: Sequence[Received]) -> None:
-        """Hand what follows from the messages to Kafka, and then acknowledge them."""
+        """Write the readings and dead letters of new messages to Kafka, then acknowledge all messages."""
         fresh: dict[str, Received] = {}
-        for one in batch:
-            mark = _fingerprint(one.message)
-            if mark not in self._remembered:
-                fresh.setdefault(mark, one)
-        outgoing = [message for one in fresh.values() for message in self._followed(one)]
-        waiting: dict[str, str] = {}
+        for received in batch:
+            fingerprint = _fingerprint(received.message)
+            if fingerprint not in self._remembered:
+                fresh.setdefault(fingerprint, received)
+        outgoing = [message for received in fresh.values() for message in self._convert(received)]
+        incomplete: dict[str, str] = {}
         for name, gatherer in self._gatherers.items():
             ready = gatherer.ready(time.time())
             packed = gatherer.pack(_MOST_OPEN // len(self._gatherers)).decode()
             outgoing += map(self._routes[name].outgoing, [*ready, *gatherer.ready(time.time())])
-            waiting |= {name: packed} if packed else {}
+            incomplete |= {name: packed} if packed else {}
         self._remembered.update(dict.fromkeys(fresh))
         while len(self._remembered) > _REMEMBERED:
             self._remembered.popitem(last=False)
         if outgoing or fresh:
-            # what was not acknowledged yet is among the newest
-            newest = list(islice(reversed(self._remembered), _MOST))
-            self._writer.write(outgoing, recent=newest[::-1], waiting=waiting)
-        for one in batch:
-            if one.connection == self._connection:
-                self._client.ack(one.message.mid, one.message.qos)
+            # messages without an acknowledgement are among the newest
+            newest = list(islice(reversed(self._remembered), _MOST_MESSAGES))
+            self._writer.write(outgoing, recent=newest[::-1], incomplete=incomplete)
+        for received in batch:
+            if received.connection == self._connection:
+                self._client.ack(received.message.mid, received.message.qos)
 
-    def _followed(self, one: Received) -> Iterator[Outgoing]:
-        topic = one.message.topic
+    def _convert(self, received: Received) -> Iterator[Outgoing]:
+        topic = received.message.topic
         for name, route in self._routes.items():
             if topic_matches_sub(name, topic):
-                raw = Raw(bytes(one.message.payload), None, (), topic, one.came_at)
-                # MQTT has no offsets; the time of arrival is what finds a message again
-                origin = Origin(topic=f"mqtt:{topic}", partition=0, offset=int(one.came_at * 1000))
+                raw = Raw(bytes(received.message.payload), None, (), topic, received.arrived_at)
+                # MQTT has no offsets; a message is identified by its time of arrival
+                origin = Origin(topic=f"mqtt:{topic}", partition=0, offset=int(received.arrived_at * 1000))
                 yield from route.take(raw, origin, self._gatherers[name])
 
 
 def _fingerprint(message: MQTTMessage) -> str:
-    found = hashlib.blake2b(message.topic.encode() + b"\0" + bytes(message.payload), digest_size=8)
-    return found.hexdigest()
+    return hashlib.blake2b(message.topic.encode() + b"\0" + bytes(message.payload), digest_size=8).hexdigest()
 
 
 class _Writer:
-    """Writes messages and what is kept of them, both or neither; only the newest of one name can write."""
+    """Transactional writer of messages and the bridge's state; a newer writer of the same name fences it."""
 
     def __init__(self, kafka: KafkaSettings, name: str) -> None:
         self.stopped: Callable[[], bool] = lambda: False
         self._name = f"{kafka.group}-bridge-mqtt-{name}"
-        # a consumer that joins nothing: the group's position is where we keep what must not be lost
+        # a consumer that never joins: the metadata of the group's offset holds the bridge's state
         self._group = Consumer(consumer_config(kafka, self._name) | {"isolation.level": "read_committed"})
         self._place = TopicPartition(DEAD_LETTERS, 0)
         self._config = producer_config(kafka) | {"transactional.id": self._name, "linger.ms": 2}
         self._producer = self._new_producer()
-        self.kept = self._committed()
-        # asked for once: the client waits for ever where it has lost the group's coordinator
+        self.stored = self._committed()
+        # requested once: the client waits without limit after it has lost the group's coordinator
         self._membership = self._group.consumer_group_metadata()
 
-    def write(self, outgoing: Sequence[Outgoing], *, recent: list[str], waiting: dict[str, str]) -> None:
-        """Return once Kafka has all of it.
+    def write(self, outgoing: Sequence[Outgoing], *, recent: list[str], incomplete: dict[str, str]) -> None:
+        """Write `outgoing` and the state in one transaction, trying again until Kafka has committed it.
 
         Raises:
-            FailureError: another bridge has our client id, or Kafka takes nothing.
+            FailureError: another bridge has our client id, or Kafka accepts nothing for ten minutes.
         """
         deadline = time.monotonic() + _PATIENCE_SECONDS
-        number = self.kept.number + 1
-        self.kept = Kept(number=number, recent=recent, open=waiting)
-        metadata = msgspec.json.encode(self.kept).decode()
+        number = self.stored.number + 1
+        self.stored = StoredState(number=number, recent=recent, open=incomplete)
+        metadata = msgspec.json.encode(self.stored).decode()
         while True:
             try:
-                bounded(partial(self._transact, self._producer, outgoing, metadata), seconds=_STUCK_SECONDS)
-            except (KafkaException, BufferError, Stuck) as error:
-                self._mend(error, deadline)
+                call_within(_STUCK_SECONDS, partial(self._transact, self._producer, outgoing, metadata))
+            except (KafkaException, BufferError, CallTimedOut) as error:
+                self._recover(error, deadline)
                 if self._committed().number >= number:
-                    return  # it was written after all, and only the answer was lost
+                    return  # it was committed, and only the answer was lost
             else:
                 return
 
     def _transact(self, producer: Producer, outgoing: Sequence[Outgoing], metadata: str) -> None:
         producer.begin_transaction()
-        for one in outgoing:
-            producer.produce(one.topic, one.value, one.key)
+        for message in outgoing:
+            producer.produce(message.topic, message.value, message.key)
         position = TopicPartition(self._place.topic, self._place.partition, 0, metadata)
         producer.send_offsets_to_transaction([position], self._membership, _ANSWER_SECONDS)
         producer.commit_transaction(_ANSWER_SECONDS)
 
-    def _committed(self) -> Kept:
-        """Return what was kept last; a group whose coordinator is new or moves is asked again."""
+    def _committed(self) -> StoredState:
+        """Return the state that was committed last; ask again while the group's coordinator is new or moves."""
         deadline = time.monotonic() + _COORDINATOR_SECONDS
         while True:
             try:
@@ -281,24 +280,24 @@ class _Writer:
                 reason: KafkaError = error.args[0]
                 if reason.code() not in _AWAITED or self.stopped() or time.monotonic() >= deadline:
                     raise FailureError(
-                        f"the position of {self._name} cannot be read ({reason.str()}); check Kafka and our rights"
+                        f"the offset of {self._name} cannot be read ({reason.str()}); check Kafka and our rights"
                     ) from None
                 time.sleep(_PAUSE_SECONDS)
         try:
-            return msgspec.json.decode(known.metadata or "{}", type=Kept)
+            return msgspec.json.decode(known.metadata or "{}", type=StoredState)
         except msgspec.MsgspecError:
-            return Kept()
+            return StoredState()
 
-    def _mend(self, error: Exception, deadline: float) -> None:
+    def _recover(self, error: Exception, deadline: float) -> None:
         reason: KafkaError | None = error.args[0] if isinstance(error, KafkaException) else None
-        words = str(error) if reason is None else reason.str()
+        cause = str(error) if reason is None else reason.str()
         if reason is not None and reason.code() in _FENCED:
             raise FailureError(f"another bridge runs as {self._name}; give each its own NEXOVA_MQTT__CLIENT_ID")
         if time.monotonic() >= deadline or self.stopped():
-            raise FailureError(f"Kafka takes nothing ({words}); check it and our rights; nothing was acknowledged")
-        LOGGER.warning("Kafka did not take a batch (%s); trying again", words)
+            raise FailureError(f"Kafka accepts nothing ({cause}); check it and our rights; nothing was acknowledged")
+        LOGGER.warning("Kafka did not accept a batch (%s), trying again", cause)
         time.sleep(_PAUSE_SECONDS)
-        # begun anew, the old transaction is undone or complete
+        # a new producer of the same name aborts or completes the old transaction
         while True:
             try:
                 self._producer = self._new_producer()

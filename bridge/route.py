@@ -1,4 +1,4 @@
-"""One source on its way: records go in, readings to send and dead letters come out."""
+"""Conversion of one source's records to readings and dead letters, with counts."""
 
 import logging
 import time
@@ -19,7 +19,7 @@ from schemas.dead_letters import Source as Origin
 from schemas.topics import DEAD_LETTERS, READINGS
 
 LOGGER: Final = logging.getLogger("nexova.bridge")
-_NOTICED: Final = 100  # tags that are named in the log
+_MOST_LOGGED: Final = 100  # unknown tags that are named in the log
 _REPORT_SECONDS: Final = 60.0
 
 
@@ -34,7 +34,7 @@ class Outgoing:
 
 @dataclass(slots=True, kw_only=True)
 class Counts:
-    """What a bridge has done since it began."""
+    """Counts of one source since the bridge started; bad: values of bad quality, ignored: tags of no sensor."""
 
     records: int = 0
     readings: int = 0
@@ -44,7 +44,7 @@ class Counts:
 
 
 class Route:
-    """A source, compiled, with what it has counted. clock: epoch seconds."""
+    """A compiled source with its counts. clock: epoch seconds."""
 
     def __init__(self, source: Source, plant: Plant, read: MapRecord, *, clock: Callable[[], float]) -> None:
         self.source = source
@@ -52,10 +52,10 @@ class Route:
         self._plant = plant
         self._read = record_reader(source, plant, read)
         self._clock = clock
-        self._noticed: set[str] = set()
+        self._logged: set[str] = set()
 
     def gatherer(self) -> Gatherer:
-        """Return what gathers the values of one partition of a long source."""
+        """Return a new gatherer for one partition; only a long source has values to gather."""
         columns = [column for column, *_ in long_columns(self.source, self._plant).values()]
         return Gatherer(
             width=len(self._plant.sensors),
@@ -65,7 +65,7 @@ class Route:
         )
 
     def take(self, raw: Raw, origin: Origin, gatherer: Gatherer) -> list[Outgoing]:
-        """Return what follows from a record at once; values of a long source go to the gatherer."""
+        """Return the readings and dead letters of a record; values of a long source go to the gatherer."""
         found = self._read(raw)
         self.counts.records += 1
         if isinstance(found, MappedReading):
@@ -73,27 +73,27 @@ class Route:
         if isinstance(found, MappedValue):
             gatherer.add_one(found, raw.written_at, self._clock())
             return []
-        return self._all_of(found, raw, origin, gatherer)
+        return self._convert(found, raw, origin, gatherer)
 
-    def _all_of(self, found: Mapped, raw: Raw, origin: Origin, gatherer: Gatherer) -> list[Outgoing]:
+    def _convert(self, found: Mapped, raw: Raw, origin: Origin, gatherer: Gatherer) -> list[Outgoing]:
         self.counts.bad += found.bad
         self.counts.ignored += len(found.ignored)
-        if found.ignored and len(self._noticed) < _NOTICED:
-            self._notice(found.ignored)
+        if found.ignored and len(self._logged) < _MOST_LOGGED:
+            self._log_ignored(found.ignored)
         if found.values:
             gatherer.add(found.values, written_at=raw.written_at, now=self._clock())
         return [
             *(self.outgoing(reading) for reading in found.readings),
-            *(self._buried(refusal, origin) for refusal in found.refused),
+            *(self._dead_letter(refusal, origin) for refusal in found.refused),
         ]
 
     def outgoing(self, reading: MappedReading) -> Outgoing:
-        """Return a reading as it goes to the readings topic."""
+        """Return a reading as a message to the readings topic, and count it."""
         self.counts.readings += 1
         value = encode_reading(reading, self._plant.sensor_names)
         return Outgoing(topic=READINGS, key=reading.machine_id.encode(), value=value)
 
-    def _buried(self, refusal: Refusal, origin: Origin) -> Outgoing:
+    def _dead_letter(self, refusal: Refusal, origin: Origin) -> Outgoing:
         self.counts.refused += refusal.count
         letter = DeadLetter.of(
             origin,
@@ -104,22 +104,22 @@ class Route:
         )
         return Outgoing(topic=DEAD_LETTERS, key=letter.key.encode(), value=letter.encode())
 
-    def _notice(self, tags: list[str]) -> None:
+    def _log_ignored(self, tags: list[str]) -> None:
         for tag in dict.fromkeys(tags):
-            if tag not in self._noticed and len(self._noticed) < _NOTICED:
-                self._noticed.add(tag)
-                LOGGER.info("source %s: tag %.80r is no sensor of it, ignored; add it there", self.source.name, tag)
+            if tag not in self._logged and len(self._logged) < _MOST_LOGGED:
+                self._logged.add(tag)
+                LOGGER.info("source %s: ignoring tag %.80r; add it to the source to use it", self.source.name, tag)
 
 
 class RouteReport:
-    """Writes the counts of all routes to the log, once a minute."""
+    """Periodic report of all routes' counts in the log, once a minute."""
 
     def __init__(self, routes: Mapping[str, Route]) -> None:
         self._routes = routes
         self._written_at = time.monotonic()
 
     def write(self, *, always: bool = False) -> None:
-        """Write the counts if the last report is a minute old, or `always`."""
+        """Log the counts if the last report is a minute old, or `always`."""
         now = time.monotonic()
         if always or now - self._written_at >= _REPORT_SECONDS:
             self._written_at = now
@@ -128,7 +128,7 @@ class RouteReport:
 
 
 def _described(counts: Counts) -> str:
-    """Return counts in words, for the log."""
+    """Return the counts as text for the log."""
     return (
         f"{counts.records:,} records, {counts.readings:,} readings, {counts.refused:,} refused, "
         f"{counts.bad:,} values of bad quality, {counts.ignored:,} tags of no sensor"

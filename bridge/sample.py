@@ -1,4 +1,4 @@
-"""Trial of a source on sample messages, with a line for each reading or refusal."""
+"""Conversion of sample messages with a line of text for each reading, value or refusal (`nexova source try`)."""
 
 import math
 from collections import deque
@@ -27,21 +27,21 @@ from schemas.codec import ReadingDecoder, Refusal
 
 _MOST_SKIPPED: Final = 10_000  # offsets without a record, such as those of aborted transactions, before the end
 _MOST_BYTES: Final = 8_388_608
-_MOST_FILE: Final = 256 * 1_048_576
+_MOST_FILE_BYTES: Final = 256 * 1_048_576
 
 
 def records_of_file(path: Path, *, text: bool, topic: str, key: str | None) -> Iterator[Raw]:
-    """Yield the records of a sample: each line of a text, or the whole of one document or of bytes.
+    """Yield the records of a sample file: each line of a text, else the whole JSON document or payload as one.
 
     Raises:
-        UsageError: the file cannot be read.
+        UsageError: the file cannot be read or is too large.
     """
     try:
-        if path.stat().st_size > _MOST_FILE:
-            raise UsageError(f"{path}: more than {_MOST_FILE:,} bytes is no sample; give its first lines")
+        if path.stat().st_size > _MOST_FILE_BYTES:
+            raise UsageError(f"{path}: more than {_MOST_FILE_BYTES:,} bytes is no sample; give its first lines")
         content = path.read_bytes()
     except OSError as error:
-        raise UsageError(f"{path}: cannot be read ({error.strerror}); name a file of messages") from None
+        raise UsageError(f"{path}: cannot be read ({error.strerror}); give a file of messages") from None
     lines = [content]
     if text:
         try:
@@ -58,7 +58,7 @@ def newest_of_topic(kafka: KafkaSettings, topic: str, *, limit: int) -> Iterator
 
     Raises:
         TopicMissing: the topic does not exist.
-        BrokerUnavailable: nothing came for half a minute before the end.
+        BrokerUnavailable: no record arrived for half a minute before the end of the topic.
     """
     newest: dict[int, deque[Raw]] = {}
     for records, _ in read_to_end(kafka, topic, start=Start(newest=limit + _MOST_SKIPPED)):
@@ -79,7 +79,7 @@ def _texts(headers: Iterable[tuple[str, bytes | None]]) -> list[tuple[str, bytes
 
 
 class Sampler:
-    """Converter of sample records to lines. source: None for readings in Nexova's own format."""
+    """Converter of sample records to lines of text. source: None for readings in Nexova's own format."""
 
     def __init__(self, plant: Plant, source: Source | None, registry: RegistrySettings) -> None:
         self.readings = 0
@@ -98,16 +98,17 @@ class Sampler:
         """Yield a line for each reading, value and refusal, with the number of its record."""
         for number, raw in enumerate(records, start=1):
             if self._read is None:
-                yield from (f"{number}: {line}" for line in self._judged(raw.value))
+                yield from (f"{number}: {line}" for line in self._decoded(raw.value))
                 continue
             found = self._read(raw)
             yield from (f"{number}: {line}" for line in self._mapped(found, raw))
         for reading in self._gatherer.flush() if self._gatherer is not None else ():
-            yield from (f"gathered: {line}" for line in self._judged(encode_reading(reading, self._plant.sensor_names)))
+            value = encode_reading(reading, self._plant.sensor_names)
+            yield from (f"gathered: {line}" for line in self._decoded(value))
 
     def _mapped(self, found: Mapped, raw: Raw) -> Iterator[str]:
         for reading in found.readings:
-            yield from self._judged(encode_reading(reading, self._plant.sensor_names))
+            yield from self._decoded(encode_reading(reading, self._plant.sensor_names))
         for value in found.values:
             sensor = self._plant.sensors[value.column]
             shown = "missing" if math.isnan(value.value) else f"{value.value:.10g} {sensor.unit}"
@@ -122,8 +123,8 @@ class Sampler:
         if self._gatherer is not None:
             self._gatherer.add(found.values, written_at=raw.written_at, now=raw.written_at)
 
-    def _judged(self, value: bytes | None) -> Iterator[str]:
-        """Yield the processor's results for a message on the readings topic."""
+    def _decoded(self, value: bytes | None) -> Iterator[str]:
+        """Yield lines on what the processor would decode from a message on the readings topic."""
         decoded = decode_records(
             [0], [value], decoder=self._decoder, plant=self._plant, now=datetime.now(UTC), max_message_bytes=_MOST_BYTES
         )

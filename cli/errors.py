@@ -21,19 +21,19 @@ def reported(work: Callable[[], Any]) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     except BrokenPipeError:
-        reader_left()
+        discard_stdout()
         return 0
     except typer.Abort:
         return INTERRUPTED
     except typer.TyperException as error:
         return _misused(error)
-    except Exception as error:  # noqa: BLE001  the last place where anything can be said about it
+    except Exception as error:  # noqa: BLE001  no exception may leave without its message
         return _failed(error)
     return code if isinstance(code, int) else 0
 
 
-def reader_left() -> None:
-    """Return the exit code after a broken pipe, as in `nexova tail … | head`; this is no error."""
+def discard_stdout() -> None:
+    """Send further output to the null device, after the reader of a pipe has left as in `nexova tail … | head`."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
@@ -43,8 +43,8 @@ def _misused(error: typer.TyperException) -> int:
         typer.echo(error.format_message(), nl=False)
         return MISUSED
     command = getattr(context, "command_path", None) or "nexova"
-    words = " ".join(error.format_message().split()).rstrip(".")
-    say(f"{words}; see `{command} --help`")
+    message = " ".join(error.format_message().split()).rstrip(".")
+    print_error(f"{message}; see `{command} --help`")
     return MISUSED
 
 
@@ -56,25 +56,25 @@ def _failed(error: Exception) -> int:
     if isinstance(error, NexovaError):
         if _debugging():
             traceback.print_exception(error)
-        say(error.message)
+        print_error(error.message)
         return error.exit_code
     if isinstance(error, PlantError):
-        say(str(error))
+        print_error(str(error))
         return MISUSED
     if _debugging():
         traceback.print_exception(error)
         return FAILED
-    words = " ".join(str(error).split())[:300]
-    say(
-        f"unexpected {type(error).__name__}{': ' if words else ''}{words}; "
+    message = " ".join(str(error).split())[:300]
+    print_error(
+        f"unexpected {type(error).__name__}{': ' if message else ''}{message}; "
         "run it again with LOG_LEVEL=DEBUG to see where, and report that"
     )
     return FAILED
 
 
-def say(words: str) -> None:
-    """Print one line on stderr."""
-    sys.stderr.write(f"nexova: {' '.join(words.splitlines())}\n")
+def print_error(message: str) -> None:
+    """Print `message` as one line on stderr."""
+    sys.stderr.write(f"nexova: {' '.join(message.splitlines())}\n")
     sys.stderr.flush()
 
 

@@ -14,7 +14,7 @@ from runtime.settings import load_settings
 
 
 class Format(StrEnum):
-    """Formats of the files."""
+    """Format of the files."""
 
     PARQUET = "parquet"
 
@@ -30,9 +30,9 @@ def export(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:
     """Write the current messages of a topic as one table: a file for each partition, replaced at the next export."""
-    from runtime.topic_export import export_topic  # noqa: PLC0415  pyarrow takes its time
+    from runtime.topic_export import export_topic  # noqa: PLC0415  help should not wait for pyarrow
 
-    del format_  # one so far
+    del format_  # there is only one
     settings = load_settings()
     begin = None if since is None else _moment(since)
     wait_for_broker(settings.kafka, max_retries=settings.max_retries)
@@ -40,7 +40,7 @@ def export(
     if as_json:
         typer.echo(json.dumps(asdict(found)))
         return
-    unread = f", {found.unreadable} messages were no JSON objects and are left out" if found.unreadable else ""
+    unread = f", {found.unreadable} messages were no JSON objects and are omitted" if found.unreadable else ""
     typer.echo(f"{found.topic}: {found.rows:,} rows in {len(found.files)} files in {to}{unread}")
 
 
@@ -51,15 +51,15 @@ def _name(topic: str) -> str:
     for name in known:
         if topic in {name, name.removeprefix("nexova.")}:
             return name
-    short = ", ".join(name.removeprefix("nexova.") for name in known)
-    raise UsageError(f"topic {topic}: is not in the catalogue; use one of {short}")
+    short_names = ", ".join(name.removeprefix("nexova.") for name in known)
+    raise UsageError(f"topic {topic}: is not in the catalogue; use one of {short_names}")
 
 
 def _moment(text: str) -> datetime:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError as error:
-        raise UsageError(f"--since {text}: is no moment; write it as 2026-03-01T00:00:00Z") from error
+        raise UsageError(f"--since {text}: is no time; write it as 2026-03-01T00:00:00Z") from error
     if moment.tzinfo is None:
-        raise UsageError(f"--since {text}: has no zone; add Z, or an offset as +01:00")
+        raise UsageError(f"--since {text}: has no zone; add Z, or an offset such as +01:00")
     return moment.astimezone(UTC)

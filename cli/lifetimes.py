@@ -1,4 +1,4 @@
-"""`nexova train maintenance` on run-to-failure tables: hours to failure, measured on machines that were held out."""
+"""`nexova train maintenance` on run-to-failure tables: a model of the hours to failure, and its errors."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ _SPLIT_FILES: Final = ("train_data", "val_data", "test_data")
 
 
 class Unit(StrEnum):
-    """Unit of the cap and of what is printed. Cycles are steps between two rows."""
+    """Unit of the cap and of the printed errors. A cycle is the time between two rows."""
 
     CYCLES = "cycles"
     HOURS = "hours"
@@ -33,15 +33,15 @@ class Unit(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LifetimeReport:
-    """What a training on lives made: the report, and sentences and figures in the unit of the user."""
+    """Result of a training on run-to-failure tables; sentences and figures are in the user's unit."""
 
     report: "TrainingReport"
     sentences: tuple[str, ...]
     figures: Mapping[str, Any]
 
 
-def holds_lives(data: Path) -> bool:
-    """Return whether a file or folder holds lives rather than one history in three parts, split in time."""
+def holds_run_to_failure(data: Path) -> bool:
+    """Return whether a file or folder holds run-to-failure tables rather than one history in three parts by time."""
     if not data.is_dir():
         return data.exists()
     parts = [next(iter(sorted(data.glob(f"{stem}.*"))), None) for stem in _SPLIT_FILES]
@@ -58,7 +58,7 @@ def _machines(path: Path) -> set[str]:
             if path.suffix == ".parquet"
             else pd.read_csv(path, usecols=["machine_id"], dtype=str)
         )
-    except (ValueError, KeyError, OSError):  # the common reader says what is wrong with it
+    except (ValueError, KeyError, OSError):  # `read_table` reports what is wrong with the file
         return {""}
     return set(column["machine_id"].astype(str)) or {""}
 
@@ -76,12 +76,13 @@ def train_lifetimes(
     truth: Path | None,
     progress: "Progress",
 ) -> LifetimeReport:
-    """Train on the lives of `data` and publish; chosen: the user named the plant.
+    """Train a model of the hours to failure on the tables of `data`, evaluate it and publish it.
 
-    cap: in `unit`; None: 125 steps of the data. test, truth: lives that end at some moment, and what was left of each.
+    chosen: the user named the plant. cap: in `unit`; None: 125 steps of the data. test: table of machines cut off
+    before their failure. truth: file of the time left to each of them, in `unit`.
 
     Raises:
-        UsageError: data or options that cannot be used; the message names the remedy.
+        UsageError: the data or options cannot be used.
     """
     from trainer.families import lifetime_family  # noqa: PLC0415  scikit-learn takes its second to load
     from trainer.lifetimes import DEFAULT_CAP, Lifetimes  # noqa: PLC0415
@@ -90,12 +91,12 @@ def train_lifetimes(
 
     paths, test, truth = files_of(data, test, truth)
     if truth is not None and test is None:
-        raise UsageError(f"--truth {truth}: says what is left of the machines of a test file; give it by --test FILE")
+        raise UsageError(f"--truth {truth}: belongs to a test table, which is missing; name it by --test FILE")
     plant, drafted = plant_for(paths, plant, chosen=chosen)
     runs = read_runs(paths, plant)
     unit = unit or (Unit.CYCLES if runs.cycles else Unit.HOURS)
     hours = {Unit.CYCLES: runs.step, Unit.HOURS: 1.0, Unit.DAYS: 24.0}[unit]
-    step = _told_step(runs) if runs.told else runs.step
+    step = _recorded_step(runs) if runs.recorded else runs.step
     capped = DEFAULT_CAP * step if cap is None else cap * hours
     held_out = None if test is None else _test_runs(test, truth, plant, hours)
     at_end = held_out is not None and _ends_early(held_out)
@@ -119,7 +120,7 @@ def train_lifetimes(
     where = f"{tested} machines of {test}, {cut}" if test else f"{tested} machines held out, {cut}"
     sentences = [
         f"cap {capped / hours:g} {unit.value}, a row every {runs.step:g} h; failures: "
-        + ("column hours to failure" if runs.told else "the last row of each machine"),
+        + ("column hours to failure" if runs.recorded else "the last row of each machine"),
         f"{_line(across, hours, unit)}: cross-validated over {count} machines, cut off at random moments",
         f"{_line(trained.manifest.metrics, hours, unit)}: {where}",
     ]
@@ -137,13 +138,13 @@ def train_lifetimes(
 
 
 def _ends_early(runs: "Runs") -> bool:
-    """Return whether most machines are cut off before their failure, so that their last rows are what is asked."""
+    """Return whether most machines are cut off before their failure, so that the last row of each is scored."""
     last = np.append(runs.batch.machine[1:] != runs.batch.machine[:-1], True)
-    return runs.told and float(np.median(runs.hours_to_failure[last])) > runs.step
+    return runs.recorded and float(np.median(runs.hours_to_failure[last])) > runs.step
 
 
-def _told_step(runs: "Runs") -> float:
-    """Return by how much the stated hours to failure fall from row to row, the median."""
+def _recorded_step(runs: "Runs") -> float:
+    """Return the median decrease of the recorded hours to failure from row to row."""
     own = runs.batch.machine[1:] == runs.batch.machine[:-1]
     falls = -np.diff(np.where(np.isfinite(runs.hours_to_failure), runs.hours_to_failure, np.nan))[own]
     falls = falls[falls > 0]
@@ -155,7 +156,7 @@ def _test_runs(test: Path, truth: Path | None, plant: Plant, hours: float) -> "R
 
     found = read_runs([test], plant)
     if truth is None:
-        # without hours to failure each machine's last row is taken for its failure, as in the data
+        # without hours to failure, each machine's last row counts as its failure, as in the training data
         return found
     return with_truth(found, read_truth(truth, len(found.batch.machine_ids)) * hours)
 

@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import typer
 
 from cli import signing
-from cli.errors import say
+from cli.errors import print_error
 from runtime.errors import UsageError
 from runtime.models.announce import announcement
 from runtime.models.manifest import Promotion
@@ -121,7 +121,7 @@ def shadow(
         state = "scored as a shadow" if version else "no longer scored as a shadow"
         typer.echo(f"{beside} {state}: {reason}")
     if trouble:
-        say(trouble)
+        print_error(trouble)
 
 
 @app.command()
@@ -148,4 +148,4 @@ def _tell(entry: Promotion, repository: ModelRepository, *, announce: bool, as_j
         former = f" in the place of {entry.previous}" if entry.previous else ""
         typer.echo(f"{entry.name} {entry.version} runs from now on{former}: {entry.reason}")
     if trouble:
-        say(trouble)
+        print_error(trouble)

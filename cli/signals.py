@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 
 def until_signal() -> Callable[[], bool]:
-    """Handle SIGTERM and SIGINT from now on; return the function that says whether one of them came."""
+    """Handle SIGTERM and SIGINT from now on; return a function that returns whether one of them arrived."""
     stop = threading.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, lambda *_: stop.set())

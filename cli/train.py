@@ -14,8 +14,8 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn
 
-from cli.errors import say
-from cli.lifetimes import LifetimeReport, Unit, holds_lives, train_lifetimes
+from cli.errors import print_error
+from cli.lifetimes import LifetimeReport, Unit, holds_run_to_failure, train_lifetimes
 from core.plant import Plant
 from runtime.errors import UsageError
 from runtime.kafka import wait_for_broker
@@ -160,7 +160,7 @@ def _of_lives(what: str, data: Path | None, options: Mapping[str, object]) -> bo
         raise UsageError(
             f"--cap {cap:g}: must be above 0 and below {_MOST_CAP:g}; leave it out for 125 rows of a machine"
         )
-    return what == "maintenance" and data is not None and (bool(given) or holds_lives(data))
+    return what == "maintenance" and data is not None and (bool(given) or holds_run_to_failure(data))
 
 
 def _moment(data: Path | None, since: str | None, *, from_kafka: bool) -> datetime | None:
@@ -311,7 +311,7 @@ def _print(
         typer.echo(f"  learned from {manifest.rows_used:,} rows; left out: {excluded or 'none'}")
         typer.echo(f"  {'runs now' if item.verdict.promote else 'does not run yet'}: {item.verdict.reason}")
         if trouble := troubles.get(manifest.name):
-            say(trouble)
+            print_error(trouble)
 
 
 def _figure(name: str, manifest: Manifest) -> str:

@@ -7,7 +7,7 @@ from typing import Final
 
 import numpy as np
 
-from core.adhoc.first_readings import hold_against_others
+from core.adhoc.first_readings import score_against_type
 from core.alerting.episodes import SEVERITIES, follow
 from core.alerting.messages import RULE, AlertWriter
 from core.alerting.silence import SilenceWatch
@@ -33,7 +33,7 @@ from schemas.energy import EnergyWindow
 from schemas.recommendations import Recommendation
 from schemas.scores import FLAG_AT
 
-_STRANGER: Final = 0.1  # added to the flag's threshold for an alert on a score against a borrowed baseline
+_BORROWED_MARGIN: Final = 0.1  # added to the flag's threshold for an alert on a score against a borrowed baseline
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +77,7 @@ class Assessment:
 def assess(batch: ReadingBatch, *, state: FleetState, models: Models, plant: Plant) -> Assessment:
     """Assess the readings of one partition. `state` is consumed: use the returned one instead.
 
-    The result depends on the readings and their order alone, not on how they were cut into batches.
+    The result depends on the readings and their order only, not on how they were split into batches.
     """
     every_slot = state.slots_of(batch.machine_ids)
     new = batch.offsets > state.tracks.last_offset[every_slot][batch.machine]
@@ -99,9 +99,9 @@ def assess(batch: ReadingBatch, *, state: FleetState, models: Models, plant: Pla
         habits=state.habits,
     )
     rows.fault[np.isnan(values) & ~np.isnan(batch.values)] = FAULT_IMPOSSIBLE
-    # a derived sensor is as well as what it is derived from
+    # a fault of a derived sensor is that of its inputs
     rows.fault[:, [index for index, _ in plant.derived]] = FAULT_NONE
-    hold_against_others(batch, values, rows, models=models, plant=plant)
+    score_against_type(batch, values, rows, models=models, plant=plant)
     scores = _score(batch, rows, models)
     _remember_last(state, slots, scores)
     alerts, suppressed = _alerts(scores, values=values, slots=slots, rows=rows, state=state, models=models, plant=plant)
@@ -169,7 +169,7 @@ def _alerts(
             "anomaly",
             anomaly,
             scores.flagged & rows.substantial & (anomaly >= FLAG_AT + _raised(rows, sensors, state)),
-            # a running machine of which nothing is known is not calm
+            # a running machine without a score is not calm
             (anomaly < rules.resolve_below[slots, column]) & (rows.scored | ~running),
             np.where(anomaly >= rules.critical_score[slots, column], critical, warning),
             _anomaly_model(models),
@@ -206,7 +206,7 @@ def _raised(rows: RowResults, sensors: tuple[str, ...], state: FleetState) -> Fl
         return np.zeros(len(rows.slot))
     raised = raised_thresholds(rows.slot, rows.contribution.argmax(axis=1), sensors, state)
     # a new machine may differ from those it was trained on
-    return raised + np.where(np.isin(rows.level, (LEVEL_PLANT, LEVEL_TYPE)), _STRANGER, 0.0)
+    return raised + np.where(np.isin(rows.level, (LEVEL_PLANT, LEVEL_TYPE)), _BORROWED_MARGIN, 0.0)
 
 
 def _anomaly_model(models: Models) -> AlertModel:

@@ -22,9 +22,9 @@ _TIMESTAMP: Final[Any] = attrgetter("timestamp")
 class ReadingBatch:
     """Readings of one partition in arrival order; n rows of S sensors.
 
-    machine_ids: distinct machines; machine: index into them, (n,).
-    timestamps: epoch seconds, (n,). values: sensors' values in the plant's order, NaN where missing, (n, S).
-    offsets: source offset of each row, (n,); rows of one message share theirs.
+    machine_ids: distinct machines; machine: index into them, (n,). timestamps: epoch seconds, (n,). values: of the
+    sensors in the plant's order, NaN where missing, (n, S). offsets: source offset of each row, (n,), the same for all
+    rows of one message.
     """
 
     machine_ids: tuple[str, ...]
@@ -57,16 +57,16 @@ class ReadingBatch:
         )
 
     def without(self, machine_ids: Collection[str]) -> tuple["ReadingBatch", list[tuple[int, str]]]:
-        """Return the batch without the readings of these machines, and offset and machine of each of those."""
-        gone = np.array([name in machine_ids for name in self.machine_ids], dtype=np.bool_)[self.machine]
-        left_out = [
+        """Return the batch without the readings of these machines, and offset and machine of each removed reading."""
+        excluded = np.array([name in machine_ids for name in self.machine_ids], dtype=np.bool_)[self.machine]
+        removed = [
             (offset, self.machine_ids[machine])
-            for offset, machine in zip(self.offsets[gone].tolist(), self.machine[gone].tolist(), strict=True)
+            for offset, machine in zip(self.offsets[excluded].tolist(), self.machine[excluded].tolist(), strict=True)
         ]
-        stay = ~gone
-        names = [self.machine_ids[machine] for machine in self.machine[stay].tolist()]
-        batch = ReadingBatch.from_columns(names, self.timestamps[stay], self.values[stay], self.offsets[stay])
-        return batch, left_out
+        rest = ~excluded
+        names = [self.machine_ids[machine] for machine in self.machine[rest].tolist()]
+        batch = ReadingBatch.from_columns(names, self.timestamps[rest], self.values[rest], self.offsets[rest])
+        return batch, removed
 
     def take(self, rows: Bools) -> "ReadingBatch":
         """Return the rows where `rows` is true; machines keep their indices."""
@@ -121,18 +121,18 @@ def decode_records(
     if readings is None or max(map(len, filter(None, values_of)), default=0) > max_message_bytes:
         readings, offsets, refused, unknown = _decode_one_by_one(offsets_of, values_of, decoder, max_message_bytes)
     timestamps = np.fromiter(map(datetime.timestamp, map(_TIMESTAMP, readings)), np.float64, len(readings))
-    believed = _believed(timestamps, plant, now)
+    plausible = _plausible(timestamps, plant, now)
     strays: tuple[Stray, ...] = ()
-    if not believed.all():
+    if not plausible.all():
         strays = tuple(
             Stray(machine_id=readings[row].machine_id, timestamp=float(timestamps[row]), offset=offsets[row])
-            for row in np.flatnonzero(~believed)
+            for row in np.flatnonzero(~plausible)
         )
-        for row in np.flatnonzero(~believed):
-            refused.append((offsets[row], _unbelievable(readings[row], plant, now)))
-        readings = [reading for reading, keep in zip(readings, believed, strict=True) if keep]
-        offsets = [offset for offset, keep in zip(offsets, believed, strict=True) if keep]
-        timestamps = timestamps[believed]
+        for row in np.flatnonzero(~plausible):
+            refused.append((offsets[row], _out_of_range(readings[row], plant, now)))
+        readings = [reading for reading, keep in zip(readings, plausible, strict=True) if keep]
+        offsets = [offset for offset, keep in zip(offsets, plausible, strict=True) if keep]
+        timestamps = timestamps[plausible]
     batch = ReadingBatch.from_columns(
         [reading.machine_id for reading in readings],
         timestamps,
@@ -168,15 +168,15 @@ def _decode_one_by_one(
             detail = f"{len(value)} bytes is above the limit of {max_message_bytes}; send fewer readings a message"
             refused.append((offset, Refusal(reason="too_large", detail=detail, payload=value)))
             continue
-        good, bad, strangers = decoder.decode(value)
+        good, bad, unknown_fields = decoder.decode(value)
         readings += good
         offsets += [offset] * len(good)
         refused += [(offset, refusal) for refusal in bad]
-        unknown += strangers
+        unknown += unknown_fields
     return readings, offsets, refused, unknown
 
 
-def _believed(timestamps: Floats, plant: Plant, now: datetime) -> Bools:
+def _plausible(timestamps: Floats, plant: Plant, now: datetime) -> Bools:
     latest = now.timestamp() + plant.readings.latest_ahead_seconds
     return (timestamps >= plant.readings.earliest.timestamp()) & (timestamps <= latest)
 
@@ -187,7 +187,7 @@ def _misnamed(machine_id: str, fault: str) -> Refusal:
     return Refusal(reason="machine_id_invalid", detail=detail, payload=machine_id.encode())
 
 
-def _unbelievable(reading: DecodedReading, plant: Plant, now: datetime) -> Refusal:
+def _out_of_range(reading: DecodedReading, plant: Plant, now: datetime) -> Refusal:
     rules = plant.readings
     detail = (
         f"timestamp = {reading.timestamp.isoformat()}: must lie between {rules.earliest.isoformat()} and "

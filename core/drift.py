@@ -12,7 +12,7 @@ _SMOOTHING: Final = 0.5  # values added to each bin, so that an empty one has a 
 
 
 def population_stability_index(before: Floats, now: Floats) -> float:
-    """Return the index of two histograms, (b,) counts each: 0 for equal shares; 0.1 is a shift, 0.25 a large one."""
+    """Return the index of two histograms, (b,) counts each: 0 for equal ones, 0.1 for a shift, 0.25 for a large one."""
     first, second = (counts + _SMOOTHING for counts in (before, now))
     first, second = first / first.sum(), second / second.sum()
     return float(((second - first) * np.log(second / first)).sum())
@@ -20,7 +20,7 @@ def population_stability_index(before: Floats, now: Floats) -> float:
 
 @dataclass(slots=True, kw_only=True)
 class DriftWatch:
-    """Histograms of the first `memory` values of a version, and of about as many newest ones, older ones fading.
+    """Histograms of the first `memory` values of a version, and of its newest ones, with exponential decay.
 
     highest: the values lie in [0, highest].
     """

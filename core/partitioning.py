@@ -1,4 +1,4 @@
-"""Which partition a machine's key belongs to: Java's murmur2, by which our own messages are placed."""
+"""Partition of a machine's key: Java's murmur2, by which our own messages are placed, and librdkafka's CRC32."""
 
 import zlib
 from functools import lru_cache

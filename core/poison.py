@@ -1,8 +1,8 @@
-"""Batches in which a reading breaks the rules themselves: cut until that reading is alone, which is left out.
+"""Assessment of a batch in which some readings make the rules fail: it is halved until those are found and left out.
 
-A fault of ours that one reading brings to light must not end all workers in turn. What cannot be assessed is found by
-halving: messages first, then the machines of a message. Where most machines of a batch cannot be assessed it is not
-their data, and the failure stands.
+A defect of the rules that a single reading triggers must not end all workers in turn. The search halves by messages
+first, then by the machines of a message. If most machines of a batch fail, the data is not the cause, and the error is
+raised.
 """
 
 import copy
@@ -19,12 +19,12 @@ from core.plant import Plant
 from core.state.fleet import FleetState
 
 TRIED_FOR_ONE_MACHINE: Final = 3
-"""Messages of one machine in a batch that are found one by one; after these its others are left out unseen."""
+"""Failing messages of one machine in a batch after which its other messages are left out without being assessed."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Poison:
-    """Readings of one machine in the message at `offset` that could not be assessed. failure: the error in words."""
+    """Readings of one machine in the message at `offset` that could not be assessed. failure: text of the error."""
 
     offset: int
     machine_id: str
@@ -34,7 +34,7 @@ class Poison:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CarefulResult:
-    """Assessments of the parts of a batch, in their order, what was left out, and the state after all of them."""
+    """Assessments of the parts of a batch in order, the readings left out, and the state after all of them."""
 
     assessments: tuple[Assessment, ...]
     poison: tuple[Poison, ...]
@@ -42,12 +42,12 @@ class CarefulResult:
 
 
 def assess_carefully(batch: ReadingBatch, *, state: FleetState, models: Models, plant: Plant) -> CarefulResult:
-    """Assess a batch of which some readings may make the rules fail; see `core.assess.assess`, whose result it equals.
+    """Assess a batch without the readings that make the rules fail; with none of these, it equals `core.assess.assess`.
 
-    Costs a copy of the state for each cut.
+    Each halving costs a copy of the state.
 
     Raises:
-        Exception: most machines of the batch could not be assessed; what the rules raised for the last of them.
+        Exception: most machines of the batch could not be assessed; the error that the rules raised for the last one.
     """
     search = _Search(models=models, plant=plant, most=max(1, len(batch.machine_ids) // 2))
     return search.through(batch, state)
@@ -68,13 +68,13 @@ class _Search:
             part = self._without_given_up(waiting.pop())
             if not len(part):
                 continue
-            # what fails half-way leaves a state that nobody can use
+            # an error within the rules leaves an inconsistent state
             before = copy.deepcopy(state, {id(state.plant): state.plant})
             try:
                 done = assess(part, state=state, models=self._models, plant=self._plant)
             except MemoryError:
                 raise
-            except Exception as error:  # noqa: BLE001  what one reading brings to light may be anything
+            except Exception as error:  # noqa: BLE001  a defect of the rules may raise any error
                 state = before
                 halves = _halves(part)
                 if not halves:
@@ -114,13 +114,13 @@ class _Search:
 
 
 def _halves(part: ReadingBatch) -> list[ReadingBatch]:
-    """Return a batch in two, cut between messages or, of one message, between machines; nothing where it is one."""
+    """Return two parts of a batch, cut between messages or between machines of one message; none if it has one each."""
     offsets = np.unique(part.offsets)
     if len(offsets) > 1:
         return _split(part, part.offsets < offsets[len(offsets) // 2])
     machines = np.unique(part.machine)
     if len(machines) > 1:
-        # a machine's readings of one message stay together: its offset is how a repeated message is known
+        # a machine's readings of one message stay together: repeated messages are recognised by its offset
         return _split(part, part.machine < machines[len(machines) // 2])
     return []
 

@@ -64,13 +64,15 @@ class AlertSource:
         return found
 
     def idle(self, seconds: float, *, stopped: Callable[[], bool]) -> bool:
-        """Stay in the group for `seconds` without reading on; False where partitions moved meanwhile."""
+        """Stay in the group for `seconds` without reading on; False where reading has to begin at what is committed."""
         moves = self.assignments
         assigned = self._consumer.assignment()
         self._consumer.pause(assigned)
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline and not stopped() and self.assignments == moves:
-            self._consumer.poll(_POLL_SECONDS)
+            if self._consumer.poll(_POLL_SECONDS) is not None:
+                # it was on its way when the partitions were paused: dropped here, it must not be committed over
+                self.assignments += 1
         if self.assignments == moves:
             self._consumer.resume(assigned)
         return self.assignments == moves

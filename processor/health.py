@@ -1,4 +1,4 @@
-"""Health checks: a lack of progress is logged and counted, fails a check, and after a limit ends the process."""
+"""Health checks: a lack of progress fails a check and, after a limit, ends the process."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -17,9 +17,10 @@ class StalledError(FailureError):
 
 @dataclass(slots=True)
 class Health:
-    """Health checks on the worker's figures; clock: monotonic s.
+    """Health checks on the worker's figures. clock: monotonic, s.
 
-    A failed check names what makes no progress, for how long, and the remedy.
+    A failed check names the lack of progress, its duration, and the remedy. stall_seconds: time without progress after
+    which a check fails; exit_after_seconds: after which the process ends.
     """
 
     stall_seconds: float
@@ -72,12 +73,12 @@ class Health:
         """Return the failing checks, each with its message."""
         now = self.clock()
         failed = {}
-        away = now - self._answered_at
-        if away > self.stall_seconds:
-            failed["broker"] = f"no broker answered for {away:.0f} s; check the broker and the network"
-        still = now - self._progress[1]
-        if still > self.stall_seconds:
-            failed["agent"] = f"{self.lag_records} records wait, and none was processed for {still:.0f} s; restart"
+        unanswered = now - self._answered_at
+        if unanswered > self.stall_seconds:
+            failed["broker"] = f"no broker answered for {unanswered:.0f} s; check the broker and the network"
+        idle = now - self._progress[1]
+        if idle > self.stall_seconds:
+            failed["agent"] = f"{self.lag_records} records wait, and none was processed for {idle:.0f} s; restart"
         unsaved = now - self._checkpointed_at
         if unsaved > self.stall_seconds:
             failed["checkpoints"] = f"no checkpoint succeeded for {unsaved:.0f} s; check the broker"
@@ -88,7 +89,7 @@ class Health:
             failed["event_loop"] = f"the event loop was blocked for {self.loop_lag_seconds:.1f} s; lower the batch size"
         rate = self._dead_letter_rate()
         if self.dead_letters_per_second is not None and rate > self.dead_letters_per_second:
-            failed["dead_letters"] = f"{rate:.1f} dead letters a second; look at nexova.dead-letters for the sender"
+            failed["dead_letters"] = f"{rate:.1f} dead letters a second; find the sender in nexova.dead-letters"
         for check in list(self._since):
             if check not in failed:
                 del self._since[check]
@@ -109,5 +110,5 @@ class Health:
         if len(self._letters) < 2:  # noqa: PLR2004  a rate needs two points
             return 0.0
         (first, before), (last, after) = self._letters[0], self._letters[-1]
-        # over less than the whole window a burst is no rate
+        # divided by the whole window, so that a burst right after the start is no high rate
         return (after - before) / _DEAD_LETTER_WINDOW if last > first else 0.0

@@ -40,9 +40,9 @@ class ScoreWatch:
         self._waiting.clear()
         scored = anomaly[np.isfinite(anomaly)]
         observe_all(self._metrics.scores, scored)
-        fading = float(np.exp(-len(scored) / _MEMORY))
-        self._scored = self._scored * fading + len(scored)
-        self._flagged = self._flagged * fading + flagged
+        decay = float(np.exp(-len(scored) / _MEMORY))
+        self._scored = self._scored * decay + len(scored)
+        self._flagged = self._flagged * decay + flagged
         if self._scored:
             self._metrics.anomaly_rate.set(self._flagged / self._scored)
         for name, values in ((ANOMALY, anomaly), (MAINTENANCE, risk)):

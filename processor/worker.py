@@ -213,6 +213,7 @@ class Worker:
             topics=[READINGS, HISTORY],
             batch_records=settings.processor.batch_records,
             before_revoke=self._last_checkpoint,
+            on_refused=self._failed,
         )
         self._agents()
         self._tasks()
@@ -308,7 +309,7 @@ class Worker:
             async with self.executor.quiesced():
                 if self.executor.failure is None:
                     self.pipeline.tick()
-                    self.placement.look(self.partitions)
+                    self.placement.check(self.partitions)
             self.outputs.poll()
         self.rollbacks.tick()
 

@@ -15,8 +15,9 @@ _THREADS: Final = 16
 class Writers:
     """Writers of the topics that only a partition's owner may write, one for each partition.
 
-    Messages of a partition that is no longer owned are dropped: its next owner writes them. producers: makes the
-    producer of a partition. on_lost: called with the partition when another worker has taken it over.
+    Messages of a partition that is no longer owned are dropped: its next owner writes them. producers: creates the
+    producer of a partition. on_lost: called with the partition when another worker has taken it over. on_failure:
+    called with the error of a failed write.
     """
 
     def __init__(
@@ -62,7 +63,7 @@ class Writers:
     def send(
         self, partition: int, topic: str, *, key: str, value: bytes, headers: tuple[tuple[str, bytes], ...] = ()
     ) -> None:
-        """Queue a message to be written at once."""
+        """Queue a message that is written without waiting for a checkpoint."""
         writer = self._writers.get(partition)
         if writer is not None:
             writer.add([Outgoing(topic, key.encode(), value, headers)])
@@ -86,7 +87,7 @@ class Writers:
         await asyncio.gather(*(writer.close() for writer in writers))
 
     def drop_one(self, partition: int) -> asyncio.Task[None] | None:
-        """Give one partition up; what is not written yet is not written any more."""
+        """Give up one partition, dropping its unwritten messages; return the task that closes its writer."""
         self._with_state.pop(partition, None)
         writer = self._writers.pop(partition, None)
         return None if writer is None else asyncio.get_running_loop().create_task(writer.close())

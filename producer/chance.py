@@ -1,7 +1,7 @@
-"""Random numbers as a function of key and index, independent of earlier draws.
+"""Counter-based random numbers: a function of key and index, independent of earlier draws.
 
-A draw is the hash (splitmix64) of a key and an index. So the noise of a reading belongs to its machine and instant:
-any part of a simulated year can be made alone, in chunks of any size, and comes out the same to the last byte.
+A draw is the hash (splitmix64) of a key and an index. The noise of a reading follows from its machine and instant, so
+any part of a simulated year can be computed alone, in chunks of any size, with identical bytes.
 """
 
 from dataclasses import dataclass
@@ -20,13 +20,13 @@ _PER_UNIT: Final = 2.0**-53
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Chance:
-    """One stream of random numbers, with as many independent sub-streams as there are names."""
+    """One stream of random numbers, with an independent sub-stream for each name."""
 
     key: int
 
     @classmethod
     def of(cls, *names: int | str) -> "Chance":
-        """Return the stream that these names stand for; other names, other numbers."""
+        """Return the stream of these names; its key is their hash."""
         digest = blake2b(repr(names).encode(), digest_size=8).digest()
         return cls(key=int.from_bytes(digest, "little"))
 

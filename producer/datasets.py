@@ -1,6 +1,6 @@
-"""Labelled data in files, split by time, for training and back-tests.
+"""Labelled data sets in files, split by time, for training and back-tests.
 
-The files appear all at once: they are written to a folder beside the wanted one, which is then renamed.
+The files appear together: they are written to a temporary folder beside the output folder, which is then renamed.
 """
 
 import json
@@ -28,7 +28,7 @@ FileFormat = Literal["csv", "parquet"]
 SPLITS: Final = ("train_data", "val_data", "test_data")
 BALANCED: Final = "anomaly_binary"
 DESCRIPTION: Final = "dataset.json"
-_OURS: Final = frozenset(
+_DATASET_FILES: Final = frozenset(
     {DESCRIPTION} | {f"{name}.{end}" for name in (*SPLITS, BALANCED) for end in ("csv", "parquet")}
 )
 
@@ -73,22 +73,22 @@ def write_dataset(
     start: datetime = DATA_START,
     overwrite: bool = False,
 ) -> tuple[SplitSummary, ...]:
-    """Generate data and writes train_data, val_data, test_data (in order of time) and anomaly_binary to `out`.
+    """Generate data and write train_data, val_data, test_data (in order of time) and anomaly_binary to `out`.
 
-    anomaly_binary holds all anomalous rows of the training part and as many normal ones of running machines; it
-    takes nothing from the other parts. dataset.json says how all were made. Same arguments, same bytes.
+    anomaly_binary holds all anomalous rows of the training part and as many normal ones of running machines.
+    dataset.json records the arguments. The same arguments give the same bytes.
 
     Raises:
-        UsageError: an argument breaks its rule, or `out` holds files already.
+        UsageError: an argument breaks its rule, or `out` already contains files.
         FailureError: the files cannot be written.
     """
     shares = parse_ratio(ratio)
-    _refuse_to_cover(out, overwrite=overwrite)
+    _check_folder(out, overwrite=overwrite)
     generator = IndustrialDataGenerator(seed=seed, plant=plant)
     data = generator.generate_energy_timeseries(days, frequency, machines, start=start)
     parts = dict(zip(SPLITS, split_by_time(data, shares), strict=True))
     parts[BALANCED] = balanced(parts[SPLITS[0]], seed=seed)
-    with _all_at_once(out) as folder:
+    with _replacement_of(out) as folder:
         summaries = tuple(_write(part, folder / f"{name}.{file_format}") for name, part in parts.items())
         description = {
             "plant": plant.name,
@@ -107,7 +107,7 @@ def write_dataset(
 
 
 def split_by_time(data: pd.DataFrame, shares: tuple[float, float, float]) -> tuple[pd.DataFrame, ...]:
-    """Return three parts of `data`, cut between two instants, each later than the one before; none is empty.
+    """Return three parts of `data` in order of time, cut between two instants; none is empty.
 
     Raises:
         UsageError: there are too few instants for three parts.
@@ -131,20 +131,20 @@ def balanced(data: pd.DataFrame, *, seed: int) -> pd.DataFrame:
     return data.iloc[np.sort(np.concatenate(chosen))]
 
 
-def _refuse_to_cover(out: Path, *, overwrite: bool) -> None:
+def _check_folder(out: Path, *, overwrite: bool) -> None:
     if out.exists() and not out.is_dir():
         raise UsageError(f"{out}: is a file; name a folder")
-    held = sorted(path.name for path in out.iterdir()) if out.exists() else []
-    strangers = [name for name in held if name not in _OURS]
-    if strangers:
-        raise UsageError(f"{out}: holds {strangers[0]}, which is not part of a data set; name an empty or new folder")
-    if held and not overwrite:
-        raise UsageError(f"{out}: holds {held[0]} already; name another folder, or add --overwrite")
+    existing = sorted(path.name for path in out.iterdir()) if out.exists() else []
+    foreign = [name for name in existing if name not in _DATASET_FILES]
+    if foreign:
+        raise UsageError(f"{out}: contains {foreign[0]}, which is not part of a data set; name an empty or new folder")
+    if existing and not overwrite:
+        raise UsageError(f"{out}: already contains {existing[0]}; name another folder, or add --overwrite")
 
 
 @contextmanager
-def _all_at_once(out: Path) -> Iterator[Path]:
-    """A folder to write to that takes the place of `out` if all goes well, and vanishes if not."""
+def _replacement_of(out: Path) -> Iterator[Path]:
+    """Yield a temporary folder that replaces `out` on success and is removed on an error."""
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         folder = Path(mkdtemp(prefix=f".{out.name}-", dir=out.parent))
@@ -169,8 +169,8 @@ def _write(part: pd.DataFrame, path: Path) -> SplitSummary:
     columns = {name: pa.array(part[name], from_pandas=True) for name in part.columns}
     if path.suffix == ".csv":
         columns["timestamp"] = pa.array(stamps)
-        awkward = part["machine_id"].str.contains(r'[,"\r\n]').any()
-        style = "needed" if awkward else "none"
+        special = part["machine_id"].str.contains(r'[,"\r\n]').any()
+        style = "needed" if special else "none"
         options = pa_csv.WriteOptions(quoting_style=style, quoting_header="none")
         pa_csv.write_csv(pa.table(columns), path, options)
     else:

@@ -1,7 +1,7 @@
 """Slow states of a simulated machine (condition, load, temperature) by the minute, one UTC day at a time.
 
-All of it is a function of event time. A day's grid begins eight hours before midnight, long enough for the
-temperature's memory, so that each day can be worked out alone and fits its neighbours.
+The states are functions of event time. A day's grid begins eight hours before midnight, longer than temperature lags
+behind power, so that each day can be computed alone and continues its neighbours.
 """
 
 from dataclasses import dataclass, field
@@ -47,8 +47,8 @@ class Grid:
 
     rows: dict[int, int]
     state: States
-    load: Floats  # share of rated power that work takes when there is work
-    heat: Floats  # power that the body's temperature has caught up with, share of rated power
+    load: Floats  # power of the work, share of rated power
+    heat: Floats  # power after the thermal lag, share of rated power
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,9 +66,9 @@ class MachineDays:
     _minutes_at: dict[float, int] = field(default_factory=dict, init=False, repr=False)
 
     def states(self, days: Ints) -> States:
-        """Return what the machine does in each minute of the grids of UTC `days`, (D, GRID_MINUTES)."""
-        crew_late = int(16 * self.chance.child("crew").uniform(np.zeros(1, np.int64))[0]) - 8
-        planned = WEEKS[self.physics.week][(self._local(days) - crew_late) % WEEK_MINUTES]
+        """Return the state in each minute of the grids of UTC `days`, (D, GRID_MINUTES)."""
+        crew_delay = int(16 * self.chance.child("crew").uniform(np.zeros(1, np.int64))[0]) - 8
+        planned = WEEKS[self.physics.week][(self._local(days) - crew_delay) % WEEK_MINUTES]
         minutes = _grid_minutes(days)
         stopped = self._stopped(minutes - int(self.epoch // 60)) & (planned == RUNNING)
         state = np.where(stopped, np.int8(IDLE), planned)
@@ -81,7 +81,7 @@ class MachineDays:
         return result
 
     def grid(self, days: Ints) -> Grid:
-        """Return the grids of UTC `days`, distinct and rising. Single days are remembered for the next call."""
+        """Return the grids of UTC `days`, distinct and rising. The latest single days are cached."""
         if len(days) == 1 and int(days[0]) in self._kept:
             return self._kept[int(days[0])]
         state = self.states(days)
@@ -93,7 +93,7 @@ class MachineDays:
             rows={int(day): row for row, day in enumerate(days)},
             state=state,
             load=load,
-            heat=_followed(drawn, self.physics.thermal_seconds),
+            heat=_lagged(drawn, self.physics.thermal_seconds),
         )
         if len(days) == 1:
             while len(self._kept) >= _KEPT_DAYS:
@@ -120,7 +120,7 @@ class MachineDays:
         return counted
 
     def minutes_at(self, seconds: float) -> int:
-        """Return minutes run from the day of the epoch to an instant on a whole minute; remembered."""
+        """Return minutes run from the day of the epoch to an instant on a whole minute; cached."""
         if seconds not in self._minutes_at:
             day, minute = divmod(int(seconds // 60), DAY_MINUTES)
             state = of_day(self.states(np.array([day])))[0, :minute]
@@ -132,7 +132,7 @@ class MachineDays:
         return np.stack([local_minutes(int(day), self.timezone) for day in days])
 
     def _stopped(self, minute: Ints) -> Bools:
-        """Return where something unplanned halts the work: some hours hold one short stop."""
+        """Return the minutes of unplanned stops, in the shape of `minute`; some hours have one short stop."""
         hour = minute // _HOUR
         first, last = int(hour.min()), int(hour.max())
         draws = self.chance.child("stops").uniform(np.arange(first * 3, (last + 1) * 3)).reshape(-1, 3)
@@ -145,7 +145,7 @@ class MachineDays:
         return stopped
 
     def _load(self, seconds: Floats, local: Ints) -> Floats:
-        """Return the load by hour, day and week with its slow trends, share of rated power."""
+        """Return the load, a share of rated power: its course by hour, day and week, with slow trends."""
         own = self.physics
         minute = local % DAY_MINUTES
         load = own.base_load + own.daily_swing * np.cos(2 * np.pi * (minute - 14 * _HOUR) / DAY_MINUTES)
@@ -170,9 +170,9 @@ def _grid_minutes(days: Ints) -> Ints:
     return minutes
 
 
-def _followed(drawn: Floats, time_constant: float) -> Floats:
-    """Return `drawn` after a first-order lag, in steps of a minute: the exact recursion as a weighted sum."""
+def _lagged(drawn: Floats, time_constant: float) -> Floats:
+    """Return `drawn` after a first-order lag of `time_constant` seconds, in steps of a minute, as a weighted sum."""
     decay = np.exp(-60.0 / time_constant)
     growth = decay ** -np.arange(drawn.shape[1], dtype=np.float64)
-    followed: Floats = np.cumsum(drawn * growth, axis=1) / growth * (1.0 - decay)
-    return followed
+    lagged: Floats = np.cumsum(drawn * growth, axis=1) / growth * (1.0 - decay)
+    return lagged

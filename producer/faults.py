@@ -1,7 +1,7 @@
-"""Faults superimposed on a machine's sensor values, and the truth about them.
+"""Faults superimposed on a machine's sensor values, and their ground truth.
 
-A fault is an episode: a machine, a kind, a start, an end and the sensors that show it. Everything it does follows
-from the episode itself, so a reading is spoilt the same way whichever chunk it is made in.
+A fault is an episode: a machine, a kind, a start, an end and the sensors that show it. Its effect follows from the
+episode alone, so a reading is changed in the same way in whichever chunk it is computed.
 """
 
 from collections.abc import Callable, Iterable
@@ -23,7 +23,7 @@ _SHOWS: Final[dict[FaultKind, tuple[frozenset[Quantity], ...]]] = {
     "overheat": (frozenset({"temperature"}),),
     "drift": (frozenset({"temperature"}), frozenset({"vibration"}), frozenset({"power"})),
     "stuck": (frozenset({"temperature"}), frozenset({"vibration"}), frozenset({"power"})),
-    # never power alone or all at once: then nobody could tell whether the machine runs
+    # never power, without which it is unknown whether the machine runs
     "dropout": (
         frozenset({"temperature"}),
         frozenset({"vibration"}),
@@ -31,7 +31,7 @@ _SHOWS: Final[dict[FaultKind, tuple[frozenset[Quantity], ...]]] = {
     ),
     "imbalance": (frozenset({"vibration", "power"}),),
 }
-"""Which quantities each kind shows in; one of the sets is chosen."""
+"""Quantities in which each kind of fault shows; one of the sets is chosen."""
 
 TYPICAL_READINGS: Final[dict[FaultKind, tuple[int, int]]] = {
     "spike": (2, 6),
@@ -47,9 +47,9 @@ TYPICAL_READINGS: Final[dict[FaultKind, tuple[int, int]]] = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InjectedFault:
-    """The truth about one fault. Readings with start <= time < end (epoch seconds) are anomalous.
+    """Ground truth of one fault. Readings with start <= time < end (epoch seconds) are anomalous.
 
-    strength: 0 (just clear) to 1 (violent); it says how far, not whether.
+    strength: 0 (just visible) to 1 (violent).
     """
 
     machine_id: str
@@ -63,9 +63,9 @@ class InjectedFault:
 def sensors_of(
     kind: FaultKind, *, chance: float, names: tuple[str, ...], quantities: tuple[Quantity, ...]
 ) -> tuple[str, ...]:
-    """Return the sensors a fault shows in, chosen by `chance` in (0, 1); empty where the plant has none for it."""
-    there = set(quantities)
-    choices = [shows & there for shows in _SHOWS[kind]]
+    """Return the sensors that show a fault, chosen by `chance` in (0, 1); empty if the plant has none for it."""
+    available = set(quantities)
+    choices = [shows & available for shows in _SHOWS[kind]]
     possible = [choice for choice in choices if choice]
     if not possible:
         return ()
@@ -81,11 +81,12 @@ def apply_faults(
     names: tuple[str, ...],
     quantities: tuple[Quantity, ...],
     physics: Physics,
-    held: Callable[[float], Floats],
+    true_values: Callable[[float], Floats],
 ) -> Codes:
-    """Spoil `values`, (n, S), in place, and return the kind of each reading, (n,): 0 none, else 1 + its index.
+    """Apply faults to `values`, (n, S), in place; return the kind of each reading, (n,): 0 none, else 1 + its index.
 
-    seconds: rising, (n,). held: the true values, (S,), at an instant, which a stuck sensor keeps.
+    seconds: rising, (n,). true_values: returns the values without faults, (S,), at an instant; a stuck sensor keeps
+    those of the fault's start.
     """
     kinds = np.zeros(len(seconds), dtype=np.int8)
     for fault in faults:
@@ -99,16 +100,16 @@ def apply_faults(
             if fault.kind == "dropout":
                 values[first:last, column] = np.nan
             elif fault.kind == "stuck":
-                values[first:last, column] = held(fault.start)[column]
+                values[first:last, column] = true_values(fault.start)[column]
             else:
-                values[first:last, column] = _spoilt(
+                values[first:last, column] = _faulty(
                     values[first:last, column], quantities[column], fault, progress, physics
                 )
     return kinds
 
 
-def _spoilt(value: Floats, quantity: Quantity, fault: InjectedFault, progress: Floats, physics: Physics) -> Floats:
-    """Return the faulty sensor value instead of `value`; its size exceeds the effects of load, wear and warm-up."""
+def _faulty(value: Floats, quantity: Quantity, fault: InjectedFault, progress: Floats, physics: Physics) -> Floats:
+    """Return `value`, (n,), with the fault; its size exceeds the effects of load, wear and warm-up."""
     strength = fault.strength
     result: Floats
     if fault.kind == "dip":
@@ -143,9 +144,9 @@ def plan_day(
     names: tuple[str, ...],
     quantities: tuple[Quantity, ...],
 ) -> tuple[InjectedFault, ...]:
-    """Return the faults of one machine on one day; they last about `share` of its readings, over many days.
+    """Return the faults of one machine on one day; over many days, they last for about `share` of its readings.
 
-    steady: minutes of the day in which it runs and has settled, (1440,). midnight: epoch seconds of minute 0. Each
+    steady: minutes of the day in which it runs in a steady state, (1440,). midnight: epoch seconds of minute 0. Each
     episode lies within steady minutes, with a gap of ten readings to the next.
     """
     step = max(1, round(interval_seconds / 60.0))
@@ -168,7 +169,7 @@ def plan_day(
         sensors = sensors_of(kind, chance=float(draw[3]), names=names, quantities=quantities)
         if not sensors or begin + minutes > len(free) or not free[begin : begin + minutes].all():
             continue
-        # an episode longer than what is left of the day's budget comes with the chance that keeps the mean
+        # an episode longer than the rest of the day's budget is accepted with the probability that keeps the mean
         if draw[4] * seconds >= budget:
             break
         free[max(begin - gap, 0) : begin + minutes + gap] = False

@@ -1,4 +1,4 @@
-"""All machines of a simulated plant: their readings at common instants, with faults and the truth about them."""
+"""All machines of a simulated plant: their readings at common instants, with faults and their ground truth."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -20,7 +20,7 @@ from runtime.errors import UsageError
 
 Bytes = Codes
 
-_GOLDEN: Final = 0.6180339887498949  # spreads machines evenly over their lives, however many there are
+_GOLDEN: Final = 0.6180339887498949  # spreads any number of machines evenly over their lives
 _DAYS_AT_ONCE: Final = 64
 _LEAST_SETTLE_MINUTES: Final = 45
 
@@ -44,8 +44,8 @@ class Fleet:
     """Machines from `epoch` (epoch seconds, a whole minute) on, the same for the same arguments.
 
     machines: how many, or their ids. least_days: no machine fails sooner after the epoch. fault_share: share of
-    readings that planned faults spoil, 0 to 0.3; their length counts in readings of `interval_seconds`.
-    running_from: epoch seconds from which no machine stands; None: all work to their plans.
+    readings with planned faults, 0 to 0.3; the length of faults is in readings of `interval_seconds`. running_from:
+    epoch seconds from which all machines run; None: they follow their shift plans.
     """
 
     plant: Plant
@@ -72,7 +72,7 @@ class Fleet:
     def timelines(self) -> tuple[MachineTimeline, ...]:
         """The machines, without faults."""
         chance = Chance.of("nexova", self.seed)
-        quantities(self.plant)  # says at once, and clearly, what a plant must have
+        quantities(self.plant)  # raises a UsageError before any work is done
         return tuple(
             MachineTimeline(
                 plant=self.plant,
@@ -88,7 +88,7 @@ class Fleet:
         )
 
     def observe(self, seconds: Floats, *, scripted: Sequence[InjectedFault] = ()) -> Observed:
-        """Return all machines at `seconds`, rising, (T,), with the planned faults and those of a script on top."""
+        """Return all machines at `seconds`, rising, (T,), with the planned faults and the `scripted` ones."""
         shape = (len(seconds), len(self.timelines))
         observed = Observed(
             seconds=seconds,
@@ -111,7 +111,7 @@ class Fleet:
         return tuple(sorted(found, key=lambda fault: (fault.start, fault.machine_id)))
 
     def runs_throughout(self, index: int, start: float, end: float) -> bool:
-        """Return whether a machine runs in every minute of [start, end], and has settled."""
+        """Return whether a machine runs in a steady state in every minute of [start, end], epoch seconds."""
         days = np.arange(int(start // DAY_SECONDS), int(end // DAY_SECONDS) + 1)
         steady = self._steady(index, days).ravel()
         origin = int(days[0]) * DAY_MINUTES
@@ -132,7 +132,7 @@ class Fleet:
             names=self.plant.sensor_names,
             quantities=timeline.quantities,
             physics=timeline.physics,
-            held=lambda instant: timeline.signals(np.array([instant])).values[0],
+            true_values=lambda instant: timeline.signals(np.array([instant])).values[0],
         )
         into.values[rows, index] = timeline.finished(signals.values)
         into.states[rows, index] = signals.state
@@ -162,7 +162,7 @@ class Fleet:
         return [fault for fault in found if fault.start < end and fault.end > start]
 
     def _steady(self, index: int, days: Ints) -> Bools:
-        """Return minutes of UTC `days` in which a machine runs and has settled since its last start, (D, 1440)."""
+        """Return the minutes of UTC `days` in which a machine has run long enough for a steady state, (D, 1440)."""
         settle = max(_LEAST_SETTLE_MINUTES, int(np.ceil(self.plant.detection.settle_seconds / 60.0)))
         settle = min(settle, LEAD_MINUTES - 1)
         running = self.timelines[index].days.states(days) == RUNNING

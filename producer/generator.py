@@ -1,6 +1,6 @@
-"""Labelled data of a simulated plant, as one table.
+"""Labelled readings of a simulated plant as one table.
 
-The same machines that `nexova produce simulate` shows live: their readings beside the truth about them.
+The machines are those of `nexova produce simulate`; columns for the ground truth stand beside the readings.
 """
 
 from collections.abc import Sequence
@@ -21,7 +21,7 @@ from runtime.errors import UsageError
 from runtime.plants import load_plant
 
 DATA_START: Final = datetime(2025, 1, 6, tzinfo=UTC)
-"""A Monday. Generated data lies in the past, so that it can be replayed into a plant that refuses the future."""
+"""A Monday in the past, so that generated data can be replayed; readings from the future would be refused."""
 FAULT_SHARE: Final = 0.05
 _HEALTHY_START_DAYS: Final = 14.0
 _SHORTEST_SECONDS: Final = 1.0
@@ -30,8 +30,8 @@ _MOST_ROWS: Final = 50_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Made:
-    """Result of the last call, kept for its truth."""
+class _Generated:
+    """The machines and the end, epoch seconds, of the table generated last."""
 
     fleet: Fleet
     end: float
@@ -46,7 +46,7 @@ class IndustrialDataGenerator:
 
     seed: int = 42
     plant: Plant | None = None
-    _made: _Made | None = field(default=None, init=False, repr=False)
+    _generated: _Generated | None = field(default=None, init=False, repr=False)
 
     def generate_energy_timeseries(
         self,
@@ -57,14 +57,14 @@ class IndustrialDataGenerator:
         *,
         start: datetime = DATA_START,
     ) -> pd.DataFrame:
-        """Return readings of all machines in order of time, with their truth.
+        """Return readings of all machines in order of time, with their ground truth.
 
-        Columns: machine_id, timestamp (UTC), one per sensor (NaN where it gave nothing), anomaly (0 or 1),
-        anomaly_kind ("none" or a kind of `producer.faults`), hours_to_failure (of the hidden wear, with nobody
-        intervening) and condition (off, idle, running, maintenance). About 5 % of readings are anomalous.
+        Columns: machine_id, timestamp (UTC), one per sensor (NaN where missing), anomaly (0 or 1), anomaly_kind
+        ("none" or a kind of `producer.faults`), hours_to_failure (by wear, if nobody intervenes) and condition (off,
+        idle, running, maintenance). About 5 % of readings are anomalous.
 
         Raises:
-            UsageError: an argument breaks its rule; the message names it.
+            UsageError: an argument breaks its rule.
         """
         plant = load_plant(None) if self.plant is None else self.plant
         interval = interval_of(frequency)
@@ -89,19 +89,19 @@ class IndustrialDataGenerator:
                 f"{days} days of {len(fleet.machine_ids)} machines every {frequency} are {rows:,} rows, more than "
                 f"{_MOST_ROWS:,}; ask for fewer days or machines, or a longer frequency"
             )
-        self._made = _Made(fleet=fleet, end=epoch + instants * interval)
+        self._generated = _Generated(fleet=fleet, end=epoch + instants * interval)
         seconds = np.asarray(epoch + np.arange(instants) * interval, dtype=np.float64)
         return _table(fleet, seconds)
 
     def injected_faults(self) -> tuple[InjectedFault, ...]:
-        """Return the faults in the table made last, in order of their start; none before the first call."""
-        if self._made is None:
+        """Return the faults in the table generated last, in order of their start; none before the first call."""
+        if self._generated is None:
             return ()
-        return self._made.fleet.planned_faults(self._made.fleet.epoch, self._made.end)
+        return self._generated.fleet.planned_faults(self._generated.fleet.epoch, self._generated.end)
 
 
 def interval_of(frequency: str) -> float:
-    """Return seconds between readings, of a frequency such as "5min", "30s" or "1h".
+    """Return the seconds between two readings at a frequency such as "5min", "30s" or "1h".
 
     Raises:
         UsageError: it is no such frequency, or outside 1 s to 1 h.

@@ -1,4 +1,4 @@
-"""Live part of a simulation: readings at their due times, and faults that are reported as they begin."""
+"""Live part of a simulation: readings at their due times, with faults that are reported as they begin."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -10,9 +10,9 @@ from producer.faults import InjectedFault
 from producer.publish import Readings
 from producer.simulator import FAULT_READINGS, REST_READINGS, Simulator
 
-_ROUND_SECONDS: Final = 900.0  # faults are planned for so long at once
-_ROUND_FAULTS: Final = 12  # ... or for so many
-_TOGETHER_SECONDS: Final = 0.02  # instants closer than this are made and sent together
+_ROUND_SECONDS: Final = 900.0  # faults are planned in rounds of at least this length
+_ROUND_FAULTS: Final = 12  # … and at least this many faults
+_TOGETHER_SECONDS: Final = 0.02  # instants closer than this are computed and sent together
 
 
 def live_readings(
@@ -26,8 +26,8 @@ def live_readings(
 ) -> Iterator[Readings]:
     """Yield readings of all machines from `start` until before `end` (epoch seconds; None: endless), as they are due.
 
-    fault_every: seconds between two faults; None: no faults. wait: returns once its instant has come, false when the
-    stream is to end instead. on_fault: told of each fault before its first reading is given out.
+    fault_every: seconds between two faults; None: no faults. wait: waits until an instant, and returns False to end
+    the stream. on_fault: called with each fault before its first reading is yielded.
     """
     step = simulator.interval_seconds
     together = max(1, math.ceil(_TOGETHER_SECONDS / step))
@@ -43,7 +43,7 @@ def live_readings(
 
 
 class _Faults:
-    """Planner of faults, one round at a time, so that an endless stream needs no endless plan."""
+    """Planner of faults, one round at a time because the stream may be endless."""
 
     def __init__(self, simulator: Simulator, *, start: float, end: float | None, every: float | None) -> None:
         self._simulator = simulator
@@ -55,8 +55,8 @@ class _Faults:
         self._begun: list[InjectedFault] = []
 
     def until(self, instant: float, on_fault: Callable[[InjectedFault], None]) -> tuple[InjectedFault, ...]:
-        """Return the faults that may touch readings at or shortly before `instant`."""
-        while self._every is not None and instant >= self._round_end and not self._over():
+        """Return the faults that may affect readings at or shortly before `instant`."""
+        while self._every is not None and instant >= self._round_end and not self._ended():
             self._plan(self._every)
         while self._waiting and self._waiting[0].start <= instant:
             self._begun.append(self._waiting.pop(0))
@@ -64,7 +64,7 @@ class _Faults:
         self._begun = [fault for fault in self._begun if fault.end > instant - 1.0]
         return tuple(self._begun)
 
-    def _over(self) -> bool:
+    def _ended(self) -> bool:
         return self._end is not None and self._round_end >= self._end
 
     def _plan(self, every: float) -> None:

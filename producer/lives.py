@@ -1,6 +1,6 @@
-"""Made-up run-to-failure recordings in the manner of C-MAPSS FD001: engines, a row a cycle, until they fail.
+"""Generated run-to-failure recordings like C-MAPSS FD001: engines with a row a cycle, until they fail.
 
-Degradation begins late and grows exponentially; each engine has levels of its own, some sensors say nothing.
+Degradation begins late and grows exponentially; levels differ between engines, and some sensors are constant.
 """
 
 from typing import Final, NamedTuple
@@ -50,7 +50,7 @@ def engine_lives(*, engines: int = 100, seed: int = 42) -> pd.DataFrame:
 
 
 def cut_off(lives: pd.DataFrame, *, seed: int = 42) -> tuple[pd.DataFrame, list[int]]:
-    """Return lives up to some moment of each, drawn between cycle 31 and shortly before its end, and what was left."""
+    """Return lives cut off at a cycle drawn between the 31st and the last but six, and the cycles left to each."""
     chance = np.random.default_rng(seed)
     parts, left = [], []
     for _, life in lives.groupby("unit", sort=False):

@@ -30,13 +30,13 @@ class Component:
 class Physics:
     """One machine. Powers in kW, temperatures in kelvin above the hall, vibration in mm/s, production per hour."""
 
-    week: str  # which weekly plan of `producer.shifts` it works to
+    week: str  # its weekly plan in `producer.shifts`
     rated_power: float
     idle_power: float
     standby_power: float
     lowest_fault_power: float  # a dip below it would look like an idle machine
-    base_load: float  # share of rated power that normal work takes, 0 to 1
-    daily_swing: float  # how far load rises by day and falls by night
+    base_load: float  # power of normal work, share of rated power, 0 to 1
+    daily_swing: float  # amplitude of the load over a day
     weekend_drop: float
     temperature_rise: float
     thermal_seconds: float  # time constant with which temperature follows power
@@ -102,10 +102,10 @@ _UNITS: Final[dict[str, Quantity]] = {"°C": "temperature", "mm/s": "vibration"}
 
 
 def quantities(plant: Plant) -> tuple[Quantity, ...]:
-    """Return what each sensor of the plant measures, as far as the simulator has physics for it.
+    """Return the quantity of each sensor; "other" where the simulator has no physics for it.
 
     Raises:
-        UsageError: no sensor has the role power, from which everything else follows, or one counts energy.
+        UsageError: no sensor has the role power, or one has the role energy_counter.
     """
     if plant.index_of_role("energy_counter") is not None:
         raise UsageError(
@@ -127,7 +127,7 @@ def _quantity(sensor: Sensor) -> Quantity:
 
 
 def physics_of(plant: Plant, machine_id: str, chance: Chance) -> Physics:
-    """Return the constants of one machine: those of its type, a little of its own, within the plant file's limits."""
+    """Return the constants of one machine: those of its type, varied a little, within the plant file's limits."""
     kind = plant.type_of(machine_id)
     own = _TYPES.get(kind.name, _GENERAL) if kind else _GENERAL
     rated = (kind.rated_power if kind else None) or own.rated_power
@@ -135,7 +135,7 @@ def physics_of(plant: Plant, machine_id: str, chance: Chance) -> Physics:
     off_below = (kind.off_below if kind else None) or 0.3 * idle_below
 
     def vary(name: str, share: float) -> float:
-        """Return a factor of about 1; machines of one type are similar, so that models transfer between them."""
+        """Return a factor of 1 ± `share`; machines of one type are similar, so that models transfer between them."""
         return 1.0 + share * (2.0 * chance.child(name).uniform(_ZERO).item() - 1.0)
 
     return replace(

@@ -22,7 +22,7 @@ _POLL_EVERY: Final = 256
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Readings:
-    """Readings in the order in which they are to be sent; n rows of S sensors.
+    """Readings in the order of sending; n rows of S sensors.
 
     machine_ids (n,). timestamps (n,): epoch s. values (n, S): in the plant's order, NaN where missing.
     """
@@ -107,7 +107,7 @@ class Publisher:
         pace: Pace | None = None,
         stopped: Callable[[], bool] = lambda: False,
     ) -> None:
-        """Send `readings` at their pace, until all are sent or `stopped` says so."""
+        """Send `readings` at their pace, until all are sent or `stopped` returns True."""
         due = pace or FullSpeed()
         for machine_id, timestamp, value in encoded(readings, sensors):
             due.wait(timestamp)
@@ -128,11 +128,11 @@ class Publisher:
             self._producer.poll(0)
 
     def poll(self) -> None:
-        """Serve delivery reports; call it while nothing is sent."""
+        """Handle delivery reports; call it while nothing is sent."""
         self._producer.poll(0)
 
     def flush(self, seconds: float = FLUSH_SECONDS) -> int:
-        """Wait until all messages are acknowledged, and return how many are not. Counts those as failed."""
+        """Wait for all acknowledgements, `seconds` at most; count missing ones as failed and return how many."""
         left = self._producer.flush(seconds)
         if left:
             self.failed += left
@@ -148,7 +148,7 @@ class Publisher:
 
 
 def merged(parts: Iterable[Readings]) -> Readings:
-    """Return all readings in order of time; of the same time, in the order of `parts`."""
+    """Return all readings in order of time; readings of the same time are in the order of `parts`."""
     known = list(parts)
     timestamps = np.concatenate([part.timestamps for part in known])
     order = np.argsort(timestamps, kind="stable")

@@ -1,4 +1,4 @@
-"""Recorded readings from files, in the form that the plant file describes or in the canonical one."""
+"""Recorded readings from files, in the form described by the plant file or in the canonical one."""
 
 from collections.abc import Callable
 from datetime import datetime
@@ -17,9 +17,9 @@ def _ignore(_: str) -> None:
 def read_readings_csv(
     path: Path, plant: Plant, *, latest: datetime | None = None, note: Callable[[str], None] = _ignore
 ) -> tuple[Readings, Bools | None]:
-    """Return the readings of a file in its own order, and the labels of its rows where it has any.
+    """Return the readings of a file in its own order, and the labels of its rows, (n,), or None where it has none.
 
-    latest: later readings are implausible. note: called with one sentence on how the file was read.
+    latest: time after which readings are implausible. note: called with one sentence on how the file was read.
 
     Raises:
         UsageError: the file cannot be used; the message names file, line, value, rule and remedy.

@@ -19,14 +19,14 @@ CONDITIONS: Final = ("off", "idle", "running", "maintenance")
 DAY_MINUTES: Final = 1440
 WEEK_MINUTES: Final = 7 * DAY_MINUTES
 LEAD_MINUTES: Final = 480
-"""Lead of a day's grid before midnight, as long as the temperature's memory."""
+"""Lead of a day's grid before midnight, longer than temperature lags behind power."""
 GRID_MINUTES: Final = LEAD_MINUTES + DAY_MINUTES + 1
 _MONDAY_OFFSET: Final = 3 * DAY_MINUTES  # 1970-01-01 was a Thursday
 _HOUR: Final = 60
 
 
 def _week(*spans: tuple[str, str, str, int]) -> Codes:
-    """Return states of a week's minutes from (days, from, to, state); later spans cover earlier ones."""
+    """Return the states of a week's minutes, from (days, from, to, state); later spans override earlier ones."""
     names = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
     week = np.zeros(WEEK_MINUTES, dtype=np.int8)
     for days, begins, ends, state in spans:

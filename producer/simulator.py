@@ -1,4 +1,4 @@
-"""A simulated plant as a stream: history up to now, then live readings, with faults whose truth is known."""
+"""A simulated plant as a stream: history up to now, then live readings, with faults of known ground truth."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -18,8 +18,8 @@ from runtime.errors import UsageError
 
 DAY_SECONDS: Final = 86_400.0
 SHOWN_KINDS: Final[tuple[FaultKind, ...]] = ("overheat", "imbalance", "stuck", "spike", "dip", "dropout")
-"""Faults that show within seconds; a drift takes longer than a demonstration lasts."""
-_HEALTHY_DAYS: Final = 14.0  # wear that shows by itself would be in the way of the faults to be seen
+"""Faults that show within seconds; a drift would take longer than a demonstration."""
+_HEALTHY_DAYS: Final = 14.0  # visible wear would be mistaken for the injected faults
 FAULT_READINGS: Final = 20
 REST_READINGS: Final = 14
 _FIRST_FAULT_READINGS: Final = 4
@@ -32,8 +32,8 @@ class Simulator:
     """Machines whose history ends at `now` and continues live; the same arguments give the same readings.
 
     machines: how many, or their ids. days: length of the history. now: epoch s. interval_seconds: event time between
-    two live readings of a machine; the history has the plant's own interval. always_running: no machine stands in the
-    last hours before `now` and after it, whatever the plan of its shifts.
+    two live readings of a machine; the history has the plant's own interval. always_running: all machines run from a
+    few hours before `now` on, whatever their shift plans.
     """
 
     plant: Plant
@@ -50,7 +50,7 @@ class Simulator:
 
     @cached_property
     def fleet(self) -> Fleet:
-        """The machines behind the stream."""
+        """The simulated machines."""
         epoch = np.floor((self.now - self.days * DAY_SECONDS) / 60) * 60
         return Fleet(
             plant=self.plant,
@@ -58,7 +58,7 @@ class Simulator:
             seed=self.seed,
             epoch=float(epoch),
             interval_seconds=self.plant.interval_seconds,
-            # in a short show, a machine that breaks down in the middle would hide what is to be seen
+            # in a short demonstration, a breakdown would hide the injected faults
             least_days=self.days + _HEALTHY_DAYS if self.always_running else 0.0,
             running_from=self.now - 6 * 3600 if self.always_running else None,
         )
@@ -84,10 +84,10 @@ class Simulator:
         return self._readings(self.fleet.observe(np.round(seconds, 3), scripted=faults))
 
     def script(self, start: float, end: float, *, every_seconds: float, number: int = 0) -> tuple[InjectedFault, ...]:
-        """Return faults between `start` and `end`, one about `every_seconds`, never two at a machine without a rest.
+        """Return faults between `start` and `end`, about one in `every_seconds`, with a rest between two of a machine.
 
-        Each lasts `FAULT_READINGS` live readings, ends before `end`, and is at a machine that runs all the while.
-        Plans of another `number` are others.
+        Each lasts `FAULT_READINGS` live readings, ends before `end`, and affects a machine that runs throughout it.
+        number: of the script; each has other faults.
         """
         chance = Chance.of("nexova", self.seed).child("script", number)
         length, rest = FAULT_READINGS * self.interval_seconds, REST_READINGS * self.interval_seconds
@@ -99,7 +99,7 @@ class Simulator:
             if free[machine_id] > begin:
                 begin = free[machine_id]
                 continue
-            if not self._works(machine_id, begin, begin + length):
+            if not self._runs(machine_id, begin, begin + length):
                 free[machine_id] = begin + every_seconds
                 continue
             kind = SHOWN_KINDS[(len(faults) + number) % len(SHOWN_KINDS)]
@@ -113,7 +113,7 @@ class Simulator:
             begin += every_seconds
         return tuple(faults)
 
-    def _works(self, machine_id: str, start: float, end: float) -> bool:
+    def _runs(self, machine_id: str, start: float, end: float) -> bool:
         if self.always_running:
             return True
         return self.fleet.runs_throughout(self.fleet.machine_ids.index(machine_id), start, end)

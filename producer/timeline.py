@@ -1,7 +1,7 @@
 """Sensor values of one simulated machine at any instants, before faults are applied.
 
-Smooth states follow event time; only noise belongs to the single reading. So a history of one reading a minute goes
-on at one reading a second without a jump, and a chunk of it made alone is what it would have been in the whole.
+Smooth states are functions of event time; only noise belongs to the single reading. So a history of one reading a
+minute continues at one reading a second without a jump, and a chunk computed alone equals that part of the whole.
 """
 
 from dataclasses import dataclass
@@ -43,7 +43,7 @@ class Signals:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Instants:
-    """The physical state of the machine at n instants, from which sensors follow."""
+    """The physical state of the machine at n instants, from which sensor values are computed."""
 
     seconds: Floats
     running: Bools
@@ -57,8 +57,8 @@ class _Instants:
 class MachineTimeline:
     """One machine from `epoch` (epoch seconds, a whole minute) on; `weather` is shared by a plant's machines.
 
-    least_days, stagger: see `Lives`. running_from: from this instant on the machine never stands, so that a
-    demonstration has something to show at any hour; None: it works to its plan.
+    least_days, stagger: see `Lives`. running_from: from this instant on the machine always runs, so that a
+    demonstration works at any hour; None: it follows its shift plan.
     """
 
     plant: Plant
@@ -93,7 +93,7 @@ class MachineTimeline:
 
     @cached_property
     def days(self) -> MachineDays:
-        """This machine's work and warmth by minutes."""
+        """This machine's condition, load and heat by the minute."""
         return MachineDays(
             physics=self.physics,
             lives=self.lives,
@@ -104,7 +104,7 @@ class MachineTimeline:
         )
 
     def signals(self, seconds: Floats) -> Signals:
-        """Return what the machine's sensors say at `seconds`, epoch seconds from 0 on, (n,) and n at least 1.
+        """Return the sensor values at `seconds`, epoch seconds from 0 on, (n,) and n at least 1.
 
         Raises:
             ValueError: an instant lies before the epoch.
@@ -139,7 +139,7 @@ class MachineTimeline:
         return Signals(values=values, state=state, hours_to_failure=self.lives.hours_to_failure(seconds))
 
     def finished(self, values: Floats) -> Floats:
-        """`values`, (n, S), as sensors give them out: within their range, rounded to their resolution."""
+        """Return `values`, (n, S), as sensors report them: within their range, rounded to their resolution."""
         low = np.array([sensor.minimum for sensor in self.plant.sensors])
         high = np.array([sensor.maximum for sensor in self.plant.sensors])
         result: Floats = np.clip(values, low, high)
@@ -163,7 +163,7 @@ class MachineTimeline:
             value = self._hall(at.seconds) + at.heat / own.base_load * (own.temperature_rise + worn)
             spread = np.full(len(value), 0.35)
         elif quantity == "vibration":
-            # the worst part drowns the others
+            # only the most worn component is visible
             worn = 1.0 + (at.wear * np.array([part.vibration_share for part in parts])).max(axis=1)
             value = np.where(at.running, 0.85 + 0.15 * at.load / own.base_load, np.where(at.idle, 0.3, 0.01))
             value = own.vibration * value * worn
@@ -179,7 +179,7 @@ class MachineTimeline:
         return value, spread
 
     def _hall(self, seconds: Floats) -> Floats:
-        """Temperature of the hall in °C: season, time of day and weather."""
+        """Return the temperature of the hall in °C, (n,): season, time of day and weather."""
         day = seconds / DAY_SECONDS
         season = -np.cos(2 * np.pi * (day - 15.0) / 365.25)
         daily = np.cos(2 * np.pi * (day - 0.6))

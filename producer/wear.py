@@ -1,7 +1,7 @@
-"""The hidden cause of failures: components age, one of them ends the machine's life, maintenance begins the next.
+"""Wear and failures of a machine: components age, the failure of one ends a life, and maintenance begins the next.
 
-Wear is a function of time alone. It creeps at first and grows ever faster in the last days, with a pace and a
-wobble of its own in every life, so that sensors tell about it but no formula of a reading gives it away.
+Wear is a function of time alone: slow at first and faster in the last days, with a pace and a fluctuation that differ
+between lives, so that the sensors reflect it but no formula computes it from a single reading.
 """
 
 from dataclasses import dataclass
@@ -19,9 +19,9 @@ _LIVES: Final = 512  # some thirty years
 _LEAST_LIFE_DAYS: Final = 11.0
 _LIFE_SCALE_DAYS: Final = 34.0
 _LIFE_SHAPE: Final = 1.3
-_PACE_DAYS: Final = 5.0  # wear falls to 1/e so long before failure
+_PACE_DAYS: Final = 5.0  # wear is 1/e of full wear so long before failure
 _PACE_SPREAD: Final = 0.06
-_CREEP: Final = 0.03  # wear that age alone brings
+_CREEP: Final = 0.03  # wear by age alone
 _WOBBLE: Final = 0.02
 _WOBBLE_SECONDS: Final = 12 * 3600.0
 _PLANNED_SHARE: Final = 0.20  # lives that planned maintenance ends early
@@ -32,8 +32,8 @@ _REPAIR_HOURS: Final = (1.5, 3.5)
 class Lives:
     """A machine's lives, one after the other. Times are epoch seconds on whole minutes.
 
-    epoch: beginning of the simulation. least_days: the first life lasts at least so long after it.
-    stagger: where in its life the machine is at the epoch: 0 close to its end, 1 at the beginning.
+    epoch: beginning of the simulation. least_days: the first life lasts at least so long after it. stagger: position
+    of the epoch in the first life, from 0, close to its end, to 1, at its beginning.
     """
 
     chance: Chance
@@ -53,7 +53,7 @@ class Lives:
 
     @cached_property
     def starts(self) -> Floats:
-        """When each life begins, (lives,); a life ends where the next begins."""
+        """Begin of each life, (lives,); a life ends where the next begins."""
         days = self._days_by_component.min(axis=1)
         planned = self._draws[:, 8] < _PLANNED_SHARE
         lasting = np.where(planned, days * (0.55 + 0.35 * self._draws[:, 9]), days)
@@ -66,7 +66,7 @@ class Lives:
 
     @cached_property
     def repaired(self) -> Floats:
-        """When the work that begins each life is done and the machine may run, (lives,)."""
+        """End of the repair at the beginning of each life, (lives,)."""
         shortest, longest = _REPAIR_HOURS
         hours = shortest + (longest - shortest) * self._draws[:, 10]
         done: Floats = self.starts + np.round(hours * 60.0) * 60.0
@@ -74,22 +74,22 @@ class Lives:
 
     @cached_property
     def _failures(self) -> Floats:
-        """When each component fails, or would if maintenance did not come before, (lives, components)."""
+        """Time at which each component fails, or would fail without maintenance, (lives, components)."""
         return self.starts[:, None] + self._days_by_component * DAY_SECONDS
 
     def life_at(self, seconds: Floats) -> Ints:
-        """Return which life each instant belongs to; instants before the first belong to the first."""
+        """Return the index of the life of each instant, (n,); instants before the first life belong to it."""
         at: Ints = np.clip(np.searchsorted(self.starts, seconds, side="right") - 1, 0, None)
         return at
 
     def hours_to_failure(self, seconds: Floats) -> Floats:
-        """Return the hours until the first component fails, with nobody intervening, at least 0."""
+        """Return the hours until the first component fails if nobody intervenes, at least 0, (n,)."""
         failing = self._failures[self.life_at(seconds)].min(axis=1)
         hours: Floats = np.maximum(failing - seconds, 0.0) / 3600.0
         return hours
 
     def wear(self, seconds: Floats) -> Floats:
-        """Wear of each component, (n, components), from 0 (new) to about 1 (failure)."""
+        """Return the wear of each component, (n, components), from 0 (new) to about 1 (failure)."""
         life = self.life_at(seconds)
         failures = self._failures[life]
         left_days = np.maximum(failures - seconds[:, None], 0.0) / DAY_SECONDS

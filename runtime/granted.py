@@ -68,6 +68,11 @@ def remedy(process: str) -> str:
     return f"grant the rights that `nexova topics acl {process}` prints"
 
 
+def denied(process: str, what: str) -> BrokerRefused:
+    """Return the error of a right that a process lacks; what: such as "may not read nexova.readings"."""
+    return BrokerRefused(f"our user {what}; {remedy(process)}")
+
+
 def user_of(kafka: KafkaSettings) -> str:
     """Return how a message calls our user."""
     return f"user {kafka.sasl_username!r}" if kafka.sasl_username else "our user"

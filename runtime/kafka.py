@@ -17,18 +17,17 @@ from confluent_kafka import KafkaError, KafkaException, Message, TopicCollection
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
-from runtime.errors import BrokerRefused, BrokerUnavailable, SettingsError
+from runtime.errors import BrokerRefused, BrokerUnavailable, SettingsError, TopicMissing
 from runtime.settings import KafkaSettings
 from schemas.topics import CATALOGUE, Topic
 
 LOGGER: Final = logging.getLogger("nexova.kafka")
 TRY_SECONDS: Final = 2.0
-_CRITICAL: Final = 2  # syslog's number, as librdkafka counts
+_CRITICAL: Final = 2  # librdkafka uses syslog's levels
 _DEBUG: Final = 7
 # the client's own error codes are public in all but name
 _ALL_BROKERS_DOWN: Final = KafkaError._ALL_BROKERS_DOWN  # noqa: SLF001
 _AUTHENTICATION: Final = KafkaError._AUTHENTICATION  # noqa: SLF001
-_SSL: Final = KafkaError._SSL  # noqa: SLF001
 _UNANSWERED: Final = frozenset({KafkaError._TIMED_OUT, KafkaError._TRANSPORT})  # noqa: SLF001
 _NOT_THERE: Final = frozenset({KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError.LEADER_NOT_AVAILABLE})
 _DENIED: Final = frozenset({KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError.CLUSTER_AUTHORIZATION_FAILED})
@@ -128,8 +127,10 @@ def wait_for_broker(
         except KafkaException as error:
             admin.poll(0)  # serves the callback of errors
             reason = _reason(failures, fallback=error)
-            if any(failure.code() == _SSL for failure in failures):
-                raise BrokerRefused(_tls_failure(kafka, failures)) from None
+            if "certificate" in reason:
+                raise BrokerRefused(
+                    f"no TLS connection to {kafka.bootstrap_servers} ({reason}); {_tls_remedy(kafka, reason)}"
+                ) from None
             if any(failure.code() == _AUTHENTICATION for failure in failures):
                 raise BrokerRefused(
                     f"{kafka.bootstrap_servers} refused user {kafka.sasl_username!r} ({reason}); "
@@ -185,9 +186,10 @@ def create_topics(
         BrokerRefused: the broker did not accept a topic (rights, replication factor, its policy).
     """
     topics = tuple(catalogue)
+    wanted = {topic.name: partitions_of(kafka, topic) for topic in topics}
     admin = admin_client(kafka)
     deadline = time.monotonic() + timeout_seconds
-    states = _describe(admin, kafka, topics, timeout_seconds)
+    states = _describe(admin, kafka, wanted, timeout_seconds)
     missing = [topic for topic, state in zip(topics, states, strict=True) if not (state.partitions or state.denied)]
     if missing:
         futures = admin.create_topics(
@@ -195,10 +197,10 @@ def create_topics(
         )
         for name, future in futures.items():
             _await_creation(kafka, name, future)
-        states = _describe(admin, kafka, topics, timeout_seconds)
+        states = _describe(admin, kafka, wanted, timeout_seconds)
     # a topic is acknowledged before all brokers know it; a producer that starts at once would be refused
     while any(not (state.partitions or state.denied) for state in states) and time.monotonic() < deadline:
-        states = _describe(admin, kafka, topics, max(1.0, deadline - time.monotonic()))
+        states = _describe(admin, kafka, wanted, max(1.0, deadline - time.monotonic()))
     created = {topic.name for topic in missing}
     return tuple(replace(state, created=state.name in created) for state in states)
 
@@ -211,7 +213,27 @@ def list_topics(
     Raises:
         BrokerUnavailable: no broker answered in time.
     """
-    return _describe(admin_client(kafka), kafka, tuple(catalogue), timeout_seconds)
+    wanted = {topic.name: partitions_of(kafka, topic) for topic in catalogue}
+    return _describe(admin_client(kafka), kafka, wanted, timeout_seconds)
+
+
+def topic_ids(kafka: KafkaSettings, names: Iterable[str], *, timeout_seconds: float = 10.0) -> dict[str, str]:
+    """Return the broker's identity of each topic, which changes when a topic is recreated.
+
+    Raises:
+        TopicMissing: a topic does not exist.
+        BrokerRefused: our user has no right to describe a topic.
+        BrokerUnavailable: no broker answered in time.
+    """
+    # any number of partitions will do
+    states = _describe(admin_client(kafka), kafka, dict.fromkeys(names, 0), timeout_seconds)
+    for state in states:
+        if state.denied:
+            raise BrokerRefused(f"{state.name} may not be described; check our user's rights on the topic")
+    missing = [state.name for state in states if state.topic_id is None]
+    if missing:
+        raise TopicMissing(missing, kafka.bootstrap_servers)
+    return {state.name: state.topic_id for state in states if state.topic_id is not None}
 
 
 def admin_client(kafka: KafkaSettings, changes: Mapping[str, Any] | None = None) -> AdminClient:
@@ -280,14 +302,18 @@ def _await_creation(kafka: KafkaSettings, name: str, future: Any) -> None:
 
 
 def _describe(
-    admin: AdminClient, kafka: KafkaSettings, topics: tuple[Topic, ...], timeout_seconds: float
+    admin: AdminClient, kafka: KafkaSettings, wanted: Mapping[str, int], timeout_seconds: float
 ) -> tuple[TopicState, ...]:
-    answers = admin.describe_topics(TopicCollection([topic.name for topic in topics]), request_timeout=timeout_seconds)
-    return tuple(_state(kafka, topic, answers[topic.name], timeout_seconds) for topic in topics)
+    """Return the state of each topic. wanted: number of partitions that each must have, by topic."""
+    answers = admin.describe_topics(TopicCollection(list(wanted)), request_timeout=timeout_seconds)
+    return tuple(
+        _state(kafka, TopicState(name=name, partitions=0, wanted_partitions=partitions), answers[name], timeout_seconds)
+        for name, partitions in wanted.items()
+    )
 
 
-def _state(kafka: KafkaSettings, topic: Topic, answer: Any, timeout_seconds: float) -> TopicState:
-    state = TopicState(name=topic.name, partitions=0, wanted_partitions=partitions_of(kafka, topic))
+def _state(kafka: KafkaSettings, state: TopicState, answer: Any, timeout_seconds: float) -> TopicState:
+    """Return `state`, of a topic that does not exist, completed with the broker's answer."""
     try:
         found = answer.result()
     except KafkaException as error:
@@ -318,23 +344,22 @@ def _reason(failures: list[KafkaError], *, fallback: KafkaException) -> str:
         return str(fallback.args[0].str())
     text = str(details[-1].str()).partition("bootstrap: ")[2] or str(details[-1].str())
     text = re.sub(r" \(after \d+ms in state .*\)$", "", text)
-    return re.sub(r"^Connect to \S+ failed: ", "", text)
+    text = text.partition(" verify that ssl.ca.location")[0].rstrip(",")  # librdkafka's setting, not ours
+    return re.sub(r"^Connect to \S+ failed: |error:\w+:SSL routines::", "", text)
 
 
-def _tls_failure(kafka: KafkaSettings, failures: list[KafkaError]) -> str:
-    """Return what is wrong with TLS and which setting to check."""
-    reason = _reason([one for one in failures if one.code() == _SSL], fallback=KafkaException(failures[-1]))
-    remedy = "check NEXOVA_KAFKA__SSL_CA_FILE and the broker's certificate"
-    if "PLAINTEXT" in reason:
-        remedy = f"check NEXOVA_KAFKA__SECURITY_PROTOCOL={kafka.security_protocol} and the port"
-    elif "alert" in reason:
-        remedy = "check NEXOVA_KAFKA__SSL_CERTIFICATE_FILE, which the broker refuses"
+def _tls_remedy(kafka: KafkaSettings, reason: str) -> str:
+    """Return which settings to check for a refused certificate."""
+    if "alert" not in reason:
+        return "check NEXOVA_KAFKA__SSL_CA_FILE, and that the broker's certificate is valid and has its address"
+    if kafka.ssl_certificate_file is None:
+        return "the broker demands a certificate: set NEXOVA_KAFKA__SSL_CERTIFICATE_FILE and NEXOVA_KAFKA__SSL_KEY_FILE"
     return (
-        f"no TLS connection to {kafka.bootstrap_servers} ({reason.partition(':SSL routines::')[2] or reason}); {remedy}"
+        f"the broker refuses NEXOVA_KAFKA__SSL_CERTIFICATE_FILE={kafka.ssl_certificate_file}: check its end and issuer"
     )
 
 
 def _log_client_error(error: KafkaError) -> None:
-    """Log that all brokers are lost or refuse the client; librdkafka recovers from other errors by itself."""
+    """Log a lost connection to all brokers or a refusal as a warning; librdkafka recovers from other errors."""
     loud = error.fatal() or error.code() in {_ALL_BROKERS_DOWN, _AUTHENTICATION}
     LOGGER.log(logging.WARNING if loud else logging.DEBUG, "Kafka client: %s", error.str())

@@ -11,7 +11,7 @@ import os
 import tempfile
 import uuid
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,6 +24,7 @@ from confluent_kafka.admin import AdminClient
 from testcontainers.core.container import DockerContainer
 
 from runtime import apache_kafka as kafka_runner
+from runtime.apache_kafka import BRIEF_LIFE
 from runtime.children import free_port
 from runtime.embedded import EmbeddedBroker, embedded_broker
 from runtime.errors import ToolMissing
@@ -72,7 +73,9 @@ def running_tansu(*, port: int | None = None) -> Iterator[Broker]:
 
 
 @contextmanager
-def running_apache_kafka(*, properties: Mapping[str, str] | None = None, shared: bool = False) -> Iterator[Broker]:
+def running_apache_kafka(
+    *, properties: Mapping[str, str] | None = None, shared: bool = False, java_options: Sequence[str] = BRIEF_LIFE
+) -> Iterator[Broker]:
     """A real Kafka of one's own, up in about 3 s.
 
     One that is given (see above) is lent to one user at a time and emptied before, unless it is to be `shared`.
@@ -93,7 +96,7 @@ def running_apache_kafka(*, properties: Mapping[str, str] | None = None, shared:
         return
     reason = why_java_cannot()
     if reason is None:
-        with kafka_runner.apache_kafka(properties=properties, heap="512m") as broker:
+        with kafka_runner.apache_kafka(properties=properties, heap="512m", java_options=java_options) as broker:
             yield _ours("apache", broker)
     elif _docker_answers():
         with _in_docker(properties or {}) as broker:

@@ -1,7 +1,7 @@
-"""Failure classification: rows that are labelled with whether a machine failed, told apart by their own sensors.
+"""Failure classification of labelled rows by their own sensors, without history.
 
-For recordings without a course in time, such as AI4I 2020: one row a piece of work, and derived sensors instead of
-averages.
+For recordings without an order in time, such as AI4I 2020: one row for each piece of work, and derived sensors instead
+of averages.
 """
 
 from typing import Final
@@ -19,8 +19,8 @@ FEATURE_SHARE: Final = 0.6
 FEWEST_FAILURES: Final = 10
 
 
-def failure_chances(features: Features, failed: Bools, *, seed: int) -> Floats:
-    """Return the chance of a failure in each row, (n,), from trees that did not see its fold.
+def failure_probabilities(features: Features, failed: Bools, *, seed: int) -> Floats:
+    """Return the probability of a failure in each row, (n,), from trees fitted without the row's fold.
 
     features: (n, F), without missing values; failed: (n,).
 
@@ -30,7 +30,7 @@ def failure_chances(features: Features, failed: Bools, *, seed: int) -> Floats:
     if failed.sum() < FEWEST_FAILURES:
         message = f"{int(failed.sum())} rows are labelled as failures, {FEWEST_FAILURES} are needed; give more rows"
         raise ValueError(message)
-    chances = np.zeros(len(failed))
+    probabilities = np.zeros(len(failed))
     folds = StratifiedKFold(FOLDS, shuffle=True, random_state=seed)
     for train, test in folds.split(features, failed):
         # pure leaves: failures are few, and their bounds are sharp
@@ -39,5 +39,5 @@ def failure_chances(features: Features, failed: Bools, *, seed: int) -> Floats:
         )
         with sharing_memory():
             forest.fit(features[train], failed[train])
-            chances[test] = forest.predict_proba(features[test])[:, 1]
-    return chances
+            probabilities[test] = forest.predict_proba(features[test])[:, 1]
+    return probabilities

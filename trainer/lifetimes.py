@@ -1,7 +1,7 @@
-"""Hours to failure, learned from recorded failures: boosted trees over averages at several scales.
+"""Model family of the hours to failure: boosted trees over averages at several scales, fitted to recorded failures.
 
-The target is capped: a machine that has just been overhauled shows nothing from which 300 hours could be told from 200,
-and a model that is asked to would learn to guess (Heimes 2008, on the turbofan engines of C-MAPSS).
+The target is capped: the sensors of a recently overhauled machine do not distinguish 300 hours from 200, so an uncapped
+target is noise there (Heimes 2008, on the turbofan engines of C-MAPSS).
 """
 
 from dataclasses import dataclass, replace
@@ -28,29 +28,29 @@ from trainer.measure import LifetimeOutcome, lifetime_figures
 
 FOLDS: Final = 5
 LEVEL: Final = 0.8
-"""Share of failures that the interval is meant to hold."""
+"""Nominal coverage of the interval, a share of failures."""
 FEWEST_MACHINES: Final = 10
 DEFAULT_CAP: Final = 125.0
-"""Steps of the data beyond which hours to failure are alike."""
+"""Default cap of the target, in steps between two rows."""
 _MOST_ROWS: Final = 60_000
-_CUTS: Final = 20  # moments at which each held-out machine is cut off
+_CUTS: Final = 20  # moments at which each machine is cut off
 _KNOTS: Final = 9
 _ROUNDS: Final = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Lifetimes:
-    """How lifetimes are learned and measured. step, cap: hours; cut_at_end: ask at a test machine's last row alone."""
+    """Training and evaluation of the model. step, cap: hours; cut_at_end: score only the last row of a test machine."""
 
     step: float
     cap: float
     cut_at_end: bool = False
 
     def train(self, data: Datasets, frame: FeatureFrame, *, plant: Plant, seed: int, progress: Progress) -> Candidate:
-        """Fit on the machines of split 0; the interval comes from machines that a fit did not see.
+        """Fit on the machines of split 0, with an interval from the errors on machines that were left out of a fit.
 
         Raises:
-            UsageError: too few machines fail in the data.
+            UsageError: fewer than 10 machines have a recorded failure.
         """
         learned, usable = data.split == 0, _usable(data, frame)
         rows = np.flatnonzero(usable & learned)
@@ -66,10 +66,10 @@ class Lifetimes:
         folds = folds_of(machine)
         fits = [_Fit(inputs=inputs, hours=hours, rows=folds != fold, seed=seed) for fold in range(FOLDS)]
         with sharing_memory():
-            blind = np.zeros(len(rows))
+            held_out = np.zeros(len(rows))
             for fold, trees in enumerate(each(_fit, fits, step="lives, cross-validated", progress=progress)):
-                blind[folds == fold] = np.clip(trees.predict(inputs[folds == fold]), 0.0, self.cap)
-        found = self._cross_validated(blind, hours, machine=machine, folds=folds)
+                held_out[folds == fold] = np.clip(trees.predict(inputs[folds == fold]), 0.0, self.cap)
+        found = self._cross_validated(held_out, hours, machine=machine, folds=folds)
         progress("hours to failure", 0.0)
         graph = export_boosted_trees(_fit(replace(fits[0], rows=np.ones(len(rows), np.bool_))))
         progress("hours to failure", 1.0)
@@ -79,7 +79,7 @@ class Lifetimes:
             columns=columns,
             cap_hours=self.cap,
             level=LEVEL,
-            spread=spread_of(blind, hours),
+            spread=spread_of(held_out, hours),
         )
         return Candidate(
             name=MAINTENANCE,
@@ -101,28 +101,28 @@ class Lifetimes:
             },
         )
 
-    def _cross_validated(self, blind: Floats, hours: Floats, *, machine: Ints, folds: Codes) -> dict[str, float]:
-        """Return the figures of machines that the fits did not see; their intervals come from the other folds."""
-        ends = np.zeros((len(blind), 3))
+    def _cross_validated(self, held_out: Floats, hours: Floats, *, machine: Ints, folds: Codes) -> dict[str, float]:
+        """Return the figures of held-out machines; the intervals of a fold come from the errors of the other folds."""
+        ends = np.zeros((len(held_out), 3))
         for fold in range(FOLDS):
             own = folds == fold
-            ends[own] = spread_of(blind[~own], hours[~own]).around(blind[own])
+            ends[own] = spread_of(held_out[~own], hours[~own]).around(held_out[own])
         at = cut_rows(machine)
         outcome = LifetimeOutcome(
             machine=machine[at],
             machines=len(np.unique(machine)),
             truth=hours[at],
-            answer=blind[at],
+            answer=held_out[at],
             low=ends[at, 0],
             high=ends[at, 2],
             step=self.step,
         )
         found = lifetime_figures(outcome)
-        whole = float(np.sqrt(((blind - hours) ** 2).mean()))
+        whole = float(np.sqrt(((held_out - hours) ** 2).mean()))
         return {name: value for name, value in found.items() if value is not None} | {"rmse_all_rows": whole}
 
     def answer(self, model: Any, data: Datasets, frame: FeatureFrame, *, plant: Plant) -> LifetimeOutcome | None:
-        """Ask a model at the moments at which test machines are cut off; None where no failure of theirs is known."""
+        """Return estimates at the moments at which test machines are cut off; None where none of them fails."""
         del plant
         rows = np.flatnonzero(_usable(data, frame) & (data.split == 2))  # noqa: PLR2004 - the test split
         if not rows.size or not isinstance(model, TreesLifetimeModel):
@@ -142,7 +142,7 @@ class Lifetimes:
 
 
 def spread_of(estimate: Floats, truth: Floats) -> Spread:
-    """Measure the distance of the truth from estimates that were made without it, both (n,)."""
+    """Return quantiles of the errors of out-of-fold estimates, both (n,), by the size of the estimate."""
     parts = np.array_split(np.argsort(estimate, kind="stable"), _KNOTS)
     tail = (1 - LEVEL) / 2
     error = truth - estimate
@@ -155,16 +155,16 @@ def spread_of(estimate: Floats, truth: Floats) -> Spread:
 
 
 def folds_of(machine: Ints) -> Codes:
-    """Return the fold of each row, (n,): whole machines, never rows, are held out."""
+    """Return the fold of each row, (n,); all rows of a machine have the same."""
     order = np.random.default_rng(0).permutation(int(machine.max()) + 1)
     rank = {int(one): position for position, one in enumerate(order[np.isin(order, machine)])}
     return np.array([rank[int(one)] % FOLDS for one in machine], dtype=np.int8)
 
 
 def cut_rows(machine: Ints) -> Ints:
-    """Return rows at which machines are cut off: some moments of each life, at random, the same in each call.
+    """Return rows at which machines are cut off, up to 20 of each machine, drawn with a fixed seed.
 
-    machine: (n,), the rows of a machine follow each other in time.
+    machine: (n,), the rows of each machine in order of time.
     """
     chance = np.random.default_rng(0)
     cuts = []
@@ -188,7 +188,7 @@ def _usable(data: Datasets, frame: FeatureFrame) -> Bools:
 
 
 def _columns(plant: Plant) -> tuple[tuple[int, int | None], ...]:
-    """Return the trees' columns: the slow averages but the fastest, the differences of neighbours, age and type."""
+    """Return the trees' columns: slow averages but the fastest, differences of neighbouring scales, age and type."""
     width, spans = len(watched_sensors(plant)), len(plant.average_hours)
     averages: list[tuple[int, int | None]] = [(index, None) for index in range(width, width * spans)]
     if spans == 1:
@@ -221,13 +221,13 @@ def _fit(task: _Fit) -> HistGradientBoostingRegressor:
         early_stopping=False,
         random_state=task.seed,
     )
-    # folds are fitted side by side; threads within a fit would wait for each other
+    # folds are fitted in parallel; threads within a fit would compete with each other
     with threadpool_limits(1, user_api="openmp"):
         trees.fit(task.inputs[chosen], task.hours[chosen])
     return trees
 
 
 def _anchors(cap: float) -> tuple[tuple[float, float], ...]:
-    """Return points (hours, risk): those of `risk_anchors`, but no risk at the cap, beyond which nothing is known."""
+    """Return points (hours, risk): those of `risk_anchors`, with risk 0 at the cap or above."""
     onset = min(cap, risk_anchors()[0][0])
     return ((onset, 0.0), *(point for point in risk_anchors()[1:-1] if point[0] < 0.8 * onset), (0.0, HIGHEST_RISK))

@@ -1,6 +1,6 @@
-"""Run-to-failure recordings: each machine's rows from some moment of its life to its failure, the last row.
+"""Run-to-failure tables: each machine's rows from some moment of its life to its failure, which is the last row.
 
-A table has a column of machines, one of times or of cycles, and sensors; hours to failure may be a column of their own.
+A table has columns for machines, for times or cycles, and for sensors, and may have one for hours to failure.
 The original files of C-MAPSS (26 columns without names, separated by spaces) are read as well.
 """
 
@@ -17,16 +17,14 @@ from core.batch import ReadingBatch
 from core.plant import Plant, parse_plant
 from runtime.errors import UsageError
 from runtime.tables.columns import SetAside, holds_numbers, numbers
-from runtime.tables.plant_draft import draft_plant
+from runtime.tables.plant_draft import MACHINE_COLUMNS, draft_plant
 from runtime.tables.readings import readings_of
 from runtime.tables.recognise import TextForm
 from runtime.tables.table import Table, read_table
 from trainer.datasets import FAILURE_COLUMN, Datasets, oddities
 
-_MACHINES: Final = (
-    "machine_id", "machine", "unit", "unit_id", "unit_number", "unit_nr", "engine", "engine_id", "asset", "asset_id",
-    "device", "device_id", "equipment", "id",
-)  # fmt: skip
+_UNIT_COLUMNS: Final = ("unit", "unit_id", "unit_number", "unit_nr", "engine", "engine_id")
+_MACHINE_COLUMNS: Final = (*MACHINE_COLUMNS[:2], *_UNIT_COLUMNS, *MACHINE_COLUMNS[2:])
 _TIMES: Final = ("timestamp", "time", "datetime", "date")
 _CYCLES: Final = ("cycle", "cycles", "time_in_cycles", "time_cycles", "time_cycle", "timestep", "step", "time", "hours")
 _TARGETS: Final = (FAILURE_COLUMN, "rul", "remaining_useful_life", "cycles_to_failure", "time_to_failure")
@@ -42,32 +40,32 @@ _SHORTEST: Final = 2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Runs:
-    """What a table of lives holds, n rows by machine and then time.
+    """Rows of run-to-failure tables, n of them, by machine and then time.
 
-    hours_to_failure: (n,), infinite where unknown; told: they are a column of the table. cycles: the table counts
-    cycles, each of which is taken for an hour. notes: how it was read.
+    hours_to_failure: (n,), infinite where unknown; recorded: they are a column of the table. cycles: the table counts
+    cycles, each of which counts as an hour. duplicates: rows left out. notes: how the tables were read.
     """
 
     batch: ReadingBatch
     hours_to_failure: Floats
-    told: bool
+    recorded: bool
     cycles: bool
     duplicates: int
     notes: tuple[str, ...]
 
     @property
     def step(self) -> float:
-        """Hours between two rows of a machine, the median."""
+        """Median time between two rows of a machine in hours; 1 where no machine has two rows."""
         own = self.batch.machine[1:] == self.batch.machine[:-1]
         steps = np.diff(self.batch.timestamps)[own]
         return float(np.median(steps)) / 3600 if steps.size else 1.0
 
 
 def files_of(data: Path, test: Path | None, truth: Path | None) -> tuple[list[Path], Path | None, Path | None]:
-    """Return the files of lives, of the test and of its truth; a folder may hold them as C-MAPSS names them.
+    """Return the training tables, the test table and its file of truth; a folder may name them as C-MAPSS does.
 
     Raises:
-        UsageError: there is no such file or folder, or it holds no tables.
+        UsageError: there is no such file or folder, it holds no tables, or it has several for one test table.
     """
     if data.is_file():
         return [data], test, truth
@@ -88,9 +86,9 @@ def files_of(data: Path, test: Path | None, truth: Path | None) -> tuple[list[Pa
 
 
 def plant_for(paths: Sequence[Path], plant: Plant, *, chosen: bool) -> tuple[Plant, str | None]:
-    """Return the plant of the tables and, where none fits and one is drafted, its file's text.
+    """Return the plant of the tables; where `plant` does not fit, a drafted one with the text of its plant file.
 
-    chosen: the user named the plant, which is then the plant.
+    chosen: the user named `plant`, which is then used in any case.
     """
     if chosen:
         return plant, None
@@ -103,13 +101,13 @@ def plant_for(paths: Sequence[Path], plant: Plant, *, chosen: bool) -> tuple[Pla
 
 
 def read_runs(paths: Sequence[Path], plant: Plant) -> Runs:
-    """Read tables of lives.
+    """Return the rows of run-to-failure tables; of rows with the same machine and time, the first.
 
     Raises:
         UsageError: a file has no column of machines or of times, no sensor of the plant, or unusable rows.
     """
     ids: list[str] = []
-    times, values, told = [], [], []
+    times, values, recorded = [], [], []
     notes: list[str] = []
     cycles = False
     for path in paths:
@@ -119,9 +117,9 @@ def read_runs(paths: Sequence[Path], plant: Plant) -> Runs:
         ids += found.machine_ids
         times.append(found.timestamps)
         values.append(found.values)
-        told.append(found.truth.get(FAILURE_COLUMN, np.full(len(found.timestamps), np.nan)))
+        recorded.append(found.truth.get(FAILURE_COLUMN, np.full(len(found.timestamps), np.nan)))
         notes.append(f"{path}: {'; '.join(found.notes)}")
-    seconds, hours = np.concatenate(times), np.concatenate(told)
+    seconds, hours = np.concatenate(times), np.concatenate(recorded)
     batch = ReadingBatch.from_columns(ids, seconds, np.concatenate(values))
     order = np.lexsort((seconds, batch.machine))
     machine, seconds = batch.machine[order], seconds[order]
@@ -139,7 +137,7 @@ def read_runs(paths: Sequence[Path], plant: Plant) -> Runs:
     return Runs(
         batch=batch,
         hours_to_failure=np.where(np.isnan(hours), np.inf, hours) if known else _to_last_row(batch),
-        told=known,
+        recorded=known,
         cycles=cycles,
         duplicates=int(twice.sum()),
         notes=tuple(notes),
@@ -150,7 +148,7 @@ def read_truth(path: Path, machines: int) -> Floats:
     """Return the time to failure after the last row of each test machine: one number a line, (machines,).
 
     Raises:
-        UsageError: the file is not there or does not hold as many numbers.
+        UsageError: the file cannot be read, or does not hold one number of at least 0 for each machine.
     """
     try:
         words = path.read_text(encoding="utf-8").split()
@@ -173,7 +171,7 @@ def read_truth(path: Path, machines: int) -> Floats:
 
 
 def datasets_of_runs(runs: Runs, test: Runs | None, plant: Plant) -> Datasets:
-    """Return lives as a history whose test split is the test's machines or, without one, every fifth machine."""
+    """Return a data set whose test split is the machines of `test` or, without one, a fifth of the machines."""
     if test is None:
         names = sorted(runs.batch.machine_ids)
         order = np.random.default_rng(1).permutation(len(names))
@@ -193,11 +191,11 @@ def datasets_of_runs(runs: Runs, test: Runs | None, plant: Plant) -> Datasets:
 
 
 def with_truth(test: Runs, after_last: Floats) -> Runs:
-    """Return test lives whose hours to failure follow from those after each machine's last row, (machines,)."""
+    """Return `test` with hours to failure, computed from those after each machine's last row, (machines,)."""
     return Runs(
         batch=test.batch,
         hours_to_failure=_to_last_row(test.batch) + after_last[test.batch.machine],
-        told=True,
+        recorded=True,
         cycles=test.cycles,
         duplicates=test.duplicates,
         notes=test.notes,
@@ -222,13 +220,13 @@ def _to_last_row(batch: ReadingBatch) -> Floats:
 
 
 def _canonical(path: Path, plant: Plant | None) -> tuple[Table, bool]:
-    """Return the table with columns machine_id, timestamp, the sensors, and whether its times are cycles."""
+    """Return a table with columns machine_id, timestamp and the sensors, and whether its times are cycles."""
     table = _original(path) or read_table(path, _form(plant))
     if len(table.columns) == 1 and table.form is not None:
-        table = read_table(path)  # a table of another make than the plant file's [csv] describes
+        table = read_table(path)  # its form is not the one that the plant file's [csv] describes
     names = {name.lower(): name for name in table.columns}
     form = None if plant is None else plant.csv
-    machine = _named(table, form.machine_id_column if form else None) or _first(names, _MACHINES)
+    machine = _named(table, form.machine_id_column if form else None) or _first(names, _MACHINE_COLUMNS)
     if machine is None:
         raise UsageError(
             f"{path}: has no column of machines; it has {', '.join(table.columns)}: name one machine_id or unit"
@@ -253,7 +251,7 @@ def _canonical(path: Path, plant: Plant | None) -> tuple[Table, bool]:
 
 
 def _moments(table: Table, column: str) -> "pd.Series[str]":
-    """Return cycles as times, an hour each."""
+    """Return cycles as times in ISO 8601, an hour each, from 2000-01-01 on."""
     aside = SetAside(table)
     found = numbers(table, column, aside)
     aside.kept()
@@ -264,7 +262,7 @@ def _moments(table: Table, column: str) -> "pd.Series[str]":
 
 
 def _is_count(table: Table, column: str) -> bool:
-    """Return whether a column of times holds small numbers: cycles or hours, and no clock's seconds."""
+    """Return whether a column of times holds cycles or hours: numbers too small for seconds since 1970."""
     if not holds_numbers(table, column):
         return False
     cells = pd.to_numeric(table.text(column), errors="coerce")
@@ -281,7 +279,7 @@ def _original(path: Path) -> Table | None:
         if len(cells) != _ORIGINAL_WIDTH or not all(_is_number(cell) for cell in cells):
             return None
         frame = pd.read_csv(path, sep=r"\s+", header=None, names=list(_ORIGINAL), dtype=str)
-    except (OSError, ValueError):  # the common reader says what is wrong with it
+    except (OSError, ValueError):  # `read_table` reports what is wrong with the file
         return None
     frame.index = pd.RangeIndex(1, len(frame) + 1)
     return Table(path=path, frame=frame.fillna(""), form=TextForm(separator=" ", decimal="."))

@@ -1,4 +1,4 @@
-"""What keeps alerts quiet now: maintenance windows, shelving, cool-downs, budgets."""
+"""Causes that suppress alerts at present: maintenance windows, shelving, cool-downs, budgets."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -10,14 +10,14 @@ from api.live.view import View
 from core.alerting.suppression import Hold, HoldCause, windows_at
 from core.plant import Plant
 
-MOST_LOOKED_AT: Final = 20
-"""Machines whose own cool-downs and budgets the alarm list looks up: those with the newest alerts."""
+MOST_MACHINES: Final = 20
+"""Machines, those with the newest alerts, whose cool-downs and budgets the alarm list shows."""
 _MOST_SHOWN: Final = 50
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Quiet:
-    """One cause. machines: ids, or the patterns of a maintenance window; kinds: empty means all."""
+    """One cause of suppression. machines: ids, or the patterns of a maintenance window; kinds: empty means all."""
 
     machines: tuple[str, ...]
     kinds: tuple[str, ...]
@@ -27,7 +27,7 @@ class Quiet:
 
 
 def of_machine(machine_id: str, holds: Iterable[Hold]) -> list[Quiet]:
-    """Return what keeps one machine's alerts quiet; kinds with one cause and end together."""
+    """Return the causes that suppress one machine's alerts; kinds with the same cause and end are one."""
     together: dict[tuple[HoldCause, float | None, str], list[str]] = {}
     for hold in holds:
         together.setdefault((hold.cause, hold.until, hold.comment), []).append(hold.kind)
@@ -44,7 +44,7 @@ def of_machine(machine_id: str, holds: Iterable[Hold]) -> list[Quiet]:
 
 
 def of_plant(plant: Plant, own: Iterable[tuple[str, Sequence[Hold]]], now: datetime) -> list[Quiet]:
-    """Return the maintenance windows of now, then what the machines' own states say; own: id and holds."""
+    """Return the present maintenance windows, then the causes of single machines. own: id and holds of each."""
     found = [
         Quiet(machines=window.machines, kinds=(), cause="maintenance", until=window.end, comment=window.comment)
         for window in windows_at(now.timestamp(), plant.alerts.maintenance)
@@ -54,9 +54,9 @@ def of_plant(plant: Plant, own: Iterable[tuple[str, Sequence[Hold]]], now: datet
     return found[:_MOST_SHOWN]
 
 
-def worth_a_look(rows: Iterable[AlarmRow], view: View) -> list[tuple[str, int]]:
-    """Return id and partition of the machines with the newest alerts or answers."""
+def recently_alerted(rows: Iterable[AlarmRow], view: View) -> list[tuple[str, int]]:
+    """Return id and partition of the machines with the newest alerts or feedback, `MOST_MACHINES` at most."""
     newest = sorted(rows, key=lambda row: row.feedback[-1].at if row.feedback else row.alert.updated_at, reverse=True)
     ids = dict.fromkeys(row.alert.machine_id for row in newest)
     known = [(machine_id, view.machines[machine_id].partition) for machine_id in ids if machine_id in view.machines]
-    return known[:MOST_LOOKED_AT]
+    return known[:MOST_MACHINES]

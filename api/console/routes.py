@@ -30,7 +30,7 @@ from api.console.machine import (
     machine_page,
     signal_panels,
 )
-from api.console.quiet import of_plant, worth_a_look
+from api.console.quiet import of_plant, recently_alerted
 from api.console.rendering import Pages, Reader, asset, sign_in_needed
 from api.problems import Problem
 from api.services import Services
@@ -180,7 +180,7 @@ def router(services: Services) -> APIRouter:  # noqa: C901, PLR0915  a table of 
             page=page,
             pages=count,
             members=fleet_of(rows),
-            quiet=of_plant(services.plant, await holds_of(worth_a_look(rows, view)), formats.now),
+            quiet=of_plant(services.plant, await holds_of(recently_alerted(rows, view)), formats.now),
         )
 
     @routes.get("/console/alerts.csv")

@@ -17,7 +17,7 @@ from cli.backtest.alerts import alerts
 from cli.backtest.detect import detect
 from cli.backtest.report import as_document, print_report, write_forecasts
 from cli.backtest.run import ALL_MODELS, SLOW, Plan, run
-from cli.errors import say
+from cli.errors import print_error
 from cli.shared_options import DecimalOption, EncodingOption, SeparatorOption
 from core.forecasting.engine.backtest import LEAST_HISTORY, daily_origins
 from core.forecasting.names import CANDIDATES, WITH_INPUTS
@@ -107,9 +107,9 @@ def forecast(
             f"of {horizon} h; give a longer series or ask for a shorter horizon"
         )
     for note in found.notes:
-        say(f"note: {note}")
+        print_error(f"note: {note}")
     if len(chosen) < origins:
-        say(f"note: the series has room for {len(chosen)} origins, not {origins}")
+        print_error(f"note: the series has room for {len(chosen)} origins, not {origins}")
     plan = Plan(
         series=found.series,
         origins=chosen,

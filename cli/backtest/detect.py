@@ -13,7 +13,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from cli.backtest.detect_report import as_document, print_report, write_alerts, write_scores
 from cli.backtest.detect_run import assess_file
-from cli.errors import say
+from cli.errors import print_error
 from core.detection.features import feature_fingerprint
 from core.models import Models
 from core.plant import Plant
@@ -86,7 +86,7 @@ def _promoted(where: str, plant: Plant) -> Models:
         reason = "; ".join(loaded.problems) or "none is promoted there"
         raise UsageError(f"--models {where}: no model can be used: {reason}; train one, or leave the option out")
     for problem in loaded.problems:
-        say(f"note: {problem}")
+        print_error(f"note: {problem}")
     return loaded.models
 
 

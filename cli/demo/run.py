@@ -60,7 +60,7 @@ class Parts:
     reader: TopicReader
     statistics: RunStatistics
 
-    def turn(self) -> None:
+    def poll(self) -> None:
         """Count the messages published since the last call.
 
         Raises:
@@ -77,16 +77,16 @@ class Parts:
         """Wait until every produced reading has been scored or dead-lettered.
 
         Raises:
-            FailureError: some were not in time.
+            FailureError: some were not within `timeout_seconds`.
         """
         deadline = time.monotonic() + timeout_seconds
         while self.statistics.accounted < self.simulation.delivered:
-            self.turn()
+            self.poll()
             if time.monotonic() > deadline:
                 missing = self.simulation.delivered - self.statistics.accounted
                 raise FailureError(
                     f"{missing:,} of {self.simulation.delivered:,} readings were neither scored nor dead-lettered "
-                    f"within {timeout_seconds:g} s after the last was produced; look for the reason in processor.log"
+                    f"within {timeout_seconds:g} s after the last was produced; the reason is in processor.log"
                 )
 
 
@@ -123,7 +123,7 @@ def run_demo(options: Options, settings: Settings, *, show: Show, stops: Stops) 
             reader=children.enter_context(TopicReader(kafka, dict.fromkeys(TOPICS, BEGINNING))),
             statistics=statistics,
         )
-        backfill_rate = _work_off_history(run, parts)
+        backfill_rate = _process_history(run, parts)
         wait_for_api(run, api)
         start_up_seconds = time.monotonic() - run.begun_at
         _live(run, parts, stops)
@@ -164,7 +164,7 @@ def _produce_history(run: Run, kafka: KafkaSettings) -> Simulation:
 
 
 def _await_works(run: Run, works: list[Work]) -> None:
-    """Wait until all works have ended; meanwhile show the last line of each as the note of its step.
+    """Wait until all child processes of start-up have ended, showing the last line of each as the note of its step.
 
     Raises:
         ChildEnded: one failed, or did not end in time.
@@ -172,14 +172,14 @@ def _await_works(run: Run, works: list[Work]) -> None:
     deadline = time.monotonic() + WORK_SECONDS
     while any(work.step.ended_at is None for work in works):
         for work in works:
-            _look_at(run, work)
+            _update(run, work)
         if time.monotonic() > deadline:
             names = ", ".join(work.child.name for work in works if work.step.ended_at is None)
-            raise ChildEnded(f"{names}: not done after {WORK_SECONDS:g} s; give this machine less to do and try again")
+            raise ChildEnded(f"{names}: not done after {WORK_SECONDS:g} s; reduce the load of this host and try again")
         time.sleep(_POLL_SECONDS)
 
 
-def _look_at(run: Run, work: Work) -> None:
+def _update(run: Run, work: Work) -> None:
     if work.step.ended_at is not None:
         return
     code = work.child.process.poll()
@@ -196,7 +196,7 @@ def _start_processor(run: Run, environment: dict[str, str], kafka: KafkaSettings
         port = free_port()
         processor = run.child(
             "processor",
-            # one worker: further ones would be children of a child, which our kill would not reach
+            # one worker: several would be grandchildren, which are not killed with the child
             python_module("nexova", "process", "--workers", "1"),
             processor_environment(environment, kafka, web_port=port),
             grace=END_SECONDS,
@@ -206,9 +206,9 @@ def _start_processor(run: Run, environment: dict[str, str], kafka: KafkaSettings
     return processor
 
 
-def _work_off_history(run: Run, parts: Parts) -> float | None:
+def _process_history(run: Run, parts: Parts) -> float | None:
     """Process the history, and return the rate of scoring in readings a second."""
-    with run.step("history worked off") as step:
+    with run.step("history processed") as step:
         parts.wait_until_accounted(timeout_seconds=BACKLOG_SECONDS)
         _settle(parts)  # alerts of the history are not shown as new
         rate = parts.statistics.scoring_rate()
@@ -222,13 +222,13 @@ def _live(run: Run, parts: Parts, stops: Stops) -> None:
     simulation.start(run.options.duration)
     statistics.live_from = simulation.live_from
     meter = Meter()
-    told = len(statistics.changes)
+    shown = len(statistics.changes)
     stops.expected = run.options.duration is None
     with run.show.live():
         while not stops.asked and not simulation.over():
-            parts.turn()
+            parts.poll()
             meter.note(statistics.readings_scored)
-            told = _tell_changes(run, statistics, told)
+            shown = _show_changes(run, statistics, shown)
             run.show.update(
                 lambda: snapshot(run.options.title, simulation, statistics, meter, address=parts.api.address)
             )
@@ -242,12 +242,12 @@ def _live(run: Run, parts: Parts, stops: Stops) -> None:
         )
         parts.wait_until_accounted(timeout_seconds=DRAIN_SECONDS)
         _settle(parts)
-        _tell_changes(run, statistics, told)
+        _show_changes(run, statistics, shown)
         _end(parts.processor)
 
 
-def _tell_changes(run: Run, statistics: RunStatistics, told: int) -> int:
-    for alert in statistics.changes[told:]:
+def _show_changes(run: Run, statistics: RunStatistics, shown: int) -> int:
+    for alert in statistics.changes[shown:]:
         run.show.alert(alert)
     return len(statistics.changes)
 
@@ -256,7 +256,7 @@ def _settle(parts: Parts) -> None:
     """Count the messages published together with the last scores."""
     deadline = time.monotonic() + _SETTLE_SECONDS
     while time.monotonic() < deadline:
-        parts.turn()
+        parts.poll()
     take_all(parts.reader, parts.statistics, timeout_seconds=DRAIN_SECONDS)
 
 

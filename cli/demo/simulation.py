@@ -26,7 +26,7 @@ _LEAD_SECONDS: Final = 0.5
 class Simulation:
     """Simulated machines that publish readings.
 
-    faults: faults injected in the live phase; cut_faults: those cut short by its end. live_from, live_until: its first
+    faults: injected in the live phase; cut_faults: those cut short by its end. live_from, live_until: its first
     reading and its end, epoch seconds; ends_at: its planned end, None: when it is stopped. grace_seconds: see
     `cli.demo.truth`.
     """
@@ -115,7 +115,9 @@ class Simulation:
         if self._failure is not None:
             raise FailureError(f"the simulator failed ({self._failure})") from self._failure
         if self._publisher.failed:
-            raise FailureError(f"the broker did not take {self._publisher.failed} readings ({self._publisher.failure})")
+            raise FailureError(
+                f"the broker did not accept {self._publisher.failed} readings ({self._publisher.failure})"
+            )
 
     def wait(self, timestamp: float) -> None:
         """Wait until the time of a reading, or until `stop`."""
@@ -126,7 +128,7 @@ class Simulation:
         try:
             for readings in self._rounds():
                 self._publisher.publish(readings, self._plant.sensor_names, pace=self, stopped=self._stopped.is_set)
-        except Exception as error:  # noqa: BLE001  it is told by `check`, in the thread that can act on it
+        except Exception as error:  # noqa: BLE001  `check` raises it in the thread that can handle it
             self._failure = error
 
     def _rounds(self) -> Iterator[Readings]:
@@ -161,7 +163,7 @@ class Simulation:
         )
 
     def _send_bad(self, at: float) -> None:
-        """Send one of the typical mistakes of devices in turn: no JSON, a time without zone, text for a number."""
+        """Send the next typical mistake of devices: no JSON, a time without zone, text for a number."""
         machine_id = self.machine_ids[self.bad_messages % len(self.machine_ids)]
         sensor = self._plant.sensor_names[0]
         when = datetime.fromtimestamp(at, UTC)

@@ -1,4 +1,4 @@
-"""The reference of the command line, made from the commands themselves."""
+"""The reference of the command line, generated from the commands."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -7,7 +7,7 @@ from cli.main import COMMANDS, load
 
 
 def cli_page() -> str:
-    """Return a section for each command, with its arguments and options."""
+    """Return Markdown with a section for each command, its arguments and options."""
     lines: list[str] = []
     for name, entry in COMMANDS.items():
         if not entry.hidden:
@@ -24,7 +24,7 @@ def _section(command: Any, path: str) -> Iterator[str]:
     yield from (f"## {path}", "", *_paragraphs(command.help or ""), "")
     rows = [_row(parameter) for parameter in command.params if parameter.name != "help"]
     if rows:
-        yield from ("| Argument or option | Default | What it does |", "| --- | --- | --- |", *rows, "")
+        yield from ("| Argument or option | Default | Description |", "| --- | --- | --- |", *rows, "")
 
 
 def _paragraphs(text: str) -> list[str]:
@@ -38,5 +38,5 @@ def _row(parameter: Any) -> str:
     values = f" One of {', '.join(map(str, choices))}." if choices else ""
     default = parameter.default
     plain = "" if default is None or default == [] or callable(default) else f"`{getattr(default, 'value', default)}`"
-    told = (getattr(parameter, "help", None) or "").replace("|", "\\|")
-    return f"| {shown} | {plain if parameter.required is False else 'required'} | {told}{values} |"
+    text = (getattr(parameter, "help", None) or "").replace("|", "\\|")
+    return f"| {shown} | {plain if parameter.required is False else 'required'} | {text}{values} |"

@@ -1,4 +1,4 @@
-"""Examples in the documentation, produced by the rules themselves."""
+"""Examples in the documentation, computed by the rules."""
 
 import json
 from datetime import UTC, datetime

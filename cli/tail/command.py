@@ -11,7 +11,7 @@ import typer
 from pydantic import ValidationError
 
 from cli import console
-from cli.errors import reader_left, say
+from cli.errors import discard_stdout, print_error
 from cli.tail.lines import KINDS, Kind
 from cli.tail.merge import read_in_order
 from runtime.kafka import wait_for_broker
@@ -74,15 +74,15 @@ def tail(
     goes_on = watched if follow is None else follow
     if zone is not None and not as_json:
         ending = "; Ctrl-C ends" if goes_on else ""
-        say(f"{reader.kind.topic.name}, times in {console.zone_name(zone)}{ending}")
+        print_error(f"{reader.kind.topic.name}, times in {console.zone_name(zone)}{ending}")
     found = read_in_order(settings.kafka, reader.kind.topic.name, decode=reader, from_start=from_start, follow=goes_on)
     try:
         for record, message in islice(found, limit):
             show(record, message)
     except BrokenPipeError:
-        reader_left()
+        discard_stdout()
     if reader.unreadable:
-        say(f"{reader.unreadable} messages of {reader.kind.topic.name} could not be read and were omitted")
+        print_error(f"{reader.unreadable} messages of {reader.kind.topic.name} could not be read and were omitted")
 
 
 def _printer(kind: Kind, zone: tzinfo | None, *, as_json: bool) -> Callable[[Record, Any], None]:
@@ -102,4 +102,4 @@ def _printer(kind: Kind, zone: tzinfo | None, *, as_json: bool) -> Callable[[Rec
 
 def _say_retry(number: int, reason: str) -> None:
     if sys.stderr.isatty():
-        say(f"no broker yet ({reason}); try {number}")
+        print_error(f"no broker yet ({reason}); try {number}")

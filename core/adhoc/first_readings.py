@@ -1,4 +1,4 @@
-"""Scores of a new machine's first readings, against the trained baseline of its type; the rule of the API.
+"""Scores of a new machine's first readings against the trained baseline of its type, by the API's rule.
 
 From the tenth reading on a machine is compared with its own short history instead.
 """
@@ -14,10 +14,10 @@ from core.row_results import FIRST, LEVEL_LIMITS, LEVELS, RowResults
 from core.state.tracks import watched_sensors
 
 
-def hold_against_others(batch: ReadingBatch, values: Floats, rows: RowResults, *, models: Models, plant: Plant) -> None:
+def score_against_type(batch: ReadingBatch, values: Floats, rows: RowResults, *, models: Models, plant: Plant) -> None:
     """Score readings of machines that have no baseline of their own yet, in place.
 
-    values: physical values, (n, S). Each reading is scored by itself; without trained models none is scored.
+    values: physical values, (n, S). Each reading is scored alone; without trained models none is scored.
     """
     watched = list(watched_sensors(plant))
     if not models.references or not watched:
@@ -26,7 +26,7 @@ def hold_against_others(batch: ReadingBatch, values: Floats, rows: RowResults, *
     new = (rows.phase == FIRST) & (rows.level == LEVEL_LIMITS) & ~np.isnan(values[:, watched]).all(axis=1)
     if not new.any():
         return
-    # where starts must settle, the first reading may be one: a cold machine is not what its type is, and not broken
+    # where starts must settle, the first reading may be one: a cold machine differs from its type but is not faulty
     may_alert = plant.detection.settle_seconds == 0
     for machine in np.unique(batch.machine[new]).tolist():
         chosen = np.flatnonzero(new & (batch.machine == machine))

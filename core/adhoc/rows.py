@@ -2,9 +2,9 @@
 
 Each history is compared with the best available baseline, which the answer names:
 
-    machine   the machine's own, as the processor has it now; the rows continue its readings
+    machine   the machine's own, from the processor's state; the rows continue its readings
     history   learned from the rows themselves, when there are at least `LEAST_HISTORY` of them
-    type      of all machines of its type, from training; each row is scored by itself
+    type      of all machines of its type, from training; each row is scored alone
     plant     of all machines of the plant, from training: wide, so only values that are unusual for all stand out
     limits    none: physical ranges and limits of the plant file alone
 
@@ -42,7 +42,7 @@ _FLAG_OTHERS_BY: Final[FlagBy] = "both"
 _RUNNING: Final = CONDITIONS.index("running")
 _ALWAYS_RUNNING: Final = (-np.inf, -np.inf, -1.0)
 _TYPE_NOISE: Final = 1 / 3  # noise of a sensor in scales of its type's baseline, which are wide
-_WILD: Final = 6.0  # robust standard deviations beyond which a row is not used to learn what is normal
+_OUTLYING: Final = 6.0  # robust standard deviations beyond which a row is not used for a baseline
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,10 +64,10 @@ class ScoredRows:
     """Scores of the n rows of all histories, concatenated; D watched sensors.
 
     levels: one a history. by_forest (n,): a trained model took part. anomaly (n,): the score that the stream would
-    give too, NaN where not scored. score (n,) in [0, 1], high means anomalous: of anomaly, broken limits and impossible
+    give, NaN where not scored. score (n,) in [0, 1], high means anomalous: of anomaly, exceeded limits and impossible
     values the highest, 0 where not scored. scored (n,): false where the machine stands. expected (n, D) in the sensors'
     units, deviation (n, D) in scales, both NaN where unknown. contribution (n, S): share of each sensor in the score,
-    sum 1, or 0 where nothing stands out. limits (n, S): severity of the broken limit. impossible (n, S): outside the
+    sum 1, or 0 without a deviation. limits (n, S): severity of the exceeded limit. impossible (n, S): outside the
     sensor's physical range.
     """
 
@@ -151,7 +151,7 @@ def score_rows(
 ) -> ScoredRows:
     """Return the scores of all rows of `histories`.
 
-    With the machine's own baseline they are those of the stream. With another one, the distance of a row by itself
+    With the machine's own baseline they are those of the stream. With another one, the distance of a single row
     counts as well as that of the averages. With the whole plant's, forest and distance must agree: the lower of both.
     """
     watched = list(watched_sensors(plant))
@@ -161,7 +161,7 @@ def score_rows(
     inside = np.zeros(len(values), dtype=np.bool_)
     widths = np.full(len(values), np.nan)
     forest_limits = np.full(len(values), FLAG_AT)
-    anyones = np.zeros(len(values), dtype=np.bool_)
+    by_plant = np.zeros(len(values), dtype=np.bool_)
     apart = np.zeros(len(values), dtype=np.bool_)
     own = np.zeros(len(values), dtype=np.bool_)
     levels = []
@@ -171,7 +171,7 @@ def score_rows(
         begin = part.stop
         level, baseline = _baseline_for(history, usable[part], references, plant)
         levels.append(level)
-        anyones[part], own[part] = level == "plant", level == "machine"
+        by_plant[part], own[part] = level == "plant", level == "machine"
         if baseline is None:
             continue
         inside[part] = True
@@ -190,13 +190,13 @@ def score_rows(
     distance = np.where(own, 0.0, squared / (squared + limit))
     course = np.where(apart, 0.0, np.nan_to_num(found.course))
     usual = np.maximum(distance, course) < FLAG_AT
-    _make_fair(found.trees, histories, levels, usual, forest_limits, plant)
+    _equalise(found.trees, histories, levels, usual, forest_limits, plant)
     combined = np.maximum(distance, course)
     by_forest = np.isfinite(found.trees)
     for rows, flag_by in ((by_forest & own, models.flag_by), (by_forest & ~own, _FLAG_OTHERS_BY)):
         combined[rows] = combine_scores(combined[rows], found.trees[rows], flag_by=flag_by)
     # with the plant's wide baseline, a row is anomalous only if both scores say so
-    combined = np.where(anyones, np.fmin(distance, found.trees), combined)
+    combined = np.where(by_plant, np.fmin(distance, found.trees), combined)
     anomaly = np.where(found.scored, np.clip(combined, 0.0, 1.0), np.nan)
     shares = np.zeros_like(values)
     shares[:, watched] = np.where((own | (course > distance))[:, None], found.contribution, found.deviation**2)
@@ -219,13 +219,13 @@ def score_rows(
 
 
 def _by_rules(limits: Ints, impossible: Bools) -> tuple[Floats, Bools]:
-    """Return the score that the plant file's rules give each row, (n,), and the values that decide it, (n, S)."""
+    """Return each row's score by the plant file's limits and ranges, (n,), and which values decide it, (n, S)."""
     severity = limits.max(axis=1)
     score = np.where(impossible.any(axis=1), _FAULTY, np.array(LEVELS)[severity])
     return score, impossible | ((limits > 0) & (limits == severity[:, None]))
 
 
-def _make_fair(  # noqa: PLR0917  all of them columns of the same rows
+def _equalise(  # noqa: PLR0917  all of them columns of the same rows
     trees: Floats,
     histories: Sequence[History],
     levels: list[BaselineLevel],
@@ -235,8 +235,8 @@ def _make_fair(  # noqa: PLR0917  all of them columns of the same rows
 ) -> None:
     """Move the forest's scores, in place, so that normal rows cross 0.5 at the plant's rate at every level.
 
-    The forest knows machines against baselines of their own, learned from a whole warm-up. Against any other baseline
-    normal rows score higher: by how much is known from training or, for a history, from its `usual` rows, (n,).
+    The forest was trained with machines' own baselines, learned from a whole warm-up. With any other baseline
+    normal rows score higher: by how much follows from training or, for a history, from its `usual` rows, (n,).
     """
     begin = 0
     for history, level in zip(histories, levels, strict=True):
@@ -247,12 +247,12 @@ def _make_fair(  # noqa: PLR0917  all of them columns of the same rows
             limits[part] = max(FLAG_AT, float(np.quantile(own, 1 - plant.detection.false_alarm_rate)))
     below = 0.5 * trees / limits
     above = 0.5 + 0.5 * (trees - limits) / np.maximum(1 - limits, 1e-9)
-    fair = np.where(trees <= limits, below, np.minimum(above, 1.0))
-    trees[:] = np.where(limits == FLAG_AT, trees, fair)
+    equalised = np.where(trees <= limits, below, np.minimum(above, 1.0))
+    trees[:] = np.where(limits == FLAG_AT, trees, equalised)
 
 
 def row_features(values: Floats, reference: Reference, plant: Plant) -> Features:
-    """Return the anomaly features, (n, Fa), of rows, (n, S), each by itself, of machines that were calm before."""
+    """Return the anomaly features, (n, Fa), of single rows, (n, S), of machines in a steady state before."""
     planned = _Pass(plant)
     planned.add(physical(values, plant), reference, _ALWAYS_RUNNING, apart=True)
     return planned.run().anomaly
@@ -314,14 +314,14 @@ def _learned(values: Floats, plant: Plant) -> Tracks:
     watched = values[:, list(watched_sensors(plant))]
     policy = plant.detection
     least = np.array([plant.sensors[index].minimum_deviation / 3 for index in watched_sensors(plant)])
-    # a column without any value has no median; its baseline stays unknown
-    spoken = ~np.isnan(watched).all(axis=0)
+    # a column without values has no median; its baseline stays unknown
+    present = ~np.isnan(watched).all(axis=0)
     middle, spread = np.full(watched.shape[1], np.nan), np.full(watched.shape[1], np.nan)
-    middle[spoken] = np.nanmedian(watched[:, spoken], axis=0)
-    spread[spoken] = 1.4826 * np.nanmedian(np.abs(watched[:, spoken] - middle[spoken]), axis=0)
+    middle[present] = np.nanmedian(watched[:, present], axis=0)
+    spread[present] = 1.4826 * np.nanmedian(np.abs(watched[:, present] - middle[present]), axis=0)
     spread = np.maximum(spread, np.maximum(least, 1e-3 * np.abs(middle)))
-    wild = (np.abs(watched - middle) > _WILD * np.where(spread > 0, spread, np.inf)).any(axis=1)
-    usual = watched[~wild] if (~wild).sum() >= LEAST_HISTORY // 2 else watched
+    outlying = (np.abs(watched - middle) > _OUTLYING * np.where(spread > 0, spread, np.inf)).any(axis=1)
+    usual = watched[~outlying] if (~outlying).sum() >= LEAST_HISTORY // 2 else watched
     fitted = fit_baseline(
         usual,
         smoothing=(policy.fast_smoothing, policy.slow_smoothing),
@@ -344,7 +344,7 @@ def normalised(shares: Floats) -> Floats:
 
 
 def wear_features(histories: Sequence[History], *, plant: Plant) -> tuple[Features, Bools]:
-    """Maintenance features of all rows, (n, Fm), and where they are complete, (n,).
+    """Return the maintenance features of all rows, (n, Fm), and whether they are complete, (n,).
 
     The averages of a machine with known state continue; those of any other machine start with its rows.
     """

@@ -1,8 +1,8 @@
-"""Devices whose clock is wrong: their readings keep coming with a time that is not ours.
+"""Alerts on devices with a wrong clock.
 
-A reading's delay says little of a clock: it may have waited in a buffer, or all of a partition may be behind because
-its worker was. So a clock is wrong where its readings are ahead or behind by about the same time again and again, and
-the clocks of most other machines of the partition are right.
+A single delayed reading does not show a wrong clock: it may have waited in a buffer, or the whole partition may be
+behind with its worker. A clock is wrong if its readings are repeatedly ahead or behind by about the same time while the
+clocks of most other machines of the partition are right.
 
     ours      12:00 12:01 12:02 12:03 12:04 12:05 12:06
     device    12:50 12:51 12:52 12:53 12:04 12:05 12:06
@@ -26,9 +26,9 @@ from schemas.alerts import Alert, AlertModel, Signal
 from schemas.scores import FLAG_AT
 
 LONG_ENOUGH_SECONDS: Final = 60.0
-"""Least time by our clock over which a device's clock must have been wrong for an alert."""
+"""Minimum time, by our clock, for which a device's clock must have been wrong before an alert."""
 ENOUGH: Final = 3
-"""Arrivals in a row after which a clock is taken to be wrong, and right again."""
+"""Consecutive arrivals after which a clock counts as wrong, or as right again."""
 _MODEL: Final = AlertModel(name=CLOCK, version="1", level="rule")
 _KIND: Final = "sensor_fault"
 _COLUMN: Final = FOLLOWED_KINDS.index(_KIND)
@@ -39,10 +39,10 @@ _ZONES: Final = 14 * HOUR
 def clock_findings(
     batch: ReadingBatch, strays: Sequence[Stray], *, arrived_at: float, state: FleetState, plant: Plant
 ) -> list[Alert]:
-    """Return alerts on clocks that turned out to be wrong, by another time than was said, or right again.
+    """Return the alerts that open, change or resolve with a batch; its findings are noted in `state`.
 
     The alerts have the kind `sensor_fault`, the model `clock`, and one signal `clock` in seconds, positive where the
-    device is ahead. batch: new readings, of machines that the state knows. arrived_at: when they came, epoch s.
+    device is ahead. batch: new readings, of machines known to the state. arrived_at: time of arrival, epoch s.
     """
     slots, ahead = _newest_arrivals(batch, strays, arrived_at, state)
     state.clock_ahead[slots] = ahead
@@ -50,20 +50,20 @@ def clock_findings(
     wrong = np.abs(ahead) > tolerance
     if state.clock_runs:
         followed = [state.slots[name] for name in state.clock_runs]
-        looked_at = np.flatnonzero(wrong | np.isin(slots, followed))
+        relevant = np.flatnonzero(wrong | np.isin(slots, followed))
     else:
-        looked_at = np.flatnonzero(wrong)
-    if not len(looked_at):
+        relevant = np.flatnonzero(wrong)
+    if not len(relevant):
         return []
     known = state.clock_ahead[: len(state.ids)]
     right = int((np.abs(known) <= tolerance).sum())
     off = int(np.isfinite(known).sum()) - right
     found = []
-    for place in looked_at.tolist():
+    for place in relevant.tolist():
         slot, by = int(slots[place]), float(ahead[place])
         if not wrong[place]:
             found += _is_right(state, slot, arrived_at)
-        # a device that is behind looks like a worker that is, unless others are right; none can be ahead of a worker
+        # a device behind cannot be distinguished from a worker behind unless others are right; one ahead can
         elif right > off - 1 or (by > 0 and right == off - 1):
             found += _is_wrong(state, slot, by, at=arrived_at, tolerance=tolerance)
         elif not _is_open(state, slot):
@@ -74,7 +74,7 @@ def clock_findings(
 def _newest_arrivals(
     batch: ReadingBatch, strays: Sequence[Stray], arrived_at: float, state: FleetState
 ) -> tuple[Ints, Floats]:
-    """Return the slots of the machines heard, and by how much the last reading of each is ahead of us, s."""
+    """Return the slots of the machines with readings, (m,), and how far the last of each is ahead of us in s, (m,)."""
     slots, timestamps = state.slots_of(batch.machine_ids)[batch.machine], batch.timestamps
     strange = [stray for stray in strays if stray.machine_id in state.slots]
     if strange:
@@ -82,7 +82,7 @@ def _newest_arrivals(
         order = np.argsort(offsets, kind="stable")
         slots = np.append(slots, [state.slots[stray.machine_id] for stray in strange])[order]
         timestamps = np.append(timestamps, [stray.timestamp for stray in strange])[order]
-    # of several readings of a machine the last to come counts: those before it may have waited for it
+    # the last reading of a machine to arrive counts: earlier ones may have waited for it in a buffer
     distinct, from_the_end = np.unique(slots[::-1], return_index=True)
     return distinct, timestamps[::-1][from_the_end] - arrived_at
 
@@ -90,14 +90,14 @@ def _newest_arrivals(
 def _is_wrong(state: FleetState, slot: int, ahead: float, *, at: float, tolerance: float) -> list[Alert]:
     machine_id = state.ids[slot]
     run = state.clock_runs.get(machine_id)
-    # one that catches up with its buffer is behind by ever less; a clock is wrong by about the same
+    # a device that empties its buffer is behind by less and less; a wrong clock is off by about the same time
     if run is None or abs(ahead - run.ahead) > tolerance:
         run = state.clock_runs[machine_id] = ClockRun(since=at, ahead=ahead)
     run.wrong, run.right = run.wrong + 1, 0
     if run.wrong < ENOUGH or at - run.since < LONG_ENOUGH_SECONDS:
         return []
     now = datetime.fromtimestamp(at, UTC)
-    said = {
+    content = {
         "updated_at": now,
         "readings": run.wrong,
         "signals": (Signal(sensor=CLOCK, actual=ahead, expected=0.0, deviation=None, contribution=1.0),),
@@ -107,7 +107,7 @@ def _is_wrong(state: FleetState, slot: int, ahead: float, *, at: float, toleranc
     if known is not None and known.state != "resolved":
         if abs(ahead - (known.signals[0].actual or 0.0)) <= tolerance:
             return []
-        alert = known.model_copy(update=said | {"state": "updated", "updated_at": max(now, known.updated_at)})
+        alert = known.model_copy(update=content | {"state": "updated", "updated_at": max(now, known.updated_at)})
     elif not state.rules.enabled[slot, _COLUMN] or suppressed_at(_KIND, slot, at, state):
         return []
     else:
@@ -123,9 +123,9 @@ def _is_wrong(state: FleetState, slot: int, ahead: float, *, at: float, toleranc
             model=_MODEL,
             confidence=1.0,
             warm_up=not bool(state.tracks.fitted[slot]),
-            **said,
+            **content,
         )
-    return _kept(state, slot, alert)
+    return _stored(state, slot, alert)
 
 
 def _is_right(state: FleetState, slot: int, at: float) -> list[Alert]:
@@ -137,7 +137,7 @@ def _is_right(state: FleetState, slot: int, at: float) -> list[Alert]:
     del state.clock_runs[machine_id]
     if not _is_open(state, slot):
         return []
-    return _kept(state, slot, resolved(state.alerts[machine_id, CLOCK], at=at))
+    return _stored(state, slot, resolved(state.alerts[machine_id, CLOCK], at=at))
 
 
 def _is_open(state: FleetState, slot: int) -> bool:
@@ -145,7 +145,7 @@ def _is_open(state: FleetState, slot: int) -> bool:
     return known is not None and known.state != "resolved"
 
 
-def _kept(state: FleetState, slot: int, alert: Alert) -> list[Alert]:
+def _stored(state: FleetState, slot: int, alert: Alert) -> list[Alert]:
     state.alerts[alert.machine_id, CLOCK] = alert
     state.dirty.add(slot)
     return [alert]

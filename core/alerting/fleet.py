@@ -37,11 +37,14 @@ class FleetWatch:
     catching_up: bool = False
 
     def take(self, alert: Alert) -> Alert | None:
-        """Add an alert published by any worker; return the fleet alert if this changed it."""
+        """Add an alert published by any worker; return the fleet alert if this changed it.
+
+        Fleet alerts are taken while catching up, in the order in which they were written.
+        """
         if alert.kind == KIND:
-            if alert.machine_id == self.plant_name and (
-                self.current is None or alert.updated_at >= self.current.updated_at
-            ):
+            # Only what earlier owners wrote is news. Our own messages come back later than they were made: one of
+            # several with the same time would replace the newest, and the members that it lacks would be lost.
+            if self.catching_up and alert.machine_id == self.plant_name:
                 self.current = alert if alert.state != "resolved" else None
             return None
         if alert.kind not in MEMBER_KINDS:

@@ -65,7 +65,7 @@ class Closing:
         ]
         for key in sorted(windows.late):
             window = windows.get(key)
-            if window is not None and window.changed and 0 <= now - window.said_at < REVISED_EVERY_SECONDS:
+            if window is not None and window.changed and 0 <= now - window.published_at < REVISED_EVERY_SECONDS:
                 continue
             windows.late.discard(key)
             if window is not None and window.changed:
@@ -85,7 +85,7 @@ class Closing:
         window.change(changed=False)
         window.disown()
         window.published += 1
-        window.final, window.said_at = window.final or final, now
+        window.final, window.published_at = window.final or final, now
         summary = window.summary(
             window.published,
             interval_seconds=self.interval_seconds,

@@ -1,12 +1,12 @@
 """Hourly energy windows of each machine, independent of the order of arrival.
 
-A window is 60 minutes of sums in integers: sums of integers do not depend on their order, so late, early and
-re-split readings lead to the same window. Energy weighs each minute by the time it stands for; gaps longer than
-twice the usual interval of the window stay empty. An hour with too few readings to show an interval of its own goes
-by the plant's: two stray readings are no complete hour. An energy counter takes precedence over power
+A window is 60 minutes of integer sums, which do not depend on the order of their terms, so late, early and re-split
+readings lead to the same window. Energy weights each minute by the time until the next one with a reading; gaps longer
+than twice the usual interval of the window stay empty. An hour with too few readings to determine an interval uses that
+of the plant: two single readings are no complete hour. An energy counter takes precedence over power
 (`core.energy.meter`).
 
-Windows are kept until their machine's own time has passed them, because a device that was cut off sends its buffered
+Windows are kept until their machine's own time has passed them, because a device that was offline sends its buffered
 readings later. `core.energy.closing` decides when they are published.
 """
 
@@ -23,16 +23,18 @@ from core.energy.meter import CounterHour, CounterRules, hours_between, join
 from schemas.energy import EnergyWindow
 
 REVISION_SECONDS: Final = 2 * HOUR
-"""How long after its end and grace a window takes late readings and is published again."""
-_LEAST_TO_TELL: Final = 3  # minutes with a reading, below which an hour does not show its machine's interval
-_ENOUGH: Final = 0.5  # covered share of an hour from which the counter takes precedence over power that covers more
+"""Time after its end and grace in which a window accepts late readings and is published again."""
+_LEAST_MINUTES: Final = 3  # with a reading; fewer do not determine the interval of an hour
+_ENOUGH: Final = 0.5  # covered share of an hour from which the counter takes precedence over power with more
 
 
 @dataclass(slots=True, eq=False)
 class Window:
     """One hour of one machine that can still change.
 
-    row: of its minutes in `cells`; -1 where they are packed, since an hour that was published seldom changes.
+    row: of its minutes in `cells`; -1 where they are packed, as an hour that was published rarely changes. published:
+    newest published revision, -1 without one; final: whether it was final; published_at: time of its publication by our
+    clock, epoch s, not kept over a restart.
     """
 
     machine_id: str
@@ -40,10 +42,10 @@ class Window:
     cells: Cells
     row: int = -1
     packed: list[Any] | None = None
-    published: int = -1  # newest revision that went out
-    final: bool = False  # whether that one was
+    published: int = -1
+    final: bool = False
     counter: CounterHour | None = None
-    said_at: float = float("-inf")  # when by the clock that went out, not kept over a restart
+    published_at: float = float("-inf")
 
     @property
     def end(self) -> int:
@@ -77,7 +79,7 @@ class Window:
         self.cells.changed[self.row] = changed
 
     def disown(self) -> None:
-        """Make readings look the window up again, so that later changes are noticed."""
+        """Release the row's ownership, so that the next readings look the window up again and note the change."""
         self.cells.owner[self.row] = -1
 
     def open(self) -> None:
@@ -110,7 +112,7 @@ class Window:
     def summary(
         self, revision: int, *, interval_seconds: float, counter_rules: CounterRules | None = None, final: bool = True
     ) -> EnergyWindow:
-        """Return the window as it is published; interval_seconds: expected between two readings, by the plant."""
+        """Return the message for the window; interval_seconds: the plant's time between two readings."""
         self.open()
         sums, counts = self.cells.sums[self.row], self.cells.counts[self.row]
         planned = min(max(1, round(interval_seconds / 60)), MINUTES)
@@ -139,7 +141,7 @@ class Window:
         )
 
     def pack(self) -> list[Any]:
-        """Return the window as plain values for the changelog: of each sum, the minutes that hold a reading."""
+        """Return the window as plain values for the changelog; sums have only the minutes with a reading."""
         if self.packed is not None:
             return self.packed
         row, cells = self.row, self.cells
@@ -156,7 +158,7 @@ class Window:
 class Windows:
     """The windows of the machines of one partition, by machine and hour.
 
-    due: by table row of the machines, their own time, epoch s, from which the next of their windows closes or is
+    due: by table row of the machines, the machine's own time, epoch s, at which the next of its windows closes or is
     dropped. late: windows that were published and have changed since.
     """
 
@@ -173,7 +175,7 @@ class Windows:
         return self._by_machine[key[0]][key[1]]
 
     def get(self, key: tuple[str, int]) -> Window | None:
-        """Return a window, None where there is none."""
+        """Return a window; None where there is none."""
         return self.of(key[0]).get(key[1])
 
     def __contains__(self, key: tuple[str, int]) -> bool:
@@ -190,7 +192,7 @@ class Windows:
         return self._by_machine.get(machine_id, _EMPTY)
 
     def add(self, machine_id: str, hour: int, slot: int) -> Window:
-        """Return a new window, open; it is looked at when next the windows of its machine, in `slot`, are closed."""
+        """Return a new open window of the machine in table row `slot`."""
         window = Window(machine_id, hour, self._cells)
         window.open()
         self._put(window, slot)
@@ -231,14 +233,14 @@ class Windows:
         if not own:
             del self._by_machine[machine_id]
 
-    def forget(self, machine_ids: Iterable[str], stay: Ints) -> None:
-        """Drop the windows of machines whose table rows go; stay: the rows that remain, in their new order."""
+    def forget(self, machine_ids: Iterable[str], remaining: Ints) -> None:
+        """Drop the windows of machines whose table rows are removed; remaining: the other rows in their new order."""
         for machine_id in machine_ids:
             for window in self._by_machine.pop(machine_id, {}).values():
                 window.release()
-        self._reach(int(stay.max(initial=-1)))
-        self.due = self.due[stay]
-        self._newest = np.full(len(stay), -1, np.int64)
+        self._reach(int(remaining.max(initial=-1)))
+        self.due = self.due[remaining]
+        self._newest = np.full(len(remaining), -1, np.int64)
 
     def rows_for(self, machine_ids: Sequence[str], machine: Ints, slots: Ints, hours: Ints) -> Ints:
         """Return the row of minutes of each reading, (n,), and create missing windows.
@@ -248,8 +250,8 @@ class Windows:
         self._reach(int(slots.max()))
         rows = self._newest[slots]
         known = rows >= 0
-        held = rows[known]
-        known[known] = (self._cells.owner[held] == slots[known]) & (self._cells.hour[held] == hours[known])
+        candidates = rows[known]
+        known[known] = (self._cells.owner[candidates] == slots[known]) & (self._cells.hour[candidates] == hours[known])
         rows[~known] = -1
         missing = np.flatnonzero(~known & (hours >= 0))
         if not len(missing):
@@ -278,17 +280,17 @@ _EMPTY: Final[Mapping[int, Window]] = {}
 
 
 def _integral(sums: Ints, counts: Ints, planned: int) -> tuple[float, float]:
-    """Return the time integral in unit-hours and the hours covered of per-minute sums; planned: minutes a reading."""
+    """Return time integral in unit-hours and covered hours of per-minute sums; planned: minutes between readings."""
     covered = np.flatnonzero(counts)
     if not len(covered):
         return 0.0, 0.0
     means = sums[covered] / counts[covered] / UNIT
     steps = np.diff(covered)
-    # of two middle steps the shorter: a gap must not make itself usual
-    usual = int(np.sort(steps)[(len(steps) - 1) // 2]) if len(covered) >= _LEAST_TO_TELL else planned
-    # a last reading may stand for time beyond the hour, as the first of the next hour lacks it; an hour is an hour
-    stands = np.append(steps, max(MINUTES - covered[-1], usual))
-    weights = np.where(stands > 2 * usual, usual, stands)
+    # the lower median: a single gap must not become the usual step
+    usual = int(np.sort(steps)[(len(steps) - 1) // 2]) if len(covered) >= _LEAST_MINUTES else planned
+    # the last reading may represent time of the next hour, as its first one does not cover it; the sum is capped
+    represented = np.append(steps, max(MINUTES - covered[-1], usual))
+    weights = np.where(represented > 2 * usual, usual, represented)
     hours = min(float(weights.sum()), float(MINUTES)) / MINUTES
     return float((means * weights).sum() / weights.sum() * hours), hours
 
@@ -320,7 +322,7 @@ def accumulate(
     nothing = np.full(len(rows), np.nan)
     windows.count(rows, minutes, nothing if power is None else power, nothing if production is None else production)
     if register is not None and counter_rules is not None:
-        # one sort brings the readings of a window together
+        # sorted, the readings of a window are consecutive
         order = np.lexsort((hours, machine))
         order = order[~late[order]]
         breaks = np.flatnonzero((np.diff(machine[order]) != 0) | (np.diff(hours[order]) != 0)) + 1
@@ -336,7 +338,7 @@ def accumulate(
 
 
 def _count(window: Window, timestamps: Floats, register: Floats, *, now: float) -> bool:
-    """Add register readings to a window; return whether other windows of its machine need it. now: machine's time."""
+    """Add register readings to a window; return whether its neighbours need them. now: the machine's own time."""
     if window.counter is None:
         window.counter = CounterHour(window.hour * HOUR)
         window.counter.add(timestamps, register)
@@ -356,7 +358,7 @@ def _link(
         group = list(windows.of(machine_id).values())
         known = join([window.counter for window in group if window.counter is not None], rules)
         for hour in hours_between(known, rules):
-            # one that is past its revisions may have been published and dropped
+            # an hour past its revisions may have been published and dropped
             open_still = (hour + 1) * HOUR + grace_seconds + REVISION_SECONDS >= newest
             if open_still and (machine_id, hour) not in windows:
                 window = windows.add(machine_id, hour, slot)

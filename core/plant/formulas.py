@@ -1,7 +1,7 @@
 """Formulas of derived sensors: a small language of arithmetic, compiled once and evaluated a batch at a time.
 
 A formula has numbers, names of sensors, + - * / ** and brackets, and the functions abs, min, max, sqrt, exp and log. It
-is parsed by Python's own parser and then walked: what is not named here is refused, and nothing of it is ever executed
+is parsed by Python's own parser and compiled from the syntax tree: everything else is refused, and nothing is executed
 as Python.
 """
 
@@ -48,14 +48,18 @@ class Formula:
     _part: _Part
 
     def __call__(self, columns: Columns) -> Floats:
-        """Return its value for each row of the columns it reads, (n,); NaN where an input is missing or none exists."""
+        """Return its value for each row of `columns`, (n,); NaN where an input is missing or no value exists."""
         with np.errstate(all="ignore"):
             found = np.asarray(self._part(columns), dtype=np.float64)
         return np.where(np.isfinite(found), found, np.nan)
 
 
 def compile_formula(text: str) -> Formula:
-    """Return the compiled formula; raises the error of a broken rule for what is not in the language."""
+    """Return the compiled formula.
+
+    Raises:
+        PydanticCustomError: `text` is too long, or not in the language.
+    """
     if len(text) > _LONGEST:
         raise broken(f"a formula has at most {_LONGEST} characters, this one {len(text)}", "derive a sensor in between")
     try:

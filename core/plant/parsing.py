@@ -11,7 +11,7 @@ from core.plant.rules import PlantError
 
 
 def parse_plant(text: str, *, source: str) -> Plant:
-    """Return the plant that the TOML `text` describes; source: its name in error messages.
+    """Return the plant described by the TOML `text`; source: its name in error messages.
 
     Raises:
         PlantError: the text is no TOML or breaks a rule; one line names every broken rule.
@@ -40,7 +40,7 @@ def _sentence(detail: ErrorDetails) -> str:
     rule = str(context.get("rule", detail["msg"][:1].lower() + detail["msg"][1:]))
     remedy = str(context.get("remedy", _REMEDIES.get(detail["type"], "correct the value")))
     value = detail["input"]
-    # of a table, only the broken rule is worth showing
+    # the content of a table is too long to show
     if isinstance(value, dict) and isinstance(value.get("name"), str):
         shown = f" ({value['name']})"
     else:

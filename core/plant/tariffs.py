@@ -11,13 +11,13 @@ from schemas.forecasts import Cost
 
 
 def prices(tariff: Tariff, first_hour: int, count: int, zone: ZoneInfo) -> Floats:
-    """Return the price of a kWh in each of `count` hours from `first_hour` on, hours since the epoch, UTC."""
+    """Return the price of a kWh in each hour, (count,); first_hour: hours since the epoch, UTC."""
     moments = [datetime.fromtimestamp((first_hour + number) * HOUR, zone) for number in range(count)]
     return np.array([_price(tariff, moment) for moment in moments])
 
 
 def cost_of(tariff: Tariff, first_hour: int, zone: ZoneInfo, *, value: Floats, lower: Floats, upper: Floats) -> Cost:
-    """Return the cost of the hourly energy of a forecast, kWh, (h,) each."""
+    """Return the cost of a forecast with its bounds; value, lower, upper: hourly energy in kWh, (h,) each."""
     price = prices(tariff, first_hour, len(value), zone)
     bounds = np.stack([price * lower, price * upper])
     # a negative price swaps the bounds
@@ -31,15 +31,15 @@ def cost_of(tariff: Tariff, first_hour: int, zone: ZoneInfo, *, value: Floats, l
 
 def _price(tariff: Tariff, moment: datetime) -> float:
     for period in tariff.periods:
-        if _holds(period, moment):
+        if _applies(period, moment):
             return period.price
     return tariff.price
 
 
-def _holds(period: Period, moment: datetime) -> bool:
+def _applies(period: Period, moment: datetime) -> bool:
     if period.from_hour < period.to_hour:
         return moment.weekday() in period.weekdays and period.from_hour <= moment.hour < period.to_hour
-    # over night: the hours after midnight belong to the evening before
+    # overnight: the hours after midnight belong to the day before
     if moment.hour >= period.from_hour:
         return moment.weekday() in period.weekdays
     return moment.hour < period.to_hour and (moment.weekday() - 1) % 7 in period.weekdays

@@ -1,4 +1,4 @@
-"""A source's two ways: records that are exactly as it says take the short one, all others the long one."""
+"""Choice between a source's two readers: fast for records that match the mapping exactly, else general."""
 
 from collections.abc import Callable
 
@@ -8,16 +8,16 @@ from core.sources.record import Mapped, MappedReading, MappedValue, Raw
 from core.sources.typed import typed_reader
 
 ReadRecord = Callable[[Raw], MappedReading | MappedValue | Mapped]
-"""From a record to the only reading or value in it, or else to all that it holds; it never raises."""
+"""Function from a record to its only reading or value, or else to its whole content; it never raises."""
 
 
-def record_reader(source: Source, plant: Plant, slow: MapRecord) -> ReadRecord:
-    """Return the function that reads records. slow: the compiled source; both ways lead to the same readings."""
+def record_reader(source: Source, plant: Plant, general: MapRecord) -> ReadRecord:
+    """Return the function that reads records. general: the compiled source; both readers give the same readings."""
     fast = typed_reader(source, plant)
     if fast is None:
-        return slow
+        return general
 
     def read(raw: Raw) -> MappedReading | MappedValue | Mapped:
-        return fast(raw) or slow(raw)
+        return fast(raw) or general(raw)
 
     return read

@@ -1,7 +1,7 @@
-"""The short way of JSON sources: a type is made of the mapping, and the decoder checks and finds in one go.
+"""Fast reader of JSON sources: the mapping becomes a msgspec type, so that decoding, checks and look-up are one step.
 
-It takes what is exactly as the source says; text for numbers, several documents, faults and qualities are for
-`core.sources.mapping`, which also says what is wrong.
+It reads records that match the mapping exactly. Numbers as text, several documents, faults and qualities are left to
+`core.sources.mapping`, which also explains what is wrong.
 """
 
 import math
@@ -18,7 +18,7 @@ from core.sources.times import PER_SECOND
 from schemas.bounds import machine_id_fault
 
 FastRead = Callable[[Raw], MappedReading | MappedValue | None]
-"""From a record to the one reading or value that it holds; None where the long way must look."""
+"""Function from a record to its only reading or value; None where the general reader is needed."""
 
 _FAILURES: Final = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 _LATEST: Final = 253_402_300_000
@@ -29,7 +29,7 @@ _Tree = dict[str, Any]
 
 
 def typed_reader(source: Source, plant: Plant) -> FastRead | None:
-    """Return the short way of a source; None where it has none."""
+    """Return the fast reader of a source; None where its mapping has none."""
     plain = source.format == "json" and source.each is None and source.quality is None
     number_time = source.time_format in PER_SECOND and source.time != ("kafka",)
     if not plain or not number_time:
@@ -73,7 +73,7 @@ def _wide(source: Source, plant: Plant) -> FastRead | None:
 
 
 def _scaler(columns: Sequence[tuple[int, Any, float, float, Any]], width: int) -> Callable[[Any], list[float] | None]:
-    """Return what makes a reading's values of what was sent; None where nothing was."""
+    """Return a function from sent values to a reading's values, (S,); it returns None if all are missing."""
     spots = [column for column, *_ in columns]
     in_order = spots == list(range(width))
     scales = [(factor, offset) for _, _, factor, offset, _ in columns]
@@ -83,7 +83,7 @@ def _scaler(columns: Sequence[tuple[int, Any, float, float, Any]], width: int) -
         if None not in given:
             values: list[float] = given if plain else [v * f + o for v, (f, o) in zip(given, scales, strict=True)]  # type: ignore[assignment,operator]
         elif given.count(None) == len(given):
-            return None  # whether it has any sensor at all is for the long way
+            return None  # the general reader finds out whether it names any sensor
         else:
             values = [_NAN if v is None else v * f + o for v, (f, o) in zip(given, scales, strict=True)]
         if in_order:
@@ -137,7 +137,7 @@ def _long(source: Source, plant: Plant) -> FastRead | None:
 
 
 class _Resolved(dict[str, tuple[str, int, float, float]]):
-    """Tags that were seen: machine, column, factor and offset. A KeyError where a tag is no sensor of the source."""
+    """Cache of machine, column, factor and offset by tag; KeyError where a tag is no sensor of the source."""
 
     def __init__(self, source: Source, plant: Plant) -> None:
         super().__init__()
@@ -178,7 +178,7 @@ def _struct(
         name = f"f{number}"
         names[name] = key
         if isinstance(inner, dict):
-            # a branch that is missing is for the long way: it may be right, but seldom is
+            # a missing branch is left to the general reader: it is rarely correct
             fields.append((name, _struct(inner, (*path, key), f"{prefix}{name}.", places)))
             continue
         kind, needed = inner

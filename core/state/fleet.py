@@ -1,4 +1,4 @@
-"""State of the machines of one partition; `core.state.records` has its form in the changelog."""
+"""State of the machines of one partition; `core.state.records` defines its records in the changelog."""
 
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -23,7 +23,7 @@ from core.state.traits import MachineTraits, traits_of
 from core.state.wear import WEAR_LAYOUT, Wear
 from schemas.alerts import Alert, AlertKind
 
-_FIRST_ROOM: Final = 16
+_FIRST_CAPACITY: Final = 16
 _AT_ONCE: Final = 4096  # machines restored in one step
 CLOCK: Final = "clock"
 """Model name of alerts on a device's clock, which are kept apart from others of their kind."""
@@ -61,8 +61,8 @@ class FleetState:
     """State of the machines of one partition, which the rules change in place.
 
     alerts: newest alert by `alert_key`, open or recently resolved. watermark: newest event time, epoch s. progress:
-    event time that has passed since the state was created, s; heard: progress at each machine's last reading. dirty:
-    slots changed since they were saved. era: number of times that the readings' topic was recreated, after which
+    event time since the state was created, s; heard: progress at each machine's last reading. dirty:
+    slots changed since they were saved. era: number of times that the readings topic was recreated, after which
     offsets start again. clock_ahead: lead of each machine's last reading over our clock on arrival, s, NaN before
     the first; clock_runs: of clocks that are, or recently were, wrong. looks: early looks by slot, which follow from
     `warm_ups` and are not saved; see `core.detection.warm_up`.
@@ -106,15 +106,15 @@ class FleetState:
             "latest": _LATEST_LAYOUT,
         }
         self._types = RowTypes.of(self._layouts, self.plant.fingerprint)
-        self.tracks = allocate(Tracks, self._layouts["tracks"], _FIRST_ROOM)
-        self.episodes = allocate(Episodes, EPISODES_LAYOUT, _FIRST_ROOM)
-        self.wear = allocate(Wear, WEAR_LAYOUT, _FIRST_ROOM)
-        self.habits = allocate(Habits, self._layouts["habits"], _FIRST_ROOM)
-        self.traits = MachineTraits(*(np.empty(_FIRST_ROOM) for _ in MachineTraits._fields))
-        self.scores = np.full(_FIRST_ROOM, np.nan)
-        self.heard = np.zeros(_FIRST_ROOM)
-        self.clock_ahead = np.full(_FIRST_ROOM, np.nan)
-        self.rules = alert_rules(self.plant, [""] * _FIRST_ROOM)
+        self.tracks = allocate(Tracks, self._layouts["tracks"], _FIRST_CAPACITY)
+        self.episodes = allocate(Episodes, EPISODES_LAYOUT, _FIRST_CAPACITY)
+        self.wear = allocate(Wear, WEAR_LAYOUT, _FIRST_CAPACITY)
+        self.habits = allocate(Habits, self._layouts["habits"], _FIRST_CAPACITY)
+        self.traits = MachineTraits(*(np.empty(_FIRST_CAPACITY) for _ in MachineTraits._fields))
+        self.scores = np.full(_FIRST_CAPACITY, np.nan)
+        self.heard = np.zeros(_FIRST_CAPACITY)
+        self.clock_ahead = np.full(_FIRST_CAPACITY, np.nan)
+        self.rules = alert_rules(self.plant, [""] * _FIRST_CAPACITY)
         self.maintenance_spans = maintenance_spans(self.plant)
 
     def slots_of(self, machine_ids: Iterable[str]) -> NDArray[np.int64]:
@@ -152,7 +152,7 @@ class FleetState:
         self.maintenance_spans = maintenance_spans(plant)
 
     def begin_era(self) -> None:
-        """Accept the next readings whatever their offsets, because their topic was recreated."""
+        """Accept the next readings with any offsets, because their topic was recreated."""
         self.era += 1
         self.tracks.last_offset[:] = -1
         self.dirty.update(range(len(self.ids)))
@@ -163,11 +163,11 @@ class FleetState:
 
     def forget(self, slots: Iterable[int]) -> list[Record]:
         """Remove machines, and return the records that delete them; table rows of the others change."""
-        gone = set(slots)
-        if not gone:
+        removed = set(slots)
+        if not removed:
             return []
         deleted: list[Record] = []
-        for slot in sorted(gone):
+        for slot in sorted(removed):
             machine_id = self.ids[slot]
             parts: list[tuple[str, int | None]] = [(saved.HOURS, None), (saved.BASELINE, None)]
             parts += [(saved.WARM_UP, n) for n in range(self._learned.get(slot, 0))]
@@ -176,28 +176,28 @@ class FleetState:
             self.clock_runs.pop(machine_id, None)
             for kind in [kind for machine, kind in self.alerts if machine == machine_id]:
                 del self.alerts[machine_id, kind]
-        stay = [slot for slot in range(len(self.ids)) if slot not in gone]
-        self.windows.forget([self.ids[slot] for slot in gone], np.array(stay, dtype=np.int64))
-        rows, room = np.array(stay, dtype=np.int64), max(_FIRST_ROOM, 1 << len(stay).bit_length())
-        self.tracks = kept(self.tracks, self._layouts["tracks"], rows, room)
-        self.episodes = kept(self.episodes, EPISODES_LAYOUT, rows, room)
-        self.wear = kept(self.wear, WEAR_LAYOUT, rows, room)
-        self.habits = kept(self.habits, self._layouts["habits"], rows, room)
-        self.traits = MachineTraits(*(np.resize(array[rows], room) for array in self.traits))
+        remaining = [slot for slot in range(len(self.ids)) if slot not in removed]
+        self.windows.forget([self.ids[slot] for slot in removed], np.array(remaining, dtype=np.int64))
+        rows, capacity = np.array(remaining, dtype=np.int64), max(_FIRST_CAPACITY, 1 << len(remaining).bit_length())
+        self.tracks = kept(self.tracks, self._layouts["tracks"], rows, capacity)
+        self.episodes = kept(self.episodes, EPISODES_LAYOUT, rows, capacity)
+        self.wear = kept(self.wear, WEAR_LAYOUT, rows, capacity)
+        self.habits = kept(self.habits, self._layouts["habits"], rows, capacity)
+        self.traits = MachineTraits(*(np.resize(array[rows], capacity) for array in self.traits))
         self.rules = AlertRules(
-            *(np.resize(array[rows] if len(rows) else array, (room, *array.shape[1:])) for array in self.rules)
+            *(np.resize(array[rows] if len(rows) else array, (capacity, *array.shape[1:])) for array in self.rules)
         )
-        self.scores = np.append(self.scores[rows], np.full(room - len(rows), np.nan))
-        self.heard = np.append(self.heard[rows], np.zeros(room - len(rows)))
-        self.clock_ahead = np.append(self.clock_ahead[rows], np.full(room - len(rows), np.nan))
-        self.ids = [self.ids[slot] for slot in stay]
+        self.scores = np.append(self.scores[rows], np.full(capacity - len(rows), np.nan))
+        self.heard = np.append(self.heard[rows], np.zeros(capacity - len(rows)))
+        self.clock_ahead = np.append(self.clock_ahead[rows], np.full(capacity - len(rows), np.nan))
+        self.ids = [self.ids[slot] for slot in remaining]
         self.slots = {machine_id: slot for slot, machine_id in enumerate(self.ids)}
-        place = {old: new for new, old in enumerate(stay)}
+        place = {old: new for new, old in enumerate(remaining)}
         self.dirty = {place[slot] for slot in self.dirty if slot in place}
-        for kept_by_slot in (self.warm_ups, self.looks, self.annotations, self._baselines, self._hours, self._learned):
-            values = [(place[slot], value) for slot, value in kept_by_slot.items() if slot in place]
-            kept_by_slot.clear()
-            kept_by_slot.update(values)  # type: ignore[arg-type]
+        for by_slot in (self.warm_ups, self.looks, self.annotations, self._baselines, self._hours, self._learned):
+            values = [(place[slot], value) for slot, value in by_slot.items() if slot in place]
+            by_slot.clear()
+            by_slot.update(values)  # type: ignore[arg-type]
         return deleted
 
     def records_of(self, slots: Sequence[int]) -> list[Record]:
@@ -282,47 +282,47 @@ class FleetState:
         Raises:
             UnknownStateFormat: a record was written by an incompatible version.
         """
-        unpacked = (saved.unpack(self._types, one) for one in saved.newest(log))
-        while some := list(islice(unpacked, _AT_ONCE)):
-            self._restore(some)
+        machines = (saved.unpack(self._types, newest) for newest in saved.newest(log))
+        while block := list(islice(machines, _AT_ONCE)):
+            self._restore(block)
 
-    def _restore(self, some: list[saved.Packed]) -> None:
-        rows = self.slots_of(one.machine_id for one in some)
+    def _restore(self, machines: list[saved.Packed]) -> None:
+        rows = self.slots_of(machine.machine_id for machine in machines)
         tables = self._tables()
         for kind, part in (
             (self._types.common, "common"),
             (self._types.own, "own"),
             (self._types.baseline, "baseline"),
         ):
-            bodies = [(slot, body) for slot, one in zip(rows, some, strict=True) if (body := getattr(one, part))]
+            bodies = [(slot, body) for slot, one in zip(rows, machines, strict=True) if (body := getattr(one, part))]
             if bodies:
                 places = np.array([slot for slot, _ in bodies], dtype=np.int64)
                 put_rows(tables, places, np.frombuffer(b"".join(body for _, body in bodies), kind))
         watched = self.tracks.mean.shape[1]
         sums = _checksums(rows_of(tables, self._types.baseline, rows))
-        for place, one in enumerate(some):
+        for place, machine in enumerate(machines):
             slot = int(rows[place])
-            self.era = max(self.era, one.era)
-            for text in one.alerts:
+            self.era = max(self.era, machine.era)
+            for text in machine.alerts:
                 self._restore_alert(Alert.model_validate_json(text))
-            for packed in one.hours:
-                self.windows.restore(one.machine_id, packed, slot)
-            settled = [window for window in self.windows.of(one.machine_id).values() if window.settled]
+            for packed in machine.hours:
+                self.windows.restore(machine.machine_id, packed, slot)
+            settled = [window for window in self.windows.of(machine.machine_id).values() if window.settled]
             self._hours[slot] = tuple(window.version for window in settled)
-            if one.baseline is not None:
+            if machine.baseline is not None:
                 self._baselines[slot] = sums[place]
-            if len(one.learned) and watched:
-                self.warm_ups[slot] = one.learned.reshape(-1, watched).copy()
+            if len(machine.learned) and watched:
+                self.warm_ups[slot] = machine.learned.reshape(-1, watched).copy()
                 self._learned[slot] = len(self.warm_ups[slot]) // saved.WARM_UP_ROWS
-            if one.annotation is not None:
-                self.annotations[slot] = one.annotation
+            if machine.annotation is not None:
+                self.annotations[slot] = machine.annotation
         seen = self.tracks.last_seen[rows]
         if not np.isnan(seen).all():
             self.watermark = max(self.watermark, float(np.nanmax(seen)))
 
 
 def _checksums(rows: NDArray[Any]) -> list[int]:
-    """Return a number of each structured row that differs where the rows do."""
+    """Return a hash of each structured row, as many as there are rows."""
     if not rows.dtype.itemsize:
         return [0] * len(rows)
     return [hash(row) for row in rows.view(f"V{rows.dtype.itemsize}").tolist()]

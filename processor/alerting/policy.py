@@ -1,4 +1,4 @@
-"""Reloading of the plant file's alert policy while the worker runs; a bad file leaves the last good one in use."""
+"""Reloading of the plant file's alert policy while the worker runs; with an invalid file the last valid one is kept."""
 
 import asyncio
 import logging
@@ -15,13 +15,13 @@ from runtime.metrics import ProcessorMetrics
 from runtime.plants import load_plant, plant_path
 
 LOGGER: Final = logging.getLogger("nexova.processor.policy")
-_LOOK_SECONDS: Final = 2.0
+_CHECK_SECONDS: Final = 2.0
 _CALENDAR_SECONDS: Final = 86_400.0
 Seen = tuple[tuple[int, int] | None, ...]
 
 
 class PolicyWatch:
-    """Watcher of the plant file and its calendar that applies a changed policy between two batches.
+    """Watcher of the plant file and its calendar, which applies a changed policy between two batches.
 
     clock: epoch s. on_change: called with the new plant.
     """
@@ -50,7 +50,7 @@ class PolicyWatch:
     async def run(self, *, stopped: Callable[[], bool]) -> None:
         """Check the files periodically until `stopped`."""
         while not stopped():
-            await asyncio.sleep(_LOOK_SECONDS)
+            await asyncio.sleep(_CHECK_SECONDS)
             await self.refresh()
 
     async def refresh(self) -> None:
@@ -64,7 +64,7 @@ class PolicyWatch:
             found = await asyncio.to_thread(load_plant, self._path, now=datetime.fromtimestamp(self._clock(), UTC))
         except UsageError as error:
             self._metrics.policy_changes.labels(result="refused").inc()
-            LOGGER.error("%s; the last good alert policy stays in use", error.message)  # noqa: TRY400  one line
+            LOGGER.error("%s; the last valid alert policy stays in use", error.message)  # noqa: TRY400  one line
             return
         if found.alerts == self.plant.alerts:
             return
@@ -84,7 +84,7 @@ class PolicyWatch:
 
 
 def without_policy(plant: Plant) -> Plant:
-    """Return the plant with the default alert policy, to compare the rest."""
+    """Return the plant with the default alert policy, for comparing the other parts."""
     return plant.model_copy(update={"alerts": AlertPolicy()})
 
 

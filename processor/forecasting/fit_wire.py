@@ -16,7 +16,7 @@ CANDIDATES_SETTING: Final = "NEXOVA_FORECASTS__CANDIDATES"
 
 
 class FitFailed(FailureError):
-    """A fit raised, or its process died."""
+    """A fit raised an exception, or its process died."""
 
 
 def packed(request: FitRequest) -> bytes:
@@ -46,7 +46,7 @@ def answer(message: bytes) -> bytes:
         request = FitRequest(**document)
         candidates = candidates_of(request.candidates, asked_by=CANDIDATES_SETTING)
         fitted = fit(request, holidays=region_holidays(request), candidates=candidates)
-    except Exception as error:  # noqa: BLE001  whatever it is, the parent is to hear of it
+    except Exception as error:  # noqa: BLE001  any error is reported to the parent
         return msgspec.msgpack.encode({"failed": f"{type(error).__name__}: {error}"})
     found = {name: getattr(fitted, name) for name in Fitted.__slots__}
     arrays = {name: value.tobytes() for name, value in found.items() if isinstance(value, np.ndarray)}
@@ -54,7 +54,7 @@ def answer(message: bytes) -> bytes:
 
 
 def region_holidays(request: FitRequest) -> frozenset[int]:
-    """Return the holidays of the request's region, from the year of its first hour to that of the last it asks for."""
+    """Return the holidays of the request's region, as days since the epoch, in all years of its history and horizon."""
     if request.region is None:
         return frozenset()
     ends = (request.first_hour, request.first_hour + len(request.values) + request.horizon)
@@ -63,10 +63,10 @@ def region_holidays(request: FitRequest) -> frozenset[int]:
 
 
 def unpacked(reply: bytes) -> Fitted:
-    """Return the inverse of `answer`.
+    """Return the fit in a packed answer.
 
     Raises:
-        FitFailed: the fit raised.
+        FitFailed: the fit raised an exception.
     """
     document: dict[str, Any] = msgspec.msgpack.decode(reply)
     if "failed" in document:

@@ -23,13 +23,13 @@ class VersionCounters:
         self._roles: dict[tuple[str, str], ModelRole] = {}
 
     def show(self, roles: Mapping[tuple[str, str], ModelRole]) -> None:
-        """Set the versions in use, by (name, version), with their roles; the series of others end."""
-        kept = {(*key, role) for key, role in roles.items()}
-        for gone in self._counts.keys() - kept:
-            del self._counts[gone]
+        """Set the roles of the versions in use, by (name, version); the series of other versions are removed."""
+        current = {(*key, role) for key, role in roles.items()}
+        for former in self._counts.keys() - current:
+            del self._counts[former]
             for counter in (self._metrics.model_scored, self._metrics.model_alerting):
-                counter.remove(*gone)
-        for key in kept - self._counts.keys():
+                counter.remove(*former)
+        for key in current - self._counts.keys():
             self._counts[key] = _Count()
             for counter in (self._metrics.model_scored, self._metrics.model_alerting):
                 counter.labels(*key)
@@ -48,7 +48,7 @@ class VersionCounters:
             self._metrics.model_alerting.labels(*key).inc(count.alerting)
 
     def summary(self) -> dict[str, list[dict[str, Any]]]:
-        """Return, by model name, each version in use with its role, counts, and alert rate (null before a reading)."""
+        """Return each version in use by model name, with role, counts, and alert rate (None before a reading)."""
         found: dict[str, list[dict[str, Any]]] = {}
         for (name, version, role), count in sorted(self._counts.items()):
             rate = round(count.alerting / count.scored, 6) if count.scored else None

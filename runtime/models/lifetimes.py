@@ -1,4 +1,4 @@
-"""Trees that tell hours to failure, behind the port of `core.models`; what stands in model.json beside their graph."""
+"""Tree model of the hours to failure, which implements `core.models.LifetimeModel`, and its model.json."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,11 +9,11 @@ from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from core.arrays import Features, Floats
 
-_IN_SIGHT: Final = 0.9  # of the cap: what is estimated beyond may as well be far away
+_IN_SIGHT: Final = 0.9  # of the cap: estimates above it are indistinguishable from the cap
 
 
 class Spread(BaseModel):
-    """How far the truth lies from an estimate, by the estimate."""
+    """Interval around an estimate, by the size of the estimate."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -35,10 +35,9 @@ class Spread(BaseModel):
 
 
 class LifetimeDocument(BaseModel):
-    """model.json of trees that tell hours to failure, learned from recorded failures.
+    """model.json of the tree model, which was fitted to recorded failures.
 
-    A column of the graph is a feature, or the difference of two. What lies beyond the cap was not told apart in
-    training.
+    A column of the graph is a feature, or the difference of two. The target was capped in training.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
@@ -46,7 +45,7 @@ class LifetimeDocument(BaseModel):
     kind: Literal["hours_to_failure"] = "hours_to_failure"
     feature_names: Annotated[tuple[str, ...], Field(min_length=1, description="columns of a feature row, in order")]
     anchors: Annotated[tuple[tuple[float, float], ...], Field(description="(hours to failure, risk), hours falling")]
-    columns: Annotated[tuple[tuple[int, int | None], ...], Field(min_length=1, description="feature, less another")]
+    columns: Annotated[tuple[tuple[int, int | None], ...], Field(min_length=1, description="feature, minus another")]
     cap_hours: Annotated[float, Field(gt=0, description="hours to failure beyond which all are alike")]
     level: Annotated[float, Field(gt=0, lt=1, description="share of failures within the interval")]
     spread: Spread
@@ -71,7 +70,7 @@ def inputs_of(features: Features, columns: tuple[tuple[int, int | None], ...]) -
 
 @dataclass(frozen=True, kw_only=True)
 class TreesLifetimeModel:
-    """Trees that tell hours to failure, as `core.models.LifetimeModel`."""
+    """Tree model of the hours to failure, as `core.models.LifetimeModel`."""
 
     name: str
     version: str
@@ -88,7 +87,7 @@ class TreesLifetimeModel:
         return np.asarray(np.interp(self.estimate(features), hours, levels))
 
     def hours_to_failure(self, features: Features) -> Floats:
-        """Return lowest, middle and highest hours: float32[n, F] to float64[n, 3]; NaN where none is in sight."""
+        """Return lower end, estimate and upper end in hours: float32[n, F] to float64[n, 3]; NaN near the cap."""
         estimate = self.estimate(features)
         seen = estimate < _IN_SIGHT * self.document.cap_hours
         return np.where(seen[:, None], self.document.spread.around(estimate), np.nan)

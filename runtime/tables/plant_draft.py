@@ -17,7 +17,10 @@ from runtime.tables.table import Table
 
 Names = np.ndarray[Any, np.dtype[np.object_]]
 
-_MACHINES: Final = ("machine_id", "machine", "asset", "asset_id", "device", "device_id", "equipment", "maschine", "id")
+MACHINE_COLUMNS: Final = (
+    "machine_id", "machine", "asset", "asset_id", "device", "device_id", "equipment", "maschine", "id",
+)  # fmt: skip
+"""Usual names of the column of machines, in lower case, the most telling first."""
 _LABELS: Final = ("anomaly", "label", "fault", "changepoint", "machine failure")
 _UNITS: Final[tuple[tuple[str, str], ...]] = (
     ("accel", "g"),
@@ -68,7 +71,7 @@ def draft_plant(table: Table, *, name: str, zone: str) -> Draft:
     """
     aside = SetAside(table)
     times, written = series_times(table, aside)
-    machine_column = next((one for one in table.columns if one.lower() in _MACHINES and one not in times), None)
+    machine_column = next((one for one in table.columns if one.lower() in MACHINE_COLUMNS and one not in times), None)
     label = next((one for one in table.columns if one.lower() in _LABELS), None)
     others = [one for one in table.columns if one not in times and one != machine_column and one.lower() not in _LABELS]
     columns = [one for one in others if one.lower() not in RESERVED_NAMES and holds_numbers(table, one)]

@@ -57,6 +57,7 @@ def figure(page: str, name: str) -> float:
     return sum(float(line.rpartition(" ")[2]) for line in page.splitlines() if line.startswith(name))
 
 
+@pytest.mark.long
 @pytest.mark.timeout(240)
 def test_two_workers_give_answers_that_fit_together(fresh_tansu: Broker, tmp_path: Path) -> None:
     create_topics(fresh_tansu.kafka)

@@ -106,6 +106,7 @@ def test_a_series_that_is_too_short_says_what_is_needed(tmp_path: Path, capsys: 
     assert "24 hours are too few" in capsys.readouterr().err
 
 
+@pytest.mark.long
 def test_challengers_are_scored_at_a_few_origins_beside_the_selection(plant: Path) -> None:
     done = nexova(
         "backtest", "forecast", str(plant), "--origins", "3", "--sparse", "1", "--models", "mstl,lightgbm", "--json",

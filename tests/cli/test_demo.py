@@ -170,7 +170,7 @@ def test_a_demo_accounts_for_every_reading_alerts_on_faults_and_leaves_nothing_b
 @pytest.mark.timeout(180)
 def test_ctrl_c_in_the_live_phase_ends_all_children(tmp_path: Path, trained_models: Path) -> None:
     with running_demo(tmp_path, trained_models, "--duration", "60", *FAST) as demo:
-        demo.wait_for("history worked off")
+        demo.wait_for("history processed")
         children = demo.children()
         assert len(children) >= 2
         demo.process.send_signal(signal.SIGINT)
@@ -223,7 +223,7 @@ def test_a_processor_that_dies_ends_the_demo_with_one_line_that_names_the_logs(
     tmp_path: Path, trained_models: Path
 ) -> None:
     with running_demo(tmp_path, trained_models, "--duration", "60", *FAST) as demo:
-        demo.wait_for("history worked off")
+        demo.wait_for("history processed")
         children = demo.children()
         (processor,) = [pid for pid, command in children.items() if " process " in command]
         os.kill(processor, signal.SIGKILL)

@@ -50,6 +50,7 @@ class Rules:
             self.statistics.take(ALERTS, key=b"", value=alert.encode(), written_at=at)
 
 
+@pytest.mark.long
 @pytest.mark.parametrize(
     "now",
     ["2026-11-23T05:00Z", "2026-11-24T12:00Z", "2026-11-28T23:00Z", "2026-07-05T03:00Z"],

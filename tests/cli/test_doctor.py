@@ -1,8 +1,13 @@
 import json
 import os
+import re
+import shutil
 import socket
 import time
+from importlib import metadata
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from confluent_kafka import Producer
@@ -121,6 +126,33 @@ def test_a_model_for_other_sensors_is_a_failure_with_its_remedy(
     assert any(state == "failed" and "trained for" in detail for state, detail in found), found
 
 
+@pytest.mark.usefixtures("nobody")
+def test_an_old_package_is_a_failure_that_names_both_versions(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    installed = metadata.version
+    monkeypatch.setattr(metadata, "version", lambda name: "0.1" if name == "faust-streaming" else installed(name))
+
+    (found,) = [one for one in findings(capsys, expected=1) if one["check"] == "packages"]
+
+    assert found["state"] == "failed"
+    assert re.search(r"faust-streaming is 0\.1, not 0\.\d+", found["detail"])
+    assert "make setup" in found["remedy"]
+
+
+@pytest.mark.usefixtures("nobody")
+def test_a_full_disk_is_a_failure_that_names_the_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=1_000_000))
+
+    (found,) = [one for one in findings(capsys, expected=1) if one["check"] == "disk"]
+
+    assert found["state"] == "failed"
+    assert str(tmp_path) in found["detail"]
+    assert "MODEL_PATH" in found["remedy"]
+
+
 def test_wrong_partitions_and_a_clock_that_is_behind_are_failures(
     fresh_tansu: Broker, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -184,9 +216,14 @@ def nobody(monkeypatch: pytest.MonkeyPatch) -> str:
     return address
 
 
-def examined(capsys: pytest.CaptureFixture[str], *, expected: int | None = None) -> list[tuple[str, str, str]]:
+def findings(capsys: pytest.CaptureFixture[str], *, expected: int | None = None) -> list[dict[str, Any]]:
     code = run(["doctor", "--json"])
-    found = json.loads(capsys.readouterr().out)
+    found: list[dict[str, Any]] = json.loads(capsys.readouterr().out)
     assert code == int(any(finding["state"] == "failed" for finding in found))
     assert expected is None or code == expected
+    return found
+
+
+def examined(capsys: pytest.CaptureFixture[str], *, expected: int | None = None) -> list[tuple[str, str, str]]:
+    found = findings(capsys, expected=expected)
     return [(finding["check"], finding["state"], finding["detail"]) for finding in found]

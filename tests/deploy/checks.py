@@ -6,7 +6,7 @@ import shutil
 import subprocess
 from collections.abc import Mapping
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from runtime.metrics import MetricSet
 from tests.brokers import unavailable
@@ -62,6 +62,14 @@ def run(
         check=False,
         timeout=60,
     )
+
+
+def parse(command: Any, arguments: list[str], name: str = "nexova") -> None:
+    """Let the real command line parse `arguments` down to the last option, without running anything."""
+    context = command.make_context(name, list(arguments))
+    if hasattr(command, "resolve_command"):
+        name, child, rest = command.resolve_command(context, [*context._protected_args, *context.args])
+        parse(child, rest, name)
 
 
 def exercise(metrics: MetricSet) -> None:

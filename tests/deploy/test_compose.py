@@ -3,6 +3,7 @@ import re
 import shlex
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
 import typer.main
@@ -10,7 +11,7 @@ import yaml
 
 from runtime.settings import Settings
 from runtime.settings_reference import setting_rows
-from tests.deploy.checks import COMPOSE, ROOT, run
+from tests.deploy.checks import COMPOSE, ROOT, parse, run
 
 VARIABLES = {row.variable for row in setting_rows()}
 
@@ -25,17 +26,10 @@ def nexova_commands(service: dict[str, Any]) -> list[list[str]]:
     return [line[1:] for line in lines if line[:1] == ["nexova"]]
 
 
-def parse(command: Any, arguments: list[str], name: str = "nexova") -> None:
-    """Let the real command line parse `arguments` down to the last option, without running anything."""
-    context = command.make_context(name, list(arguments))
-    if hasattr(command, "resolve_command"):
-        name, child, rest = command.resolve_command(context, [*context._protected_args, *context.args])
-        parse(child, rest, name)
-
-
 def test_compose_loads_the_file_and_finds_all_services(stack: dict[str, Any]) -> None:
     assert set(stack["services"]) == {
-        "kafka", "topics", "train", "simulator", "processor", "api", "prometheus", "grafana",
+        "kafka", "topics", "train", "simulator", "processor", "api",
+        "forwarder", "alertmanager", "prometheus", "prometheus-host", "grafana",
     }  # fmt: skip
 
 
@@ -56,7 +50,8 @@ def test_every_command_is_one_that_the_command_line_knows(stack: dict[str, Any])
     commands = [line for service in stack["services"].values() for line in nexova_commands(service)]
 
     assert [line[:2] for line in commands] == [
-        ["serve"], ["process"], ["produce", "simulate"], ["topics", "create"], ["data", "generate"], ["train", "all"],
+        ["serve"], ["forward", "--to"], ["process"], ["produce", "simulate"], ["topics", "create"],
+        ["data", "generate"], ["train", "all"],
     ]  # fmt: skip
     for line in commands:
         parse(root, line)
@@ -96,6 +91,37 @@ def test_the_processors_health_is_asked_where_it_is_served(stack: dict[str, Any]
     assert f"EXPOSE {port}" in (ROOT / "Dockerfile").read_text(encoding="utf-8")
 
 
+def test_every_process_that_has_metrics_is_scraped(stack: dict[str, Any]) -> None:
+    folder, services, settings = ROOT / "deploy" / "prometheus", stack["services"], Settings()
+    inside = yaml.safe_load((folder / "prometheus.yml").read_text(encoding="utf-8"))
+    beside = yaml.safe_load((folder / "host.yml").read_text(encoding="utf-8"))
+    found = {
+        name: source["port"]
+        for job in inside["scrape_configs"]
+        for source in job.get("dns_sd_configs", [])
+        for name in source["names"]
+    }
+
+    assert found == {"processor": settings.processor.web_port, "forwarder": settings.forwarder.web_port}
+    image = (ROOT / "Dockerfile").read_text(encoding="utf-8")
+    assert [name for name in found if f"NEXOVA_{name.upper()}__WEB_HOST=0.0.0.0" not in image] == []
+    (api,) = [job["static_configs"][0]["targets"] for job in beside["scrape_configs"]]
+    assert api == [f"{settings.api.host}:{settings.api.port}"]
+    assert services["prometheus-host"]["network_mode"] == services["api"]["network_mode"] == "host"
+    (port,) = services["prometheus"]["ports"]
+    assert urlsplit(beside["remote_write"][0]["url"]).netloc == f"{port['host_ip']}:{port['published']}"
+    assert "--web.enable-remote-write-receiver" in services["prometheus"]["command"]
+
+
+def test_alarms_of_prometheus_and_of_the_plant_reach_the_same_alertmanager(stack: dict[str, Any]) -> None:
+    inside = yaml.safe_load((ROOT / "deploy" / "prometheus" / "prometheus.yml").read_text(encoding="utf-8"))
+    (source,) = inside["alerting"]["alertmanagers"][0]["dns_sd_configs"]
+    (name,) = source["names"]
+
+    assert stack["services"]["forwarder"]["command"][-1] == f"http://{name}:{source['port']}"
+    assert name in stack["services"]
+
+
 def test_every_variable_of_ours_is_a_setting(stack: dict[str, Any]) -> None:
     ours = {
         name
@@ -113,7 +139,7 @@ def test_our_services_reach_the_broker_by_the_name_it_advertises(stack: dict[str
     services = stack["services"]
     advertised = services["kafka"]["environment"]["KAFKA_ADVERTISED_LISTENERS"]
 
-    for name in ("topics", "simulator", "processor"):
+    for name in ("topics", "simulator", "processor", "forwarder"):
         server = services[name]["environment"]["NEXOVA_KAFKA__BOOTSTRAP_SERVERS"]
         assert f"INSIDE://{server}" in advertised
     published = services["kafka"]["ports"][0]

@@ -24,6 +24,7 @@ def test_the_image_is_of_the_version_that_the_tests_run() -> None:
     assert kafka_service()["image"] == f"apache/kafka:{VERSION}"
 
 
+@pytest.mark.long
 def test_the_environment_starts_a_broker_that_programs_of_this_machine_reach(broker: KafkaSettings) -> None:
     found = AdminClient(client_config(broker)).list_topics(timeout=20)
 
@@ -31,6 +32,7 @@ def test_the_environment_starts_a_broker_that_programs_of_this_machine_reach(bro
     assert f"{node.host}:{node.port}" == broker.bootstrap_servers
 
 
+@pytest.mark.long
 def test_topics_of_the_catalogues_size_can_be_made_and_others_do_not_spring_up(broker: KafkaSettings) -> None:
     admin = AdminClient(client_config(broker))
     topic = NewTopic("nexova.large", 8, 1, config={"max.message.bytes": str(8 * 1024 * 1024)})

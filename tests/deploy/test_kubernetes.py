@@ -4,21 +4,26 @@ import re
 import sys
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import pytest
+import typer.main
 import yaml
 
+from cli.main import app
 from deploy.kubernetes.strimzi import render
 from runtime.kafka import partitions_of, topic_config
 from runtime.rights import RIGHTS
-from runtime.settings import KafkaSettings
+from runtime.settings import KafkaSettings, Settings
 from runtime.settings_reference import setting_rows
 from schemas.topics import CATALOGUE
-from tests.deploy.checks import ROOT, run
+from tests.deploy.checks import ROOT, parse, run
 
 FOLDER = ROOT / "deploy" / "kubernetes"
 OVERLAYS = ("production", "development")
-CUSTOM = {"ScaledObject", "TriggerAuthentication"}
+CUSTOM = {"ScaledObject", "ServiceMonitor", "TriggerAuthentication"}
+LIGHT = {"requests": {"cpu": "100m", "memory": "256Mi"}, "limits": {"cpu": "1", "memory": "512Mi"}}
+HEAVY = {"requests": {"cpu": "2", "memory": "2Gi"}, "limits": {"cpu": "4", "memory": "4Gi"}}
 VALIDATE = Path(sys.executable).with_name("kubernetes-validate")
 STATE = {"processor": {"Create", "Describe", "DescribeConfigs", "Read", "Write"}, "api": {"Describe", "Read"}}
 
@@ -74,14 +79,15 @@ def test_processors_keep_their_membership_over_a_restart(kustomize: Path) -> Non
 
 
 def test_three_api_pods_and_every_pod_has_requests_limits_and_probes(kustomize: Path) -> None:
-    (api,) = [each for each in resources(kustomize, "base") if each["kind"] == "Deployment"]
+    (api,) = [
+        each
+        for each in resources(kustomize, "base")
+        if each["metadata"]["name"] == "nexova-api" and each["kind"] == "Deployment"
+    ]
     assert api["spec"]["replicas"] == 3
     for name, template in pods(kustomize).items():
         (container,) = template["spec"]["containers"]
-        assert container["resources"] == {
-            "requests": {"cpu": "2", "memory": "2Gi"},
-            "limits": {"cpu": "4", "memory": "4Gi"},
-        }, name
+        assert container["resources"] == (LIGHT if name == "forwarder" else HEAVY), name
         if name != "trainer":
             assert container["livenessProbe"]["httpGet"]["path"] == "/health"
             assert container["readinessProbe"]["httpGet"]["path"] == "/ready"
@@ -118,7 +124,46 @@ def test_every_command_line_and_every_variable_is_ours(kustomize: Path) -> None:
         for template in pods(kustomize, f"overlays/{overlay}").values():
             (container,) = template["spec"]["containers"]
             assert {one["name"] for one in container["env"]} <= known
-            assert container["args"] in (["process"], ["serve"], ["train", "all", "--from-kafka"])
+            parse(typer.main.get_command(app), container["args"])
+
+
+def test_the_forwarder_is_doubled_and_reaches_its_receiver(kustomize: Path) -> None:
+    found = {
+        each["kind"]: each for each in resources(kustomize, "base") if each["metadata"]["name"] == "nexova-forwarder"
+    }
+    (container,) = found["Deployment"]["spec"]["template"]["spec"]["containers"]
+    receiver = urlsplit(container["args"][-1])
+    ((way,),) = [one["to"] for one in found["NetworkPolicy"]["spec"]["egress"]]
+
+    assert found["Deployment"]["spec"]["replicas"] == 2
+    assert found["PodDisruptionBudget"]["spec"]["maxUnavailable"] == 1
+    assert (
+        way["namespaceSelector"]["matchLabels"]["kubernetes.io/metadata.name"]
+        == (receiver.hostname or "").split(".")[1]
+    )
+    assert [one["port"] for one in found["NetworkPolicy"]["spec"]["egress"][0]["ports"]] == [receiver.port]
+
+
+def test_every_process_that_has_metrics_is_scraped_at_a_port_it_serves(kustomize: Path) -> None:
+    everything = resources(kustomize, "overlays/production")
+    monitors = {each["metadata"]["name"]: each["spec"] for each in everything if each["kind"] == "ServiceMonitor"}
+    services = {each["metadata"]["name"]: each for each in everything if each["kind"] == "Service"}
+    settings = Settings()
+    ports = {
+        "nexova-processor": settings.processor.web_port,
+        "nexova-api": settings.api.port,
+        "nexova-forwarder": settings.forwarder.web_port,
+    }
+
+    assert set(monitors) == set(services) == set(ports)
+    for name, monitor in monitors.items():
+        labels = services[name]["metadata"]["labels"].items()
+        assert monitor["selector"]["matchLabels"].items() <= labels
+        (endpoint,) = monitor["endpoints"]
+        assert endpoint["port"] in {port["name"] for port in services[name]["spec"]["ports"]}
+        (container,) = pods(kustomize)[name.removeprefix("nexova-")]["spec"]["containers"]
+        assert ports[name] in {port["containerPort"] for port in container["ports"]}
+        assert ("authorization" in endpoint) == (name == "nexova-api"), "the API alone asks for a token"
 
 
 def test_the_autoscaler_never_asks_for_more_processors_than_partitions(kustomize: Path) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 import yaml
 
 from runtime.metrics import ApiMetrics, ForwarderMetrics, ProcessorMetrics, ProducerMetrics
-from tests.deploy.checks import ROOT, run
+from tests.deploy.checks import ROOT, debian_program, run
 
 FOLDER = ROOT / "deploy" / "prometheus"
 SETS = (ApiMetrics, ForwarderMetrics, ProcessorMetrics, ProducerMetrics)
@@ -39,6 +39,18 @@ def test_prometheus_accepts_its_configuration(promtool: Path) -> None:
 
     assert checked.returncode == 0, checked.stdout + checked.stderr
     assert "2 rule files found" in checked.stdout
+
+
+def test_prometheus_accepts_the_configuration_of_its_agent(promtool: Path) -> None:
+    checked = run(promtool, "check", "config", "--agent", FOLDER / "host.yml")
+
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+def test_alertmanager_accepts_its_configuration() -> None:
+    checked = run(debian_program("amtool"), "check-config", FOLDER / "alertmanager.yml")
+
+    assert checked.returncode == 0, checked.stdout + checked.stderr
 
 
 def test_every_alert_fires_when_it_should_and_stays_quiet_when_not(promtool: Path) -> None:

@@ -5,7 +5,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
-from runtime.apache_kafka import apache_kafka
+from runtime.apache_kafka import BRIEF_LIFE, apache_kafka
 from runtime.children import free_port
 from tests.brokers import Broker, unavailable, why_java_cannot
 
@@ -81,7 +81,7 @@ def apache_kafka_behind_a_proxy() -> Iterator[tuple[Broker, Proxy]]:
     proxy = Proxy(front, behind)
     try:
         properties = {"advertised.listeners": f"PLAINTEXT://127.0.0.1:{front}"}
-        with apache_kafka(behind, properties=properties, heap="512m") as broker:
+        with apache_kafka(behind, properties=properties, heap="512m", java_options=BRIEF_LIFE) as broker:
             yield Broker(kind="apache", bootstrap_servers=f"127.0.0.1:{front}", pid=broker.pid), proxy
     finally:
         proxy.cut()

@@ -109,9 +109,6 @@ class AlertPolicyContract:
         plant.last("pump-02", "limit", "opened")
         assert plant.alerts("pump-01")[-1].state == "resolved"
 
-    @pytest.mark.xfail(
-        strict=False, reason="known defect: on a busy machine members of a fleet alert can be named a minute late"
-    )
     def test_what_is_hot_everywhere_is_one_alert_of_the_plant(self, plant: Plant) -> None:
         machines = tuple(f"compressor-{number:02d}" for number in range(1, 13))
         plant.run(8, hot=machines)

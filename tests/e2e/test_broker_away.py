@@ -62,6 +62,7 @@ def test_workers_go_on_alone_when_the_broker_is_back(tmp_path: Path) -> None:
                 assert sum("the broker answers again after" in line for line in some) == 1
 
 
+@pytest.mark.long
 @pytest.mark.timeout(150)
 def test_a_worker_that_waited_for_too_long_ends_with_the_cause_as_its_last_line(tmp_path: Path) -> None:
     with apache_kafka_behind_a_proxy() as (broker, proxy):

@@ -41,6 +41,7 @@ def end_of(broker: Broker) -> dict[int, int]:
     return {number: end for number, end in ends.items() if end}
 
 
+@pytest.mark.long
 @pytest.mark.timeout(150)
 def test_markers_and_aborted_readings_are_no_readings_and_no_lag(broker: Broker, tmp_path: Path) -> None:
     with workers(broker, tmp_path, NEXOVA_PROCESSOR__STALL_SECONDS=str(STALL_SECONDS)) as group:
@@ -69,6 +70,7 @@ def test_markers_and_aborted_readings_are_no_readings_and_no_lag(broker: Broker,
     assert len(read_all(broker, SCORES)) == 8 * 20
 
 
+@pytest.mark.long
 @pytest.mark.timeout(150)
 def test_readings_deleted_before_they_were_processed_are_reported(broker: Broker, tmp_path: Path) -> None:
     with workers(broker, tmp_path, NEXOVA_PROCESSOR__STALL_SECONDS=str(STALL_SECONDS)) as group:

@@ -17,6 +17,7 @@ from tests.e2e.workers import eventually, workers
 NAMES: Final = [f"pump-{number}" for number in range(70, 99)]
 
 
+@pytest.mark.long
 @pytest.mark.timeout(180)
 def test_machines_that_librdkafka_places_by_default_are_noticed(fresh_broker: Broker, tmp_path: Path) -> None:
     create_topics(fresh_broker.kafka)

@@ -41,6 +41,7 @@ def delete_and_create_anew(broker: Broker, topic: str) -> None:
     create_topics(broker.kafka)
 
 
+@pytest.mark.long
 @pytest.mark.timeout(280)
 def test_readings_with_more_partitions_or_created_anew_end_the_worker_with_the_remedy(tmp_path: Path) -> None:
     with running_apache_kafka() as broker:

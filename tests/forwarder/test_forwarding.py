@@ -179,9 +179,7 @@ def test_a_real_alertmanager_shows_what_is_open_also_after_it_lost_its_memory(br
             until(forwarder, lambda: active() == {"m-01", "m-02"})
 
 
-@pytest.mark.xfail(
-    strict=False, reason="known defect: a request that waited while its receiver was away may not come after a kill"
-)
+@pytest.mark.long
 def test_work_requests_are_one_a_machine_and_cause_and_their_closure_is_feedback(
     broker: Broker, tmp_path: Path
 ) -> None:

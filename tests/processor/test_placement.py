@@ -43,7 +43,7 @@ def counted(metrics: ProcessorMetrics) -> float | None:
 
 def test_machines_in_their_partitions_are_nothing_to_speak_of(caplog: pytest.LogCaptureFixture) -> None:
     watch, metrics = a_watch()
-    watch.look(a_table({name: murmur2_partition(name, PARTITIONS) for name in NAMES}))
+    watch.check(a_table({name: murmur2_partition(name, PARTITIONS) for name in NAMES}))
     assert (counted(metrics), watch.summary(), caplog.records) == (0, {}, [])
 
 
@@ -51,8 +51,8 @@ def test_a_sender_that_places_by_crc32_is_told_which_setting_to_change(caplog: p
     watch, metrics = a_watch()
     table = a_table({name: crc32_partition(name, PARTITIONS) for name in NAMES})
     with caplog.at_level(logging.WARNING, "nexova.processor"):
-        watch.look(table)
-        watch.look(table)
+        watch.check(table)
+        watch.check(table)
     assert counted(metrics) == 23  # of 29 ids
     assert sum(watch.summary().values()) == 23
     assert len(caplog.records) == len(watch.summary()), "said once of each partition"
@@ -65,7 +65,7 @@ def test_readings_without_keys_are_told_apart(caplog: pytest.LogCaptureFixture) 
     for number in range(PARTITIONS):
         table.adopt(number, next_offset=0, next_import=0, at=0.0).state.slots_of(["press-keyless"])
     with caplog.at_level(logging.WARNING, "nexova.processor"):
-        watch.look(table)
+        watch.check(table)
     assert counted(metrics) == PARTITIONS - 1
     assert any("use no key" in record.getMessage() for record in caplog.records)
 
@@ -73,7 +73,7 @@ def test_readings_without_keys_are_told_apart(caplog: pytest.LogCaptureFixture) 
 def test_a_partition_that_is_given_up_is_counted_no_longer() -> None:
     watch, metrics = a_watch()
     table = a_table({name: crc32_partition(name, PARTITIONS) for name in NAMES})
-    watch.look(table)
+    watch.check(table)
     table.drop()
-    watch.look(table)
+    watch.check(table)
     assert counted(metrics) == 0

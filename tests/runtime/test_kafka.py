@@ -10,7 +10,7 @@ from confluent_kafka import Consumer, Producer
 from confluent_kafka.admin import AdminClient
 from pydantic import SecretStr
 
-from runtime.apache_kafka import apache_kafka
+from runtime.apache_kafka import BRIEF_LIFE, apache_kafka
 from runtime.children import free_port
 from runtime.embedded import embedded_broker
 from runtime.errors import BrokerRefused, BrokerUnavailable, SettingsError
@@ -201,7 +201,7 @@ class TestWithPasswords:
             "authorizer.class.name": "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
             "super.users": "User:ANONYMOUS;User:nexova",
         }
-        with apache_kafka(plain, properties=properties, heap="512m"):
+        with apache_kafka(plain, properties=properties, heap="512m", java_options=BRIEF_LIFE):
             yield f"127.0.0.1:{secure}"
 
     def test_the_right_password_opens_the_door(self, address: str) -> None:

@@ -204,7 +204,7 @@ def test_stated_hours_to_failure_are_believed(tmp_path: Path, plant: Plant) -> N
     rows.to_csv(tmp_path / "some.csv", index=False)
     drafted, _ = plant_for([tmp_path / "some.csv"], plant, chosen=False)
     runs = read_runs([tmp_path / "some.csv"], drafted)
-    assert runs.told
+    assert runs.recorded
     assert not runs.cycles
     assert runs.hours_to_failure.tolist() == [40, 39, 7, np.inf]
 
@@ -216,7 +216,7 @@ def test_stated_hours_to_failure_are_believed(tmp_path: Path, plant: Plant) -> N
         (["--data", "lives.csv", "--cap", "nan"], "--cap nan: must be above 0"),
         (
             ["--data", "lives.csv", "--truth", "left.txt"],
-            "--truth left.txt: says what is left of the machines of a test",
+            "--truth left.txt: belongs to a test table, which is missing",
         ),
         (
             ["--data", "lives.csv", "--test", "cut.csv", "--truth", "few.txt"],

@@ -1,4 +1,4 @@
-"""Evidence: the errors of issued forecasts, and, before there are any, of simulated past ones."""
+"""Evidence for the weights: the errors of issued forecasts or, before there are any, of simulated past ones."""
 
 from dataclasses import replace
 from typing import Any, Final
@@ -14,9 +14,9 @@ from core.forecasting.engine.weights import WEIGHED, blended, by_day, horizon_da
 
 _LEAST_BEFORE: Final = WEEK
 """Hours of history before a simulated origin of the baselines."""
-_LEAST_TO_FIT: Final = 8 * WEEK
+_LEAST_TO_FIT: Final = 8 * WEEK  # of history before a simulated origin of the linear members
 _SHARE: Final = 3
-"""At most one in so many of the days is simulated; the others are fitted on."""
+"""At most one in this number of days is simulated; the others are used for fits."""
 
 
 def blank(steps: int) -> Memory:
@@ -25,7 +25,7 @@ def blank(steps: int) -> Memory:
 
 
 def issued(memory: Memory, origin: int, *, members: Floats, blend: Floats, answer: Floats) -> Memory:
-    """Return the memory with a forecast to be scored once its hours are known; one a day is kept.
+    """Return the memory with a forecast that is scored once its hours are known; one a day is kept.
 
     members: (m, s), blend: (s,), answer: (3, s) value, lower and upper.
     """
@@ -52,11 +52,11 @@ def matured(memory: Memory, series: HourlySeries) -> Memory:
     value, lower, upper = memory.answers[:done].astype(np.float64).transpose(1, 0, 2)
     hits = hits_of(actual, lower, upper)
     alpha: Floats = memory.alpha.astype(np.float64)
-    for one in hits:
-        alpha = adapted(alpha, one)
-    judged = _scored(memory, origins, actual, rows=memory.issued[:done].astype(np.float64), value=value, hits=hits)
+    for day_hits in hits:
+        alpha = adapted(alpha, day_hits)
+    scored = _scored(memory, origins, actual, rows=memory.issued[:done].astype(np.float64), value=value, hits=hits)
     return replace(
-        judged,
+        scored,
         issued_at=memory.issued_at[done:],
         issued=memory.issued[done:],
         answers=memory.answers[done:],
@@ -65,7 +65,7 @@ def matured(memory: Memory, series: HourlySeries) -> Memory:
 
 
 def simulated(memory: Memory, pasts: Pasts, *, known_until: int, linear: bool) -> Memory:
-    """Return the memory with evidence from simulated past forecasts, one a day, in place of its own.
+    """Return the memory with its evidence replaced by that of simulated past forecasts, one a day.
 
     known_until: the first hour after the last value. linear: whether the linear members take part, fitted on the hours
     before the first of these forecasts.
@@ -92,7 +92,7 @@ def simulated(memory: Memory, pasts: Pasts, *, known_until: int, linear: bool) -
 
 
 def _scored(memory: Memory, origins: Ints, actual: Floats, *, rows: Floats, value: Floats, hits: Floats) -> Memory:
-    """Return the memory with more evidence: rows (k, m + 1, s) of members and blend, issued value (k, s)."""
+    """Return the memory with evidence added: actual (k, s), rows (k, m + 1, s) of members and blend, value (k, s)."""
     errors = by_day(np.abs(rows - actual[:, None]))
     found = {"errors": errors, "levels": by_day(np.abs(actual)), "hits": hits, "residuals": actual - value}
     more: dict[str, Any] = {"matured_at": (*memory.matured_at, *origins.tolist())[-KEPT:]}

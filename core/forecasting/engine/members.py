@@ -1,4 +1,4 @@
-"""Members of the blend: baselines that need no fit, linear members, and medians of what followed similar states."""
+"""Members of the blend: baselines that need no fit, linear members, and medians of the days after similar ones."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -15,8 +15,8 @@ from core.forecasting.engine.series import Calendar, HourlySeries
 from core.forecasting.names import ANALOGUES, BASELINES, LINEAR, MEDIANS, MEMBERS, OF_LOGARITHMS, WITH_INPUTS
 
 MOST_DAYS: Final = 1_100
-"""Days of history that are looked at."""
-_WARM_UP: Final = 4 * WEEK  # of an origin, before it says something about the next
+"""Maximum number of days of history used."""
+_WARM_UP: Final = 4 * WEEK  # from the start of the series to the first origin used in a fit
 _YEAR: Final = 52 * WEEK
 _LEAST_POSITIVE: Final = 0.95
 _CLASS_WEEKS: Final = (4, 16)
@@ -51,13 +51,13 @@ class Pasts:
     def of(cls, series: HourlySeries, calendar: Calendar, inputs: KnownInputs | None = None) -> "Pasts":
         """Return the tables of all members, of a series with at least one known value."""
         low, high = float(np.nanmin(series.values)), float(np.nanmax(series.values))
-        aside = (high - low) / 2
+        margin = (high - low) / 2
         given = [] if inputs is None else [InputTable.of(one, calendar) for one in inputs.series()]
         tables = tuple(table for table in given if table is not None)
         return cls(
             series=series,
             calendar=calendar,
-            plausible=(low - aside, high + aside),
+            plausible=(low - margin, high + margin),
             plain=Past.of(series, calendar, tables),
             logarithm=_logarithm(series, calendar, tables),
         )
@@ -101,7 +101,7 @@ def predictions(
 ) -> Floats:
     """Return the forecasts of each member at these origins, (o, m, s), NaN where it has none.
 
-    coefficients: of the linear members, or none of them. analogues: whether these take part; None: as the linear ones.
+    coefficients: of the linear members, or empty. analogues: whether to include these; None: like the linear ones.
     """
     outlook = pasts.plain.outlook(origins, steps, with_inputs=bool(len(coefficients)))
     baselines = (
@@ -135,9 +135,9 @@ def _class_medians(pasts: Pasts, origins: Ints, steps: int) -> list[Floats]:
 
 
 def _logarithm(series: HourlySeries, calendar: Calendar, tables: tuple[InputTable, ...]) -> Past | None:
-    heard = series.values[~np.isnan(series.values)]
-    positive = heard[heard > 0]
-    if len(positive) < _LEAST_POSITIVE * len(heard):
+    known = series.values[~np.isnan(series.values)]
+    positive = known[known > 0]
+    if len(positive) < _LEAST_POSITIVE * len(known):
         return None
     floor = _FLOOR * float(np.median(positive))
     logs = np.log(np.maximum(series.values, floor))

@@ -181,3 +181,30 @@ def test_a_fleet_alert_whose_members_ended_while_nobody_owned_the_plant_is_resol
     ended = second.settle()
     assert ended is not None
     assert (ended.alert_id, ended.state) == (said[0].alert_id, "resolved")
+
+
+@given(echoes=st.lists(st.booleans(), min_size=40, max_size=40))
+def test_the_fleet_alerts_own_messages_change_nothing_whenever_they_are_read(echoes: list[bool]) -> None:
+    """All at one instant, as of machines that report once a minute: the messages cannot be told apart by their time."""
+    members = [an_alert(number) for number in range(12)]
+    watch = a_watch(machines=12)
+    written: list[Alert] = []
+    to_read = list(members)
+    ends = [resolved(member, at=60) for member in members]
+    echoed = 0
+    for echo_first in echoes:
+        if echo_first and echoed < len(written):
+            said, echoed = watch.take(written[echoed]), echoed + 1
+        elif to_read:
+            said = watch.take(to_read.pop(0))
+        else:
+            break
+        written += [said] if said is not None else []
+    for member in to_read:
+        written += [said] if (said := watch.take(member)) is not None else []
+    assert set(written[-1].members) == {member.alert_id for member in members}
+    last = [said for end in ends if (said := watch.take(end)) is not None]
+    assert [said.state for said in last] == ["resolved"]
+    for message in written[echoed:]:
+        assert watch.take(message) is None
+    assert watch.current is None, "a message that comes back late opens no alert again"

@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
-from core.state.records import END, FORMAT, Record, UnknownStateFormat
+from core.state.records import END, FORMAT, Record, UnknownStateFormat, refusal
 from processor.fenced_producer import Outgoing
 from runtime.errors import BrokerUnavailable, FailureError
 from runtime.kafka import consumer_config, create_topics
@@ -121,7 +121,7 @@ def read_changelog(
                         records.append((key, message.value()))
                 elif error.code() == _EOF:
                     on_progress(table, partition, 1.0)
-                    return Restored(records=records, end=_end(topic, end))
+                    return Restored(records=records, end=end_of(topic, end))
                 elif error.code() not in _MENDS_ITSELF:
                     raise FailureError(
                         f"{topic}/{partition} cannot be read ({error.str()}); grant our user the rights that "
@@ -141,15 +141,20 @@ def _share_read(consumer: Consumer, place: TopicPartition, offset: int | None) -
     return min(0.99, max(0.0, (offset - low) / (high - low)))
 
 
-def _end(topic: str, value: bytes | None) -> End | None:
+def end_of(topic: str, value: bytes | None) -> End | None:
+    """Return the end record of a changelog's partition; None for an empty one.
+
+    Raises:
+        UnknownStateFormat: another version wrote it.
+    """
     if value is None:
         return None
     try:
         end = msgspec.msgpack.decode(value, type=End)
     except msgspec.MsgspecError as error:
-        raise UnknownStateFormat(f"{topic} ends with what this version cannot read ({error})") from None
+        raise UnknownStateFormat(refusal(f"an end record in {topic} that is none ({error})")) from None
     if end.format != FORMAT:
-        raise UnknownStateFormat(f"{topic} is of format {end.format}, and this version reads {FORMAT}")
+        raise UnknownStateFormat(refusal(f"an end record in {topic} of format {end.format}"))
     return end
 
 

@@ -12,18 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from confluent_kafka.admin import (
-    AclBinding,
-    AclBindingFilter,
-    AclOperation,
-    AclPermissionType,
-    AdminClient,
-    ResourcePatternType,
-    ResourceType,
-    ScramCredentialInfo,
-    ScramMechanism,
-    UserScramCredentialUpsertion,
-)
+from confluent_kafka.admin import AclBinding, AdminClient
+from confluent_kafka.admin._acl import AclBindingFilter, AclOperation, AclPermissionType
+from confluent_kafka.admin._resource import ResourcePatternType, ResourceType
+from confluent_kafka.admin._scram import ScramCredentialInfo, ScramMechanism, UserScramCredentialUpsertion
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric.ec import SECP256R1, EllipticCurvePrivateKey, generate_private_key
@@ -32,7 +24,9 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 from runtime.apache_kafka import apache_kafka
 from runtime.children import free_port
+from runtime.kafka import client_config
 from runtime.rights import RIGHTS, Acl
+from runtime.settings import KafkaSettings
 from tests.brokers import Broker, unavailable, why_java_cannot
 
 _DAY = dt.timedelta(days=1)
@@ -115,6 +109,7 @@ class SecuredKafka:
     sasl_servers: str
     tls_servers: str
     folder: Path
+    authority: Authority
     admin: AdminClient  # held here, as answers die with the client that was asked
 
     def sasl(self, process: str, **changes: str) -> dict[str, str]:
@@ -149,7 +144,7 @@ class SecuredKafka:
     def take_away(self, principal: str, kind: str, name: str, operation: str | None = None) -> None:
         """Take the rights on a resource from a user; operation: only this one."""
         found = AclBindingFilter(
-            _KINDS[kind], name, ResourcePatternType.ANY, principal, None,
+            _KINDS[kind], name, ResourcePatternType.ANY, principal, "*",
             AclOperation.ANY if operation is None else _OPERATIONS[operation], AclPermissionType.ANY,
         )  # fmt: skip
         (deleted,) = self.admin.delete_acls([found]).values()
@@ -196,7 +191,8 @@ def secured_kafka(folder: Path) -> Iterator[SecuredKafka]:
             sasl_servers=f"127.0.0.1:{sasl}",
             tls_servers=f"127.0.0.1:{tls}",
             folder=folder,
-            admin=AdminClient({"bootstrap.servers": broker.bootstrap_servers}),
+            authority=authority,
+            admin=AdminClient(client_config(KafkaSettings(bootstrap_servers=broker.bootstrap_servers))),
         )
         mechanism = ScramCredentialInfo(ScramMechanism.SCRAM_SHA_512, 4096)
         changes: list[Any] = [

@@ -22,11 +22,13 @@ from cli.main import run
 from runtime.children import Child, child_process, free_port
 from runtime.granted import missing_rights
 from runtime.kafka import create_topics, readers_of
+from runtime.models.repository import ModelRepository
 from runtime.rights import RIGHTS, Acl, acls_of
 from runtime.settings import KafkaSettings, load_settings
 from schemas.topics import ALERTS, MODELS
 from tests.e2e.workers import eventually, read_all
 from tests.forwarder.receivers import Received, http_receiver
+from tests.model_repository import ModelRepositoryBuilder, anomaly_files
 from tests.secured_kafka import Authority, SecuredKafka, secured_kafka
 
 pytestmark = [pytest.mark.long, pytest.mark.timeout(400)]
@@ -106,6 +108,7 @@ def test_from_a_reading_to_the_receiver_of_its_alert_with_the_printed_rights(
     for process in RIGHTS:  # what is printed is what was granted
         expected = acls_of(process, group=GROUP, readers=readers_of(granted.open.kafka))
         assert printed(process, f"User:nexova-{process}", capfd) == list(expected)
+    builder = ModelRepositoryBuilder(repository=ModelRepository(tmp_path / "models"), path=tmp_path / "models")
     received, hook, api, worker, pages = Received(), *(free_port() for _ in range(4))
     forward = ["forward", "--to", "webhook", "--url", f"http://127.0.0.1:{hook}/hook", "--group-wait", "0.2"]
     with (
@@ -127,7 +130,10 @@ def test_from_a_reading_to_the_receiver_of_its_alert_with_the_printed_rights(
             what=lambda: (tmp_path / "forwarder.log").read_text()[-2000:],
         )
         learned = nexova(tmp_path, granted.mutual_tls("trainer"), "train", "anomaly", "--from-kafka")
-        assert learned.returncode == 0, learned.stderr
+        assert "of 2880 rows are too few" in learned.stderr  # all were read, of machines in warm-up
+        version = builder.publish("anomaly", anomaly_files()).name
+        promoted = nexova(tmp_path, granted.mutual_tls("trainer"), "models", "promote", "anomaly", version)
+        assert promoted.stderr == ""
         assert read_all(granted.open, MODELS)
         for child in (processing, serving):
             child.check()

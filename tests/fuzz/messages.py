@@ -24,7 +24,8 @@ TIMES: Final = (
 )  # fmt: skip
 RAW: Final = (
     b"", b" ", b"null", b"[]", b"{}", b"[[]]", b"0", b'""', b"NaN", b"Infinity", b"\xff\xfe", b"\xef\xbb\xbf{}",
-    b"[" * 2000, b'{"a":' * 2000, b"\x00" * 64, b"[1," * 500, b'{"machine_id":"m","machine_id":"n"}', b"\x1f\x8b\x08\x00", b"true",
+    b"[" * 2000, b'{"a":' * 2000, b"\x00" * 64, b"[1," * 500, b'{"machine_id":"m","machine_id":"n"}',
+    b"\x1f\x8b\x08\x00", b"true",
 )  # fmt: skip
 
 Document = dict[str, Any]

@@ -48,7 +48,7 @@ def forward(
         str, typer.Option(help="Its address: http(s)://…, or smtp://host:port; the requests' collection for cmms.")
     ],
     name: Annotated[
-        str | None, typer.Option(help="Name of this forwarding: its position in Kafka; default: the kind of receiver.")
+        str | None, typer.Option(help="Name under which the position in Kafka is kept; default: the kind of receiver.")
     ] = None,
     min_severity: Annotated[Level, typer.Option(help="Minimum severity that is forwarded.")] = Level.WARNING,
     group_by: Annotated[

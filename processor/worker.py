@@ -259,8 +259,8 @@ class Worker:
         for name, follow in (("follow_policy", self.policy.run), ("follow_inputs", self.inputs.run)):
             self._beside(name, partial(follow, stopped=lambda: self.app.should_stop), None)
         self._beside("follow_models", self.follower.follow, None)
-        training = partial(watch_training, self._repository, self.metrics, stopped=lambda: self.app.should_stop)
-        self._beside("watch_training", training, None)
+        watched = (self._repository, self.metrics, self.pipeline.score_watch)
+        self._beside("watch_training", partial(watch_training, *watched, stopped=lambda: self.app.should_stop), None)
 
     def _beside(self, name: str, run: Callable[[], Awaitable[None]], close: Callable[[], None] | None) -> None:
         """Register a task of the worker's lifetime; its failure ends the worker."""
@@ -287,7 +287,7 @@ class Worker:
         self.fetches.lose(partition)
 
     def _poisoned(self, held: Partition, until: int, error: Exception) -> None:
-        self.fetches.take_anew(held.number, until=until, cause=error)
+        self.fetches.restore_again(held.number, until=until, cause=error)
         self._closing = self.writers.drop_one(held.number)
 
     def _failed(self, error: BaseException) -> None:

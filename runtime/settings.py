@@ -214,7 +214,7 @@ class ForwarderSettings(BaseModel):
     )
     web_port: int = Field(6067, ge=1, le=65_535, description="Port of these pages.")
     token: OptionalSecret = Field(None, description="Bearer token for HTTP receivers. Never logged.")
-    smtp_username: OptionalText = Field(None, description="User name at the mail server; empty: none is given.")
+    smtp_username: OptionalText = Field(None, description="User name at the mail server; empty: none is sent.")
     smtp_password: OptionalSecret = Field(None, description="Password at the mail server. Never logged.")
 
 

@@ -139,7 +139,7 @@ def observe(
         learnt = done[learned[done]]
         learners.learn(slots[learnt], values[learnt][:, watched])
         learners.fit_waiting()
-    learners.put_away(slots)
+    learners.release_looks(slots)
     score_by_surprise(results, values, plant)
     if habits is not None:
         score_habits(batch, values, tracks, habits, results, plant)

@@ -40,7 +40,7 @@ class EnergyCounter(PlantModel):
 
 
 class Sensor(PlantModel):
-    """One signal of every machine. Limits are in the sensor's own unit; None means that there is none."""
+    """One signal of every machine. Limits are in the sensor's own unit; without a value there is no limit."""
 
     name: Identifier = Field(description="key of the value in a reading")
     unit: str = Field(min_length=1, description="unit of the value, as people write it")

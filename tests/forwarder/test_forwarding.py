@@ -11,13 +11,14 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from confluent_kafka import Consumer, TopicPartition
 
 from forwarder.source import ends_of, read_until
 from runtime.children import Child, child_process, free_port, port_answers
-from runtime.kafka import create_topics
+from runtime.kafka import consumer_config, create_topics
 from schemas.dead_letters import DeadLetter
 from schemas.feedback import Feedback
-from schemas.topics import DEAD_LETTERS, FEEDBACK
+from schemas.topics import ALERTS, DEAD_LETTERS, FEEDBACK
 from tests.brokers import Broker, running_tansu, unavailable
 from tests.e2e.workers import eventually
 from tests.forwarder.alerts import an_alert, publish
@@ -44,6 +45,17 @@ def forwarding(broker: Broker, folder: Path, *options: str) -> Iterator[Child]:
 
 def until(child: Child, condition: Callable[[], bool]) -> None:
     child.wait_until(condition, timeout_seconds=90)
+
+
+def committed(broker: Broker, group: str) -> int:
+    """How many alerts a group of forwarders has dealt with."""
+    reader = Consumer(consumer_config(broker.kafka, group))
+    try:
+        partitions = reader.list_topics(ALERTS, timeout=20).topics[ALERTS].partitions
+        places = [TopicPartition(ALERTS, partition) for partition in partitions]
+        return sum(max(0, place.offset) for place in reader.committed(places, timeout=20))
+    finally:
+        reader.close()
 
 
 def story(machines: range, state: str) -> list[Any]:

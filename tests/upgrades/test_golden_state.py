@@ -57,7 +57,7 @@ def test_the_recorded_state_of_an_earlier_format_is_refused_with_what_to_do() ->
 def test_the_state_of_another_format_is_refused_with_what_to_do(other: int, recording: dict[str, Any]) -> None:
     log = [(key, value and bytes([other]) + value[1:]) for key, value in golden.log_of(recording)]
 
-    with pytest.raises(UnknownStateFormat, match=f"format {other}, and this version reads format {FORMAT}; run"):
+    with pytest.raises(UnknownStateFormat, match=f"format {other}, but this version reads format {FORMAT}; run"):
         FleetState(golden.plant()).restore(log)
 
 

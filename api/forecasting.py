@@ -69,7 +69,7 @@ class ForecastDesk:
                     headers={"Retry-After": "2"},
                 )
             task = self._running[key] = asyncio.create_task(self._compute(key, request))
-            task.add_done_callback(_heard)
+            task.add_done_callback(_retrieve_error)
         # a cancelled caller does not cancel the computation for the others
         return await asyncio.shield(task)
 
@@ -93,7 +93,7 @@ class ForecastDesk:
         return answer
 
 
-def _heard(task: asyncio.Task[ForecastAnswer]) -> None:
+def _retrieve_error(task: asyncio.Task[ForecastAnswer]) -> None:
     """Retrieve an error that no caller waits for, so that asyncio does not log it."""
     if not task.cancelled():
         task.exception()

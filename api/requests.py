@@ -22,7 +22,7 @@ class Row(BaseModel):
     model_config = ConfigDict(strict=True, extra="allow", frozen=True)
 
     @model_validator(mode="after")
-    def _says_something(self) -> "Row":
+    def _has_a_value(self) -> "Row":
         if all(getattr(self, name) is None for name in type(self).model_fields):
             known = ", ".join(type(self).model_fields)
             raise ValueError(f"the row has no value of any sensor; give at least one of {known}")

@@ -122,7 +122,7 @@ class MqttBridge:
             self._client.loop_stop()
             self._report.write(always=True)
 
-    def ask_for_birth(self, group: str, node: str) -> None:
+    def request_rebirth(self, group: str, node: str) -> None:
         """Request a rebirth of a Sparkplug node, once a minute at most."""
         now = time.monotonic()
         if now - self._asked.get((group, node), -math.inf) < _ASK_SECONDS:

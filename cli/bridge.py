@@ -1,4 +1,4 @@
-"""`nexova bridge`: other senders' topics to readings, by the sources of the plant file."""
+"""`nexova bridge`: conversion of other senders' topics to readings, by the sources of the plant file."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -16,14 +16,14 @@ from runtime.settings import Settings, load_settings
 if TYPE_CHECKING:
     from bridge.route import Route
 
-app = typer.Typer(no_args_is_help=True, help="Bring other senders' messages to the readings topic.")
+app = typer.Typer(no_args_is_help=True, help="Convert messages of other Kafka or MQTT topics to readings.")
 
 
 @app.command()
 def kafka(plant_file: PlantOption = None) -> None:
     """Read the Kafka topics of the plant file's sources, each record exactly once, until stopped.
 
-    `nexova process` runs it beside its workers by itself; several may run at a time and share the partitions.
+    `nexova process` runs it beside its workers; several may run at a time and share the partitions.
     """
     settings = load_settings()
     run_kafka(settings, load_plant(plant_file or settings.plant_file))
@@ -41,23 +41,23 @@ def mqtt(plant_file: PlantOption = None) -> None:
     if not sources:
         raise UsageError(f"plant {plant.name} has no source with mqtt; write one as docs/connecting.md shows")
     try:
-        from bridge.mqtt import MqttBridge  # noqa: PLC0415  an extra of its own
+        from bridge.mqtt import MqttBridge  # noqa: PLC0415  an optional extra
     except ModuleNotFoundError as error:
         raise UsageError(f"the MQTT client is missing ({error.name}); install nexova[mqtt]") from None
     running: list[MqttBridge] = []
 
-    def ask_for_birth(group: str, node: str) -> None:
+    def request_rebirth(group: str, node: str) -> None:
         for one in running:
-            one.ask_for_birth(group, node)
+            one.request_rebirth(group, node)
 
-    routes = _prepared(settings, plant, sources, on_stranger=ask_for_birth)
+    routes = _prepared(settings, plant, sources, on_unknown_alias=request_rebirth)
     running.append(MqttBridge(settings.kafka, settings.mqtt, routes))
     running[0].run(until_signal())
 
 
 @app.callback()
 def _bridge() -> None:
-    """Bring other senders' messages to the readings topic."""
+    """Convert messages of other topics to readings."""
 
 
 def run_kafka(settings: Settings, plant: Plant) -> None:
@@ -80,7 +80,7 @@ def _prepared(
     plant: Plant,
     sources: Sequence[Source],
     *,
-    on_stranger: Callable[[str, str], None] = _nobody,
+    on_unknown_alias: Callable[[str, str], None] = _nobody,
 ) -> "dict[str, Route]":
     """Return the sources compiled, once a broker answers and the topics are there."""
     from bridge.route import Route  # noqa: PLC0415  help needs no clients
@@ -91,7 +91,7 @@ def _prepared(
     configure_logging(settings)
     routes = {}
     for source in sources:
-        read = mapping_of(source, plant, settings.registry, on_stranger=on_stranger)
+        read = mapping_of(source, plant, settings.registry, on_unknown_alias=on_unknown_alias)
         routes[source.name] = Route(source, plant, read, clock=time.time)
     wait_for_broker(settings.kafka, max_retries=settings.max_retries)
     create_topics(settings.kafka)

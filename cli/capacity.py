@@ -55,7 +55,7 @@ def capacity_of(*, machines: int, interval_seconds: float, copies: int = 3) -> C
 def capacity(
     machines: Annotated[int, typer.Option(min=1, max=10_000_000, help="Number of machines.")],
     interval: Annotated[float, typer.Option(min=0.001, max=86_400, help="Seconds between two readings of a machine.")],
-    copies: Annotated[int, typer.Option(min=1, max=15, help="Copies of each topic.")] = 3,
+    copies: Annotated[int, typer.Option(min=1, max=15, help="Replicas of each topic.")] = 3,
     *,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:

@@ -48,7 +48,7 @@ def forward(
         str, typer.Option(help="Its address: http(s)://…, or smtp://host:port; the requests' collection for cmms.")
     ],
     name: Annotated[
-        str | None, typer.Option(help="Name of this forwarding: its position in Kafka; default: the kind of receiver.")
+        str | None, typer.Option(help="Name under which the position in Kafka is kept; default: the kind of receiver.")
     ] = None,
     min_severity: Annotated[Level, typer.Option(help="Minimum severity that is forwarded.")] = Level.WARNING,
     group_by: Annotated[
@@ -81,6 +81,7 @@ def forward(
     from runtime.logging import configure_logging  # noqa: PLC0415
     from runtime.metrics import process_registry  # noqa: PLC0415
     from runtime.metrics.forwarder import ForwarderMetrics  # noqa: PLC0415
+    from runtime.tracing import traces_of  # noqa: PLC0415
     from schemas.topics import ALERTS  # noqa: PLC0415
 
     settings = load_settings()
@@ -101,6 +102,7 @@ def forward(
         ),
         writer=Writer(settings.kafka),
         metrics=metrics,
+        traces=traces_of(settings.tracing, service="nexova-forwarder"),
     )
     with serve_status(settings.forwarder, forwarder, metrics):
         forwarder.run(stopped)

@@ -54,14 +54,14 @@ COMMANDS: Final[dict[str, Entry]] = {
     "forward": Entry(
         module="cli.forward",
         attribute="forward",
-        help="Send alerts on to Alertmanager, a webhook, mail or a maintenance system.",
+        help="Forward alerts to Alertmanager, a webhook, mail or a maintenance system.",
     ),
-    "export": Entry(module="cli.export", attribute="export", help="Write what a topic holds as Parquet files."),
+    "export": Entry(module="cli.export", attribute="export", help="Export a topic to Parquet files."),
     "topics": Entry(module="cli.topics", attribute="app", help="Create or list the topics.", group=True),
     "produce": Entry(
         module="cli.produce", attribute="app", help="Send simulated readings, or replay them from files.", group=True
     ),
-    "feedback": Entry(module="cli.feedback", attribute="feedback", help="Answer an alert."),
+    "feedback": Entry(module="cli.feedback", attribute="feedback", help="Give feedback on an alert."),
     "history": Entry(module="cli.history", attribute="app", help="Import past hourly energy.", group=True),
     "plan": Entry(
         module="cli.plan", attribute="app", help="Import production plans and weather for the forecasts.", group=True
@@ -71,11 +71,11 @@ COMMANDS: Final[dict[str, Entry]] = {
     "bridge": Entry(
         module="cli.bridge",
         attribute="app",
-        help="Bring other senders' messages to the readings topic, by the plant file.",
+        help="Convert messages of other Kafka or MQTT topics to readings.",
         group=True,
     ),
     "source": Entry(
-        module="cli.source", attribute="app", help="Try the sources of the plant file on samples.", group=True
+        module="cli.source", attribute="app", help="Test the sources of the plant file on samples.", group=True
     ),
     "train": Entry(module="cli.train", attribute="train", help="Train models and publish them to the repository."),
     "models": Entry(module="cli.models", attribute="app", help="List, show, promote and roll back models.", group=True),

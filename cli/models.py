@@ -30,9 +30,9 @@ def list_models(*, models: Models = None, as_json: Json = False) -> None:
     """List every version, oldest first, with the promoted and shadow ones."""
     repository = _open(models)
     rows = [
-        {"name": name, "version": version, "runs": version == current, "beside": version == beside}
+        {"name": name, "version": version, "runs": version == current, "shadow": version == shadow}
         for name in repository.names()
-        for current, beside in [(repository.current(name), _beside(repository, name))]
+        for current, shadow in [(repository.current(name), _shadow_version(repository, name))]
         for version in repository.versions(name)
     ]
     if as_json:
@@ -41,7 +41,7 @@ def list_models(*, models: Models = None, as_json: Json = False) -> None:
     if not rows:
         typer.echo(f"no models in {repository.root}; nexova train all --data DIR makes the first", err=True)
     for row in rows:
-        state = " runs" if row["runs"] else " is scored beside it" if row["beside"] else ""
+        state = " runs" if row["runs"] else " is scored as a shadow" if row["shadow"] else ""
         typer.echo(f"{row['name']} {row['version']}{state}")
 
 
@@ -75,7 +75,7 @@ def promote(
     """Verify the files of a version and promote it."""
     repository = _open(models)
     entry = repository.promote(name, version, at=datetime.now(UTC), reason=reason)
-    _tell(entry, repository, announce=announce, as_json=as_json)
+    _print_promotion(entry, repository, announce=announce, as_json=as_json)
 
 
 @app.command()
@@ -90,7 +90,7 @@ def rollback(
     """Promote the previously promoted version again."""
     repository = _open(models)
     entry = repository.rollback(name, at=datetime.now(UTC), reason=reason)
-    _tell(entry, repository, announce=announce, as_json=as_json)
+    _print_promotion(entry, repository, announce=announce, as_json=as_json)
 
 
 @app.command()
@@ -110,16 +110,15 @@ def shadow(
     repository = _open(models)
     now = datetime.now(UTC)
     if version is None:
-        trial = repository.end_shadow(name, at=now, reason=reason)
+        entry = repository.end_shadow(name, at=now, reason=reason)
     else:
-        trial = repository.shadow(name, version, at=now, reason=reason)
+        entry = repository.shadow(name, version, at=now, reason=reason)
     trouble = announcement(name, repository, load_settings().kafka) if announce else None
     if as_json:
-        typer.echo(json.dumps(trial.model_dump(mode="json") | {"announced": announce and trouble is None}))
+        typer.echo(json.dumps(entry.model_dump(mode="json") | {"announced": announce and trouble is None}))
     else:
-        beside = f"{trial.name} {trial.version} is"
         state = "scored as a shadow" if version else "no longer scored as a shadow"
-        typer.echo(f"{beside} {state}: {reason}")
+        typer.echo(f"{entry.name} {entry.version} is {state}: {reason}")
     if trouble:
         print_error(trouble)
 
@@ -130,22 +129,22 @@ def report(models: Models = None) -> None:
     typer.echo(_open(models).page(), nl=False)
 
 
-def _beside(repository: ModelRepository, name: str) -> str | None:
-    trial = repository.challenger(name)
-    return None if trial is None else trial.version
+def _shadow_version(repository: ModelRepository, name: str) -> str | None:
+    shadow = repository.challenger(name)
+    return None if shadow is None else shadow.version
 
 
 def _open(models: str | None) -> ModelRepository:
     return ModelRepository.of(load_settings(), models)
 
 
-def _tell(entry: Promotion, repository: ModelRepository, *, announce: bool, as_json: bool) -> None:
+def _print_promotion(entry: Promotion, repository: ModelRepository, *, announce: bool, as_json: bool) -> None:
     """Print the promoted version, and notify the workers."""
     trouble = announcement(entry.name, repository, load_settings().kafka) if announce else None
     if as_json:
         typer.echo(json.dumps(entry.model_dump(mode="json") | {"announced": announce and trouble is None}))
     else:
-        former = f" in the place of {entry.previous}" if entry.previous else ""
-        typer.echo(f"{entry.name} {entry.version} runs from now on{former}: {entry.reason}")
+        instead = f" instead of {entry.previous}" if entry.previous else ""
+        typer.echo(f"{entry.name} {entry.version} runs from now on{instead}: {entry.reason}")
     if trouble:
         print_error(trouble)

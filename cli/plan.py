@@ -47,7 +47,7 @@ def import_(
     decimal: DecimalOption = None,
     encoding: EncodingOption = None,
 ) -> None:
-    """Send inputs that are known ahead, past and future hours; later imports replace the hours they have.
+    """Send known inputs, such as planned production, of past and future hours; a later import replaces its hours.
 
     Forecasts use them as far as they helped on the past ones. Times without a zone are in the plant's time zone.
     """

@@ -52,19 +52,19 @@ def process(
 def run_worker(settings: Settings) -> int:
     """Run one worker in this process until a signal; return its exit code.
 
-    Its pages are on the requested port, or else on the first free one from the default on.
+    Its endpoints are on the requested port, or else on the first free one from the default on.
 
     Raises:
         UsageError: the port is taken.
     """
-    wanted = settings.processor.web_port
-    held = page_port(settings.processor.web_host, wanted, asked="web_port" in settings.processor.model_fields_set)
-    with held:
-        settings = _with_port(settings, held.getsockname()[1])
+    first = settings.processor.web_port
+    port = page_port(settings.processor.web_host, first, requested="web_port" in settings.processor.model_fields_set)
+    with port:
+        settings = _with_port(settings, port.getsockname()[1])
         # heavy imports that only a worker needs, not `nexova --help` or the parent of several workers
         from processor.run import run  # noqa: PLC0415
 
-        return run(settings, port=held)
+        return run(settings, port=port)
 
 
 def _with_port(settings: Settings, port: int) -> Settings:
@@ -74,13 +74,13 @@ def _with_port(settings: Settings, port: int) -> Settings:
 
 def _run_many(settings: Settings, number: int, *, bridged: bool) -> int:
     context = multiprocessing.get_context("spawn")
-    asked = "web_port" in settings.processor.model_fields_set
+    requested = "web_port" in settings.processor.model_fields_set
     children = []
     if bridged:
         children.append(context.Process(target=_bridge_child, args=(settings,), name="bridge"))
         children[0].start()
     for index in range(number):
-        own = _with_port(settings, settings.processor.web_port + index) if asked else settings
+        own = _with_port(settings, settings.processor.web_port + index) if requested else settings
         child = context.Process(target=_child, args=(own,), name=f"worker-{index}")
         child.start()
         children.append(child)
@@ -102,7 +102,7 @@ def _run_many(settings: Settings, number: int, *, bridged: bool) -> int:
 
 
 def _bridge_child(settings: Settings) -> None:
-    from cli.bridge import run_kafka  # noqa: PLC0415  a worker needs none of it
+    from cli.bridge import run_kafka  # noqa: PLC0415  workers do not need it
 
     raise SystemExit(reported(lambda: run_kafka(settings, load_plant(settings.plant_file))))
 

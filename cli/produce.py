@@ -133,7 +133,7 @@ def _wait(publisher: Publisher, stopped: Callable[[], bool], instant: float) -> 
 
 @contextmanager
 def _truth(path: Path | None) -> Iterator[Callable[[InjectedFault], None]]:
-    """Provide a function that appends a fault to the file, one JSON document a line, flushed at once."""
+    """Provide a function that appends a fault to the file as a line of JSON and flushes it."""
     if path is None:
         yield lambda _: None
         return
@@ -158,7 +158,7 @@ def _pace(speed: str, stop: threading.Event) -> Pace:
     except ValueError:
         factor = 0.0
     if not 0 < factor < float("inf"):
-        raise UsageError(f"--speed {speed}: must be a number above 0, or max; 1 is as fast as it happened")
+        raise UsageError(f"--speed {speed}: must be a number above 0, or max; 1 is real time")
     # a wait that ends at once on a stop
     return Paced(factor, sleep=stop.wait)
 
@@ -188,7 +188,7 @@ def _until_stopped(stop: threading.Event) -> Iterator[Callable[[], bool]]:
 
 @contextmanager
 def _progress(publisher: Publisher) -> Iterator[None]:
-    """Show the progress from time to time, on a terminal only."""
+    """Show the progress every two seconds, on a terminal only."""
     if not sys.stderr.isatty():
         yield
         return

@@ -14,7 +14,7 @@ from api.security import refuse_open_door
 from runtime.errors import UsageError
 from runtime.logging import configure_logging
 from runtime.plants import load_plant
-from runtime.ports import held_port
+from runtime.ports import reserve_port
 from runtime.settings import Settings, load_settings
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def _ending_streams(app: "FastAPI", former: Any) -> Callable[[int, FrameType | N
 
 def run(settings: Settings) -> int:
     """Serve until a signal; return the exit code."""
-    held_port(settings.api.host, settings.api.port, remedy="Name another with --port").close()
+    reserve_port(settings.api.host, settings.api.port, remedy="Name another with --port").close()
     # heavy imports that `nexova --help` does not need
     import uvicorn  # noqa: PLC0415
 

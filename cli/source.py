@@ -26,14 +26,14 @@ def _sources() -> None:
 def try_(
     file: Annotated[Path | None, typer.Argument(help="Messages: one a line, or a whole document or payload.")] = None,
     topic: Annotated[str | None, typer.Option(help="Kafka topic, whose newest messages are the sample.")] = None,
-    limit: Annotated[int, typer.Option(min=1, max=100_000, help="Most messages that are shown.")] = 20,
+    limit: Annotated[int, typer.Option(min=1, max=100_000, help="Maximum number of messages.")] = 20,
     name: Annotated[
         str | None, typer.Option("--source", help="Topic or filter of the source to use; default: the one that fits.")
     ] = None,
     sent_to: Annotated[
-        str | None, typer.Option("--sent-to", help="Topic that a FILE's messages were sent to, where the source asks.")
+        str | None, typer.Option("--sent-to", help="Topic of a FILE's messages, for sources that read the topic.")
     ] = None,
-    key: Annotated[str | None, typer.Option(help="Key of a FILE's messages, where the source asks for it.")] = None,
+    key: Annotated[str | None, typer.Option(help="Key of a FILE's messages, for sources that read the key.")] = None,
     plant_file: PlantOption = None,
 ) -> None:
     """Show for each message the reading it is converted to, or its refusal with reason and remedy."""

@@ -64,11 +64,11 @@ def acl(
 def _connected() -> Settings:
     settings = load_settings()
     configure_logging(settings)
-    wait_for_broker(settings.kafka, max_retries=settings.max_retries, on_retry=_tell_retry)
+    wait_for_broker(settings.kafka, max_retries=settings.max_retries, on_retry=_report_retry)
     return settings
 
 
-def _tell_retry(number: int, reason: str) -> None:
+def _report_retry(number: int, reason: str) -> None:
     if sys.stderr.isatty():
         typer.echo(f"no broker yet ({reason}); trying again ({number})", err=True)
 

@@ -75,14 +75,12 @@ def train(
     ] = Backend.LOKY,
     cap: Annotated[
         float | None,
-        typer.Option(help="Time to failure beyond which all are alike, in --unit; default: 125 rows of a machine."),
+        typer.Option(help="Cap of the time to failure, in --unit; default: 125 rows of a machine."),
     ] = None,
     unit: Annotated[
         Unit | None, typer.Option(help="Unit of --cap, --truth and the printed errors; default: that of the table.")
     ] = None,
-    test: Annotated[
-        Path | None, typer.Option(help="Table of machines to measure on, which are not learned from.")
-    ] = None,
+    test: Annotated[Path | None, typer.Option(help="Table of machines that are used for the evaluation only.")] = None,
     truth: Annotated[
         Path | None, typer.Option(help="Text file with the time left after the last row of each machine of --test.")
     ] = None,

@@ -42,7 +42,7 @@ def _estimates(state: FleetState, plant: Plant, *, now: float, idle_seconds: flo
     """Return where the time of each machine with hours to close should stand that has been silent for long, epoch s."""
     limit = plant.close_idle_after_seconds
     count = len(state.ids)
-    elapsed = state.progress - state.heard[:count] + idle_seconds
+    elapsed = state.progress - state.last_progress[:count] + idle_seconds
     estimates = np.full(count, now) if idle_seconds >= limit else state.tracks.last_seen[:count] + elapsed
     silent = np.flatnonzero(elapsed >= limit).tolist()
     due = state.windows.due

@@ -156,7 +156,7 @@ def _alerts(
     writer = AlertWriter(batch=batch, values=values, rows=rows, confidence=scores.confidence, state=state, plant=plant)
     silence = SilenceWatch(state=state, plant=plant)
     written = silence.resolved_by(batch, rows.newest)
-    silence.heard(slots, batch.timestamps)
+    silence.advance(slots, batch.timestamps)
     anomaly = np.nan_to_num(scores.anomaly)
     limit = limit_severity(values, plant).max(axis=1, initial=0)
     fault = (rows.fault != FAULT_NONE).any(axis=1)

@@ -1,4 +1,4 @@
-"""Drift of a model's output: its newest values compared with its first ones."""
+"""Drift of a model's output: its newest values compared with a reference, such as its first ones."""
 
 from dataclasses import dataclass, field
 from typing import Final
@@ -20,9 +20,10 @@ def population_stability_index(before: Floats, now: Floats) -> float:
 
 @dataclass(slots=True, kw_only=True)
 class DriftWatch:
-    """Histograms of the first `memory` values of a version, and of its newest ones, with exponential decay.
+    """Histograms of a version: a reference, and its newest values, with exponential decay.
 
-    highest: the values lie in [0, highest].
+    The reference is that of the first `memory` values, or one that was adopted. highest: the values lie in
+    [0, highest].
     """
 
     version: str
@@ -40,8 +41,21 @@ class DriftWatch:
             self._before += counts
 
     @property
+    def reference(self) -> Floats | None:
+        """Counts of the reference; None until it is complete."""
+        return self._before if self._before.sum() >= self.memory else None
+
+    def fits(self, counts: Floats) -> bool:
+        """Return whether these counts are a complete reference for such a watch."""
+        return counts.shape == (_BINS,) and bool((counts >= 0).all()) and self.memory <= counts.sum() < np.inf
+
+    def adopt(self, counts: Floats) -> None:
+        """Take these counts, which fit, as the reference."""
+        self._before = counts
+
+    @property
     def index(self) -> float | None:
-        """Population stability index; None while the first values are still being counted."""
-        if self._before.sum() < self.memory:
+        """Population stability index; None until reference and newest values are enough of both."""
+        if self.reference is None or self._now.sum() < self.memory / 2:
             return None
         return population_stability_index(self._before, self._now)

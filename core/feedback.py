@@ -23,12 +23,12 @@ from schemas.alerts import Alert
 from schemas.feedback import Feedback
 
 LONGEST_SHELVING_SECONDS: Final = 31 * 86_400.0
-"""Longest duration of shelving; a later end is cut to this."""
+"""Maximum duration of shelving; a later end is cut to this."""
 ANSWERED_SECONDS: Final = 3600.0
-"""Time for which the kind of an answered alert stays closed although its readings stay anomalous."""
+"""Time after feedback for which no alert of the same kind opens although the readings stay anomalous."""
 CLOSING: Final = frozenset({"false_alarm", "expected", "new_normal", "maintenance_done"})
 """Kinds of feedback that close their alert."""
-_LAGS: Final = 3.0  # noises by which the recent level may differ from the newest value and still be believed
+_LAGS: Final = 3.0  # maximum difference of the recent level from the newest value, in noises, to use the level
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +60,7 @@ def take_feedback(state: FleetState, feedback: Feedback, *, partition: int, offs
     spoken_of = _alert_of(state, feedback)
     if feedback.kind == "maintenance_done":
         closed = _closed(state, slot, _alerts_of(state, feedback.machine_id), feedback.at)
-        _begin_anew(state, slot)
+        _reset_wear(state, slot)
     elif feedback.kind in CLOSING and spoken_of is not None:
         closed = _closed(state, slot, [spoken_of], feedback.at)
     else:
@@ -115,7 +115,7 @@ def accept_level(state: FleetState, slot: int) -> None:
     tracks.recent[slot] = np.nan
 
 
-def _begin_anew(state: FleetState, slot: int) -> None:
+def _reset_wear(state: FleetState, slot: int) -> None:
     """Reset the slow averages and the advice of a machine after maintenance, in place."""
     state.tracks.slow[slot] = np.nan
     state.tracks.slow_hours[slot] = 0.0

@@ -59,12 +59,12 @@ class RiskModel(Protocol):
 
 @runtime_checkable
 class LifetimeModel(RiskModel, Protocol):
-    """A risk model that tells the time left too, learned from recorded failures; it needs no baseline of a machine."""
+    """Risk model fitted to recorded failures that also estimates the time left; it needs no baseline of a machine."""
 
     def hours_to_failure(self, features: Features) -> Floats:
-        """Lowest, middle and highest running hours to failure, shape (n, 3), of `features`, shape (n, Fm).
+        """Return lower end, estimate and upper end of running hours to failure, (n, 3), of `features`, (n, Fm).
 
-        NaN where no failure is in sight: the model knows no more than that.
+        NaN where the failure is too far away for an estimate.
         """
 
 
@@ -86,9 +86,9 @@ class Reference:
 class Models:
     """The running models of a worker; None for a missing one, without which the rules still work.
 
-    flag_by: which score decides on the flag: the machine's own distance, the forest, or the higher of both.
-    references: baselines by machine type, and of all machines, for machines without a baseline of their own.
-    shadows: versions that score the same readings without alerts or advice; what they would raise is counted.
+    flag_by: score that decides on the flag: the machine's own distance, the forest, or the higher of both. references:
+    baselines by machine type, and of all machines, for machines without a baseline of their own. shadows: versions that
+    score the same readings without alerts or advice; the alerts that they would raise are counted.
     """
 
     anomaly: AnomalyModel | None = None

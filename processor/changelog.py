@@ -26,14 +26,14 @@ _LARGEST_RECORD: Final = 8 * 1_048_576
 _AT_ONCE: Final = 10_000
 _PATIENCE_SECONDS: Final = 30.0
 _EOF: Final = KafkaError._PARTITION_EOF  # noqa: SLF001  public in all but name
-_MENDS_ITSELF: Final = frozenset({KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN})  # noqa: SLF001
+_TRANSIENT: Final = frozenset({KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN})  # noqa: SLF001
 
 
 class End(msgspec.Struct, frozen=True, kw_only=True):
-    """The record that ends a checkpoint, with the source offset that the state has reached.
+    """Last record of a checkpoint, with the source offset up to which readings are assessed.
 
-    offset: of the first source record that is not in it. topic_id: identity of the topic of these records; empty in
-    what older versions wrote.
+    offset: of the first source record that is not in it. topic_id: identity of the source topic; empty in records of
+    older versions.
     """
 
     format: int = FORMAT
@@ -103,14 +103,14 @@ def read_changelog(
     on_progress(table, partition, 0.0)
     try:
         consumer.assign([place])
-        heard = time.monotonic()
+        answered_at = time.monotonic()
         while True:
             messages = consumer.consume(_AT_ONCE, 0.05)
             if messages:
-                heard = time.monotonic()
+                answered_at = time.monotonic()
                 on_progress(table, partition, _share_read(consumer, place, messages[-1].offset()))
-            elif time.monotonic() - heard > patience:
-                raise BrokerUnavailable(f"{topic}/{partition} gave nothing for {patience:g} s; check the broker")
+            elif time.monotonic() - answered_at > patience:
+                raise BrokerUnavailable(f"no record of {topic}/{partition} for {patience:g} s; check the broker")
             for message in messages:
                 error = message.error()
                 if error is None:
@@ -122,7 +122,7 @@ def read_changelog(
                 elif error.code() == _EOF:
                     on_progress(table, partition, 1.0)
                     return Restored(records=records, end=_end(topic, end))
-                elif error.code() not in _MENDS_ITSELF:
+                elif error.code() not in _TRANSIENT:
                     raise FailureError(f"{topic}/{partition} cannot be read ({error.str()}); check our rights")
     except KafkaException as error:
         raise FailureError(f"{topic}/{partition} cannot be read ({error.args[0].str()}); check the broker") from None
@@ -144,9 +144,9 @@ def _end(topic: str, value: bytes | None) -> End | None:
     try:
         end = msgspec.msgpack.decode(value, type=End)
     except msgspec.MsgspecError as error:
-        raise UnknownStateFormat(f"{topic} ends with what this version cannot read ({error})") from None
+        raise UnknownStateFormat(f"this version cannot read the last record of {topic} ({error})") from None
     if end.format != FORMAT:
-        raise UnknownStateFormat(f"{topic} is of format {end.format}, and this version reads {FORMAT}")
+        raise UnknownStateFormat(f"{topic} is in format {end.format}, but this version reads {FORMAT}")
     return end
 
 

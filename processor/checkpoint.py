@@ -1,4 +1,4 @@
-"""Checkpoints: scores are flushed, state is written with its dependent messages, offsets are moved; in this order.
+"""Checkpoints: flush scores, write state with its dependent messages, commit offsets; in this order.
 
 After a crash between two steps, readings are read again. The saved state recognises them by offset, and unsaved state
 produces the same outputs once more, so nothing is lost or counted twice. The reasons for the order are in
@@ -52,7 +52,7 @@ class _Save:
 class Checkpoints:
     """Checkpoints of all partitions, one at a time.
 
-    commit: declares the offsets of a topic, by partition, as safe to commit. identity: of a topic, by name.
+    commit: marks the offsets of a topic, by partition, as safe to commit. identity: returns a topic's identity by name.
     clock: monotonic s.
     """
 
@@ -152,21 +152,21 @@ class Checkpoints:
         if now < self._forget_at.get(held.number, 0.0):
             return []
         self._forget_at[held.number] = now + _FORGET_SECONDS
-        gone = long_silent(held.state, seconds=self._settings.forget_after_days * 86_400)
-        if not gone:
+        forgotten = long_silent(held.state, seconds=self._settings.forget_after_days * 86_400)
+        if not forgotten:
             return []
-        names = {held.state.ids[slot] for slot in gone}
+        names = {held.state.ids[slot] for slot in forgotten}
         kept = [{held.state.ids[slot] for slot in slots} - names for slots in (held.statuses_due, held.spoken)]
         for alert in held.state.alerts.values():
             if alert.machine_id in names and alert.state != "resolved":
                 self._publisher.alert(held.number, resolved(alert, at=held.state.watermark))
-        deleted = held.state.forget(gone)
+        deleted = held.state.forget(forgotten)
         held.statuses_due, held.spoken = ({held.state.slots[name] for name in some} for some in kept)
-        self._metrics.machines_forgotten.inc(len(gone))
-        words = (
+        self._metrics.machines_forgotten.inc(len(forgotten))
+        text = (
             "partition %d: %d machines, silent for %g days, are removed with their counts, baselines, hours and alerts"
         )
-        LOGGER.warning(words, held.number, len(gone), self._settings.forget_after_days)
+        LOGGER.warning(text, held.number, len(forgotten), self._settings.forget_after_days)
         return deleted
 
     def _to(self, table: str, records: Iterable[Record]) -> list[Outgoing]:
@@ -197,7 +197,7 @@ class Checkpoints:
         for save in saves:
             number, held = save.held.number, save.held
             if not self._partitions.owns(held) or self._writers.of(number) is None:
-                continue  # given up meanwhile: its next owner reads on from what is saved
+                continue  # given up meanwhile: its next owner continues from the saved state
             imports[number] = save.next_import
             if save.complete:
                 readings[number] = save.next_offset

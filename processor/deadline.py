@@ -1,7 +1,7 @@
 """Time limit for the stop of a worker, independent of the broker.
 
-The last checkpoint, Faust and the clients' threads may wait for an unreachable broker. What is not saved by then is
-read again by the next owner.
+The last checkpoint, Faust and the clients' threads may wait for an unreachable broker. Readings that are not
+saved by then are read again by the next owner.
 """
 
 import logging
@@ -11,7 +11,7 @@ from typing import Final
 
 LOGGER: Final = logging.getLogger("nexova.processor")
 STOP_SECONDS: Final = 8.0
-"""Seconds after the request to stop in which the process ends."""
+"""Seconds after the request to stop within which the process ends."""
 
 
 def end_within(seconds: float = STOP_SECONDS) -> None:

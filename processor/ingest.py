@@ -172,7 +172,7 @@ class FetchHandler:
         self._checkpoints.forget_one(partition)
         self._not_before[partition] = self._clock.monotonic() + _TAKE_BACK_SECONDS
 
-    def take_anew(self, partition: int, *, until: int, cause: Exception) -> None:
+    def restore_again(self, partition: int, *, until: int, cause: Exception) -> None:
         """Adopt a partition of ours again as it was saved; a reading before offset `until` made the rules fail."""
         LOGGER.error(
             "partition %d: the rules failed on a reading before offset %d; reading it again to set that one aside",

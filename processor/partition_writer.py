@@ -17,8 +17,8 @@ _AT_ONCE: Final = 20_000
 class PartitionWriter:
     """Writer on the producer of one partition; used on the event loop only.
 
-    lost: whether another worker has taken the partition over; then nothing more is written, and `on_lost` was called.
-    on_failure: called with any other error of a write.
+    lost: whether another worker has taken over the partition, after which nothing is written. on_lost: called when that
+    happens. on_failure: called with any other error of a write.
     """
 
     def __init__(
@@ -69,13 +69,13 @@ class PartitionWriter:
         loop = asyncio.get_running_loop()
         try:
             while self._waiting:
-                some, self._waiting = self._waiting[:_AT_ONCE], self._waiting[_AT_ONCE:]
-                await loop.run_in_executor(self._threads, self._producer.write, some)
+                batch, self._waiting = self._waiting[:_AT_ONCE], self._waiting[_AT_ONCE:]
+                await loop.run_in_executor(self._threads, self._producer.write, batch)
         except Fenced as error:
             given_up, self.lost, self._waiting = self.lost, True, []
             if not given_up:
                 self._on_lost(error)
-        except Exception as error:  # noqa: BLE001  going on would leave out what was not written
+        except Exception as error:  # noqa: BLE001  later messages must not be written without these
             self._failure, self._waiting = error, []
             self._on_failure(error)
         finally:

@@ -92,7 +92,7 @@ class Pipeline:
         self._on_alert_counts = on_alert_counts
         self._open_breaches = open_breaches
         self._decoder = ReadingDecoder(plant.sensor_names)
-        self._score_watch = ScoreWatch(metrics)
+        self.score_watch = ScoreWatch(metrics)
 
     def prepare(self, records: Sequence[SourceRecord]) -> Prepared:
         """Decode consecutive records of a partition; changes nothing."""
@@ -208,7 +208,7 @@ class Pipeline:
                 self._metrics.watermark_delay.labels(partition=str(number)).set(delay)
         self._count_machines()
         self._measure_skew()
-        self._score_watch.measure(self._running.versions)
+        self.score_watch.measure(self._running.versions)
 
     async def import_history(self, held: Partition, records: Sequence[SourceRecord], *, next_offset: int) -> None:
         """Add imported hours to their series; unusable messages become dead letters. Yields control between records."""
@@ -266,7 +266,7 @@ class Pipeline:
         metrics.readings_replayed.inc(assessment.replayed)
         metrics.readings_scored.inc(int(np.isfinite(scores.anomaly).sum()))
         metrics.scores_flagged.inc(int(scores.flagged.sum()))
-        self._score_watch.add(scores)
+        self.score_watch.add(scores)
         metrics.readings_late.inc(assessment.late)
         for reason, openings in assessment.suppressed.items():
             metrics.alerts_suppressed.labels(reason=reason).inc(openings)

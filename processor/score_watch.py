@@ -26,6 +26,11 @@ class ScoreWatch:
         self._flagged = 0.0
         self._scored = 0.0
 
+    @property
+    def drift(self) -> Mapping[str, DriftWatch]:
+        """Drift of the running versions by model name; a copy, which another thread may go through."""
+        return dict(self._drift)
+
     def add(self, scores: Scores) -> None:
         """Add the scores of a batch."""
         self._waiting.append(scores)

@@ -1,7 +1,7 @@
-"""Scores of a batch as JSON, written row by row into one buffer: a fifth of the cost of one object a score.
+"""Scores of a batch as JSON, written row by row into one buffer, at a fifth of the cost of one object for each score.
 
-The output follows from the contract, `schemas.scores.Score`: its fields in their order, by their types. A
-property test holds that each line is a valid Score with the values that were given.
+The layout is derived from the contract, `schemas.scores.Score`: its fields in their order, by their types. A property
+test checks that each line is a valid Score with the given values.
 """
 
 import types

@@ -92,7 +92,7 @@ class TopicWatch:
             known = self._ids.setdefault(state.name, state.topic_id)
             if known != state.topic_id:
                 self._ids[state.name] = state.topic_id
-                self._created_anew(state.name)
+                self._on_recreated(state.name)
 
     def _note_absence(self, error: BrokerUnavailable) -> None:
         """Log once that the broker is away; the limit of the wait is checked elsewhere."""
@@ -106,7 +106,7 @@ class TopicWatch:
             LOGGER.info("the broker answers again after %.0f s", now - self.answered_at)
         self._away, self.answered_at = False, now
 
-    def _created_anew(self, topic: str) -> None:
+    def _on_recreated(self, topic: str) -> None:
         if topic in _SOURCES:
             raise FailureError(
                 f"{topic} was deleted and created anew while the worker ran; start the worker again, it then reads the "

@@ -47,6 +47,7 @@ from runtime.metrics import ProcessorMetrics
 from runtime.models.inference import LoadedModels
 from runtime.models.repository import ModelRepository
 from runtime.settings import Settings
+from runtime.tracing import traces_of
 from schemas.topics import HISTORY, READINGS
 
 LOGGER: Final = logging.getLogger("nexova.processor")
@@ -87,10 +88,7 @@ class Worker:
         self.partitions = PartitionTable(plant, history_hours=settings.forecasts.history_weeks * WEEK)
         self._stopping = False
         self.writers = Writers(
-            producers_of(settings, stopped=lambda: self._stopping),
-            metrics,
-            on_lost=self._lost,
-            on_failure=self._failed,
+            producers_of(settings, stopped=lambda: self._stopping), metrics, on_lost=self._lost, on_failure=self._failed
         )
         self.publisher = Publisher(
             self.outputs,
@@ -99,6 +97,7 @@ class Worker:
             publish_scores=settings.processor.publish_scores,
             dead_letters_per_second=settings.processor.dead_letters_per_second,
             clock=clock.wall,
+            traces=traces_of(settings.tracing, service="nexova-processor"),
         )
         self.running = RunningModels(loaded.models, plant=plant, metrics=metrics)
         self.rollbacks = Rollbacks(
@@ -258,8 +257,8 @@ class Worker:
         for name, follow in (("follow_policy", self.policy.run), ("follow_inputs", self.inputs.run)):
             self._beside(name, partial(follow, stopped=lambda: self.app.should_stop), None)
         self._beside("follow_models", self.follower.follow, None)
-        training = partial(watch_training, self._repository, self.metrics, stopped=lambda: self.app.should_stop)
-        self._beside("watch_training", training, None)
+        watched = (self._repository, self.metrics, self.pipeline.score_watch)
+        self._beside("watch_training", partial(watch_training, *watched, stopped=lambda: self.app.should_stop), None)
 
     def _beside(self, name: str, run: Callable[[], Awaitable[None]], close: Callable[[], None] | None) -> None:
         """Register a task of the worker's lifetime; its failure ends the worker."""
@@ -286,7 +285,7 @@ class Worker:
         self.fetches.lose(partition)
 
     def _poisoned(self, held: Partition, until: int, error: Exception) -> None:
-        self.fetches.take_anew(held.number, until=until, cause=error)
+        self.fetches.restore_again(held.number, until=until, cause=error)
         self._closing = self.writers.drop_one(held.number)
 
     def _failed(self, error: BaseException) -> None:

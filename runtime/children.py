@@ -56,9 +56,9 @@ class Child:
         """
         code = self.process.poll()
         if code is not None:
-            raise ChildEnded(f"{self.name} ended by itself with code {code}: {self.last_words()}")
+            raise ChildEnded(f"{self.name} ended by itself with code {code}: {self.last_log_line()}")
 
-    def last_words(self) -> str:
+    def last_log_line(self) -> str:
         """Return the last line of the log that is not empty, for messages of one line."""
         lines = [line.strip() for line in self._log_end().splitlines() if line.strip()]
         return lines[-1] if lines else f"it wrote nothing to {self.log}"
@@ -77,7 +77,7 @@ class Child:
         while not ready():
             self.check()
             if time.monotonic() > deadline:
-                raise ChildEnded(f"{self.name} was not ready in {timeout_seconds:g} s: {self.last_words()}")
+                raise ChildEnded(f"{self.name} was not ready in {timeout_seconds:g} s: {self.last_log_line()}")
             time.sleep(_POLL_SECONDS)
         self.check()
 

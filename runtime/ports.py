@@ -8,10 +8,10 @@ from runtime.errors import UsageError
 _TRIES: Final = 64
 
 
-def held_port(host: str, port: int, *, remedy: str, tries: int = 1) -> socket.socket:
+def reserve_port(host: str, port: int, *, remedy: str, tries: int = 1) -> socket.socket:
     """Return a socket that listens on `port` of `host`, or, with more `tries`, on the first free one from it on.
 
-    No other process can take the port until the socket is closed, just before the port is served. remedy: the end of
+    No other process can take the port until the socket is closed, just before the port is served. remedy: end of
     the error's sentence.
 
     Raises:
@@ -27,11 +27,11 @@ def held_port(host: str, port: int, *, remedy: str, tries: int = 1) -> socket.so
     raise UsageError(f"cannot listen on {host}:{port} ({reason}): is the port taken? {remedy}")
 
 
-def page_port(host: str, port: int, *, asked: bool) -> socket.socket:
-    """Return the socket of a worker's pages; unless `port` was requested (`asked`), a later port may be used.
+def page_port(host: str, port: int, *, requested: bool) -> socket.socket:
+    """Return a socket for a worker's endpoints, on `port` or, unless the user `requested` it, on a later one.
 
     Raises:
         UsageError: the port is taken.
     """
     remedy = "Name another with --port or NEXOVA_PROCESSOR__WEB_PORT"
-    return held_port(host, port, remedy=remedy, tries=1 if asked else _TRIES)
+    return reserve_port(host, port, remedy=remedy, tries=1 if requested else _TRIES)

@@ -214,7 +214,7 @@ class ForwarderSettings(BaseModel):
     )
     web_port: int = Field(6067, ge=1, le=65_535, description="Port of these pages.")
     token: OptionalSecret = Field(None, description="Bearer token for HTTP receivers. Never logged.")
-    smtp_username: OptionalText = Field(None, description="User name at the mail server; empty: none is given.")
+    smtp_username: OptionalText = Field(None, description="User name at the mail server; empty: none is sent.")
     smtp_password: OptionalSecret = Field(None, description="Password at the mail server. Never logged.")
 
 
@@ -230,6 +230,18 @@ class ModelSettings(BaseModel):
     )
     signing_key_file: OptionalPath = Field(
         None, description="PEM file of the Ed25519 private key that signs what is trained; empty: no signature."
+    )
+
+
+class TracingSettings(BaseModel):
+    """Destination of OpenTelemetry traces."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+    endpoint: OptionalText = Field(
+        None,
+        description="OTLP over HTTP, as http://collector:4318/v1/traces: spans of alerts and deliveries go there; "
+        "needs nexova[otel]. Empty: no traces.",
     )
 
 
@@ -256,6 +268,7 @@ class Settings(BaseSettings):
     models: ModelSettings = ModelSettings()
     registry: RegistrySettings = RegistrySettings()
     mqtt: MqttSettings = MqttSettings()
+    tracing: TracingSettings = TracingSettings()
     plant_file: OptionalPath = Field(
         None, description="Plant file with sensors, machine types, limits and policies; empty: the shipped default."
     )

@@ -43,7 +43,7 @@ def setting_rows() -> tuple[SettingRow, ...]:
 
 def settings_table() -> str:
     """Return the settings as the rows of a Markdown table, with its head."""
-    lines = ["| variable | default | rule | what it does |", "|---|---|---|---|"]
+    lines = ["| variable | default | rule | description |", "|---|---|---|---|"]
     for row in setting_rows():
         default = f"`{row.default}`" if row.default else ""
         cells = (f"`{row.variable}`", default, row.rule, row.description)

@@ -112,7 +112,7 @@ class TopicReader:
         self._consumer = Consumer(
             config
             | {
-                "error_cb": self._hear,
+                "error_cb": self._on_error,
                 "enable.partition.eof": True,
                 "isolation.level": "read_committed",
                 "fetch.wait.max.ms": 100,
@@ -167,10 +167,10 @@ class TopicReader:
         messages = [] if first is None else [first, *self._consumer.consume(most - 1, 0)]
         records = [record for message in messages if (record := self._take(message)) is not None]
         if not self.caught_up and len(self._passed) == len(self.positions):
-            self.caught_up = not any(self.was_there(record) for record in records)
+            self.caught_up = not any(self.was_in_log(record) for record in records)
         return records
 
-    def was_there(self, record: Record) -> bool:
+    def was_in_log(self, record: Record) -> bool:
         """Return whether a record was in its topic when the reader opened, or at `mark_end`."""
         end = self._ends[record.topic, record.partition]
         return record.offset < end or (record.written_at <= self._opened_at and record.offset < end + _LONGEST_BATCH)
@@ -314,11 +314,11 @@ class TopicReader:
             headers=headers_of(message),
         )
         self.positions[topic, partition] = offset + 1
-        if not self.was_there(record):
+        if not self.was_in_log(record):
             self._passed.add((topic, partition))
         return record
 
-    def _hear(self, error: KafkaError) -> None:
+    def _on_error(self, error: KafkaError) -> None:
         self._log(error)
         if error.code() in _DOWN:
             self.connected = False
@@ -351,7 +351,7 @@ def read_to_end(
         heard_at = time.monotonic()
         while not reader.caught_up:
             before = dict(reader.positions)
-            records = [record for record in reader.read() if reader.was_there(record)]
+            records = [record for record in reader.read() if reader.was_in_log(record)]
             if records:
                 yield records, reader.share
             if before != reader.positions or records:

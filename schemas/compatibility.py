@@ -16,11 +16,11 @@ _UPPER = ("maximum", "exclusiveMaximum", "maxLength", "maxItems")
 
 def breaking_changes(before: Document, after: Document, direction: Direction) -> tuple[str, ...]:
     """Return each breaking change from `before` to `after`, as "path: what"; empty if there is none."""
-    return tuple(_compare(before, after, "", _Whole(direction=direction, old=before, new=after)))
+    return tuple(_compare(before, after, "", _Comparison(direction=direction, old=before, new=after)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Whole:
+class _Comparison:
     """The two documents, which references lead into, and who relies on them."""
 
     direction: Direction
@@ -28,7 +28,7 @@ class _Whole:
     new: Document
 
 
-def _compare(before: Document, after: Document, path: str, whole: _Whole) -> Iterator[str]:
+def _compare(before: Document, after: Document, path: str, whole: _Comparison) -> Iterator[str]:
     old, new, direction = _resolved(before, whole.old), _resolved(after, whole.new), whole.direction
     where = path or "the message"
     yield from _types(old, new, direction, where)
@@ -71,7 +71,7 @@ def _bounds(old: Document, new: Document, where: str) -> Iterator[str]:
             yield f"{where}: {name} fell to {new[name]}"
 
 
-def _fields(old: Document, new: Document, path: str, whole: _Whole) -> Iterator[str]:
+def _fields(old: Document, new: Document, path: str, whole: _Comparison) -> Iterator[str]:
     was, now = old.get("properties", {}), new.get("properties", {})
     for name, schema in was.items():
         place = f"{path}.{name}" if path else name

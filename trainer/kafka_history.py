@@ -62,7 +62,7 @@ def read_history(
     for topic in list_topics(kafka, wanted):
         if topic.problem:
             raise FailureError(topic.problem)
-    held = _Held(plant=plant, since=-np.inf if since is None else since.timestamp(), most=most, clock=clock)
+    held = _NewestReadings(plant=plant, since=-np.inf if since is None else since.timestamp(), most=most, clock=clock)
     # a device may be ahead of the clock that stamps its records
     begin = None if since is None else since.timestamp() - plant.readings.latest_ahead_seconds
     for records, share in read_to_end(kafka, READINGS, start=Start(since=begin)):
@@ -73,7 +73,7 @@ def read_history(
 
 
 @dataclass(slots=True, kw_only=True)
-class _Held:
+class _NewestReadings:
     """The newest readings so far, in pieces: machine (n,), moment (n,), values (n, S), place of arrival (n,)."""
 
     plant: Plant

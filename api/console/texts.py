@@ -334,7 +334,7 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
     "nothing_runs": ("No version runs; rules answer.", "Keine Version aktiv; Regeln antworten."),
     "shadow": ("shadow", "Schatten"),
     "shadow_since": (
-        "is scored beside it since {time}, without alerts of its own",
+        "is scored as a shadow since {time}, without alerts of its own",
         "wird seit {time} daneben bewertet, ohne eigene Alarme",
     ),
     "do_promote": ("Promote", "Freigeben"),

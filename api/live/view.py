@@ -26,7 +26,7 @@ class AlertFilter:
     opened_from: datetime | None = None
     opened_until: datetime | None = None
 
-    def takes(self, alert: Any, answers: Iterable[Any]) -> bool:
+    def matches(self, alert: Any, answers: Iterable[Any]) -> bool:
         """Return whether an alert with this feedback matches."""
         wanted = ((self.machine_id, alert.machine_id), (self.kind, alert.kind), (self.severity, alert.severity))
         return (
@@ -134,7 +134,7 @@ class View:
         found = [
             (-record.message.opened_at.timestamp(), record.identity, record)
             for record in self.alerts.values()
-            if wanted.takes(record.message, self.feedback.get(record.identity, ()))
+            if wanted.matches(record.message, self.feedback.get(record.identity, ()))
         ]
         found.sort(key=lambda one: one[:2])
         begin = 0 if after is None else sum(one[:2] <= after for one in found)

@@ -29,7 +29,7 @@ def router(services: Services) -> APIRouter:
         "/alerts/{alert_id:id}/feedback",
         status_code=201,
         tags=["live"],
-        summary="Answer an alert",
+        summary="Give feedback on an alert",
     )
     async def feedback(
         alert_id: Annotated[str, Path(max_length=128)],

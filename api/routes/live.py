@@ -56,7 +56,7 @@ def router(services: Services) -> APIRouter:  # noqa: C901, PLR0915  a table of 
         }
         return _json(document)
 
-    def there() -> None:
+    def require_view() -> None:
         """Raise a Problem until the view has been complete once."""
         if not live.complete.is_set():
             raise Problem(
@@ -67,16 +67,16 @@ def router(services: Services) -> APIRouter:  # noqa: C901, PLR0915  a table of 
             )
 
     def machine(machine_id: str) -> ViewRecord:
-        there()
+        require_view()
         found = live.view.machines.get(machine_id)
         if found is None:
             raise unknown("machine", machine_id, "GET /machines lists those that are known")
         return found
 
     def answered(record: ViewRecord) -> dict[str, Any]:
-        said = live.view.feedback.get(record.identity, ())
+        feedback = live.view.feedback.get(record.identity, ())
         document: dict[str, Any] = _decode(record.value or b"{}")
-        return document | {"feedback": [_raw(one) for one in said]}
+        return document | {"feedback": [_raw(answer) for answer in feedback]}
 
     @routes.get("/machines", response_model=MachinesPage, summary="Machines")
     async def machines(
@@ -87,7 +87,7 @@ def router(services: Services) -> APIRouter:  # noqa: C901, PLR0915  a table of 
         after: After = None,
     ) -> Response:
         """Return each machine's condition, last values and scores, by name."""
-        there()
+        require_view()
         found = [
             name
             for name, record in live.view.machines.items()
@@ -155,7 +155,7 @@ def router(services: Services) -> APIRouter:  # noqa: C901, PLR0915  a table of 
         after: After = None,
     ) -> Response:
         """Return alerts with their feedback, newest opening first."""
-        there()
+        require_view()
         for name, moment in (("opened_from", opened_from), ("opened_until", opened_until)):
             if moment is not None and moment.tzinfo is None:
                 raise Problem(422, "bad-input", f"{name} = {moment.isoformat()}: has no zone; add one, such as Z")
@@ -178,7 +178,7 @@ def router(services: Services) -> APIRouter:  # noqa: C901, PLR0915  a table of 
     @routes.get("/alerts/{alert_id:id}", response_model=AnsweredAlert, summary="An alert")
     async def one_alert(alert_id: Annotated[str, Path(max_length=128)]) -> Response:
         """Return an alert with its feedback."""
-        there()
+        require_view()
         found = live.view.alerts.get(alert_id)
         if found is None:
             raise unknown("alert", alert_id, "GET /alerts lists those that are known")
@@ -187,7 +187,7 @@ def router(services: Services) -> APIRouter:  # noqa: C901, PLR0915  a table of 
     @routes.get("/recommendations", response_model=RecommendationsPage, summary="Maintenance advice")
     async def recommendations(band: Band | None = None, limit: Limit = 100, after: After = None) -> Response:
         """Return the newest advice for each machine, highest risk first."""
-        there()
+        require_view()
         found = sorted(
             (record for record in live.view.recommendations.values() if band in {None, record.message.band}),
             key=_by_risk,
@@ -203,7 +203,7 @@ def router(services: Services) -> APIRouter:  # noqa: C901, PLR0915  a table of 
     @routes.get("/forecasts", response_model=ForecastsPage, summary="Series with a forecast")
     async def forecasts(limit: Limit = 100, after: After = None) -> Response:
         """Return the names of the series, in order."""
-        there()
+        require_view()
         names = sorted(live.view.forecasts)
         rest = [name for name in names if after is None or name > after]
         return page("series", rest[:limit], len(names), rest[limit - 1] if len(rest) > limit else None)
@@ -211,7 +211,7 @@ def router(services: Services) -> APIRouter:  # noqa: C901, PLR0915  a table of 
     @routes.get("/forecasts/{series:id}", response_model=ForecastDetail, summary="The newest forecast of a series")
     async def one_forecast(series: Annotated[str, Path(max_length=256)]) -> Response:
         """Return the newest forecast of a series over the next 24 to 72 hours."""
-        there()
+        require_view()
         found = live.view.forecasts.get(series)
         if found is None:
             raise unknown("series", series, "GET /forecasts lists those that are known")

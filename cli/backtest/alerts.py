@@ -33,7 +33,7 @@ class Difference:
 
 
 def alerts(
-    readings: Annotated[list[Path], typer.Argument(help="CSV files of readings, as the plant file's [csv] says.")],
+    readings: Annotated[list[Path], typer.Argument(help="CSV files of readings, in the plant file's [csv] format.")],
     *,
     policy: Annotated[Path, typer.Option(help="Plant file with the new alert policy.")],
     against: Annotated[Path, typer.Option(help="Plant file with the policy to compare with.")],

@@ -24,7 +24,7 @@ _LEAST_WARM_UP, _MOST_WARM_UP = 20, 100_000
 
 
 def detect(
-    readings: Annotated[list[Path], typer.Argument(help="CSV files of readings, as the plant file's [csv] says.")],
+    readings: Annotated[list[Path], typer.Argument(help="CSV files of readings, in the plant file's [csv] format.")],
     *,
     plant: Annotated[Path, typer.Option(help="Plant file, or the name of a shipped plant.")],
     warm_up: Annotated[

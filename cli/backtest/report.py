@@ -24,7 +24,7 @@ _UNITS: Final = {"rmse": "RMSE", "width": "width", "winkler": "Winkler"}
 
 
 def as_document(plan: Plan, results: Results, *, file: str, column: str, step: int) -> dict[str, Any]:
-    """Return all figures; shares as fractions, the rest in the series' unit."""
+    """Return all figures, shares as fractions, all others in the series' unit."""
     selected = results.models[0]
     models = {}
     for result in results.models:
@@ -63,14 +63,14 @@ def print_report(document: dict[str, Any]) -> None:
         typer.echo(f"\n{title:<22}{heads}")
         for name, model in document["models"].items():
             typer.echo(f"{name:<22}{_cells(model[span])}{model['origins']:>9}{_number(model['seconds'])}")
-            if beside := model.get("selected_at_the_same_origins"):
-                typer.echo(f"{'  selected, there':<22}{_cells(beside[span])}{model['origins']:>9}")
-    who = ", ".join(f"{name} {count}" for name, count in document["answered"].items())
-    typer.echo(f"\nselected was: {who}. The members' time is part of the selection's.")
+            if same := model.get("selected_at_the_same_origins"):
+                typer.echo(f"{'  selected, there':<22}{_cells(same[span])}{model['origins']:>9}")
+    selected = ", ".join(f"{name} {count}" for name, count in document["answered"].items())
+    typer.echo(f"\nselected was: {selected}. The members' time is part of the selection's.")
 
 
 def write_forecasts(out: Path, plan: Plan, results: Results) -> None:
-    """Write one row for each forecast of each model; `selected` is the system's own answer.
+    """Write one row for each hour of each model's forecasts; `selected` is the forecast that would be published.
 
     Raises:
         FailureError: the file cannot be written.

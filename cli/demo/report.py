@@ -153,13 +153,13 @@ def make_report(
 def summary(report: Report) -> list[tuple[str, str]]:
     """Return the report as pairs of heading and text."""
     first = report.seconds_to_first_alert
-    soon = "" if first is None else f"; the first alert came {first:.1f} s after the first fault began"
+    delay = "" if first is None else f"; the first alert came {first:.1f} s after the first fault began"
     alerted = f"{report.injected_faults_alerted} of {report.injected_faults} alerted"
     sums = f"{report.readings_scored:,} scored + {report.dead_letters} dead-lettered"
     windows = _number(report.energy_windows, "hourly energy window")
     return [
         ("readings", f"{report.readings_produced:,} produced = {sums}"),
-        ("faults", f"{alerted}, {_number(report.false_alerts, 'false alert')}{soon}"),
+        ("faults", f"{alerted}, {_number(report.false_alerts, 'false alert')}{delay}"),
         ("alerts", f"{report.alerts_opened} opened, {report.alerts_resolved} of them resolved"),
         ("advice", f"{_number(report.recommendations, 'recommendation')}, {windows}"),
         ("speed", _speed(report)),
@@ -172,12 +172,14 @@ def summary(report: Report) -> list[tuple[str, str]]:
 def _speed(report: Report) -> str:
     live = f"{report.readings_per_second:,.0f} readings/s live"
     backlog = report.backfill_readings_per_second
-    return f"{live}, {backlog:,.0f} readings/s while working off the history" if backlog else live
+    return f"{live}, {backlog:,.0f} readings/s while processing the history" if backlog else live
 
 
 def _latency(report: Report) -> str:
-    half, most = report.latency_p50_ms, report.latency_p99_ms
-    return "" if half is None or most is None else f"{half:,.0f} ms from reading to score, 99 % within {most:,.0f} ms"
+    median, high = report.latency_p50_ms, report.latency_p99_ms
+    return (
+        "" if median is None or high is None else f"{median:,.0f} ms from reading to score, 99 % within {high:,.0f} ms"
+    )
 
 
 def _fault(outcome: FaultOutcome) -> FaultReport:

@@ -184,7 +184,7 @@ def _update(run: Run, work: Work) -> None:
         return
     code = work.child.process.poll()
     if work.child.log.stat().st_size:
-        work.step.note = work.child.last_words()
+        work.step.note = work.child.last_log_line()
     if code == 0:
         run.show.end(work.step, work.step.note)
     elif code is not None:
@@ -263,7 +263,7 @@ def _settle(parts: Parts) -> None:
 def _end(processor: Child) -> None:
     code = processor.end(grace_seconds=END_SECONDS)
     if code != 0:
-        raise ChildEnded(f"the processor ended with code {code} when it was asked to stop: {processor.last_words()}")
+        raise ChildEnded(f"the processor ended with code {code} when it was asked to stop: {processor.last_log_line()}")
 
 
 def _power_sensor(plant: Plant) -> str | None:

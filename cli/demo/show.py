@@ -81,7 +81,7 @@ class PlainShow:
     def end(self, step: Step, note: str = "") -> None:
         """Print one line with the step's duration and note."""
         step.ended_at, step.note = time.monotonic(), note
-        self._say(_step_line(step).plain)
+        self._print(_step_line(step).plain)
 
     @contextmanager
     def live(self) -> Iterator[None]:
@@ -96,11 +96,11 @@ class PlainShow:
         if now - self._shown_at >= every:
             self._shown_at = now
             seen = snapshot()
-            self._say(f"live {seen.seconds_live:.0f} s: {_figures(seen)}")
+            self._print(f"live {seen.seconds_live:.0f} s: {_figures(seen)}")
 
     def alert(self, alert: Alert) -> None:
         """Print the alert as `nexova tail alerts` does."""
-        self._say(line(alert_line(alert, None)).plain)
+        self._print(line(alert_line(alert, None)).plain)
 
     def close(self) -> None:
         """Do nothing: there is no terminal to restore."""
@@ -108,9 +108,9 @@ class PlainShow:
     def finish(self, lines: Sequence[tuple[str, str]]) -> None:
         """Print one line for each pair."""
         for heading, sentence in lines:
-            self._say(f"{heading:<{_HEADING_WIDTH}}{sentence}")
+            self._print(f"{heading:<{_HEADING_WIDTH}}{sentence}")
 
-    def _say(self, words: str) -> None:
+    def _print(self, words: str) -> None:
         self.out.print(words)
         self.out.file.flush()
 

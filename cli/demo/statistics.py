@@ -25,7 +25,7 @@ TREND_POINTS: Final = 120
 
 @dataclass(slots=True)
 class MachineNow:
-    """Current state of a machine; `trend` holds its last scores, None where it was not scored."""
+    """Current state of a machine; trend: its last scores, None where it was not scored."""
 
     condition: str = "unknown"
     machine_type: str | None = None
@@ -40,8 +40,8 @@ class MachineNow:
 class RunStatistics:
     """Counters of the published messages. live_from: start of the live phase, epoch seconds; None before.
 
-    power: the sensor of the machine's power, if the plant has one. changes: copies of alerts at the moments
-    when they opened, reopened or were resolved.
+    power: the sensor of the machine's power, if the plant has one. changes: alerts as they opened, reopened or were
+    resolved.
     """
 
     power: str | None = None

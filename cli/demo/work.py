@@ -31,7 +31,7 @@ def models(seed: int) -> None:
     repository = ModelRepository.of(settings)
     found = load_models(repository, plant=plant, features=feature_fingerprint(plant)).models
     if found.anomaly is not None and found.maintenance is not None:
-        _say(f"found in {settings.model_path}")
+        _print(f"found in {settings.model_path}")
         return
     from cli.train import train_on_the_spot  # noqa: PLC0415  loads scikit-learn, which is needed here only
 
@@ -39,14 +39,14 @@ def models(seed: int) -> None:
     trained = load_models(repository, plant=plant, features=feature_fingerprint(plant))
     if trained.problems:
         raise FailureError(f"the models just trained cannot be used: {'; '.join(trained.problems)}")
-    _say(f"trained and kept in {settings.model_path}")
+    _print(f"trained and kept in {settings.model_path}")
 
 
 def compile_rules() -> None:
     """Run the rules once over a simulated day, so that their compiled code is cached before it is needed."""
     plant = load_plant(load_settings().plant_file)
     assess(_a_day(plant), state=FleetState(plant), models=Models(), plant=plant)
-    _say("compiled")
+    _print("compiled")
 
 
 def _a_day(plant: Plant) -> ReadingBatch:
@@ -57,10 +57,10 @@ def _a_day(plant: Plant) -> ReadingBatch:
 
 
 def _progress(step: str, share: float) -> None:
-    _say(f"{step} {share:.0%}" if 0 < share < _LESS else step)
+    _print(f"{step} {share:.0%}" if 0 < share < _LESS else step)
 
 
-def _say(words: str) -> None:
+def _print(words: str) -> None:
     sys.stdout.write(words + "\n")
     sys.stdout.flush()
 

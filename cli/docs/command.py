@@ -14,6 +14,7 @@ import typer
 from cli.docs import tables
 from cli.docs.cli_page import cli_page
 from cli.docs.examples import alert_example
+from cli.docs.plant_keys import plant_tables
 from runtime.errors import FailureError, UsageError
 from runtime.metrics import ApiMetrics, ForwarderMetrics, ProcessorMetrics, ProducerMetrics
 from runtime.plants import load_plant
@@ -64,6 +65,7 @@ def render(folder: Path) -> dict[Path, str]:
         },
         "cli.md": {"cli": cli_page()},
         "settings.md": {"settings": settings_table().strip()},
+        "plant.md": {"plant": plant_tables()},
         "messages.md": {"alert": alert_example(plant), "messages": tables.messages_text(schemas)},
     }
     files = {folder / name: _filled(folder / name, parts) for name, parts in pages.items()}

@@ -33,7 +33,7 @@ def topics_table() -> str:
         (f"`{topic.name}`", topic.key, _message_link(topic), _policy(topic), _spread(topic), topic.description)
         for topic in CATALOGUE
     )
-    return _table(("Topic", "Key", "Message", "Kept", "Partitions", "What it holds"), rows)
+    return markdown_table(("Topic", "Key", "Message", "Kept", "Partitions", "Content"), rows)
 
 
 def metrics_table(metrics: type[MetricSet]) -> str:
@@ -42,7 +42,7 @@ def metrics_table(metrics: type[MetricSet]) -> str:
         (f"`{metric.name}`", metric.kind, _labels(metric), metric.help + _buckets(metric))
         for metric in metrics.catalogue()
     )
-    return _table(("Metric", "Kind", "Labels", "What it says"), rows)
+    return markdown_table(("Metric", "Kind", "Labels", "Description"), rows)
 
 
 def messages_text(schemas: Mapping[str, Schema]) -> str:
@@ -55,7 +55,8 @@ def messages_text(schemas: Mapping[str, Schema]) -> str:
     return "\n\n".join([*messages, "## Parts of messages", *nested])
 
 
-def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """Return a table in Markdown; header: names of the columns."""
     lines = [header, ["---"] * len(header), *rows]
     return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in line) + " |" for line in lines)
 
@@ -92,10 +93,10 @@ def _buckets(metric: Metric[Any]) -> str:
 def _message(name: str, schema: Schema) -> str:
     required = set(schema.get("required", ()))
     rows = (
-        (f"`{field}`", _kind(body), "always" if field in required else "may be left out", _text(body))
+        (f"`{field}`", kind_of(body), "always" if field in required else "optional", _text(body))
         for field, body in schema["properties"].items()
     )
-    table = _table(("Field", "Value", "There", "Meaning"), rows)
+    table = markdown_table(("Field", "Type", "Presence", "Description"), rows)
     description = [schema["description"]] if "description" in schema else []
     return "\n\n".join([f"### {name}", *description, table])
 
@@ -104,13 +105,13 @@ def _text(body: Schema) -> str:
     return str(body.get("description", ""))
 
 
-def _kind(body: Schema) -> str:
+def kind_of(body: Schema) -> str:
     """Return the type that a JSON Schema describes, in words."""
     if "$ref" in body:
         name = body["$ref"].rsplit("/", 1)[-1]
         return f"[{name}](#{name.lower()})"
     if "anyOf" in body:
-        return " or ".join(_kind(option) for option in body["anyOf"])
+        return " or ".join(kind_of(option) for option in body["anyOf"])
     if "enum" in body:
         return " · ".join(f"`{value}`" for value in body["enum"])
     return _container(body) or " ".join((_WORDS.get(_type(body), "any value"), *_limits(body)))
@@ -118,9 +119,9 @@ def _kind(body: Schema) -> str:
 
 def _container(body: Schema) -> str:
     if body.get("type") == "array":
-        return f"list of {_kind(body.get('items', {}))}"
+        return f"list of {kind_of(body.get('items', {}))}"
     if body.get("type") == "object":
-        return f"map of names to {_kind(body.get('additionalProperties', {}))}"
+        return f"map of names to {kind_of(body.get('additionalProperties', {}))}"
     return ""
 
 

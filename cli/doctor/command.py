@@ -39,7 +39,7 @@ class Process(StrEnum):
 def doctor(
     *,
     process: Annotated[
-        Process | None, typer.Option("--for", help="Demand the rights that this process needs on the brokers.")
+        Process | None, typer.Option("--for", help="Also check the rights that this process needs on the brokers.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON document.")] = False,
 ) -> None:

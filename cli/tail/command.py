@@ -67,7 +67,7 @@ def tail(
     settings = load_settings()
     configure_logging(settings)
     watched = console.on_a_terminal()
-    wait_for_broker(settings.kafka, max_retries=settings.max_retries, on_retry=_say_retry)
+    wait_for_broker(settings.kafka, max_retries=settings.max_retries, on_retry=_report_retry)
     reader = Reader(KINDS[what], machine)
     zone = None if not watched else UTC if utc else console.local_zone()
     show = _printer(reader.kind, zone, as_json=as_json)
@@ -100,6 +100,6 @@ def _printer(kind: Kind, zone: tzinfo | None, *, as_json: bool) -> Callable[[Rec
     return show_json if as_json else show_line
 
 
-def _say_retry(number: int, reason: str) -> None:
+def _report_retry(number: int, reason: str) -> None:
     if sys.stderr.isatty():
         print_error(f"no broker yet ({reason}); try {number}")

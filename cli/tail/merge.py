@@ -81,7 +81,7 @@ def read_in_order(
                 heard_at = time.monotonic()
             for record in records:
                 decoded = decode(record)
-                if decoded is not None and (follow or reader.was_there(record)):
+                if decoded is not None and (follow or reader.was_in_log(record)):
                     merger.add(record.partition, *decoded)
             for _, partition in reader.passed:
                 merger.end(partition)

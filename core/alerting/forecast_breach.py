@@ -1,4 +1,4 @@
-"""Alerts on forecasts that exceed a contracted limit: the hour, its probability, and the message."""
+"""Alerts on forecasts that exceed a contracted power limit."""
 
 from datetime import UTC, datetime
 from math import erf, sqrt
@@ -14,7 +14,7 @@ from schemas.rounding import in_words
 from schemas.scores import FLAG_AT
 
 KIND: Final = "forecast_breach"
-_NORMAL_90: Final = 1.2815515655446004  # of a normal distribution, a tenth lies above: the upper bound
+_NORMAL_90: Final = 1.2815515655446004  # 90 % quantile of the standard normal distribution, as of the upper bound
 
 
 def probability_above(limit: float, value: float, upper: float) -> float:
@@ -30,8 +30,8 @@ def breach_alert(
 ) -> Alert | None:
     """Return the alert on a plant's forecast, hourly mean power in kW; None if nothing changed.
 
-    An alert opens when an upper bound lies above the limit, is updated by each forecast for which that still holds,
-    and resolved by the first for which it does not. known: the plant's newest alert of this kind.
+    An alert opens when an upper bound exceeds the limit, is updated by each further forecast that does, and resolved by
+    the first that does not. limit: kW. known: the plant's newest alert of this kind.
     """
     at = datetime.fromtimestamp(course.origin * 3600, UTC)
     open_one = known if known is not None and known.state != "resolved" else None

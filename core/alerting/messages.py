@@ -1,4 +1,4 @@
-"""Alert messages, made from the changes of episodes."""
+"""Alert messages, written from the changes of episodes."""
 
 import hashlib
 from dataclasses import dataclass
@@ -21,20 +21,20 @@ from schemas.rounding import in_words
 from schemas.scores import FLAG_AT
 
 RULE: Final = AlertModel(name="plant", version="1", level="rule")
-"""What raises alerts that need no model."""
+"""Model of alerts that are raised by rules of the plant file."""
 MOST_SIGNALS: Final = 8
-_STRIKING: Final = 3.0  # scales; below, it is the combination that is unusual and not one value
+_STRIKING: Final = 3.0  # scales; below, the combination of values is unusual rather than one of them
 
 
 def alert_id(machine_id: str, kind: str, opened_at: datetime) -> str:
-    """Return the id of an episode: a function of machine, kind and start alone."""
+    """Return the id of an episode, a function of machine, kind and start only."""
     identity = f"{machine_id}\0{kind}\0{opened_at.timestamp():.6f}"
     return hashlib.sha256(identity.encode()).hexdigest()[:20]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AlertWriter:
-    """Writer of the alerts of one batch; keeps the newest alert of each machine and kind in the state."""
+    """Writer of the alerts of one batch; stores the newest alert of each machine and kind in the state."""
 
     batch: ReadingBatch
     values: Floats
@@ -59,7 +59,7 @@ class AlertWriter:
                 return []
             alert = known.model_copy(update=figures | {"state": "resolved", "resolved_at": at})
         else:
-            signals, summary = self._say(kind, row)
+            signals, summary = self._describe(kind, row)
             figures |= {
                 "severity": SEVERITIES[changes.severity[position]],
                 "confidence": _share(changes.share[position] * (self.confidence[row] if kind == "anomaly" else 1.0)),
@@ -92,15 +92,15 @@ class AlertWriter:
         borrowed = self.rows.level[row] in {LEVEL_PLANT, LEVEL_TYPE}
         return model.model_copy(update={"level": "type"}) if borrowed else model
 
-    def _say(self, kind: str, row: int) -> tuple[tuple[Signal, ...], str]:
+    def _describe(self, kind: str, row: int) -> tuple[tuple[Signal, ...], str]:
         machine_id = self.batch.machine_ids[self.batch.machine[row]]
         if kind == "limit":
-            return self._say_limits(machine_id, row)
+            return self._describe_limits(machine_id, row)
         if kind == "sensor_fault":
-            return self._say_faults(machine_id, row)
-        return self._say_anomaly(machine_id, row)
+            return self._describe_faults(machine_id, row)
+        return self._describe_anomaly(machine_id, row)
 
-    def _say_limits(self, machine_id: str, row: int) -> tuple[tuple[Signal, ...], str]:
+    def _describe_limits(self, machine_id: str, row: int) -> tuple[tuple[Signal, ...], str]:
         broken = broken_limits(self.values[row], self.plant)
         signals = tuple(
             Signal(
@@ -122,7 +122,7 @@ class AlertWriter:
             )
         return signals[:MOST_SIGNALS], f"{machine_id}: {_listed(words)}."
 
-    def _say_faults(self, machine_id: str, row: int) -> tuple[tuple[Signal, ...], str]:
+    def _describe_faults(self, machine_id: str, row: int) -> tuple[tuple[Signal, ...], str]:
         faulty = np.flatnonzero(self.rows.fault[row]).tolist()
         signals, words = [], []
         for index in faulty:
@@ -149,7 +149,7 @@ class AlertWriter:
         what = "the sensor and its line" if len(faulty) == 1 else "the sensors and their lines"
         return tuple(signals[:MOST_SIGNALS]), f"{machine_id}: {_listed(words)}; check {what}."
 
-    def _say_anomaly(self, machine_id: str, row: int) -> tuple[tuple[Signal, ...], str]:
+    def _describe_anomaly(self, machine_id: str, row: int) -> tuple[tuple[Signal, ...], str]:
         watched = watched_sensors(self.plant)
         parts = self.rows.contribution[row]
         signals = tuple(
@@ -175,7 +175,7 @@ class AlertWriter:
 
 
 def resolved(alert: Alert, *, at: float) -> Alert:
-    """Return an alert as one that ended at `at`, epoch s, or when it was last changed."""
+    """Return an alert as resolved at `at`, epoch s, or at its last change if that is later."""
     end = max(datetime.fromtimestamp(at, UTC), alert.updated_at)
     return alert.model_copy(update={"state": "resolved", "updated_at": end, "resolved_at": end})
 
@@ -185,15 +185,15 @@ def forget_resolved(state: FleetState) -> None:
     for key, alert in list(state.alerts.items()):
         if alert.resolved_at is None:
             continue
-        # by the machine's own time, as others may be far ahead of it; one second allows for rounding
+        # by the machine's own time, as others may be far ahead; one second allows for rounding
         passed = state.newest_of(alert.machine_id) - alert.resolved_at.timestamp()
         if passed > float(state.rules.merge_gap_seconds[state.slots[alert.machine_id]].max()) + 1.0:
             del state.alerts[key]
 
 
-def _listed(words: list[str]) -> str:
-    """Return up to three of `words` as one clause, and how many more there are."""
-    shown = words[:3] if len(words) <= 3 else [*words[:3], f"{len(words) - 3} more"]  # noqa: PLR2004
+def _listed(clauses: list[str]) -> str:
+    """Return up to three of `clauses` as one, with the number of the others."""
+    shown = clauses[:3] if len(clauses) <= 3 else [*clauses[:3], f"{len(clauses) - 3} more"]  # noqa: PLR2004
     return shown[0] if len(shown) == 1 else f"{'; '.join(shown[:-1])}; and {shown[-1]}"
 
 

@@ -40,15 +40,15 @@ class SilenceWatch:
             ended.append((int(rows[0]), resolved))
         return ended
 
-    def heard(self, slots: Ints, timestamps: Floats) -> None:
-        """Advance the partition's event time by its new readings, (n,) each, and record their machines as heard."""
+    def advance(self, slots: Ints, timestamps: Floats) -> None:
+        """Advance the partition's event time by new readings, (n,) each, and record it for their machines."""
         if not len(slots):
             return
         state = self.state
         watermark = np.maximum.accumulate(np.append(state.watermark, timestamps))
         # one device whose clock runs ahead must not make all others look silent
         progress = np.minimum(np.diff(watermark), self.plant.silent_after_seconds / 2).cumsum() + state.progress
-        state.heard[slots] = progress
+        state.last_progress[slots] = progress
         state.progress = float(progress[-1])
         state.watermark = float(watermark[-1])
 
@@ -57,7 +57,7 @@ class SilenceWatch:
         opened = []
         rules = self.state.rules
         last_seen = self.state.tracks.last_seen
-        silence = self.state.progress - self.state.heard[: len(self.state.ids)] + idle_seconds
+        silence = self.state.progress - self.state.last_progress[: len(self.state.ids)] + idle_seconds
         count = len(self.state.ids)
         for slot in np.flatnonzero((silence > rules.silent_after_seconds[:count]) & rules.notices_silence[:count]):
             limit = float(rules.silent_after_seconds[slot])

@@ -15,13 +15,13 @@ from core.state.episodes import FOLLOWED_KINDS
 from core.state.fleet import FleetState
 
 HoldCause = Literal["maintenance", "shelved", "disabled", "cooldown", "budget"]
-"""What holds alerts back; the names are those of `core.state.episodes.SUPPRESSIONS`."""
+"""Cause that suppresses alerts; the names are those of `core.state.episodes.SUPPRESSIONS`."""
 _WEEK_SECONDS: Final = 7 * 86_400.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Hold:
-    """Something that keeps alerts of a kind quiet at a machine. until: epoch s; None: it has no end of its own."""
+    """Suppression of a kind of alert at a machine. until: epoch s; None: no known end."""
 
     kind: str
     cause: HoldCause
@@ -62,7 +62,7 @@ def suppressed_at(kind: str, slot: int, timestamp: float, state: FleetState) -> 
 def windows_at(
     timestamp: float, windows: Iterable[MaintenanceWindow], machine_id: str | None = None
 ) -> Iterator[MaintenanceWindow]:
-    """Yield the maintenance windows that hold at an instant, epoch s, of all machines or of one."""
+    """Yield the maintenance windows that apply at an instant, epoch s, of all machines or of one."""
     for window in windows:
         if window.start.timestamp() <= timestamp < window.end.timestamp() and (
             machine_id is None or any(fnmatchcase(machine_id, pattern) for pattern in window.machines)
@@ -71,7 +71,7 @@ def windows_at(
 
 
 def holds_at(slot: int, timestamp: float, state: FleetState) -> list[Hold]:
-    """Return what keeps each kind of alert quiet at a machine at an instant, epoch s, the strongest cause of each."""
+    """Return the strongest suppression of each kind of alert at a machine at an instant, epoch s."""
     windows = [*windows_at(timestamp, state.plant.alerts.maintenance, state.ids[slot])]
     found = []
     for column, kind in enumerate(FOLLOWED_KINDS):
@@ -93,7 +93,7 @@ def _shelved_until(slot: int, kind: str, state: FleetState) -> float:
 
 
 def _own_holds(slot: int, column: int, timestamp: float, state: FleetState) -> Iterator[Hold]:
-    """Yield the cool-down after the last episode, or the week's budget where it is used up."""
+    """Yield the cool-down after the last episode, or the week's budget if it is exhausted."""
     kind, episodes, rules = FOLLOWED_KINDS[column], state.episodes, state.rules
     quiet_until = float(episodes.updated_at[slot, column] + rules.cooldown_seconds[slot, column])
     merges_until = float(episodes.updated_at[slot, column] + rules.merge_gap_seconds[slot, column])

@@ -134,11 +134,11 @@ class FirstLook:
     noise: Floats
 
 
-def look_at(rows: Floats, *, least_scale: Floats, by_noise: bool) -> FirstLook:
+def first_look(rows: Floats, *, least_scale: Floats, by_noise: bool) -> FirstLook:
     """Return the estimates from the first `rows`, (n, D), NaN where missing; n at least 2.
 
-    by_noise: false for machines whose readings are to be held against all that the level did so far, and not against
-    the step from one to the next. The fewer rows, the wider: a deviation of ten readings may be half of the true one.
+    by_noise: use the noise between successive readings; otherwise that of all rows around their mean. The fewer rows,
+    the wider the noise: the deviation of ten readings may be half of the true one.
     """
     seen = ~np.isnan(rows)
     mean, _, scale = _level_of(rows, seen, least_scale)

@@ -118,6 +118,7 @@ def observe(
             learners.early,
             plant.detection.new_normal_after_seconds,
             np.array([sensor.stuck_after_readings or 0 for sensor in plant.sensors]),
+            np.array([sensor.interval_seconds or 0.0 for sensor in plant.sensors]),
             tracks,
             traits,
             plant.warm_up_readings,
@@ -139,7 +140,7 @@ def observe(
         learnt = done[learned[done]]
         learners.learn(slots[learnt], values[learnt][:, watched])
         learners.fit_waiting()
-    learners.put_away(slots)
+    learners.release_looks(slots)
     score_by_surprise(results, values, plant)
     if habits is not None:
         score_habits(batch, values, tracks, habits, results, plant)

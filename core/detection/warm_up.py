@@ -10,7 +10,7 @@ from typing import Final, Self
 import numpy as np
 
 from core.arrays import Bools, Features, Floats, Ints
-from core.detection.baseline import Baseline, fit_baseline, look_at
+from core.detection.baseline import Baseline, first_look, fit_baseline
 from core.plant import Plant
 from core.state.tracks import Tracks, watched_sensors
 
@@ -93,8 +93,8 @@ class Learners:
             self._place_level(slot, before, rows)
         self.waiting[:] = False
 
-    def put_away(self, slots: Ints) -> None:
-        """Take early looks at the machines in `slots` out of the table: a restart changes nothing."""
+    def release_looks(self, slots: Ints) -> None:
+        """Reset the unsaved baselines of learning machines in `slots`, so that a restart changes nothing."""
         learning = np.unique(slots[~self.tracks.fitted[slots]])
         self.tracks.mean[learning], self.tracks.scale[learning], self.tracks.noise[learning] = 0.0, 1.0, 1.0
 
@@ -102,7 +102,7 @@ class Learners:
         looks = self.early
         while 2 * looks <= self.tracks.learned[slot]:
             looks *= 2
-        found = look_at(
+        found = first_look(
             self.warm_ups[slot][:looks].astype(np.float64),
             least_scale=_least_scale(self.plant),
             by_noise=self.plant.detector != "distance",

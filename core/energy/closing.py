@@ -1,7 +1,7 @@
-"""Closing of hourly windows: by their machine's own time, or as they are when the machine falls silent.
+"""Closing of hourly windows: by their machine's own time, or incomplete when the machine falls silent.
 
-Time is each machine's own: another machine's clock closes none of its hours. A window is final once its machine's time
-has passed it and its grace. The hours of a machine that has fallen silent are published as they are, and are not final.
+Each machine has its own time: another machine's clock closes none of its hours. A window is final once that time
+has passed it and its grace. The hours of a machine that has fallen silent are published incomplete, and are not final.
 Late readings lead to revisions, which are published at a bounded rate.
 """
 
@@ -18,7 +18,7 @@ from core.plant import Plant
 from schemas.energy import EnergyWindow
 
 REVISED_EVERY_SECONDS: Final = 60.0
-"""Least time by the clock between two revisions of a window."""
+"""Minimum time by our clock between two revisions of a window."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,11 +53,11 @@ class Closing:
     def by_the_clock(self, windows: Windows, estimates: Mapping[str, float], *, now: float) -> list[EnergyWindow]:
         """Return the windows that close without a further reading, and the revisions that are due.
 
-        estimates: where the time of each machine should stand that has been silent for long, epoch s. Its hours are
-        published as they are, and are not final: it may have kept readings. now: seconds of any clock; a window is
+        estimates: estimated time of each machine that has been silent for long, epoch s. Its hours are
+        published incomplete and not final: it may have buffered readings. now: seconds of any clock; a window is
         revised once in `REVISED_EVERY_SECONDS` at most.
         """
-        said = [
+        published = [
             self._publish(window, final=False, now=now)
             for machine_id, estimate in estimates.items()
             for window in windows.of(machine_id).values()
@@ -69,13 +69,13 @@ class Closing:
                 continue
             windows.late.discard(key)
             if window is not None and window.changed:
-                said.append(self._publish(window, final=window.final, now=now))
-        return said
+                published.append(self._publish(window, final=window.final, now=now))
+        return published
 
     def _is_over(self, window: Window, now: float) -> bool:
         if window.end + self.grace_seconds > now:
             return False
-        # an hour by a counter is over when no reading on time can say more of it, which may be one of the next hour
+        # an hour by a counter is over when no timely reading can change it, including those of the next hour
         rules = self.counter_rules
         if rules is None or window.counter is None or window.published >= 0:
             return True
@@ -101,9 +101,9 @@ class Closing:
         own = windows.of(machine_id).values()
         windows.due[slot] = np.inf
         if own:
-            last_call = min(window.end for window in own) + self.grace_seconds + REVISION_SECONDS
+            drops = min(window.end for window in own) + self.grace_seconds + REVISION_SECONDS
             closes = min((window.end + self.grace_seconds for window in own if not window.final), default=np.inf)
-            windows.due[slot] = min(closes, last_call)
+            windows.due[slot] = min(closes, drops)
 
 
 def closing_of(plant: Plant) -> Closing:

@@ -1,14 +1,15 @@
 """Hourly energy from the register of a meter, independent of the order of arrival.
 
-A register counts kWh and only rises, but for a reset to 0 (another device) and a rollover at its modulus. Of an hour
-its first reading is kept and the last of each minute, of two at one instant the greater; and of the time around it the
-last reading before and the first after it. Each is a maximum or a minimum, so neither order nor repetition changes any.
+A register counts kWh and only rises, except for a reset to 0 (another device) and a rollover at its modulus. For an
+hour these readings are kept: its first, the last of each minute (of two at one instant the greater), and the nearest
+before and after the hour. Each is a maximum or a minimum, so neither order nor repetition changes any.
 
-A reading of about 0, a small fall or a rise beyond what is possible counts for nothing where one of the next two
-readings is back where the register was. A fall by one step, or by less than a tenth, is no reset and no energy.
+A reading of about 0, a small fall or an impossible rise is ignored if one of the next two readings is back at the
+former value. A fall by one step, or by less than a tenth, is no reset and no energy.
 
-The energy between two readings lies in the hour that holds both. Where an hour ends between them it is divided by time,
-unless they are further apart than the plant file allows: then its sum is known but no hour of it, and it stays apart.
+The energy between two readings belongs to the hour that contains both. Where an hour ends between them it is divided
+by time, unless they are further apart than the plant file allows: then it belongs to no hour and is counted
+separately.
 """
 
 from bisect import bisect_left
@@ -28,7 +29,7 @@ Reading = tuple[float, float]
 StepKind = Literal["usual", "reset", "rollover", "unknown"]
 
 _MINUTE: Final = 60
-_WRONG_READINGS: Final = 2  # in a row, at most, that a later one can take back
+_WRONG_READINGS: Final = 2  # consecutive readings, at most, that a later one can revoke
 _ROUNDING: Final = 1e-6
 _DIP: Final = 0.1  # of the register: a smaller fall is no reset
 
@@ -45,27 +46,27 @@ class CounterRules:
     def step(self, before: Reading, after: Reading) -> tuple[float, StepKind]:
         """Return the energy between two readings, kWh, and the kind of step; 0 where it is unknown.
 
-        What a machine at its highest power could not have drawn is no energy: a wrong reading, or a device replaced
-        by one that had counted elsewhere.
+        More than a machine can draw at its highest power is no energy: the reading is wrong, or the device was replaced
+        by one with a count of its own.
         """
-        rise, most = after[1] - before[1], self.most(before, after)
-        if 0 <= rise <= most:
+        rise, highest = after[1] - before[1], self.highest_energy(before, after)
+        if 0 <= rise <= highest:
             return rise, "usual"
         if rise < 0:
             if -rise <= max(self.resolution * (1 + _ROUNDING), _DIP * before[1]):
                 return 0.0, "usual"
-            if self.modulus is not None and rise + self.modulus <= most:
+            if self.modulus is not None and rise + self.modulus <= highest:
                 return rise + self.modulus, "rollover"
-            if after[1] <= most:
+            if after[1] <= highest:
                 return after[1], "reset"
         return 0.0, "unknown"
 
-    def most(self, before: Reading, after: Reading) -> float:
-        """Return the energy that the machine can have drawn between two readings, and one step, kWh."""
+    def highest_energy(self, before: Reading, after: Reading) -> float:
+        """Return the highest possible energy between two readings, plus one step of the register, kWh."""
         return self.maximum_power * (after[0] - before[0]) / HOUR + self.resolution
 
-    def believed(self, readings: Sequence[Reading]) -> list[Reading]:
-        """Return readings in order of time without wrong ones: those that a later one takes back."""
+    def plausible(self, readings: Sequence[Reading]) -> list[Reading]:
+        """Return readings, which are in order of time, without the wrong ones that a later one revokes."""
         kept: list[Reading] = []
         place = 0
         while place < len(readings):
@@ -82,16 +83,16 @@ class CounterRules:
         return kept
 
     def doubtful(self, before: Reading, reading: Reading) -> bool:
-        """Return whether a reading may be wrong: about 0, a small fall, or a rise beyond what is possible."""
+        """Return whether a reading may be wrong: about 0, a small fall, or an impossible rise."""
         rise = reading[1] - before[1]
-        return rise > self.most(before, reading) or (
+        return rise > self.highest_energy(before, reading) or (
             rise < 0 and (reading[1] <= self.resolution or -rise <= max(self.resolution, _DIP * before[1]))
         )
 
     def returns(self, before: Reading, later: Reading) -> bool:
         """Return whether a register is back at its former value or slightly above, which a true reset rarely is."""
         rise = later[1] - before[1]
-        return 0 <= rise <= min(self.most(before, later), max(self.resolution, _DIP * before[1]))
+        return 0 <= rise <= min(self.highest_energy(before, later), max(self.resolution, _DIP * before[1]))
 
     def bridges(self, before: Reading, after: Reading) -> bool:
         """Return whether the energy between two readings may be divided between hours."""
@@ -109,7 +110,7 @@ def counter_rules(plant: Plant) -> CounterRules | None:
         modulus=own.modulus,
         resolution=own.resolution,
         maximum_power=possible if own.maximum_power is None else own.maximum_power,
-        # as for power: twice what is planned, in minutes
+        # as for power: twice the expected interval, at least a minute
         longest_gap=own.longest_gap_seconds or 2 * max(_MINUTE, plant.interval_seconds),
     )
 
@@ -127,7 +128,7 @@ class Counted:
 class CounterHour:
     """The register around one hour, which begins at epoch second `start`. minutes: last reading of each, 0 to 59.
 
-    before, after: the nearest reading that is known on either side of the hour.
+    before, after: the nearest known reading on either side of the hour.
     """
 
     start: int
@@ -149,8 +150,8 @@ class CounterHour:
     @property
     def edges(self) -> list[Reading]:
         """Readings at both ends that neighbouring hours may need, with enough context to detect a wrong one."""
-        own, some = sorted(self.minutes), _WRONG_READINGS + 1
-        outer = [self.minutes[minute] for minute in (*own[:some], *own[-some:])]
+        own, count = sorted(self.minutes), _WRONG_READINGS + 1
+        outer = [self.minutes[minute] for minute in (*own[:count], *own[-count:])]
         return [edge for edge in (self.before, self.first, *outer, self.after) if edge is not None]
 
     def add(self, times: Floats, registers: Floats) -> tuple[bool, bool]:
@@ -186,7 +187,7 @@ class CounterHour:
         return (self.before, self.after) != (before, after)
 
     def settled_at(self, rules: CounterRules) -> float:
-        """Epoch second after which no reading that is on time can change the hour."""
+        """Return the epoch second after which no timely reading can change the hour."""
         newest = self.last or self.before
         if self.after is not None or newest is None:
             return self.end
@@ -194,9 +195,9 @@ class CounterHour:
 
     def counted(self, rules: CounterRules) -> Counted:
         """Return the energy of the hour by its readings."""
-        energy = covered = apart = 0.0
+        energy = covered = unplaced = 0.0
         found: dict[StepKind, int] = dict.fromkeys(("usual", "reset", "rollover", "unknown"), 0)
-        for before, after in pairwise(rules.believed(sorted({*self.edges, *self.minutes.values()}))):
+        for before, after in pairwise(rules.plausible(sorted({*self.edges, *self.minutes.values()}))):
             kwh, kind = rules.step(before, after)
             ends_here = self.start <= after[0] < self.end
             found[kind] += ends_here
@@ -207,9 +208,9 @@ class CounterHour:
                 energy += kwh * within / (after[0] - before[0])
                 covered += within
             elif ends_here:
-                apart += kwh
+                unplaced += kwh
         steps = CounterSteps(
-            resets=found["reset"], rollovers=found["rollover"], unknown=found["unknown"], unplaced_kwh=apart
+            resets=found["reset"], rollovers=found["rollover"], unknown=found["unknown"], unplaced_kwh=unplaced
         )
         return Counted(energy_kwh=energy, hours=covered / HOUR, steps=steps)
 
@@ -229,15 +230,15 @@ class CounterHour:
 
 
 def join(hours: Sequence[CounterHour], rules: CounterRules) -> list[Reading]:
-    """Return the believed readings at the edges of one machine's hours by time; of two at one instant the greater."""
+    """Return plausible readings at the edges of one machine's hours by time; of two at one instant the greater."""
     greatest: dict[float, float] = {}
     for at, register in (edge for hour in hours for edge in hour.edges):
         greatest[at] = max(register, greatest.get(at, register))
-    return rules.believed(sorted(greatest.items()))
+    return rules.plausible(sorted(greatest.items()))
 
 
 def hours_between(known: Sequence[Reading], rules: CounterRules) -> list[int]:
-    """Return hours, counted from the epoch, that lie wholly between two readings and have a share of their energy."""
+    """Return hours since the epoch that lie wholly between two readings and get a share of the energy between them."""
     return [
         hour
         for before, after in pairwise(known)

@@ -70,17 +70,18 @@ class Total:
         recent = [one for _, one in sorted(self.forecasts.items()) if one.origin >= origin - _BEHIND_HOURS]
         return [one for one in recent if one.origin + len(one.value) > origin]
 
-    def all_there(self) -> bool:
+    def is_complete(self) -> bool:
         """Return whether every recently measured machine has a forecast of the newest origin."""
         origin = self.origin()
         if origin is None:
             return False
-        spoken = {one for one, course in self.forecasts.items() if course.origin == origin}
-        return self.heard(origin) <= spoken and all(course.origin == origin for course in self.members())
+        forecast = {machine_id for machine_id, course in self.forecasts.items() if course.origin == origin}
+        return self.measured(origin) <= forecast and all(course.origin == origin for course in self.members())
 
-    def heard(self, origin: int) -> set[str]:
+    def measured(self, origin: int) -> set[str]:
         """Return the machines with an hour measured shortly before `origin`."""
-        return {one for hour in range(origin - _BEHIND_HOURS, origin) for one in self.hours.get(hour, {})}
+        hours = range(origin - _BEHIND_HOURS, origin)
+        return {machine_id for hour in hours for machine_id in self.hours.get(hour, {})}
 
 
 def summed(members: list[IssuedForecast], *, together: float) -> IssuedForecast:

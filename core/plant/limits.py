@@ -1,4 +1,4 @@
-"""Limits of the plant file: rules that hold from a machine's first reading on, without any model."""
+"""Limits of the plant file, which apply from a machine's first reading on, without any model."""
 
 from collections.abc import Iterator
 from typing import Final, NamedTuple
@@ -12,11 +12,11 @@ from core.plant.sensors import Sensor
 WARNING: Final = 1
 CRITICAL: Final = 2
 LEVELS: Final = (0.0, 0.6, 1.0)
-"""Score in [0, 1] of no broken limit, a warning limit and a critical limit; indices are severities."""
+"""Score in [0, 1] by the severity of the exceeded limit: none, warning, critical."""
 
 
 class BrokenLimit(NamedTuple):
-    """A limit that a value lies beyond. severity: 1 warning, 2 critical; sensor: its column; actual in its unit."""
+    """A limit that a value exceeds. severity: 1 warning, 2 critical; sensor: its column; limit, actual: in its unit."""
 
     severity: int
     sensor: int
@@ -25,9 +25,9 @@ class BrokenLimit(NamedTuple):
 
 
 def limit_severity(values: Floats, plant: Plant) -> Ints:
-    """Return the highest severity of the limits that each value, (n, S), breaks: 0 none, 1 warning, 2 critical.
+    """Return the highest severity of the limits that each value exceeds, (n, S): 0 none, 1 warning, 2 critical.
 
-    A missing value, NaN, breaks none.
+    A missing value, NaN, exceeds none.
     """
     severity = np.zeros(values.shape, dtype=np.int64, order="F")
     for index, sensor in enumerate(plant.sensors):
@@ -38,7 +38,7 @@ def limit_severity(values: Floats, plant: Plant) -> Ints:
 
 
 def broken_limits(values: Floats, plant: Plant) -> list[BrokenLimit]:
-    """Return the most severe limit that each sensor of one reading, (S,), breaks, by falling severity."""
+    """Return the most severe limit that each value of a reading, (S,), exceeds, by falling severity."""
     broken = []
     for index, sensor in enumerate(plant.sensors):
         actual = float(values[index])
@@ -50,7 +50,7 @@ def broken_limits(values: Floats, plant: Plant) -> list[BrokenLimit]:
 
 
 def _limits_of(sensor: Sensor) -> Iterator[tuple[int, float, int]]:
-    """Yield severity, limit, and the sign of the direction in which the limit is broken."""
+    """Yield severity, limit, and the sign of the direction in which it is exceeded."""
     for grade, bound, sign in (
         (WARNING, sensor.warning_low, -1),
         (WARNING, sensor.warning_high, 1),

@@ -17,7 +17,7 @@ from schemas.energy import EnergyWindow
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DayOfEnergy:
-    """One local day of one machine. hours: how many the day has; completeness: share of them that is covered."""
+    """One local day of one machine. hours: length of the day; completeness: share of it that is covered."""
 
     machine_id: str
     day: date
@@ -30,7 +30,7 @@ class DayOfEnergy:
 
 
 def hours_in(day: date, zone: ZoneInfo) -> int:
-    """Return the hours of a local day: 23 or 25 where clocks change, rounded where they change by less than an hour."""
+    """Return the length of a local day in hours: 23 or 25 where clocks change, rounded if not by a whole hour."""
     begin = datetime.combine(day, time(), zone).astimezone(UTC)
     end = datetime.combine(day + timedelta(days=1), time(), zone).astimezone(UTC)
     return round((end - begin).total_seconds() / HOUR)
@@ -71,7 +71,7 @@ def _day(machine_id: str, day: date, windows: list[EnergyWindow], hours: int) ->
 def wall_hours(first_hour: int, count: int, zone: ZoneInfo) -> Ints:
     """Return the local hours of `zone`, as hours since the epoch, (count,), for UTC hours since the epoch.
 
-    Where clocks go back two of them are equal, where they go forward one is left out.
+    Where clocks go back two of them are equal; where they go forward one is skipped.
     """
     hours = first_hour + np.arange(count, dtype=np.int64)
     # an offset that is equal at both ends of a UTC day holds for all of it; otherwise it is looked up for each hour

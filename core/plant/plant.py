@@ -29,10 +29,10 @@ _MOST_SLOW: Final = 4  # slow sensors; each has shapes of 8 kB in the machine's 
 _DAY_SECONDS: Final = 86_400.0
 _LEAST_WARM_UP, _MOST_WARM_UP = 168, 1440
 _SILENT_INTERVALS: Final = 3.0
-_IDLE_INTERVALS: Final = 2.0  # as energy is divided between hours over as much
+_IDLE_INTERVALS: Final = 2.0  # as for the division of energy between hours
 _LEAST_SECONDS: Final = 300.0
 _SLOW_HOURS: Final = (6.0, 72.0)
-_SPARSE_SECONDS: Final = 900.0  # between two readings: an average of 6 hours would hold a handful of them
+_SPARSE_SECONDS: Final = 900.0  # between two readings: an average of 6 hours would have too few of them
 _SPARSE_INTERVALS: Final = (3.0, 12.0, 36.0)
 
 
@@ -74,7 +74,7 @@ class Plant(PlantModel):
             if counter is not None and self.sensors[counter].counter.maximum_power is None:
                 raise broken(
                     f"energy counter {self.sensors[counter].name!r} has no maximum_power, and no sensor has the role "
-                    "power: nothing says which steps are possible",
+                    "power: it is unknown which steps are possible",
                     "write counter = { maximum_power = 400 }, in kW",
                 )
             for kind in self.machine_types:
@@ -97,8 +97,8 @@ class Plant(PlantModel):
         return self
 
     def _derives(self) -> None:
-        """Check that formulas read sensors of this plant, and none reads itself by way of others."""
-        # nothing cached is asked here: a copy with other sensors would keep it
+        """Check that formulas read sensors of this plant, and that none depends on itself."""
+        # cached properties are not used here: a copy with other sensors would keep them
         known = [sensor.name for sensor in self.sensors]
         for sensor in self.sensors:
             unknown = sorted(compile_formula(sensor.formula).names.difference(known)) if sensor.formula else []
@@ -121,11 +121,11 @@ class Plant(PlantModel):
 
     @cached_property
     def measured_names(self) -> tuple[str, ...]:
-        """The names of the sensors that readings bring, in column order."""
+        """The names of the sensors that readings have values of, in column order."""
         return tuple(sensor.name for sensor in self.sensors if sensor.formula is None)
 
     def _fits_its_interval(self) -> None:
-        """Check the times that must be longer than the one between two readings."""
+        """Check the times that must exceed the interval of the readings."""
         counter = self.index_of_role("energy_counter")
         for key, seconds in (
             ("alerts.silent_after_seconds", self.alerts.silent_after_seconds),
@@ -145,10 +145,10 @@ class Plant(PlantModel):
 
     @property
     def warm_up_readings(self) -> int:
-        """Readings that a baseline is learned from: as stated, or a day of them within bounds of count.
+        """Readings of a warm-up: as stated, or those of a day, but at least 168 and at most 1,440.
 
-        Once an hour that is a week, and once a second 24 minutes: fewer readings tell too little, and more would be
-        kept in the state of every machine that learns.
+        At one an hour that is a week, at one a second 24 minutes: fewer are too few for a baseline, and more would take
+        too much memory in the state of every learning machine.
         """
         stated = self.detection.warm_up_readings
         return stated or int(min(max(_DAY_SECONDS / self.interval_seconds, _LEAST_WARM_UP), _MOST_WARM_UP))
@@ -165,7 +165,7 @@ class Plant(PlantModel):
 
     @cached_property
     def average_hours(self) -> tuple[float, ...]:
-        """Spans of the slow averages, running hours, rising: as stated, or as the interval of the readings suggests."""
+        """Spans of the slow averages, running hours, rising: as stated, or by the interval of the readings."""
         if self.maintenance.average_hours is not None:
             return self.maintenance.average_hours
         if self.interval_seconds <= _SPARSE_SECONDS:
@@ -176,7 +176,7 @@ class Plant(PlantModel):
         return max(_LEAST_SECONDS, number * self.interval_seconds)
 
     def __hash__(self) -> int:
-        """Equal plants have equal hashes; csv.columns, a dict, keeps pydantic from making one."""
+        """Equal plants have equal hashes; pydantic cannot hash csv.columns, a dict."""
         return hash((self.name, self.fingerprint))
 
     @property
@@ -196,7 +196,7 @@ class Plant(PlantModel):
     def alert_policy(self) -> AlertPolicy:
         """The alert policy, with the defaults that suit the detector where the plant file names none.
 
-        The seasonal detector raises an alarm by one reading, which nothing follows for half a day.
+        The seasonal detector flags a single reading, and then none for half a day.
         """
         named = {"readings_over", "of_readings"} & self.alerts.model_fields_set
         if self.detector != "seasonal" or named:
@@ -218,7 +218,7 @@ class Plant(PlantModel):
         return hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:16]
 
     def index_of_role(self, role: Role) -> int | None:
-        """Column of the sensor with that role, or None when the plant has none."""
+        """Return the column of the sensor with that role; None if the plant has none."""
         return next((index for index, sensor in enumerate(self.sensors) if sensor.role == role), None)
 
     def type_of(self, machine_id: str) -> MachineType | None:
@@ -230,7 +230,7 @@ class Plant(PlantModel):
 
 
 def _derivable(sensors: tuple[Sensor, ...]) -> dict[str, tuple[int, Formula]]:
-    """Return column and formula of the sensors that can be derived, by name, each after those that it reads."""
+    """Return column and formula of derivable sensors by name, each after those that it reads."""
     left = {one.name: (column, compile_formula(one.formula)) for column, one in enumerate(sensors) if one.formula}
     found: dict[str, tuple[int, Formula]] = {}
     while ready := {name: item for name, item in left.items() if item[1].names.isdisjoint(left)}:

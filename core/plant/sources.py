@@ -3,7 +3,7 @@
 import re
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import BeforeValidator, Field, field_validator, model_validator
+from pydantic import BeforeValidator, Field, WithJsonSchema, field_validator, model_validator
 
 from core.plant.rules import Finite, NotNegative, PlantModel, TimezoneName, broken
 
@@ -37,7 +37,7 @@ _FACTORS: Final[dict[str, dict[str, tuple[float, float]]]] = {
 
 
 def _as_parts(value: object) -> object:
-    """Read `data.values.0` as a list of keys; a list is taken as it is, for keys with dots in them."""
+    """Read `data.values.0` as a list of keys; a list is left unchanged, for keys that contain dots."""
     return value.split(".") if isinstance(value, str) else value
 
 
@@ -45,12 +45,13 @@ Path = Annotated[
     tuple[Annotated[str, Field(min_length=1)], ...],
     BeforeValidator(_as_parts),
     Field(strict=False, min_length=1, max_length=16),
+    WithJsonSchema({"type": "string"}),  # as people write it
 ]
 Text = Annotated[str, Field(min_length=1, max_length=256)]
 
 
 class Place(PlantModel):
-    """Location of a text in a message, optionally with a template for the part that counts."""
+    """Location of a text in a message, optionally with a template for the relevant part."""
 
     where: Literal["path", "key", "header", "topic", "is"]
     path: Path | None = None
@@ -79,7 +80,7 @@ def _as_place(value: object) -> object:
     return {"where": where, "path": path, "template": template.strip() or None}
 
 
-PlaceText = Annotated[Place, BeforeValidator(_as_place)]
+PlaceText = Annotated[Place, BeforeValidator(_as_place), WithJsonSchema({"type": "string"})]
 
 
 class SourceSensor(PlantModel):
@@ -88,20 +89,24 @@ class SourceSensor(PlantModel):
     path: Path | None = Field(default=None, description="keys that lead to the value, as data.power; of a wide source")
     tag: Text | None = Field(default=None, description="text by which a long source names the sensor")
     unit: Text | None = Field(default=None, description="unit that is sent, where it is not the plant file's")
-    factor: Finite = Field(default=1.0, description="multiplies the value")
-    offset: Finite = Field(default=0.0, description="is added after that")
+    factor: Finite = Field(default=1.0, description="factor of the value")
+    offset: Finite = Field(default=0.0, description="offset that is added afterwards")
     quality: Path | None = Field(default=None, description="keys that lead to the value's quality; of a wide source")
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
         if self.unit is not None and (self.factor, self.offset) != (1.0, 0.0):
-            raise broken("unit and factor or offset say the same twice", "keep one of them")
+            raise broken("unit and factor or offset define the conversion twice", "keep one of them")
         if self.factor == 0:
             raise broken("factor is 0, which makes every value the same", "write the factor of the units")
         return self
 
     def scale(self, unit: str) -> tuple[float, float]:
-        """Return factor and offset to a sensor's `unit`; raises KeyError where they are not known."""
+        """Return factor and offset for the conversion to `unit`.
+
+        Raises:
+            KeyError: the conversion is unknown.
+        """
         if self.unit in {None, unit}:
             return self.factor, self.offset
         return _FACTORS.get(unit, {})[str(self.unit)]
@@ -137,7 +142,7 @@ class Source(PlantModel):
     quality_codes: Literal["ua", "da", "sparkplug"] = Field(
         default="ua", description="numbers as in OPC UA (0 is good), OPC DA (192 is good) or Sparkplug; words fit all"
     )
-    uncertain: Literal["use", "drop"] = Field(default="use", description="what becomes of values of uncertain quality")
+    uncertain: Literal["use", "drop"] = Field(default="use", description="use or drop values of uncertain quality")
     decimal: Literal[",", "."] = Field(default=".", description="decimal sign of numbers that are sent as text")
     missing: Annotated[tuple[str, ...], Field(strict=False)] = Field(
         default=MISSING_WORDS, description="words that stand for a missing value, in any case"
@@ -146,7 +151,7 @@ class Source(PlantModel):
         default=0.0, description="values of a machine so close in time are one reading of a long source, s"
     )
     wait_seconds: Annotated[float, Field(ge=0, le=60)] = Field(
-        default=2.0, description="how long a long source's reading waits for the rest of its values, s"
+        default=2.0, description="time for which an incomplete reading of a long source waits for its other values, s"
     )
     sensors: dict[str, SourceSensor] = Field(
         default_factory=dict, description="sensor to path (or tag), unit or factor; empty: the names are equal"
@@ -155,7 +160,7 @@ class Source(PlantModel):
     @model_validator(mode="before")
     @classmethod
     def _sparkplug_has_one_form(cls, value: Any) -> Any:
-        """Fill in what Sparkplug B itself says of its messages."""
+        """Fill in the defaults that Sparkplug B prescribes."""
         if isinstance(value, dict) and value.get("format") == "sparkplug":
             return SPARKPLUG | value
         return value
@@ -176,7 +181,7 @@ class Source(PlantModel):
 
     @property
     def machine_place(self) -> Place:
-        """Where the machine's name is."""
+        """Location of the machine's name; default: the path machine_id."""
         return self.machine_id or Place(where="path", path=("machine_id",))
 
     @model_validator(mode="after")
@@ -210,24 +215,24 @@ class Source(PlantModel):
         if tag.template is not None and "sensor" not in tag.captures:
             raise broken("the template of tag lacks {sensor}", "write it where the sensor's name stands")
         if "machine_id" in tag.captures and self.machine_id is not None:
-            raise broken("tag and machine_id both say which machine it is", "remove one of them")
+            raise broken("tag and machine_id both name the machine", "remove one of them")
         if any(one.path is not None or one.quality is not None for one in self.sensors.values()):
             raise broken("sensors of a long source have a tag, neither path nor quality", 'write { tag = "…" }')
 
     @staticmethod
     def _template_fits(key: str, place: Place | None, known: set[str] | frozenset[str]) -> None:
         names = _BRACES.findall(place.template or "") if place is not None else []
-        strange = [name for name in names if name not in known or names.count(name) > 1]
-        if strange:
+        invalid = [name for name in names if name not in known or names.count(name) > 1]
+        if invalid:
             raise broken(
-                f"the template of {key} has {{{strange[0]}}}, once too often or unknown",
+                f"the template of {key} has {{{invalid[0]}}}, which is repeated or unknown",
                 f"use {', '.join(f'{{{name}}}' for name in sorted(known))}, + and #",
             )
         if key == "machine_id" and place is not None and place.template is not None and "machine_id" not in names:
             raise broken("the template of machine_id lacks {machine_id}", "write it where the machine's name stands")
 
     def fits(self, units: dict[str, str]) -> None:
-        """Check the sensors against those of the plant, name to unit."""
+        """Check the sensors against those of the plant. units: by name of the sensor."""
         for name, sensor in self.sensors.items():
             if name not in units:
                 raise broken(
@@ -239,6 +244,6 @@ class Source(PlantModel):
             except KeyError:
                 known = ", ".join(_FACTORS.get(units[name], {})) or "none"
                 raise broken(
-                    f"source {self.name}: {name} in {sensor.unit} cannot be turned into {units[name]} (known: {known})",
+                    f"source {self.name}: {name} in {sensor.unit} cannot become {units[name]} (known: {known})",
                     "write factor and offset instead of unit",
                 ) from None

@@ -70,7 +70,7 @@ def text_of(place: Place, *, what: str) -> TextOf:
         return lambda *_: place.name
     if place.where == "topic":
         return lambda _element, _document, raw: raw.topic
-    return _text_at(place.path or (), what) if place.where == "path" else _text_beside(place, what)
+    return _text_at(place.path or (), what) if place.where == "path" else _text_of_metadata(place, what)
 
 
 def _text_at(path: tuple[str, ...], what: str) -> TextOf:
@@ -91,7 +91,7 @@ def _text_at(path: tuple[str, ...], what: str) -> TextOf:
     return of_path
 
 
-def _text_beside(place: Place, what: str) -> TextOf:
+def _text_of_metadata(place: Place, what: str) -> TextOf:
     shown = "the record's key" if place.where == "key" else f"header {place.name}"
     reason, remedy = _reason(what), f"see {what} of the source in the plant file"
 

@@ -1,4 +1,4 @@
-"""The table of alert episodes: one row a machine, one column for each kind that follows readings."""
+"""The table of alert episodes: one row for each machine, one column for each kind that follows readings."""
 
 from typing import Final, NamedTuple
 
@@ -18,8 +18,8 @@ class Episodes(NamedTuple):
 
     recent: whether the last readings were over, newest in the lowest bit. severity: index into `SEVERITIES`.
     calm: calm readings in a row. over: readings over the threshold so far. updated_at: of the last change, epoch s.
-    opened_at: of the newest episode, epoch s. openings: how often one opened, each weighing less by its age
-    (exponentially, a week), as it stood at opened_at.
+    opened_at: of the newest episode, epoch s. openings: number of openings at opened_at, each with a weight that decays
+    exponentially within a week.
     """
 
     recent: Ints

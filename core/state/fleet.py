@@ -61,7 +61,7 @@ class FleetState:
     """State of the machines of one partition, which the rules change in place.
 
     alerts: newest alert by `alert_key`, open or recently resolved. watermark: newest event time, epoch s. progress:
-    event time since the state was created, s; heard: progress at each machine's last reading. dirty:
+    event time since the state was created, s; last_progress: progress at each machine's last reading. dirty:
     slots changed since they were saved. era: number of times that the readings topic was recreated, after which
     offsets start again. clock_ahead: lead of each machine's last reading over our clock on arrival, s, NaN before
     the first; clock_runs: of clocks that are, or recently were, wrong. looks: early looks by slot, which follow from
@@ -86,7 +86,7 @@ class FleetState:
     alerts: dict[tuple[str, str], Alert] = field(default_factory=dict)
     watermark: float = float("-inf")
     progress: float = 0.0
-    heard: NDArray[np.float64] = field(init=False)
+    last_progress: NDArray[np.float64] = field(init=False)
     clock_ahead: NDArray[np.float64] = field(init=False)
     clock_runs: dict[str, ClockRun] = field(default_factory=dict)
     dirty: set[int] = field(default_factory=set)
@@ -112,7 +112,7 @@ class FleetState:
         self.habits = allocate(Habits, self._layouts["habits"], _FIRST_CAPACITY)
         self.traits = MachineTraits(*(np.empty(_FIRST_CAPACITY) for _ in MachineTraits._fields))
         self.scores = np.full(_FIRST_CAPACITY, np.nan)
-        self.heard = np.zeros(_FIRST_CAPACITY)
+        self.last_progress = np.zeros(_FIRST_CAPACITY)
         self.clock_ahead = np.full(_FIRST_CAPACITY, np.nan)
         self.rules = alert_rules(self.plant, [""] * _FIRST_CAPACITY)
         self.maintenance_spans = maintenance_spans(self.plant)
@@ -133,7 +133,7 @@ class FleetState:
             self.traits = MachineTraits(*(np.concatenate([array, np.empty(capacity)]) for array in self.traits))
             self.rules = AlertRules(*(np.concatenate([array, array]) for array in self.rules))
             self.scores = np.concatenate([self.scores, np.full(capacity, np.nan)])
-            self.heard = np.concatenate([self.heard, np.zeros(capacity)])
+            self.last_progress = np.concatenate([self.last_progress, np.zeros(capacity)])
             self.clock_ahead = np.concatenate([self.clock_ahead, np.full(capacity, np.nan)])
         self.ids.append(machine_id)
         self.slots[machine_id] = slot
@@ -188,7 +188,7 @@ class FleetState:
             *(np.resize(array[rows] if len(rows) else array, (capacity, *array.shape[1:])) for array in self.rules)
         )
         self.scores = np.append(self.scores[rows], np.full(capacity - len(rows), np.nan))
-        self.heard = np.append(self.heard[rows], np.zeros(capacity - len(rows)))
+        self.last_progress = np.append(self.last_progress[rows], np.zeros(capacity - len(rows)))
         self.clock_ahead = np.append(self.clock_ahead[rows], np.full(capacity - len(rows), np.nan))
         self.ids = [self.ids[slot] for slot in remaining]
         self.slots = {machine_id: slot for slot, machine_id in enumerate(self.ids)}

@@ -1,14 +1,13 @@
-"""Changelog format of the state: one record a machine, and separate records for parts that change seldom.
+"""Changelog format of the state: one record for each machine, and separate records for parts that rarely change.
 
-    machine/<id>          what changes with every reading, and the hours that are open
-    baseline/<id>         what was learned once
-    hours/<id>            hours that were published and may still be revised
+    machine/<id>          parts that change with every reading, and the open hours
+    baseline/<id>         the learned baseline
+    hours/<id>            published hours that may still be revised
     warm-up/<n>/<id>      readings of a machine in warm-up, in blocks
 
-A record holds a whole machine together with the source offset that it has seen, so whatever mix of old and new
-machines a crash leaves behind, a replayed reading is known machine by machine and changes nothing. Parts of a machine
-stand before its own record and count with it: a part that no machine record follows is the rest of a save that was
-cut short.
+The record of a machine includes the source offset up to which it is assessed, so that with any mix of old and new
+machines after a crash, replayed readings are recognised for each machine and change nothing. Parts of a machine precede
+its own record and take effect with it: a part that no machine record follows belongs to an interrupted save.
 """
 
 import struct
@@ -25,9 +24,9 @@ from core.state.annotations import Annotation
 from core.state.tables import Layout, row_type
 
 FORMAT: Final = 2
-"""Raise when the meaning of a record changes; older records are then refused, or converted here."""
+"""Version of the format, raised when the meaning of a record changes; older records are refused, or converted here."""
 WARM_UP_ROWS: Final = 32
-"""Warm-up readings in a record of their own; an incomplete block is part of the machine's record."""
+"""Warm-up readings in one record; an incomplete block is part of the machine's record."""
 MACHINE: Final = "machine"
 BASELINE: Final = "baseline"
 HOURS: Final = "hours"
@@ -37,11 +36,11 @@ _NONE: Final[list[Any]] = [[], [], b"", None]
 _HEAD: Final = struct.Struct("<BxHI8s")  # format, bytes of the own row, era, digest of the row types
 
 Record = tuple[bytes, bytes | None]
-"""Key and value; None deletes what was under the key."""
+"""Key and value; None deletes the record of the key."""
 
 
 class UnknownStateFormat(ValueError):
-    """State written by another version in a format that this one cannot read; the message has the remedy."""
+    """The state is in the format of another version; the message has the remedy."""
 
 
 class RowTypes(NamedTuple):
@@ -75,7 +74,7 @@ class Packed(NamedTuple):
 
 
 def key_of(part: str, machine_id: str, number: int | None = None) -> bytes:
-    """Return the key of a part of a machine; number: which of several."""
+    """Return the key of a part of a machine; number: index of one of several."""
     return f"{part}/{machine_id}".encode() if number is None else f"{part}/{number}/{machine_id}".encode()
 
 
@@ -89,7 +88,7 @@ def machine_record(types: RowTypes, era: int, row: bytes, tail: list[Any]) -> by
 
 
 def part_record(types: RowTypes, body: bytes) -> bytes:
-    """Return the record of another part."""
+    """Return the record of a part other than the machine's own."""
     return _HEAD.pack(FORMAT, 0, 0, types.digest) + body
 
 
@@ -143,14 +142,14 @@ def newest(records: Iterable[Record]) -> Iterator[Saved]:
 
 @dataclass(slots=True)
 class _Machine:
-    """What has been read of one machine; parts: by kind, those of a warm-up by number."""
+    """Records of one machine read so far; parts: by kind, those of a warm-up by number."""
 
     record: bytes = b""
     parts: dict[str, bytes | None] = field(default_factory=dict)
 
 
 def unpack(types: RowTypes, saved: Saved) -> Packed:
-    """Return a machine from its records, without what was learned with other sensors."""
+    """Return a machine from its records, without the parts that were learned with other sensors."""
     machine_id, machine, baseline, hours, warm_ups = saved
     _, own_bytes, era, digest = _HEAD.unpack_from(machine)
     same = digest == types.digest
@@ -173,14 +172,14 @@ def unpack(types: RowTypes, saved: Saved) -> Packed:
 
 
 def _body(types: RowTypes, record: bytes) -> bytes | None:
-    """Return the body of a part, None where it was written for other rows."""
+    """Return the body of a part; None if it was written with other row types."""
     *_, digest = _HEAD.unpack_from(record)
     return record[_HEAD.size :] if digest == types.digest else None
 
 
 def _reached(machine: bytes) -> tuple[int, int]:
     _, _, era, _ = _HEAD.unpack_from(machine)
-    # the first column of every row; a change of that raises FORMAT
+    # the source offset is the first column of every row; a change of that raises FORMAT
     return era, int.from_bytes(machine[_HEAD.size : _HEAD.size + 8], "little", signed=True)
 
 
@@ -191,6 +190,6 @@ def _check(key: bytes, value: bytes) -> None:
 
 def _refusal(found: str) -> str:
     return (
-        f"the changelog holds {found}, and this version reads format {FORMAT}; run the version that wrote it, or "
-        "delete the changelog topics and the consumer group, so that the readings that are kept are read again"
+        f"the changelog has {found}, but this version reads format {FORMAT}; run the version that wrote it, or "
+        "delete the changelog topics and the consumer group, so that the retained readings are read again"
     )

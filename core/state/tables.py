@@ -1,4 +1,4 @@
-"""Tables of per-machine numbers: one row a machine, as arrays for the compiled rules."""
+"""Tables of per-machine numbers: one row for each machine, as arrays for the compiled rules."""
 
 from collections.abc import Mapping
 from typing import Any, Literal, NamedTuple, TypeVar
@@ -9,14 +9,14 @@ from numpy.typing import NDArray
 Table = TypeVar("Table", bound=tuple[NDArray[Any], ...])
 
 Part = Literal["common", "own", "baseline"]
-"""Where a column is saved: in the machine's record whatever the plant file says ("common"), in the machine's record
-for as long as the plant's sensors stay ("own"), or in a record that is written when a baseline was learned."""
+"""Record of a column: the machine's, independent of the plant file ("common"); the machine's, as long as the plant's
+sensors are the same ("own"); or one that is written when a baseline was learned ("baseline")."""
 
 
 class Column(NamedTuple):
     """One array of a table: element type, shape of one machine's cell, and the value of a new machine.
 
-    stored: element type in the changelog, where that is narrower than in memory and loses nothing.
+    stored: element type in the changelog, if it is narrower than in memory without loss.
     """
 
     dtype: str
@@ -46,7 +46,7 @@ def grown(table: Table, layout: Layout, capacity: int) -> Table:
 
 
 def kept(table: Table, layout: Layout, rows: NDArray[np.int64], capacity: int) -> Table:
-    """Return a table of `capacity` machines that begins with these rows."""
+    """Return a table with room for `capacity` machines that begins with these rows."""
     smaller = allocate(type(table), layout, capacity)
     for old, new in zip(table, smaller, strict=True):
         new[: len(rows)] = old[rows]

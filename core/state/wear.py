@@ -1,4 +1,4 @@
-"""The table of maintenance advice: one row a machine."""
+"""The table of maintenance advice: one row for each machine."""
 
 from typing import Final, NamedTuple
 
@@ -7,7 +7,7 @@ from core.state.tables import Column, Layout
 
 
 class Wear(NamedTuple):
-    """State of the advice for each machine; m machines. risk: smoothed, NaN before the first estimate."""
+    """State of the advice, (m,) each. risk: smoothed, in [0, 3]; issued_at: epoch s; both NaN before the first one."""
 
     risk: Floats
     band: Ints

@@ -109,7 +109,7 @@ class FeedbackFollower:
         try:
             feedback = Feedback.model_validate_json(value[: _LARGEST_BYTES + 1])
         except ValidationError as error:
-            # all workers read it; the owner of the partition of the same number says so
+            # all workers read it; the owner of the partition of the same number reports it
             if record.partition in self._partitions:
                 refusal = Refusal(reason="not_a_feedback", detail=_detail(value, error), payload=value)
                 self._publisher.refusal(FEEDBACK, record.partition, record.offset, refusal, at=self._clock())
@@ -142,4 +142,4 @@ def _detail(value: bytes, error: ValidationError) -> str:
         return f"the message has {len(value)} bytes, feedback at most {_LARGEST_BYTES}; shorten its comment"
     first = error.errors(include_url=False)[0]
     place = ".".join(str(part) for part in first["loc"]) or "value"
-    return f"{place}: {first['msg']}; send what docs/messages.md describes"
+    return f"{place}: {first['msg']}; send feedback as described in docs/messages.md"

@@ -22,8 +22,8 @@ from schemas.alerts import Alert
 from schemas.topics import ALERTS, MACHINES
 
 LOGGER: Final = logging.getLogger("nexova.processor.fleet")
-_BACK_SECONDS: Final = 8 * 86_400.0
-_STATUS_BACK_SECONDS: Final = 3600.0
+_ALERTS_SECONDS: Final = 8 * 86_400.0  # age of the oldest alerts that are read
+_STATUS_SECONDS: Final = 3600.0  # age of the oldest status messages that are read
 _REST_SECONDS: Final = 0.5
 _RETRY_SECONDS: Final = 5.0
 
@@ -48,7 +48,7 @@ class FleetStage:
         self._clock = clock
 
     def use_policy(self, plant: Plant) -> None:
-        """Continue by a changed alert policy."""
+        """Continue with a changed alert policy."""
         self._plant = plant
         if self._watch is not None:
             self._watch.policy = plant.alerts.fleet
@@ -70,16 +70,16 @@ class FleetStage:
         watch = FleetWatch(plant_name=self._plant.name, policy=self._plant.alerts.fleet, catching_up=True)
         self._watch = watch
         now = self._clock()
-        topics = {ALERTS: Start(since=now - _BACK_SECONDS), MACHINES: Start(since=now - _STATUS_BACK_SECONDS)}
+        topics = {ALERTS: Start(since=now - _ALERTS_SECONDS), MACHINES: Start(since=now - _STATUS_SECONDS)}
         reader = await asyncio.to_thread(TopicReader, self._kafka, topics)
         try:
             while not stopped() and self._partitions.owns(held):
                 records = await asyncio.to_thread(reader.read)
-                said = [alert for record in records if (alert := take(watch, record)) is not None]
+                changed = [alert for record in records if (alert := take(watch, record)) is not None]
                 if watch.catching_up and reader.caught_up:
-                    said = [alert for alert in [watch.settle()] if alert is not None]
+                    changed = [alert for alert in [watch.settle()] if alert is not None]
                 if self._partitions.owns(held):
-                    for alert in said:
+                    for alert in changed:
                         self._publisher.alert(PLANT_PARTITION, alert)
         finally:
             await asyncio.to_thread(reader.close)

@@ -7,7 +7,7 @@ from schemas.energy import CounterSteps
 
 
 def count_matured(metrics: ProcessorMetrics, added: Floats | None) -> None:
-    """Count matured hours, sums by day of the horizon; None: none have matured."""
+    """Add the sums of newly matured hours to the metrics. added: (d, columns) by day of the horizon; None: none."""
     if added is None:
         return
     for day, row in enumerate(added.tolist(), start=1):

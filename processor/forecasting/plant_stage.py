@@ -196,15 +196,15 @@ class PlantStage:
 
     def _due(self, origin: int) -> bool:
         """Return whether all machines have a forecast for the origin, or the wait for them is over."""
-        now, heard = self._clock.monotonic(), len(self._total.heard(origin))
+        now, measured = self._clock.monotonic(), len(self._total.measured(origin))
         if self._since[0] != origin:
             self._since = (origin, now)
-        if self._grown[0] != heard:
-            self._grown = (heard, now)
+        if self._grown[0] != measured:
+            self._grown = (measured, now)
         patience = self._settings.forecasts.spread_seconds + _STRAGGLER_SECONDS
         # in a plant's first hour one machine after the other is heard of, and the first alone is not the plant
         settled = now - self._grown[1] >= _SETTLE_SECONDS
-        return (settled and self._total.all_there()) or now - self._since[1] > patience
+        return (settled and self._total.is_complete()) or now - self._since[1] > patience
 
     def _issue(self, held: Partition, state: SeriesState, together: float) -> None:
         members = self._total.members()

@@ -1,7 +1,7 @@
 """Scheduler of the forecasts of the machines in this worker's partitions.
 
-An answer is stored in the state of its series, written to the changelog with the next checkpoint, and only then
-published, so that no second forecast is made for the same hour.
+A forecast is stored in the state of its series, written to the changelog with the next checkpoint, and only then
+published, so that there is no second forecast of the same hour.
 """
 
 import asyncio
@@ -32,7 +32,7 @@ from schemas.topics import FORECASTS
 
 LOGGER: Final = logging.getLogger("nexova.processor.forecasts")
 _LOOK_SECONDS: Final = 0.25
-_MOST_ALIKE: Final = 16  # machines from which the usual week of a new one is computed
+_MOST_SIMILAR: Final = 16  # machines from which the usual week of a new one is computed
 _YOUNG_HOURS: Final = 2 * WEEK
 
 
@@ -71,11 +71,11 @@ class Forecasts:
         self._metrics = metrics
         self._clock = clock
         self._inputs = inputs
-        self._under_way: set[tuple[int, str]] = set()
+        self._in_progress: set[tuple[int, str]] = set()
         self._processes: list[FitProcess] = []
         candidates_of(settings.candidate_names, asked_by=CANDIDATES_SETTING)
         power, counter = plant.index_of_role("power"), counter_rules(plant)
-        # an hour at the highest power that is possible; what cannot be fed back is never forecast to be
+        # an hour at the highest possible power; without negative power there is no negative forecast
         if power is not None:
             self.bounds = (min(0.0, plant.sensors[power].minimum), plant.sensors[power].maximum)
         else:
@@ -101,11 +101,11 @@ class Forecasts:
                 await asyncio.sleep(_LOOK_SECONDS)
                 continue
             held, series_id = due
-            self._under_way.add((held.number, series_id))
+            self._in_progress.add((held.number, series_id))
             try:
                 await self._forecast(held, series_id, process)
             finally:
-                self._under_way.discard((held.number, series_id))
+                self._in_progress.discard((held.number, series_id))
 
     def _next(self) -> tuple[Partition, str] | None:
         """Return the due series that has waited longest."""
@@ -116,7 +116,11 @@ class Forecasts:
             waiting += len(held.series.waiting)
             for series_id, since in held.series.waiting.items():
                 due = since + self.stagger(series_id)
-                if due <= now and (found is None or due < found[0]) and (held.number, series_id) not in self._under_way:
+                if (
+                    due <= now
+                    and (found is None or due < found[0])
+                    and (held.number, series_id) not in self._in_progress
+                ):
                     found = (due, held, series_id)
         self._metrics.forecasts_waiting.set(waiting)
         if found is None:
@@ -149,7 +153,7 @@ class Forecasts:
         if not self._partitions.owns(held):
             return  # given up meanwhile: its owner forecasts it
         if state.history.end != origin:
-            # an hour closed while we were at it; the forecast of a past hour is of no use
+            # an hour closed during the fit; a forecast from an earlier origin is useless
             held.series.waiting.setdefault(series_id, self._clock())
             return
         if fitted is None:
@@ -174,23 +178,23 @@ class Forecasts:
         )
 
     def _usual_week_of_the_type(self, held: Partition, series_id: str) -> Floats | None:
-        """Return the usual week of older machines of the same type in the same partition; None where there are none."""
+        """Return the usual week, (168,), of older machines of the same type and partition; None without any."""
         kind = self._plant.type_of(series_id)
         if kind is None:
             return None
-        alike = []
+        weeks = []
         for other, state in held.series.states.items():
             history = state.history
             if other != series_id and len(history.values) >= _YOUNG_HOURS and self._plant.type_of(other) == kind:
                 newest = history.values[-4 * WEEK :].astype(np.float64)
                 wall = wall_hours(history.end - len(newest), len(newest), self._zone)
-                alike.append(on_the_wall_clock(newest, wall))
-            if len(alike) == _MOST_ALIKE:
+                weeks.append(on_the_wall_clock(newest, wall))
+            if len(weeks) == _MOST_SIMILAR:
                 break
-        return usual_week(alike)
+        return usual_week(weeks)
 
     def issue(self, held: Partition, series_id: str, state: SeriesState, fitted: Fitted | None) -> None:
-        """Issue a forecast; the seasonal median's without a fit, or if the champion has lost its place."""
+        """Issue a forecast: the fitted one or, without a fit or if that was less accurate, the seasonal median's."""
         days = self._settings.fallback_days
         history, accuracy = state.history, state.accuracy
         fallen_back = fitted is not None and fitted.model != SEASONAL_MEDIAN and accuracy.decide(days=days)
@@ -223,6 +227,6 @@ class Forecasts:
         held.series.issue(series_id, issued.origin, outbox, memory=champion.memory)
 
     def _fallback(self, held: Partition, series_id: str, state: SeriesState) -> Fitted:
-        """Return the seasonal median's answer, which takes a millisecond and needs no process."""
+        """Return the seasonal median's forecast, which takes a millisecond and needs no process."""
         request = self.request(held, series_id, state)
         return fallback(request, holidays=region_holidays(request))

@@ -1,7 +1,6 @@
 """Automatic rollback of a new version whose alert rate leaves its bounds, through the registry.
 
-Every worker decides from its own readings; the registry accepts one rollback for each promotion, which every decision
-names.
+Every worker decides by its own readings and names the promotion to undo; the registry accepts one rollback for each.
 """
 
 import logging
@@ -22,7 +21,7 @@ from runtime.models.repository import ModelRepository
 from runtime.settings import Settings
 
 LOGGER: Final = logging.getLogger("nexova.processor.models")
-_AGAIN_SECONDS: Final = 10.0
+_RETRY_SECONDS: Final = 10.0
 
 
 @dataclass(slots=True, kw_only=True)
@@ -37,7 +36,7 @@ class _Canary:
 
 
 class Rollbacks:
-    """Checks of promotions in their canary window. Used on the event loop; only the rollback runs in a thread.
+    """Checks of promotions in their canary window, used on the event loop; only the rollback runs in a thread.
 
     clock: epoch s.
     """
@@ -79,7 +78,7 @@ class Rollbacks:
                 self._running.use_shadows(name, self._running.shadow_sets[name].without_previous())
                 del self._canaries[name]
             elif now >= canary.not_before and (violation := canary.check.violation()) is not None:
-                canary.not_before = now + _AGAIN_SECONDS
+                canary.not_before = now + _RETRY_SECONDS
                 # a daemon: a worker that crashes must not wait for a bucket
                 canary.working = threading.Thread(
                     target=self._roll_back, args=(canary.promotion, violation), name="rollback", daemon=True
@@ -115,8 +114,8 @@ class Rollbacks:
         try:
             entry = self._repository.rollback(name, at=at, reason=reason, undo=promotion)
         except NexovaError as error:
-            why = f"{violation}: {error.message}"
-            LOGGER.error("model %s: version %s cannot be rolled back: %s", name, version, why)  # noqa: TRY400  one line
+            cause = f"{violation}: {error.message}"
+            LOGGER.error("model %s: version %s cannot be rolled back: %s", name, version, cause)  # noqa: TRY400  one line
             return
         except Exception:
             LOGGER.exception("model %s: version %s cannot be rolled back: %s", name, version, violation)
@@ -126,6 +125,6 @@ class Rollbacks:
             LOGGER.error("model %s: version %s is rolled back to %s: %s", name, version, entry.version, violation)
         else:
             LOGGER.info("model %s: version %s was already rolled back: %s", name, version, entry.reason)
-        # announced by every worker that decided: the first one may have died before it could
+        # announced by every worker that decided, as the first one may have died before it could
         if trouble := announcement(name, self._repository, self._kafka):
             LOGGER.warning("%s", trouble)

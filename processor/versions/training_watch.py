@@ -1,4 +1,7 @@
-"""Metrics of training, taken from the model repository, because a trainer's job has ended before it is scraped."""
+"""A look at the model repository every minute: metrics of training, and the reference of drift.
+
+Training is measured here because a trainer's job has ended before it is scraped.
+"""
 
 import asyncio
 import logging
@@ -6,6 +9,8 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Final
 
+from processor.score_watch import ScoreWatch
+from processor.versions.drift_reference import DriftReferences
 from runtime.errors import NexovaError
 from runtime.metrics import ProcessorMetrics
 from runtime.models.repository import ModelRepository
@@ -15,11 +20,13 @@ _EVERY_SECONDS: Final = 60
 
 
 async def watch_training(
-    repository: ModelRepository, metrics: ProcessorMetrics, *, stopped: Callable[[], bool]
+    repository: ModelRepository, metrics: ProcessorMetrics, scores: ScoreWatch, *, stopped: Callable[[], bool]
 ) -> None:
     """Observe the repository every minute until `stopped()`, in a thread, because a bucket may be slow."""
+    references = DriftReferences(repository)
     while not stopped():
         await asyncio.to_thread(observe_training, repository, metrics)
+        await asyncio.to_thread(references.exchange, scores.drift)
         for _ in range(_EVERY_SECONDS):
             if not stopped():
                 await asyncio.sleep(1)

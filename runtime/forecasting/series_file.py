@@ -10,7 +10,7 @@ import pandas as pd
 
 from core.forecasting.engine import HourlySeries
 from runtime.errors import UsageError
-from runtime.tables.columns import SetAside, known_decimal, numbers, set_far_aside
+from runtime.tables.columns import SetAside, known_decimal, numbers, set_outliers_aside
 from runtime.tables.recognise import TextForm
 from runtime.tables.series import series_times, value_column
 from runtime.tables.table import read_table
@@ -61,7 +61,7 @@ def read_series(
     aside.add(
         codes, [f"{value:g} stands for a missing value" for value in values[codes].tolist()], remedy="leave it empty"
     )
-    set_far_aside(instants(written, zone=ZoneInfo("UTC")).seconds, written, aside)
+    set_outliers_aside(instants(written, zone=ZoneInfo("UTC")).seconds, written, aside)
     kept = aside.kept()
     wall = written.wall.reset_index(drop=True)[kept]
     steps: Any = wall.sort_values().diff().dropna()

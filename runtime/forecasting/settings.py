@@ -25,7 +25,7 @@ class ForecastSettings(BaseModel):
         ge=0,
         le=19,
         description="Priority of these processes, as of nice(1): at 19 they use only idle CPU time, "
-        "on Linux with the policy SCHED_IDLE; give less where other programs keep the machine busy all the time.",
+        "on Linux with the policy SCHED_IDLE; use a lower value where other programs keep the host busy.",
     )
     fit_seconds: float = Field(
         60.0, gt=0.0, le=3600.0, description="Timeout of a fit in seconds; then the seasonal median is issued instead."
@@ -41,7 +41,7 @@ class ForecastSettings(BaseModel):
     )
     candidates: str = Field(
         default="",
-        description=f"Forecasters beside the blend, by comma: {', '.join(CANDIDATES)}. One answers for a machine where "
+        description=f"Forecasters beside the blend, by comma: {', '.join(CANDIDATES)}. One is used for a machine where "
         "it did better at the newest fourteen days; they need the extra `forecasters`.",
     )
 

@@ -73,7 +73,7 @@ class ProcessorMetrics(MetricSet):
     model_drift = gauge(
         "nexova_model_drift_psi",
         "Population stability index of a model's output for about the newest 10,000 readings against the first 10,000 "
-        "that this worker had from its version; above 0.25 its world has changed.",
+        "of its version, kept in the model repository; above 0.25 the distribution has changed.",
         _MODEL,
     )
     alerts = counter(

@@ -11,13 +11,13 @@ def render_registry(
     log: Sequence[Promotion],
     *,
     damaged: Sequence[str] = (),
-    trials: Sequence[ShadowEntry] = (),
+    shadows: Sequence[ShadowEntry] = (),
 ) -> str:
     """Return the page as Markdown.
 
-    damaged: messages on versions whose manifest cannot be read. trials: current shadow versions.
+    damaged: messages on versions whose manifest cannot be read. shadows: current shadow versions.
     """
-    beside = {trial.name: trial for trial in trials}
+    beside = {shadow.name: shadow for shadow in shadows}
     by_name: dict[str, list[Manifest]] = {}
     for manifest in manifests:
         by_name.setdefault(manifest.name, []).append(manifest)
@@ -32,7 +32,7 @@ def render_registry(
     return "\n".join(lines)
 
 
-def _model(name: str, versions: Sequence[Manifest], log: Sequence[Promotion], trial: ShadowEntry | None) -> list[str]:
+def _model(name: str, versions: Sequence[Manifest], log: Sequence[Promotion], shadow: ShadowEntry | None) -> list[str]:
     standing = champions(log)
     lines = [f"## {name}", ""]
     champion = standing[-1].version if standing else None
@@ -43,8 +43,8 @@ def _model(name: str, versions: Sequence[Manifest], log: Sequence[Promotion], tr
         # the last entry, not the last one standing: after a rollback the version runs since the rollback
         lines += [f"**{champion}** runs since {_moment(log[-1].at)}.", ""]
         lines += _details(known[champion], log) if champion in known else ["Its files are not in this repository.", ""]
-    if trial is not None:
-        lines += [f"Version {trial.version} is scored beside it since {_moment(trial.at)}: {trial.reason}", ""]
+    if shadow is not None:
+        lines += [f"Version {shadow.version} is scored as a shadow since {_moment(shadow.at)}: {shadow.reason}", ""]
     lines += [
         "| version | ran | trained on | rows | measured on its own test split |",
         "|---|---|---|---|---|",

@@ -348,7 +348,7 @@ class ModelRepository:
                     manifests.append(self.manifest(name, version))
                 except ModelRefused as error:
                     damaged.append(error.message)
-        return render_registry(manifests, self.history(), damaged=damaged, trials=self._trials())
+        return render_registry(manifests, self.history(), damaged=damaged, shadows=self._trials())
 
     def _trials(self) -> list[ShadowEntry]:
         found = [challenger_of(self._entries(name)) for name in self.names()]

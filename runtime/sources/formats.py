@@ -14,11 +14,11 @@ def _ignore(_group: str, _node: str) -> None:
 
 
 def documents_of(
-    source: Source, registry: RegistrySettings, *, on_stranger: Callable[[str, str], None] = _ignore
+    source: Source, registry: RegistrySettings, *, on_unknown_alias: Callable[[str, str], None] = _ignore
 ) -> Documents:
     """Return a function that decodes the documents in a source's records; each one has a state of its own.
 
-    on_stranger: called with group and node of a Sparkplug metric whose number no birth has named.
+    on_unknown_alias: called with group and node of a Sparkplug metric whose number no birth has named.
 
     Raises:
         UsageError: the format needs a setting or a library that is not there.
@@ -28,7 +28,7 @@ def documents_of(
     if source.format == "sparkplug":
         from runtime.sources.sparkplug import SparkplugReader  # noqa: PLC0415  most plants need no protobuf
 
-        return SparkplugReader(on_stranger).documents
+        return SparkplugReader(on_unknown_alias).documents
     from runtime.sources.registry import RegistryReader  # noqa: PLC0415  an extra of its own
 
     return RegistryReader(registry).documents
@@ -39,7 +39,7 @@ def mapping_of(
     plant: Plant,
     registry: RegistrySettings,
     *,
-    on_stranger: Callable[[str, str], None] = _ignore,
+    on_unknown_alias: Callable[[str, str], None] = _ignore,
 ) -> MapRecord:
     """Return the compiled source; arguments and errors are those of `documents_of`."""
-    return compile_source(source, plant, documents_of(source, registry, on_stranger=on_stranger))
+    return compile_source(source, plant, documents_of(source, registry, on_unknown_alias=on_unknown_alias))

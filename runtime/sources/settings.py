@@ -13,7 +13,7 @@ class RegistrySettings(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
 
     url: OptionalText = Field(None, description="URL of the schema registry, as https://registry:8081.")
-    username: OptionalText = Field(None, description="User name at the registry; empty: none is given.")
+    username: OptionalText = Field(None, description="User name at the registry; empty: none is sent.")
     password: OptionalSecret = Field(None, description="Password at the registry. Never logged.")
     ca_file: OptionalPath = Field(None, description="PEM file of trusted certificate authorities; empty: the system's.")
 
@@ -29,9 +29,9 @@ class MqttSettings(BaseModel):
         "nexova-bridge",
         min_length=1,
         max_length=128,
-        description="Client id at the MQTT broker, under which it keeps what comes while the bridge is away; one each.",
+        description="Client id at the MQTT broker, which keeps messages for it while the bridge is down; unique.",
     )
-    username: OptionalText = Field(None, description="User name at the MQTT broker; empty: none is given.")
+    username: OptionalText = Field(None, description="User name at the MQTT broker; empty: none is sent.")
     password: OptionalSecret = Field(None, description="Password at the MQTT broker. Never logged.")
     tls: bool = Field(default=False, description="Encrypt the connection to the MQTT broker.")
     ca_file: OptionalPath = Field(None, description="PEM file of trusted certificate authorities; empty: the system's.")

@@ -76,7 +76,7 @@ Payload: Final[Any] = _payload_type()
 
 
 def rebirth(at_ms: int) -> bytes:
-    """Return the command by which an edge node is asked to be born again."""
+    """Return the command that requests an edge node's rebirth."""
     payload = Payload(timestamp=at_ms)
     payload.metrics.add(name="Node Control/Rebirth", timestamp=at_ms, datatype=11, boolean_value=True)
     return bytes(payload.SerializeToString())
@@ -85,12 +85,11 @@ def rebirth(at_ms: int) -> bytes:
 class SparkplugReader:
     """Reader of payloads that remembers the names announced in birth messages.
 
-    on_stranger: called with group and node where a metric has a number that no birth has named: the node is to be born
-    again.
+    on_unknown_alias: called with group and node if no birth has named a metric's alias, to request a rebirth.
     """
 
-    def __init__(self, on_stranger: Callable[[str, str], None] = lambda _group, _node: None) -> None:
-        self._on_stranger = on_stranger
+    def __init__(self, on_unknown_alias: Callable[[str, str], None] = lambda _group, _node: None) -> None:
+        self._on_unknown_alias = on_unknown_alias
         self._names: dict[tuple[str, str], dict[int, str]] = {}
         self._types: dict[tuple[str, str], dict[str, int]] = {}
 
@@ -121,9 +120,9 @@ class SparkplugReader:
             elif not name:
                 name = names.get(metric.alias, "")
             if not name:
-                self._on_stranger(*node)
+                self._on_unknown_alias(*node)
                 detail = f"metric {metric.alias} of {'/'.join(node)}: no birth has named this number yet"
-                raise Unusable("no_known_sensor", f"{detail}; let the node be born again (Node Control/Rebirth)")
+                raise Unusable("no_known_sensor", f"{detail}; request a rebirth of the node (Node Control/Rebirth)")
             if metric.HasField("datatype"):
                 types[name] = metric.datatype
             metrics.append(_metric(metric, name, types.get(name, 0), payload.timestamp))

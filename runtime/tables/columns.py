@@ -237,11 +237,11 @@ def epoch_seconds(
     if late.any():
         why = [f"{time:%Y-%m-%d %H:%M} is in the future" for time in times.wall[late]]
         aside.add(late, why, remedy="correct it")
-    set_far_aside(found.seconds, times, aside)
+    set_outliers_aside(found.seconds, times, aside)
     return found
 
 
-def set_far_aside(seconds: Floats, times: WallTimes, aside: SetAside) -> None:
+def set_outliers_aside(seconds: Floats, times: WallTimes, aside: SetAside) -> None:
     """Set the few rows aside that a gap of a year or more separates from nearly all others."""
     far = _far_from_all(seconds)
     if far.any():

@@ -27,10 +27,10 @@ def test_a_version_is_tried_and_stopped(builder: ModelRepositoryBuilder, capfd: 
     assert capfd.readouterr().out == f"anomaly {SECOND} is scored as a shadow: looks good\n"
     assert run(["models", "list", *where[:2]]) == 0
     assert capfd.readouterr().out == (
-        f"anomaly {FIRST} runs\nanomaly {SECOND} is scored beside it\nmaintenance {FIRST}\n"
+        f"anomaly {FIRST} runs\nanomaly {SECOND} is scored as a shadow\nmaintenance {FIRST}\n"
     )
     assert run(["models", "report", *where[:2]]) == 0
-    assert f"Version {SECOND} is scored beside it since" in capfd.readouterr().out
+    assert f"Version {SECOND} is scored as a shadow since" in capfd.readouterr().out
     assert run(["models", "shadow", "anomaly", "--stop", *where, "--json"]) == 0
     entry = json.loads(capfd.readouterr().out)
     assert (entry["version"], entry["action"], entry["announced"]) == (SECOND, "shadow_ended", False)

@@ -5,17 +5,14 @@ and nothing else changed: the factor that makes the slowest of the rules tried h
 Prometheus scrapes a processor, an API and a forwarder.
 """
 
-import json
 import os
 import re
 import sys
 import time
-import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 import pytest
 import yaml
@@ -27,7 +24,8 @@ from runtime.models.announce import announcement
 from runtime.models.repository import ModelRepository
 from schemas.topics import READINGS
 from tests.brokers import Broker, running_tansu
-from tests.deploy.checks import ROOT, debian_program
+from tests.deploy.checks import ROOT
+from tests.deploy.live import answers, ask, running_prometheus
 from tests.e2e.workers import Worker, workers
 from tests.forwarder.receivers import Received, http_receiver
 from tests.model_repository import START, ModelRepositoryBuilder, anomaly_files, risk_files
@@ -71,34 +69,8 @@ def faster(rules: str) -> str:
     return DURATION.sub(lambda found: f"{found['before']}{max(1, round(seconds(found) / FASTER))}s", rules)
 
 
-@contextmanager
-def prometheus(folder: Path, targets: dict[str, int]) -> Iterator[str]:
-    port = free_port()
-    for file in RULES.glob("*.yml"):
-        (folder / file.name).write_text(faster(file.read_text(encoding="utf-8")), encoding="utf-8")
-    document = {
-        "global": {"scrape_interval": "2s", "scrape_timeout": "2s", "evaluation_interval": "1s"},
-        "rule_files": [str(folder / file.name) for file in RULES.glob("*.yml")],
-        "scrape_configs": [
-            {"job_name": f"nexova-{name}", "static_configs": [{"targets": [f"127.0.0.1:{target}"]}]}
-            for name, target in targets.items()
-        ],
-    }
-    (folder / "prometheus.yml").write_text(yaml.safe_dump(document), encoding="utf-8")
-    command = [
-        str(debian_program("prometheus")), f"--config.file={folder}/prometheus.yml",
-        f"--storage.tsdb.path={folder}/data", f"--web.listen-address=127.0.0.1:{port}",
-    ]  # fmt: skip
-    with child_process("Prometheus", command, log=folder / "prometheus.log") as child:
-        child.wait_until(lambda: answers(port, "/-/ready"), timeout_seconds=60)
-        yield f"http://127.0.0.1:{port}"
-
-
-def ask(url: str, path: str) -> list[dict[str, Any]]:
-    with urllib.request.urlopen(f"{url}/api/v1/{path}", timeout=30) as answer:  # noqa: S310  our own Prometheus
-        data = json.load(answer)["data"]
-    found: list[dict[str, Any]] = data.get("alerts", data.get("activeTargets"))
-    return found
+def faster_rules() -> dict[str, str]:
+    return {file.name: faster(file.read_text(encoding="utf-8")) for file in RULES.glob("*.yml")}
 
 
 def firing(url: str) -> set[str]:
@@ -136,14 +108,6 @@ def program(name: str, broker: Broker, folder: Path, *arguments: str, **variable
     command = [sys.executable, "-m", "nexova", *arguments]
     with child_process(name, command, log=folder / f"{name}.log", environment=environment) as child:
         yield child
-
-
-def answers(port: int, path: str = "/metrics") -> bool:
-    try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as answer:
-            return bool(answer.status == 200)
-    except OSError:
-        return False
 
 
 @contextmanager
@@ -196,7 +160,7 @@ def test_each_trouble_fires_its_own_rule_in_time_and_nothing_else(tmp_path: Path
         group.wait_ready(seconds=180)
         targets = {"processor": worker.port} | plant.enter_context(api_and_forwarder(broker, tmp_path))
         with simulator(broker, worker, tmp_path):
-            url = plant.enter_context(prometheus(tmp_path, targets))
+            url = plant.enter_context(running_prometheus(tmp_path, targets, faster_rules()))
             jobs = {f"nexova-{name}" for name in targets}
             # until the first scrape nothing is known of a process, which is an alarm by itself at this pace
             observe(url, within=PATIENCE, until=lambda now: not now and scraped(url) == jobs)

@@ -221,7 +221,7 @@ def test_a_version_is_tried_beside_the_champion_until_that_ends_or_it_takes_over
         trial = repository.shadow("anomaly", ids[1], at=a_moment(minutes), reason="looks good")
         assert repository.challenger("anomaly") == trial
         assert (
-            f"Version {ids[1]} is scored beside it since 2026-03-01 12:{minutes} UTC: looks good" in repository.page()
+            f"Version {ids[1]} is scored as a shadow since 2026-03-01 12:{minutes} UTC: looks good" in repository.page()
         )
         assert repository.history("anomaly") == (champion,), "it runs nowhere"
         repository.end_shadow("anomaly", at=a_moment(minutes + 1), reason="enough")

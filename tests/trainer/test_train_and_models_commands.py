@@ -118,7 +118,7 @@ def test_models_can_be_listed_shown_promoted_and_rolled_back(
 
     assert run(["models", "promote", "anomaly", second, *where, "--reason", "another seed"]) == 0
     said = capfd.readouterr()
-    assert f"anomaly {second} runs from now on in the place of {first}: another seed" in said.out
+    assert f"anomaly {second} runs from now on instead of {first}: another seed" in said.out
     assert f"anomaly {second} is promoted in the repository and workers follow at their next start" in said.err
     assert run(["models", "show", "anomaly", *where]) == 0
     shown = json.loads(capfd.readouterr().out)

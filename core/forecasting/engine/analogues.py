@@ -49,9 +49,9 @@ def _medians(past: Past, values: Floats, sums: Floats, *, first_hour: int, steps
     types = day_types((first_hour + starts[:, None] + ahead) // DAY, past.days.calendar)
     places = starts[:, None] + ahead
     followed = np.where(places < known, values[np.minimum(places, known - 1)], np.nan)
-    heard = ~np.isnan(followed)
-    usable = heard & (_CLASSES[types] == _CLASSES[targets])
-    usable = np.where(usable.sum(axis=0) < _LEAST_OF_CLASS, heard, usable)
+    present = ~np.isnan(followed)
+    usable = present & (_CLASSES[types] == _CLASSES[targets])
+    usable = np.where(usable.sum(axis=0) < _LEAST_OF_CLASS, present, usable)
     ageing = 0.5 ** (np.arange(1, len(starts) + 1) / _HALF_LIFE)
     weights = usable * ageing[:, None] * np.where(types == targets, _SAME_TYPE, 1.0)
     nearest = np.argsort(distances, kind="stable")

@@ -79,11 +79,11 @@ def _fits(memory: Memory, pasts: Pasts) -> bool:
 
 def stage_of(series: HourlySeries) -> Stage:
     """Return which members can answer: none (under two weeks), the baselines (under eight, or with gaps), or all."""
-    heard = ~np.isnan(series.values)
-    span = len(heard) - int(heard.argmax()) if heard.any() else 0
-    if span < _BASELINE_HOURS or heard.sum() < _BASELINE_HOURS * _LEAST_KNOWN:
+    present = ~np.isnan(series.values)
+    span = len(present) - int(present.argmax()) if present.any() else 0
+    if span < _BASELINE_HOURS or present.sum() < _BASELINE_HOURS * _LEAST_KNOWN:
         return "cold"
-    if span < _LINEAR_HOURS or heard[-_LINEAR_HOURS:].mean() < _LEAST_KNOWN or not heard[-_STALE_HOURS:].any():
+    if span < _LINEAR_HOURS or present[-_LINEAR_HOURS:].mean() < _LEAST_KNOWN or not present[-_STALE_HOURS:].any():
         return "baselines"
     return "linear"
 
@@ -183,8 +183,8 @@ def usable(series: HourlySeries) -> HourlySeries:
 
 
 def _known_until(series: HourlySeries) -> int:
-    heard = np.flatnonzero(~np.isnan(series.values))
-    return series.first_hour + int(heard[-1]) + 1 if len(heard) else series.first_hour
+    present = np.flatnonzero(~np.isnan(series.values))
+    return series.first_hour + int(present[-1]) + 1 if len(present) else series.first_hour
 
 
 def _clipped(answer: Answer, bounds: tuple[float, float]) -> Answer:

@@ -1,4 +1,4 @@
-"""Answers for a series of less than two weeks: the profile of its type, the median of its days, or its level."""
+"""Forecasts of a series of less than two weeks: the profile of its type, the median of its days, or its level."""
 
 from typing import Final
 
@@ -8,15 +8,15 @@ from core.arrays import DAY, WEEK, Floats, Ints
 from core.forecasting import names
 from core.forecasting.engine.series import LEVEL, Answer, HourlySeries
 
-_UNSEEN: Final = 0.5  # of a profile's value, on both sides, before anything was heard
+_UNSEEN: Final = 0.5  # of a profile's value, on both sides, without any known value
 _MONDAY: Final = 4 * DAY  # 1970-01-05
 
 
 def cold_answer(series: HourlySeries, horizon: int, profile: Floats | None) -> Answer:
-    """Return the answer for a series of less than two weeks; profile: as `cold_start` of `forecast_next`."""
+    """Return the forecast of a series of less than two weeks; profile: as `cold_start` of `forecast_next`."""
     targets = series.end + np.arange(horizon)
-    heard = ~np.isnan(series.values)
-    known, hours = series.values[heard], series.first_hour + np.flatnonzero(heard)
+    present = ~np.isnan(series.values)
+    known, hours = series.values[present], series.first_hour + np.flatnonzero(present)
     if profile is not None:
         return _by_profile(known, hours, targets, profile)
     if not len(known):
@@ -37,7 +37,7 @@ def cold_answer(series: HourlySeries, horizon: int, profile: Floats | None) -> A
     value = usual[targets % DAY]
     changes = np.abs(series.values[DAY:] - series.values[:-DAY])
     changes = changes[~np.isnan(changes)]
-    # one day says nothing of the next: until two can be compared, the bounds are as wide as the day itself
+    # until two days can be compared, the bounds are as wide as the spread within the day
     width = float(np.quantile(changes, LEVEL)) if len(changes) else float(spread[1] - spread[0]) / 2
     return Answer(value=value, lower=value - width, upper=value + width, model=names.DAILY_MEDIAN, compared={})
 
@@ -50,5 +50,5 @@ def _by_profile(known: Floats, hours: Ints, targets: Ints, profile: Floats) -> A
         factor = float(known.sum() / usual.sum()) if usual.sum() else 1.0
         width = float(np.quantile(np.abs(known - factor * usual), LEVEL))
     value = factor * filled[(targets - _MONDAY) % WEEK]
-    aside = _UNSEEN * np.abs(value) if width is None else np.full(len(value), width)
-    return Answer(value=value, lower=value - aside, upper=value + aside, model=names.TYPE_PROFILE, compared={})
+    margin = _UNSEEN * np.abs(value) if width is None else np.full(len(value), width)
+    return Answer(value=value, lower=value - margin, upper=value + margin, model=names.TYPE_PROFILE, compared={})

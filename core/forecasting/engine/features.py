@@ -1,7 +1,6 @@
 """Inputs of the linear members: deviations of the last hours and days from their profile, and the calendar.
 
-All of it is relative to the profile, the mean of the last days of the same type at the same hour, and is known at the
-origin; nothing looks further.
+They are relative to the profile, the mean of the last days of the same type at the same hour, and known at the origin.
 """
 
 from dataclasses import dataclass
@@ -56,11 +55,11 @@ class Outlook:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Past:
-    """A series with the tables that features are read from.
+    """A series with the tables for its features.
 
     filled: (n,) the values with their profile where they are missing. deviations: (n,) values minus the profile of the
-    day before, 0 where missing. sums: running sums of both, (n + 1,) each. level: stands in where no profile is known.
-    tables: of the known-future inputs.
+    day before, 0 where missing. sums: running sums of both, (n + 1,) each. level: replaces an unknown profile. tables:
+    of the known-future inputs.
     """
 
     days: Days
@@ -179,7 +178,7 @@ class Past:
         return self._value(start - 1 - np.arange(DAY))
 
     def _mean(self, sums: Floats, first: Ints, end: Ints) -> Floats:
-        """Return mean over [first, end), as far as the series reaches back."""
+        """Return the mean over [first, end), as far as the series reaches back."""
         low = np.clip(first - self.first_hour, 0, len(sums) - 2)
         high = np.clip(end - self.first_hour, low + 1, len(sums) - 1)
         return (sums[high] - sums[low]) / (high - low)

@@ -11,7 +11,7 @@ from core.forecasting.engine.series import Calendar, HourlySeries
 
 MOST_INPUTS: Final = 8
 COLUMNS: Final = 8
-"""Columns that the linear members see of each input."""
+"""Number of columns of the linear members for each input."""
 _HINGES: Final = (0.25, 0.75)
 
 
@@ -19,7 +19,7 @@ _HINGES: Final = (0.25, 0.75)
 class KnownInputs:
     """Inputs of one series, one row each, (k, n), NaN where unknown; hours on the series' own clock, from `first_hour`.
 
-    Forecasters learn from past hours; hours after the series' end are the plan.
+    Forecasters learn from past hours; the hours after the series' end are known in advance.
     """
 
     names: tuple[str, ...]
@@ -27,7 +27,7 @@ class KnownInputs:
     values: Floats
 
     def series(self) -> list[HourlySeries]:
-        """Return the inputs one by one."""
+        """Return each input as a series."""
         return [HourlySeries(first_hour=self.first_hour, values=row) for row in self.values]
 
 
@@ -36,7 +36,7 @@ class InputTable:
     """One input with the tables that its columns are read from.
 
     series: the input. days: its days by type. low, high: quartiles, where the effect of an input may change, as that of
-    a temperature does between heating and cooling. level: stands in where nothing is known.
+    a temperature does between heating and cooling. level: replaces unknown values.
     """
 
     series: HourlySeries
@@ -47,7 +47,7 @@ class InputTable:
 
     @classmethod
     def of(cls, series: HourlySeries, calendar: Calendar) -> "InputTable | None":
-        """Return the tables of an input; None where no hour of it is known."""
+        """Return the tables of an input; None if no hour of it is known."""
         known = series.values[~np.isnan(series.values)]
         if not len(known):
             return None
@@ -63,8 +63,8 @@ class InputTable:
     def columns(self, start: Ints, targets: Ints, same_hour: Ints) -> list[Floats]:
         """Return `COLUMNS` arrays (o, s) or (o, 1); start: (o, 1), targets and the same hours of known days: (o, s).
 
-        The level and its excess over the quartiles; how the hour, the one before and the one after differ from the days
-        of the same type; and how the last day did, which tells a planned stop from an unplanned one.
+        The level and its excess over the quartiles; the differences of the hour, the previous and the next one from the
+        days of the same type; and that of the last day, which distinguishes a planned stop from an unplanned one.
         """
         profile = self._profile(targets, start)
         level = self._filled(targets, profile)

@@ -65,13 +65,13 @@ def hits_of(actual: Floats, lower: Floats, upper: Floats) -> Floats:
 def _usual_sizes(residuals: Floats, hours: Ints, free: Bools) -> Floats:
     """Return mean absolute residual of each hour of the day, on working and on free days: (2, 24), never zero."""
     sizes = np.full((2, DAY), np.nan)
-    heard = ~np.isnan(residuals)
+    present = ~np.isnan(residuals)
     for kind in (0, 1):
-        chosen = heard & (free == bool(kind))
+        chosen = present & (free == bool(kind))
         summed = np.bincount(hours[chosen], np.abs(residuals[chosen]), DAY)
         count = np.bincount(hours[chosen], minlength=DAY)
         sizes[kind] = np.where(count > 0, summed / np.maximum(count, 1), np.nan)
-    overall = float(known_mean(np.abs(residuals), axis=None)) if heard.any() else 0.0
+    overall = float(known_mean(np.abs(residuals), axis=None)) if present.any() else 0.0
     both = known_mean(sizes, axis=0)
     sizes = np.where(np.isnan(sizes), np.where(np.isnan(both), overall, both), sizes)
     smooth = (np.roll(sizes, 1, axis=1) + 2 * sizes + np.roll(sizes, -1, axis=1)) / 4
@@ -79,8 +79,8 @@ def _usual_sizes(residuals: Floats, hours: Ints, free: Bools) -> Floats:
 
 
 def _quantiles(values: Floats, weights: Floats, missed: float) -> tuple[float, float]:
-    heard = ~np.isnan(values)
-    values, weights = values[heard], weights[heard]
+    present = ~np.isnan(values)
+    values, weights = values[present], weights[present]
     if not len(values):
         return 0.0, 0.0
     order = np.argsort(values)

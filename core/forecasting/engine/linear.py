@@ -9,7 +9,7 @@ from core.arrays import Features, Floats
 Singles = Features
 
 _REWEIGHTINGS: Final = 4
-_LEAST_RESIDUAL: Final = 0.05  # of the usual one; below, a residual has no more weight than at it
+_LEAST_RESIDUAL: Final = 0.05  # of the mean one; smaller residuals are weighted as if they were that large
 _TINY: Final = np.float32(1e-6)
 
 
@@ -19,7 +19,7 @@ def ridge(
     """Return coefficients (s, f + 1), constant last, of regressions of targets (s, o), NaN: unknown, on (s, o, f).
 
     penalty: of the squared coefficients of standardised inputs and targets. absolute: least absolute instead of least
-    squared residuals, by reweighting. columns: only the first so many inputs are used, the others get 0.
+    squared residuals, by reweighting. columns: number of inputs used, the first ones; the others get 0.
     """
     width = inputs.shape[2] if columns is None else columns
     weights = (~np.isnan(targets)).astype(np.float32)
@@ -40,9 +40,9 @@ def ridge(
     for _ in range(_REWEIGHTINGS if absolute else 0):
         residual = np.abs(y - np.matmul(x, found[:, :, None])[:, :, 0])
         usual = (residual * weights).sum(axis=1) / count
-        again = weights / np.maximum(residual, _LEAST_RESIDUAL * usual[:, None] + _TINY)
-        again *= (count / np.maximum(again.sum(axis=1), _TINY))[:, None]
-        found = _solved(x, y, again, penalty)
+        reweighted = weights / np.maximum(residual, _LEAST_RESIDUAL * usual[:, None] + _TINY)
+        reweighted *= (count / np.maximum(reweighted.sum(axis=1), _TINY))[:, None]
+        found = _solved(x, y, reweighted, penalty)
     coefficients = np.zeros((inputs.shape[0], inputs.shape[2] + 1), np.float32)
     slopes = found[:, :width] / spread * scale[:, None]
     coefficients[:, :width] = slopes
@@ -52,8 +52,8 @@ def ridge(
 
 def applied(coefficients: Singles, inputs: Singles) -> Floats:
     """Return the predictions (o, s) of regressions (s, f + 1) for inputs (s, o, f)."""
-    said = np.matmul(inputs.astype(np.float64), coefficients[:, :-1, None].astype(np.float64))[:, :, 0]
-    return np.asarray((said + coefficients[:, -1:]).T, np.float64)
+    products = np.matmul(inputs.astype(np.float64), coefficients[:, :-1, None].astype(np.float64))[:, :, 0]
+    return np.asarray((products + coefficients[:, -1:]).T, np.float64)
 
 
 def _solved(x: Singles, y: Singles, weights: Singles, penalty: float) -> Singles:

@@ -66,11 +66,11 @@ class Days:
         types = day_types(first_day + np.arange(rows), calendar)
         counts = np.zeros((_KINDS, rows + 1, DAY), np.int32)
         known = np.full((_KINDS, rows, DAY), np.nan)
-        heard = ~np.isnan(values)
+        present = ~np.isnan(values)
         every = {_ANY: np.arange(rows), _WORKING: np.flatnonzero(types < _SATURDAY)}
         for kind in range(_KINDS):
             members = every[kind] if kind in every else np.flatnonzero(types == kind)
-            mask = heard[members]
+            mask = present[members]
             counts[kind, members + 1] = mask
             order = np.argsort(~mask, axis=0, kind="stable")
             known[kind, : len(members)] = np.take_along_axis(values[members], order, axis=0)
@@ -131,7 +131,7 @@ def typed_median(recent: Floats) -> Floats:
 
 
 def _weighted(recent: Floats, weights: Floats) -> Floats:
-    heard = ~np.isnan(recent)
-    total = (heard * weights).sum(axis=-1)
-    summed = (np.where(heard, recent, 0.0) * weights).sum(axis=-1)
+    present = ~np.isnan(recent)
+    total = (present * weights).sum(axis=-1)
+    summed = (np.where(present, recent, 0.0) * weights).sum(axis=-1)
     return np.where(total > 0, summed / np.where(total > 0, total, 1.0), np.nan)

@@ -1,4 +1,4 @@
-"""Recognition of a series' holiday calendar: on its holidays, working days look like Sundays."""
+"""Recognition of a series' holiday calendar, by working days that resemble Sundays."""
 
 from collections.abc import Mapping
 from typing import Final
@@ -11,19 +11,19 @@ from core.forecasting.engine.series import Calendar, HourlySeries
 from core.forecasting.engine.weights import known_mean
 
 _WEEK_DAYS: Final = 7
-_LOOKED_BACK: Final = 4  # weeks
+_WEEKS_BACK: Final = 4
 _FRIDAY: Final = 4
 _SUNDAY: Final = 6
 _LEAST_HOLIDAYS: Final = 3
 _LEAST_GAIN: Final = 0.45
-"""Share of a holiday's error as a working day that must vanish when it is taken for a Sunday."""
+"""Minimum share of a holiday's error as a working day that must vanish when it is forecast as a Sunday."""
 
 
 def recognised(series: HourlySeries, candidates: Mapping[str, frozenset[int]]) -> str | None:
-    """Return the candidate whose holidays, day numbers since the epoch, explain the series best; None where none does.
+    """Return the candidate whose holidays, days since the epoch, explain the series best; None without one.
 
-    Only holidays on working days count. They must take away at least 45 % of the error that these days have when they
-    are forecast as what the calendar calls them.
+    Only holidays on working days count. Forecast as Sundays, they must have at least 45 % less error than by their
+    weekdays.
     """
     first_day, gains, errors = _gains(series)
     best, most = None, 0.0
@@ -39,13 +39,13 @@ def recognised(series: HourlySeries, candidates: Mapping[str, frozenset[int]]) -
 
 
 def _gains(series: HourlySeries) -> tuple[int, Floats, Floats]:
-    """Return the first day; for each day how much less a Sunday errs on it, NaN: unknown; and its weekday's error."""
+    """Return the first day, and by day the gain of a forecast as a Sunday, NaN: unknown, and its weekday's error."""
     first_day = -(-series.first_hour // DAY)
     whole = series.since(first_day * DAY)
     rows = len(whole.values) // DAY
     table = whole.values[: rows * DAY].reshape(rows, DAY)
     weekdays = day_types(first_day + np.arange(rows), Calendar())
-    back = np.arange(1, _LOOKED_BACK + 1) * _WEEK_DAYS
+    back = np.arange(1, _WEEKS_BACK + 1) * _WEEK_DAYS
     days = np.arange(rows)[:, None]
     sunday = days - (weekdays[:, None] - _SUNDAY) % _WEEK_DAYS + _WEEK_DAYS
     as_weekday = np.abs(table - _mean_of(table, days - back))

@@ -12,9 +12,9 @@ from core.forecasting.engine.series import LEVEL
 class Scores:
     """Errors over hours whose value is known and was forecast; low is good. Shares are 1 for 100 %.
 
-    wape: sum of absolute errors by sum of absolute values. mape: mean share of the value, without hours of zero.
-    rmse: in the series' unit; cv_rmse: by the mean value. coverage: share between the bounds, meant to be 0.8. width:
-    mean of upper minus lower. winkler: width plus 10 times what lies outside (Winkler 1972). None: unavailable.
+    wape: sum of absolute errors over sum of absolute values. mape: mean share of the value, without hours of zero.
+    rmse: in the series' unit; cv_rmse: over the mean value. coverage: share between the bounds, nominally 0.8. width:
+    mean of upper minus lower. winkler: width plus 10 times the excess outside (Winkler 1972). None: unavailable.
     """
 
     hours: int
@@ -28,7 +28,7 @@ class Scores:
 
 
 def scored(actual: Floats, value: Floats, lower: Floats, upper: Floats) -> Scores:
-    """Return the scores of forecasts, NaN: missing; all of one shape."""
+    """Return the scores of forecasts; arrays of one shape, NaN where missing."""
     known = ~np.isnan(actual) & ~np.isnan(value)
     y, errors = actual[known], (value - actual)[known]
     size, level = float(np.abs(y).mean()) if len(y) else 0.0, float(np.abs(y.mean())) if len(y) else 0.0
@@ -37,14 +37,14 @@ def scored(actual: Floats, value: Floats, lower: Floats, upper: Floats) -> Score
     bounded = known & ~np.isnan(lower) & ~np.isnan(upper)
     inside, low, high = actual[bounded], lower[bounded], upper[bounded]
     outside = np.maximum(low - inside, 0) + np.maximum(inside - high, 0)
-    some = bool(len(inside))
+    any_inside = bool(len(inside))
     return Scores(
         hours=len(y),
         wape=float(np.abs(errors).mean()) / size if size else None,
         mape=float(shares.mean()) if len(shares) else None,
         rmse=rmse,
         cv_rmse=rmse / level if rmse is not None and level else None,
-        coverage=float((outside == 0).mean()) if some else None,
-        width=float((high - low).mean()) if some else None,
-        winkler=float((high - low + 2 / (1 - LEVEL) * outside).mean()) if some else None,
+        coverage=float((outside == 0).mean()) if any_inside else None,
+        width=float((high - low).mean()) if any_inside else None,
+        winkler=float((high - low + 2 / (1 - LEVEL) * outside).mean()) if any_inside else None,
     )

@@ -31,17 +31,17 @@ def by_day(values: Floats) -> Floats:
 
 def known_mean(values: Floats, *, axis: int | None) -> Floats:
     """Return the mean of the known values along an axis, NaN without any."""
-    heard = ~np.isnan(values)
-    count = heard.sum(axis=axis)
-    return np.asarray(np.where(count > 0, np.where(heard, values, 0.0).sum(axis=axis) / np.maximum(count, 1), np.nan))
+    present = ~np.isnan(values)
+    count = present.sum(axis=axis)
+    return np.asarray(np.where(count > 0, np.where(present, values, 0.0).sum(axis=axis) / np.maximum(count, 1), np.nan))
 
 
 def fading_mean(errors: Floats) -> Floats:
     """Return mean over the first axis, oldest first, of what is known, newer ones counting more; NaN: nothing is."""
     ageing = 0.5 ** (np.arange(len(errors))[::-1] / _HALF_LIFE)
-    heard = ~np.isnan(errors)
-    total = np.tensordot(ageing, heard, axes=1)
-    summed = np.tensordot(ageing, np.where(heard, errors, 0.0), axes=1)
+    present = ~np.isnan(errors)
+    total = np.tensordot(ageing, present, axes=1)
+    summed = np.tensordot(ageing, np.where(present, errors, 0.0), axes=1)
     return np.asarray(np.where(total > 0, summed / np.where(total > 0, total, 1.0), np.nan))
 
 
@@ -51,34 +51,34 @@ def weights_of(errors: Floats) -> Floats:
     An origin counts half as much as one 84 days later.
     """
     mean = fading_mean(errors)
-    heard = ~np.isnan(mean)
-    best = np.where(heard, mean, np.inf).min(axis=0)
+    present = ~np.isnan(mean)
+    best = np.where(present, mean, np.inf).min(axis=0)
     # members without any error share the day alone; it must not be divided by zero for them
-    share = np.where(heard & (best > 0), best, heard & (mean == 0)) / np.where(heard & (mean > 0), mean, 1.0)
+    share = np.where(present & (best > 0), best, present & (mean == 0)) / np.where(present & (mean > 0), mean, 1.0)
     weights = np.power(np.where(np.isfinite(share), share, 0.0), _POWER)
     weights[0, weights.sum(axis=0) == 0] = 1.0  # no evidence at all: the first member, which needs none
     return np.asarray(weights / weights.sum(axis=0))
 
 
-def blended(said: Floats, weights: Floats, medians: Bools) -> Floats:
+def blended(forecasts: Floats, weights: Floats, medians: Bools) -> Floats:
     """Return the blend (..., s) of members' forecasts (..., m, s), over those that are finite.
 
     It lies between their weighted mean and their weighted median, by the weight of those that are `medians`, (m,):
-    where these do best the hours are of several kinds, and a mean of kinds never comes.
+    where these are best the hours are of several kinds, and the mean of two kinds does not occur.
     """
-    spread = np.repeat(weights, DAY, axis=1)[:, : said.shape[-1]]
-    finite = np.isfinite(said)
-    heard = np.where(finite, spread, 0.0)
-    total = heard.sum(axis=-2)
+    spread = np.repeat(weights, DAY, axis=1)[:, : forecasts.shape[-1]]
+    finite = np.isfinite(forecasts)
+    weight = np.where(finite, spread, 0.0)
+    total = weight.sum(axis=-2)
     scale = np.where(total > 0, total, 1.0)
-    known = np.where(finite, said, 0.0)
-    mean = (known * heard).sum(axis=-2) / scale
+    known = np.where(finite, forecasts, 0.0)
+    mean = (known * weight).sum(axis=-2) / scale
     order = np.argsort(known, axis=-2)
-    summed = np.cumsum(np.take_along_axis(heard, order, axis=-2), axis=-2)
+    summed = np.cumsum(np.take_along_axis(weight, order, axis=-2), axis=-2)
     middle = np.take_along_axis(order, (summed >= total[..., None, :] / 2).argmax(axis=-2)[..., None, :], axis=-2)
     median = np.take_along_axis(known, middle, axis=-2)[..., 0, :]
-    share = heard[..., medians, :].sum(axis=-2) / scale
-    return np.asarray(np.where(total > 0, mean + share * (median - mean), said[..., 0, :]))
+    share = weight[..., medians, :].sum(axis=-2) / scale
+    return np.asarray(np.where(total > 0, mean + share * (median - mean), forecasts[..., 0, :]))
 
 
 def taken_over(errors: Floats, *, margin: float = 1.0) -> Floats:

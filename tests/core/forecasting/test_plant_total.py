@@ -66,11 +66,11 @@ def test_a_machine_that_stopped_is_left_out_and_one_that_is_late_is_waited_for()
     total.take_forecast("a", a_course(10))
     total.take_forecast("b", a_course(20, origin=HOUR - 1))
     total.take_forecast("gone", a_course(30, origin=HOUR - 7, hours=72))
-    assert not total.all_there()
+    assert not total.is_complete()
     assert [member.value[0] for member in total.members()] == [10, 20]
     total.take_forecast("b", a_course(21))
     total.take_forecast("b", a_course(20, origin=HOUR - 1))
-    assert total.all_there()
+    assert total.is_complete()
     assert [member.value[0] for member in total.members()] == [10, 21]
 
 
@@ -91,10 +91,10 @@ def test_the_interval_of_the_sum_learns_to_cover_what_it_promises() -> None:
 def test_a_machine_that_was_measured_and_has_no_forecast_yet_is_waited_for() -> None:
     total = a_total(a=[1.0], b=[2.0])
     total.take_forecast("a", a_course(10, origin=HOUR + 1))
-    assert not total.all_there()
+    assert not total.is_complete()
     total.take_forecast("b", a_course(20, origin=HOUR + 1))
-    assert total.all_there()
-    assert not Total().all_there()
+    assert total.is_complete()
+    assert not Total().is_complete()
 
 
 LIMIT = 100.0

@@ -55,7 +55,15 @@ class Sensor(PlantModel):
     critical_low: Finite | None = Field(default=None, description="below: a limit alert of severity critical")
     critical_high: Finite | None = Field(default=None, description="above: a limit alert of severity critical")
     stuck_after_readings: int | None = Field(
-        default=None, ge=2, description="identical readings in a row that mean a stuck sensor; none: never"
+        default=None,
+        ge=2,
+        description="usual times between two changes of its value without one that mean a stuck sensor: identical "
+        "readings in a row, if each reading usually differs; none: never",
+    )
+    interval_seconds: Positive | None = Field(
+        default=None,
+        description="time between two new values of a sensor that is slower than its machine's readings, s; "
+        "none: learned",
     )
     formula: str | None = Field(
         default=None, description="makes it a derived sensor: its value, from other sensors, as torque * speed"

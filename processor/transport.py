@@ -189,7 +189,7 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
         coordinator = getattr(self._consumer, "_coordinator", None)
         error = getattr(coordinator, "_pending_exception", None)
         if isinstance(error, GroupAuthorizationFailedError):
-            return denied("processor", f"may not read with group {coordinator.group_id}")
+            return denied("processor", f"may not read with group {self.consumer.app.conf.id}")
         if isinstance(error, TopicAuthorizationFailedError):
             self._denied = ", ".join(sorted(error.args[0]))
         return denied("processor", f"may not read {self._denied}") if self._denied else None

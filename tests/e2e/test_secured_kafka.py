@@ -229,7 +229,7 @@ def test_wrong_passwords_and_authorities_are_one_line_with_their_setting(
     environment = certified.sasl("api", MAX_RETRIES="0")
     for name, value in changes.items():
         environment[f"NEXOVA_KAFKA__{name}"] = str(certified.folder / value) if name == "SSL_CA_FILE" else value
-    said(nexova(tmp_path, environment, "topics", "list"), complaint)
+    refused_in_one_line(nexova(tmp_path, environment, "topics", "list"), complaint)
 
 
 @pytest.mark.parametrize(
@@ -247,10 +247,10 @@ def test_a_client_certificate_that_is_refused_or_missing_is_one_line_with_its_se
         "NEXOVA_KAFKA__SSL_CERTIFICATE_FILE": "" if client is None else str(certified.folder / f"{client}.pem"),
         "NEXOVA_KAFKA__SSL_KEY_FILE": "" if client is None else str(certified.folder / f"{client}.key"),
     }
-    said(nexova(tmp_path, environment, "topics", "list"), complaint)
+    refused_in_one_line(nexova(tmp_path, environment, "topics", "list"), complaint)
 
 
-def said(done: subprocess.CompletedProcess[str], complaint: str) -> None:
+def refused_in_one_line(done: subprocess.CompletedProcess[str], complaint: str) -> None:
     assert done.returncode in {1, 2}, done.stderr
     assert complaint in done.stderr
     assert done.stderr.count("\n") == 1, done.stderr

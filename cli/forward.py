@@ -81,6 +81,7 @@ def forward(
     from runtime.logging import configure_logging  # noqa: PLC0415
     from runtime.metrics import process_registry  # noqa: PLC0415
     from runtime.metrics.forwarder import ForwarderMetrics  # noqa: PLC0415
+    from runtime.tracing import traces_of  # noqa: PLC0415
     from schemas.topics import ALERTS  # noqa: PLC0415
 
     settings = load_settings()
@@ -101,6 +102,7 @@ def forward(
         ),
         writer=Writer(settings.kafka),
         metrics=metrics,
+        traces=traces_of(settings.tracing, service="nexova-forwarder"),
     )
     with serve_status(settings.forwarder, forwarder, metrics):
         forwarder.run(stopped)

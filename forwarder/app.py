@@ -15,6 +15,7 @@ from forwarder.source import AlertSource, Writer
 from forwarder.targets.target import Target, Undelivered
 from forwarder.targets.work_requests import WorkRequests
 from runtime.metrics.forwarder import ForwarderMetrics
+from runtime.tracing import NoTraces, Traces
 from schemas.alerts import Alert, Severity
 from schemas.topics import FEEDBACK
 from schemas.trace import traceparent_of
@@ -53,7 +54,9 @@ class Forwarder:
         metrics: ForwarderMetrics,
         backoff: Backoff | None = None,
         clock: Callable[[], float] = time.monotonic,
+        traces: Traces | None = None,
     ) -> None:
+        self._traces = traces or NoTraces()
         self._source = source
         self._target = target
         self._manner = manner
@@ -129,12 +132,22 @@ class Forwarder:
                 changes.append(change)
                 origin[position] = message
         for notification in group(changes, self._manner.group_by):
+            started = self._clock()
             refused = self._try_until_done(lambda one=notification: self._target.deliver(one), stopped)  # type: ignore[misc]
             if refused is not None:
                 self._bury(notification, origin, refused)
             else:
                 for change in notification.changes:
                     self._metrics.changes.labels(what=change.what).inc()
+                    self._traces.span(
+                        f"deliver {change.what}",
+                        parent=change.traceparent,
+                        seconds=self._clock() - started,
+                        attributes={
+                            "nexova.alert_id": change.alert.alert_id,
+                            "nexova.notification": notification.identity,
+                        },
+                    )
         self._source.commit(messages)
 
     def _try_until_done(self, act: Callable[[], None], stopped: Callable[[], bool]) -> Undelivered | None:

@@ -5,8 +5,8 @@ of earlier owners, however late: see docs/decisions/0110-one-owner-writes.md.
 """
 
 import time
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import Final, NamedTuple, Protocol
 
 from confluent_kafka import KafkaError, KafkaException, Producer
@@ -28,6 +28,8 @@ _FENCED: Final = frozenset(
         KafkaError.INVALID_TXN_STATE,
     }
 )
+_ENDED: Final = frozenset({KafkaError._FATAL, KafkaError._STATE})  # noqa: SLF001
+"""What `produce` reports after its transaction has failed, whatever the cause."""
 
 
 class Outgoing(NamedTuple):
@@ -102,8 +104,9 @@ class FencedProducer:
         while True:
             try:
                 self._producer.begin_transaction()
-                for message in messages:
-                    self._produce(message, deadline)
+                with self._cause_of_end():
+                    for message in messages:
+                        self._produce(message, deadline)
                 self._persist(lambda: self._producer.commit_transaction(_TRY_SECONDS), deadline=deadline)
             except KafkaException as error:
                 reason: KafkaError = error.args[0]
@@ -130,6 +133,18 @@ class FencedProducer:
                 self._producer.poll(_PAUSE_SECONDS)
             else:
                 return
+
+    @contextmanager
+    def _cause_of_end(self) -> Iterator[None]:
+        """Raise why the transaction has ended where `produce` reports only that it has."""
+        try:
+            yield
+        except KafkaException as error:
+            if error.args[0].code() not in _ENDED:
+                raise
+            # the client refuses the commit with the cause: such a transaction can only be aborted
+            self._persist(lambda: self._producer.commit_transaction(_TRY_SECONDS))
+            raise
 
     def _persist(self, call: Callable[[], None], *, deadline: float | None = None) -> None:
         """Repeat a call until the broker answers; an error that a new transaction can resolve is raised."""

@@ -21,6 +21,7 @@ from processor.partitions import SourceRecord
 from processor.score_writer import ScoreWriter
 from processor.writers import Writers
 from runtime.metrics import ProcessorMetrics
+from runtime.tracing import NoTraces, Traces
 from schemas.alerts import Alert
 from schemas.codec import Refusal
 from schemas.dead_letters import DeadLetter, Source
@@ -43,8 +44,10 @@ class Publisher:
         publish_scores: bool,
         dead_letters_per_second: float = 50.0,
         clock: Callable[[], float],
+        traces: Traces | None = None,
     ) -> None:
         self.dead_letters = 0
+        self._traces = traces or NoTraces()
         self._outputs = outputs
         self._writers = writers
         self._metrics = metrics
@@ -60,16 +63,28 @@ class Publisher:
         offsets = [record.offset for record in records] if assessment.alerts else []
         for row, alert in assessment.alerts:
             source = records[bisect_left(offsets, assessment.scores.batch.offsets[row])]
-            self.alert(partition, alert, traceparent=traceparent_of(source.headers))
-            self._metrics.reading_to_alert.observe(max(0.0, self._clock() - source.timestamp / 1000))
+            seconds = max(0.0, self._clock() - source.timestamp / 1000)
+            self.alert(partition, alert, traceparent=traceparent_of(source.headers), seconds=seconds)
+            self._metrics.reading_to_alert.observe(seconds)
         for recommendation in assessment.recommendations:
             self._metrics.recommendations.labels(band=recommendation.band).inc()
             self._send(RECOMMENDATIONS, recommendation.machine_id, recommendation, partition)
 
-    def alert(self, partition: int, alert: Alert, *, traceparent: bytes | None = None) -> None:
-        """Queue an alert; traceparent: of the reading that changed it."""
+    def alert(self, partition: int, alert: Alert, *, traceparent: bytes | None = None, seconds: float = 0.0) -> None:
+        """Queue an alert; traceparent: of the reading that changed it; seconds: since that was sent."""
         self._metrics.alerts.labels(kind=alert.kind, state=alert.state, severity=alert.severity).inc()
-        headers = () if traceparent is None else ((TRACEPARENT, traceparent),)
+        context = self._traces.span(
+            f"alert {alert.state}",
+            parent=None if traceparent is None else traceparent.decode(),
+            seconds=seconds,
+            attributes={
+                "nexova.alert_id": alert.alert_id,
+                "nexova.machine_id": alert.machine_id,
+                "nexova.kind": alert.kind,
+                "nexova.severity": alert.severity,
+            },
+        )
+        headers = () if context is None else ((TRACEPARENT, context.encode()),)
         self._writers.send(partition, ALERTS, key=alert.alert_id, value=alert.encode(), headers=headers)
 
     def energy_window(self, partition: int, window: EnergyWindow) -> None:

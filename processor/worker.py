@@ -47,6 +47,7 @@ from runtime.metrics import ProcessorMetrics
 from runtime.models.inference import LoadedModels
 from runtime.models.repository import ModelRepository
 from runtime.settings import Settings
+from runtime.tracing import traces_of
 from schemas.topics import HISTORY, READINGS
 
 LOGGER: Final = logging.getLogger("nexova.processor")
@@ -87,10 +88,7 @@ class Worker:
         self.partitions = PartitionTable(plant, history_hours=settings.forecasts.history_weeks * WEEK)
         self._stopping = False
         self.writers = Writers(
-            producers_of(settings, stopped=lambda: self._stopping),
-            metrics,
-            on_lost=self._lost,
-            on_failure=self._failed,
+            producers_of(settings, stopped=lambda: self._stopping), metrics, on_lost=self._lost, on_failure=self._failed
         )
         self.publisher = Publisher(
             self.outputs,
@@ -99,6 +97,7 @@ class Worker:
             publish_scores=settings.processor.publish_scores,
             dead_letters_per_second=settings.processor.dead_letters_per_second,
             clock=clock.wall,
+            traces=traces_of(settings.tracing, service="nexova-processor"),
         )
         self.running = RunningModels(loaded.models, plant=plant, metrics=metrics)
         self.rollbacks = Rollbacks(

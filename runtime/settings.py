@@ -233,6 +233,18 @@ class ModelSettings(BaseModel):
     )
 
 
+class TracingSettings(BaseModel):
+    """Destination of OpenTelemetry traces."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", validate_default=True)
+
+    endpoint: OptionalText = Field(
+        None,
+        description="OTLP over HTTP, as http://collector:4318/v1/traces: spans of alerts and deliveries go there; "
+        "needs nexova[otel]. Empty: no traces.",
+    )
+
+
 class Settings(BaseSettings):
     """All settings of all processes; immutable."""
 
@@ -256,6 +268,7 @@ class Settings(BaseSettings):
     models: ModelSettings = ModelSettings()
     registry: RegistrySettings = RegistrySettings()
     mqtt: MqttSettings = MqttSettings()
+    tracing: TracingSettings = TracingSettings()
     plant_file: OptionalPath = Field(
         None, description="Plant file with sensors, machine types, limits and policies; empty: the shipped default."
     )

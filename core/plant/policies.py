@@ -30,7 +30,7 @@ class DetectionPolicy(PlantModel):
     detector: Literal["auto", "distance", "surprise", "both", "seasonal"] = Field(
         default="auto",
         description="score against a machine's own baseline: distance from its level, surprise at a jump, the higher "
-        "of both, or a slow sensor against its daily habits; auto: the last for plants of one slow sensor, else the first",
+        "of both, or a slow sensor's daily habits; auto: the last for plants of one slow sensor, else the first",
     )
     new_normal_after_seconds: Positive = Field(
         default=172_800.0,

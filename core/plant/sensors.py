@@ -65,7 +65,15 @@ class Sensor(PlantModel):
         default=None, description="upper limit; a limit alert of severity critical above it"
     )
     stuck_after_readings: int | None = Field(
-        default=None, ge=2, description="consecutive identical readings of a stuck sensor; none: never stuck"
+        default=None,
+        ge=2,
+        description="number of usual times between two changes without a change after which it is stuck: identical "
+        "readings in a row, if each reading usually differs; none: never stuck",
+    )
+    interval_seconds: Positive | None = Field(
+        default=None,
+        description="time between two new values of a sensor that is slower than its machine's readings, s; "
+        "none: learned",
     )
     formula: str | None = Field(
         default=None, description="formula of a derived sensor from other sensors, such as torque * speed"

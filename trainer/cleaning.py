@@ -11,10 +11,10 @@ from typing import Final, Literal
 
 import numpy as np
 
-from core.arrays import HOUR, Bools, Floats
+from core.arrays import HOUR, Bools, Floats, Ints
 from core.batch import ReadingBatch
 from core.detection.features import physical
-from core.plant import Plant
+from core.plant import Plant, Sensor
 from core.state.traits import traits_of
 from schemas.alerts import Alert
 from schemas.feedback import Feedback
@@ -29,6 +29,8 @@ REPAIR_HOURS: Final = 24.0
 """So long after a failure, without a word of maintenance, the machine is taken to be repaired."""
 LONGEST_REPAIR_HOURS: Final = 168.0
 """Maintenance that is done later than that after a failure is not its repair."""
+_FEW_RUNS: Final = 3
+"""Runs of equal values of which a usual length can be told."""
 _ABOUT_READINGS: Final = frozenset({"anomaly", "limit", "sensor_fault"})
 _JUDGEMENTS: Final = frozenset({"confirmed", "false_alarm", "expected"})
 
@@ -105,7 +107,8 @@ def resting(batch: ReadingBatch, plant: Plant) -> tuple[Bools, Bools]:
 def stuck(batch: ReadingBatch, plant: Plant) -> Bools:
     """Return the rows in a run of equal values of a sensor that is stuck by the plant file, its first rows included.
 
-    As in the stream: a run of zeros is none, gaps do not break it, and a machine that stands may repeat itself.
+    As in the stream: a run of zeros is none, gaps do not break it, a machine that stands may repeat itself, and runs
+    are judged by the usual one of that sensor and machine, as a gateway may repeat the values of a slow sensor.
     """
     off, idle = resting(batch, plant)
     running = np.flatnonzero(~(off | idle))
@@ -119,8 +122,24 @@ def stuck(batch: ReadingBatch, plant: Plant) -> Bools:
         begins = np.ones(rows.size, dtype=bool)
         begins[1:] = (said[1:] != said[:-1]) | (machine[1:] != machine[:-1]) | (said[1:] == 0)
         run = np.cumsum(begins) - 1
-        found[rows[np.bincount(run)[run] >= sensor.stuck_after_readings]] = True
+        lengths = np.bincount(run)
+        usual = _usual_runs(lengths, machine[begins], least=_own_readings(sensor, plant))
+        found[rows[(lengths >= sensor.stuck_after_readings * usual)[run]]] = True
     return found
+
+
+def _own_readings(sensor: Sensor, plant: Plant) -> float:
+    return max(1.0, (sensor.interval_seconds or 0.0) / plant.interval_seconds)
+
+
+def _usual_runs(lengths: Ints, machine: Ints, *, least: float) -> Floats:
+    """Return the median length of the runs of the machine of each run, (n,); `least` where it has few."""
+    usual = np.full(lengths.size, least)
+    for one in np.unique(machine):
+        runs = machine == one
+        if runs.sum() >= _FEW_RUNS:
+            usual[runs] = max(least, float(np.median(lengths[runs])))
+    return usual
 
 
 def _in_order(batch: ReadingBatch) -> tuple[ReadingBatch, int]:

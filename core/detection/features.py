@@ -118,6 +118,7 @@ def observe(
             learners.early,
             plant.detection.new_normal_after_seconds,
             np.array([sensor.stuck_after_readings or 0 for sensor in plant.sensors]),
+            np.array([sensor.interval_seconds or 0.0 for sensor in plant.sensors]),
             tracks,
             traits,
             plant.warm_up_readings,

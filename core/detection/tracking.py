@@ -14,15 +14,17 @@ _RUNNING: Final = 0
 _IDLE: Final = 1
 _OFF: Final = 2
 _MISSING_FACTOR: Final = 4.0  # a sensor is missing once its gap is so many times what is usual
-_MISSING_LEAST: Final = 4
-_MISSING_MOST: Final = 20  # a longer gap is no habit
+_FORGET: Final = 0.05  # share by which a sensor's usual times follow shorter ones
+_GROWTH: Final = 2.0  # a usual time at most doubles at once: an outage is no habit
+_MACHINE_AWAY: Final = 2.0  # intervals; while the whole machine says nothing, no sensor of it is late
+_UNKNOWN: Final = 10.0  # intervals between changes that are taken for possible before any were seen
 _COUNTED_BACK: Final = 1.0  # hours by which running hours must fall to have been reset
 _LEVEL_SECONDS: Final = 3600.0  # how long a sensor's recent level remembers, but at least so many readings:
 _LEVEL_READINGS: Final = 12
 _LEVEL_CLIP: Final = 3.0  # noises; an episode of an hour or two must not become the new level
 _START_SECONDS: Final = 4 * 3600.0  # a machine that has just started may still change; until then the clip is wider
 _SURPRISING: Final = 10.0  # noises away from both baseline and recent level at which surprise is a half
-_STILL: Final = 2.0  # repeats of a value that are a half; a rounded value may well repeat itself once
+_STILL: Final = 2.0  # usual times between changes without one that are a half; a rounded value may repeat itself once
 _FLAGGED: Final = 0.5  # surprise at which a reading is flagged
 _SILENT: Final = 1.0  # usual gaps without a value that are a half
 
@@ -44,6 +46,7 @@ def track(
     early: int,
     accept_seconds: float,
     stuck_after: Ints,
+    own_seconds: Floats,
     tracks: Tracks,
     traits: tuple[Floats, Floats, Floats],
     warm_up: int,
@@ -56,7 +59,8 @@ def track(
     Rows are left of machines whose warm-up, or what an early look at them needs, was completed by an earlier row: they
     are `waiting`, (m,), and to be fitted before the next call. Machines are independent, so the others go on. early,
     warm_up: readings of the first look, and of the whole warm-up. learned (n,): rows to learn from, set here.
-    accept_seconds: running time away from the baseline after which the level is the new one.
+    accept_seconds: running time away from the baseline after which the level is the new one. own_seconds (S,): stated
+    times between two values of a sensor, 0 where they are learned.
     """
     done, left = np.empty_like(rows), np.empty_like(rows)
     count = 0
@@ -76,11 +80,12 @@ def track(
             tracks.last_seen[slot] = now
         out.newest[row] = tracks.last_seen[slot]
         tracks.readings[slot] += 1
-        _condition(row, slot, now, values, power, tracks, traits, out)
+        step = min(max(elapsed, 0.0), _MACHINE_AWAY * tracks.interval[slot]) if elapsed == elapsed else 0.0  # noqa: PLR0124  false for NaN
+        _condition(row, slot, now, step, values, power, own_seconds, tracks, traits, out)
         if runtime >= 0 and elapsed > 0 and values[row, runtime] < tracks.last_values[slot, runtime] - _COUNTED_BACK:
             tracks.slow[slot] = np.nan  # maintenance was done: what the machine was like before it is history
             tracks.slow_hours[slot] = 0.0
-        _sensor_health(row, slot, values, power, stuck_after, tracks, out)
+        _sensor_health(row, slot, step, values, power, stuck_after, own_seconds, tracks, out)
         if out.condition[row] == _RUNNING:
             _slow_averages(slot, elapsed, values[row], watched, slow_seconds, tracks)
         _maintenance_features(row, slot, runtime, tracks, traits, out)
@@ -104,11 +109,11 @@ def track(
             if tracks.learned[slot] <= early and tracks.running_since[slot] == -np.inf:
                 out.phase[row] = FIRST
             if tracks.learned[slot] > early:
-                _surprises(row, slot, now, elapsed, values[row], watched, accept_seconds, tracks, out)
+                _surprises(row, slot, now, elapsed, values[row], watched, own_seconds, accept_seconds, tracks, out)
                 _score_early(row, slot, values[row], watched, tracks, out)
             waiting[slot] = tracks.learned[slot] == warm_up or is_early_look(tracks.learned[slot], early)
             continue
-        _surprises(row, slot, now, elapsed, values[row], watched, accept_seconds, tracks, out)
+        _surprises(row, slot, now, elapsed, values[row], watched, own_seconds, accept_seconds, tracks, out)
         _learn_on(row, slot, elapsed, accept_seconds, tracks, out)
         out.phase[row] = DETECT
     return done[:count], left[: len(rows) - count]
@@ -144,39 +149,81 @@ def _score_early(row: int, slot: int, values: Floats, watched: Ints, tracks: Tra
 
 
 @njit(cache=True, nogil=True)
-def _missing(run: int, usual: float) -> bool:
-    # false while `usual` is NaN: sensors may take turns in messages of their own, and their first round is no gap
-    return run >= _MISSING_LEAST and run >= _MISSING_FACTOR * (1 + usual)
+def _usual_gap(usual: float, own: float, interval: float) -> float:
+    # NaN until a first gap is known: sensors may take turns in messages of their own, and their first round is no gap
+    return max(usual, own, interval) if usual == usual else np.nan  # noqa: PLR0124  false for NaN
+
+
+@njit(cache=True, nogil=True)
+def _missing(seconds: float, usual: float, own: float, interval: float) -> bool:
+    # half an interval early, as times jitter
+    return seconds > _MISSING_FACTOR * _usual_gap(usual, own, interval) - interval / 2
+
+
+@njit(cache=True, nogil=True)
+def _usual_hold(usual: float, own: float, interval: float) -> float:
+    """Return the usual time between two changes of a sensor's value, s, of which a gateway may send copies."""
+    if usual > 0:
+        return max(usual, own, interval)
+    return own if own > 0 else _UNKNOWN * interval
 
 
 @_part
 def _sensor_health(
-    row: int, slot: int, values: Floats, power: int, stuck_after: Ints, tracks: Tracks, out: RowResults
+    row: int,
+    slot: int,
+    step: float,
+    values: Floats,
+    power: int,
+    stuck_after: Ints,
+    own_seconds: Floats,
+    tracks: Tracks,
+    out: RowResults,
 ) -> None:
     running = out.condition[row] == _RUNNING
+    interval = tracks.interval[slot]
     for sensor in range(values.shape[1]):
         value = values[row, sensor]
+        # a standing machine may say less; what it draws is what tells us that it stands
+        if running or sensor == power:
+            tracks.missing_for[slot, sensor] += step
+        gap, usual = tracks.missing_for[slot, sensor], tracks.missing_usual[slot, sensor]
         if np.isnan(value):
-            # a standing machine may say less; what it draws is what tells us that it stands
-            if running or sensor == power:
-                tracks.missing_run[slot, sensor] += 1
-            if _missing(tracks.missing_run[slot, sensor], tracks.missing_usual[slot, sensor]):
+            if _missing(gap, usual, own_seconds[sensor], interval):
                 out.fault[row, sensor] = FAULT_MISSING
             continue
         last = tracks.last_values[slot, sensor]
         if not np.isnan(last):
-            gap = min(tracks.missing_run[slot, sensor], _MISSING_MOST)
-            if np.isnan(tracks.missing_usual[slot, sensor]):
-                tracks.missing_usual[slot, sensor] = gap
-            tracks.missing_usual[slot, sensor] += 0.05 * (gap - tracks.missing_usual[slot, sensor])
-        tracks.missing_run[slot, sensor] = 0
+            # the longest recent gap, slowly forgotten: values may come in bursts
+            if np.isnan(usual):
+                usual = gap
+            longest = min(gap, _GROWTH * max(usual, interval))
+            tracks.missing_usual[slot, sensor] = max(longest, usual + _FORGET * (longest - usual))
+        tracks.missing_for[slot, sensor] = 0.0
         if value != last or value == 0:
-            tracks.same_run[slot, sensor] = 0
+            if last != 0 and not np.isnan(last):
+                _learn_hold(slot, sensor, tracks.same_for[slot, sensor] + gap, tracks)
+            tracks.same_for[slot, sensor] = 0.0
         elif running:
-            tracks.same_run[slot, sensor] += 1
-            if 0 < stuck_after[sensor] <= tracks.same_run[slot, sensor] + 1:
+            tracks.same_for[slot, sensor] += gap
+            hold = _usual_hold(tracks.same_usual[slot, sensor], own_seconds[sensor], interval)
+            # n equal values are n - 1 intervals apart
+            if stuck_after[sensor] > 0 and tracks.same_for[slot, sensor] > (stuck_after[sensor] - 1.5) * hold:
                 out.fault[row, sensor] = FAULT_STUCK
         tracks.last_values[slot, sensor] = value
+
+
+@njit(cache=True, nogil=True)
+def _learn_hold(slot: int, sensor: int, seconds: float, tracks: Tracks) -> None:
+    """Learn from the time between two changes, s; that until the first change was not seen whole: 0 marks it."""
+    usual = tracks.same_usual[slot, sensor]
+    if np.isnan(usual):
+        tracks.same_usual[slot, sensor] = 0.0
+    elif usual == 0:
+        tracks.same_usual[slot, sensor] = seconds
+    else:
+        most = _GROWTH * max(usual, tracks.interval[slot])
+        tracks.same_usual[slot, sensor] += _FORGET * (min(seconds, most) - usual)
 
 
 @_part
@@ -184,8 +231,10 @@ def _condition(
     row: int,
     slot: int,
     now: float,
+    step: float,
     values: Floats,
     power: int,
+    own_seconds: Floats,
     tracks: Tracks,
     traits: tuple[Floats, Floats, Floats],
     out: RowResults,
@@ -197,7 +246,12 @@ def _condition(
         drawn = values[row, power]
         if not np.isnan(drawn):
             condition = _OFF if drawn < traits[0][slot] else _IDLE if drawn < traits[1][slot] else _RUNNING
-        elif _missing(tracks.missing_run[slot, power] + 1, tracks.missing_usual[slot, power]):
+        elif _missing(
+            tracks.missing_for[slot, power] + step,
+            tracks.missing_usual[slot, power],
+            own_seconds[power],
+            tracks.interval[slot],
+        ):
             condition = _RUNNING
     if condition == _RUNNING and before != _RUNNING:
         # a machine that runs with its first reading is not known to have just started
@@ -262,6 +316,7 @@ def _surprises(
     elapsed: float,
     values: Floats,
     watched: Ints,
+    own_seconds: Floats,
     accept_seconds: float,
     tracks: Tracks,
     out: RowResults,
@@ -282,15 +337,18 @@ def _surprises(
     if tracks.lasting[slot, 0] >= accept_seconds:
         clip = np.inf
     still = silent = 0.0
+    interval = tracks.interval[slot]
     for d in range(len(watched)):
         sensor = watched[d]
         value = values[sensor]
         if np.isnan(value):
-            usual = tracks.missing_usual[slot, sensor]
+            usual = _usual_gap(tracks.missing_usual[slot, sensor], own_seconds[sensor], interval)
             if not np.isnan(usual):
-                silent = max(silent, tracks.missing_run[slot, sensor] / (1 + _MISSING_FACTOR * usual))
+                late = tracks.missing_for[slot, sensor]
+                silent = max(silent, late / (interval + _MISSING_FACTOR * (usual - interval)))
             continue
-        still = max(still, float(tracks.same_run[slot, sensor]))
+        hold = _usual_hold(tracks.same_usual[slot, sensor], own_seconds[sensor], interval)
+        still = max(still, tracks.same_for[slot, sensor] / hold)
         noise = tracks.noise[slot, d]
         away = (value - tracks.mean[slot, d]) / (tracks.scale[slot, d] * noise)
         if np.isnan(away):

@@ -18,6 +18,7 @@ _Key = tuple[str, float]
 class _Open:
     """A reading that may still get values. said: bits of the columns received so far, missing values included."""
 
+    seconds: float
     values: list[float]
     said: int
     written_at: float
@@ -36,6 +37,7 @@ class Gatherer:
         self._within = within
         self._wait = wait
         self._open: dict[_Key, _Open] = {}
+        self._newest: dict[str, _Open] = {}  # of each machine, as values of one reading mostly follow each other
         self._times: dict[str, list[float]] = {}
         self._latest = -math.inf
         self._ready: list[MappedReading] = []
@@ -50,17 +52,24 @@ class Gatherer:
 
     def add_one(self, found: MappedValue, written_at: float, now: float) -> None:
         """Take a single value, as `add` does."""
-        column, value = found[2], found[3]
-        key = self._near(found[0], found[1], column) if self._within else found[:2]
-        entry = self._open.get(key)
-        if entry is None:
-            entry = self._open[key] = _Open([_NAN] * self._width, 0, written_at, now)
+        entry = self._newest.get(found.machine_id)
+        if entry is None or entry.seconds != found.seconds or self._within:
+            entry = self._entry(found, written_at, now)
         if written_at > self._latest:  # noqa: PLR1730  for each value, and a call costs
             self._latest = written_at
-        entry.values[column] = value
-        entry.said |= 1 << column
-        if entry.said == self._all:
-            self._end(key)
+        entry.values[found.column] = found.value
+        said = entry.said = entry.said | 1 << found.column
+        if said == self._all:
+            self._end((found.machine_id, entry.seconds))
+
+    def _entry(self, found: MappedValue, written_at: float, now: float) -> _Open:
+        """Return the open reading that a value belongs to, which may be a new one."""
+        machine_id, seconds = key = self._near(found) if self._within else (found.machine_id, found.seconds)
+        entry = self._open.get(key)
+        if entry is None:
+            entry = self._open[key] = _Open(seconds, [_NAN] * self._width, 0, written_at, now)
+        self._newest[machine_id] = entry
+        return entry
 
     def ready(self, now: float) -> list[MappedReading]:
         """Return the readings that are complete or have waited long enough, oldest first."""
@@ -92,7 +101,7 @@ class Gatherer:
     def restore(self, packed: bytes, *, now: float) -> None:
         """Restore the state that `pack` returned."""
         for machine_id, seconds, written_at, columns, values in msgspec.json.decode(packed) if packed else ():
-            entry = _Open([math.nan] * self._width, 0, written_at, now)
+            entry = _Open(seconds, [_NAN] * self._width, 0, written_at, now)
             for column, value in zip(columns, values, strict=True):
                 entry.values[column] = math.nan if value is None else value
                 entry.said |= 1 << column
@@ -106,8 +115,9 @@ class Gatherer:
             values = [None if math.isnan(entry.values[column]) else entry.values[column] for column in columns]
             yield [machine_id, seconds, entry.written_at, columns, values]
 
-    def _near(self, machine_id: str, seconds: float, column: int) -> _Key:
+    def _near(self, found: MappedValue) -> _Key:
         """Return the open reading that a value belongs to: near in time, and without a value of its sensor."""
+        machine_id, seconds, column = found.machine_id, found.seconds, found.column
         times = self._times.setdefault(machine_id, [])
         for time in times:
             if abs(time - seconds) <= self._within and not self._open[machine_id, time].said >> column & 1:
@@ -118,7 +128,9 @@ class Gatherer:
 
     def _end(self, key: _Key) -> None:
         entry = self._open.pop(key)
-        self._ready.append(MappedReading(*key, entry.values))
+        self._ready.append(MappedReading(key[0], key[1], entry.values))
+        if self._newest.get(key[0]) is entry:
+            del self._newest[key[0]]
         if self._within:
             times = self._times[key[0]]
             times.remove(key[1])

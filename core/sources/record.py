@@ -4,6 +4,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+import msgspec
+
 from schemas.codec import Refusal
 from schemas.dead_letters import DeadLetterReason
 
@@ -18,7 +20,7 @@ class Raw(NamedTuple):
     written_at: float
 
 
-class MappedReading(NamedTuple):
+class MappedReading(msgspec.Struct, frozen=True, gc=False):
     """A reading: seconds since 1970, and the values in the plant's order and units, NaN where missing."""
 
     machine_id: str
@@ -26,7 +28,7 @@ class MappedReading(NamedTuple):
     values: list[float]
 
 
-class MappedValue(NamedTuple):
+class MappedValue(msgspec.Struct, frozen=True, gc=False):
     """One value of a long source, in the plant's unit; NaN where missing. column: of the sensor."""
 
     machine_id: str

@@ -21,7 +21,9 @@ class Tracks(NamedTuple):
 
     Bookkeeping: last_offset (m,), readings (m,), last_seen (m,) epoch s, interval (m,) s, last_values (m, S).
     Condition: condition (m,) code, running_since (m,) epoch s.
-    Sensor health, in readings: missing_run, missing_usual (NaN until a first gap is known), same_run (m, S).
+    Sensor health (m, S), running time in s: missing_for, since the last value; missing_usual, between two values, NaN
+    until a first gap is known; same_for, since the last change; same_usual, between two changes, NaN until a first
+    change was seen, and 0 until a second one was.
     Baseline: learned (m,), fitted (m,), and the fields of `core.detection.baseline.Baseline`; shift (m, D) in scales.
     Averages of standardised values: averages (m, 2, D); previous (m, D), the last value in scales; recent (m, 3, 5)
     squared distances; level (m, D), their recent level; spread_mean and spread (m, D), of moving variances.
@@ -39,9 +41,10 @@ class Tracks(NamedTuple):
     last_values: Floats
     condition: Ints
     running_since: Floats
-    missing_run: Ints
-    missing_usual: Floats
-    same_run: Ints
+    missing_for: Features
+    missing_usual: Features
+    same_for: Features
+    same_usual: Features
     learned: Ints
     fitted: Bools
     mean: Floats
@@ -95,9 +98,10 @@ def tracks_layout(plant: Plant) -> Layout:
         "last_values": Column("f8", (sensors,), nan),
         "condition": Column("i8", fill=CONDITIONS.index("unknown"), stored="i1"),
         "running_since": Column("f8", fill=nan),
-        "missing_run": Column("i8", (sensors,), stored="i4"),
-        "missing_usual": Column("f8", (sensors,), nan),
-        "same_run": Column("i8", (sensors,), stored="i4"),
+        "missing_for": Column("f4", (sensors,)),
+        "missing_usual": Column("f4", (sensors,), nan),
+        "same_for": Column("f4", (sensors,)),
+        "same_usual": Column("f4", (sensors,), nan),
         "learned": Column("i8", stored="i4"),
         "fitted": Column("b1"),
         "mean": Column("f8", (watched,), part="baseline"),

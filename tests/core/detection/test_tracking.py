@@ -87,23 +87,70 @@ class TestMissing:
         assert "?" not in faults(rows, "b", plant=plant)
 
     def test_a_standing_machine_may_say_less(self) -> None:
-        rows = [a_reading(at=60.0 * number, power=0.0, temperature=None, vibration=None) for number in range(20)]
+        rows = [a_reading(at=60.0 * number, power=0.0, temperature=None, vibration=None) for number in range(4, 24)]
         assert faults([*drawn_rows("...."), *rows], "temperature") == 24 * "."
 
     def test_but_not_what_it_draws(self) -> None:
-        rows = [a_reading(at=60.0 * number, power=None) for number in range(6)]
+        rows = [a_reading(at=60.0 * number, power=None) for number in range(4, 10)]
         assert faults([*drawn_rows("oooo"), *rows], "power") == 4 * "." + "...???"
+
+    def test_a_sensor_far_slower_than_its_neighbours_is_there(self) -> None:
+        """Once an hour among readings of each minute, and missed after four hours without a value."""
+        rows = drawn_rows(5 * ("." + 59 * "?") + "." + 300 * "?")
+        found = faults(rows, "temperature")
+        assert found[:300] == 300 * "."
+        assert found[300:].index("?") == 240
+
+    def test_neighbours_that_become_faster_make_no_sensor_late(self) -> None:
+        """One value a minute; the others come each minute, then each second."""
+        slow = drawn_rows(20 * ".")
+        fast = drawn_rows(20 * ("." + 59 * "?"), first=1200.0, every=1.0)
+        assert "?" not in faults([*slow, *fast], "temperature")
+
+    def test_values_in_bursts_are_usual_after_a_few(self) -> None:
+        rows = drawn_rows(15 * (10 * "." + 50 * "?"), every=1.0)
+        assert "?" not in faults(rows, "temperature")[360:]
+
+    def test_a_machine_that_was_away_has_no_sensor_that_is_late(self) -> None:
+        assert "?" not in faults([*drawn_rows(10 * "."), *drawn_rows("??....", first=86_400.0)], "temperature")
+
+    def test_a_stated_rhythm_needs_no_learning(self) -> None:
+        sensors = [a_sensor("temperature", interval_seconds=1200.0), a_sensor("vibration")]
+        rows = drawn_rows("..?." + 90 * "?")
+        plant = a_plant(sensors=[*the_usual_sensors()[:1], *sensors])
+        assert faults(rows, "temperature", plant=plant).index("?") == 3 + 80
 
 
 class TestStuck:
-    """Temperature is stuck after 8 identical readings."""
+    """Temperature is stuck after 8 identical readings, once it is known to change with each."""
 
     def test_identical_readings_are_stuck(self) -> None:
-        assert faults(series("temperature", [59.0, *([60.0] * 9), 61.0]), "temperature") == "........==."
+        assert faults(series("temperature", [58.0, 59.0, *([60.0] * 9), 61.0]), "temperature") == ".........==."
 
     def test_what_is_stuck_comes_free_with_the_first_other_value(self) -> None:
-        values: list[float | None] = [*([60.0] * 9), 60.1, *([60.0] * 7)]
-        assert faults(series("temperature", values), "temperature") == ".......==" + 8 * "."
+        values: list[float | None] = [58.0, 59.0, *([60.0] * 9), 60.1, *([60.0] * 7)]
+        assert faults(series("temperature", values), "temperature") == ".........==" + 8 * "."
+
+    def test_one_that_never_changed_may_be_slow_and_is_stuck_after_ten_times_as_long(self) -> None:
+        found = faults(series("temperature", [60.0] * 80), "temperature")
+        assert found.index("=") == 66
+
+    def test_a_slow_sensor_whose_value_is_repeated_with_each_reading_is_not_stuck(self) -> None:
+        """A gateway repeats the value of every quarter of an hour with each minute."""
+        values: list[float | None] = [60.0 + number // 15 % 5 for number in range(7, 300)]
+        assert faults(series("temperature", values), "temperature") == 293 * "."
+
+    def test_and_is_stuck_when_it_misses_its_own_rhythm(self) -> None:
+        values: list[float | None] = [60.0 + number // 15 % 5 for number in range(150)] + [70.0] * 150
+        found = faults(series("temperature", values), "temperature")
+        assert found[:150] == 150 * "."
+        assert 90 <= found[150:].index("=") <= 120
+
+    def test_a_stated_rhythm_holds_from_the_first_value(self) -> None:
+        slow = a_sensor("temperature", stuck_after_readings=8, interval_seconds=120.0)
+        plant = a_plant(sensors=[*the_usual_sensors()[:1], slow])
+        found = faults(series("temperature", [60.0] * 30), "temperature", plant=plant)
+        assert found.index("=") == 14
 
     def test_zero_is_never_stuck(self) -> None:
         assert faults(series("temperature", [0.0] * 20), "temperature") == 20 * "."
@@ -112,7 +159,7 @@ class TestStuck:
         assert faults(series("power", [40.0] * 20), "power") == 20 * "."
 
     def test_missing_values_in_between_do_not_free_it(self) -> None:
-        values: list[float | None] = [60.0, None, 60.0, None, *([60.0] * 6)]
+        values: list[float | None] = [58.0, 59.0, 60.0, None, 60.0, None, *([60.0] * 6)]
         assert faults(series("temperature", values), "temperature")[-1] == "="
 
     @pytest.mark.parametrize("power", [0.0, 5.0])

@@ -21,7 +21,7 @@ JOBS ?= 3
 ARGS ?=
 BENCH ?= throughput detection training api beside forecasts forecast_wave forecast_fleet
 
-.PHONY: help setup demo test test-long check format bench quality chaos generated lock audit licences clean
+.PHONY: help setup demo test test-long check format bench quality chaos fuzz generated lock audit licences clean
 
 help: ## show this overview
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -76,6 +76,9 @@ format: setup ## let ruff mend and format the code
 
 chaos: setup ## faults on a seeded schedule against real processes: make chaos SEED=7 MINUTES=5
 	$(BIN)/python -m tests.chaos.harness --seed $(or $(SEED),1) --minutes $(or $(MINUTES),5)
+
+fuzz: setup ## hostile readings among good ones through the rules: make fuzz MESSAGES=1000000 SEED=1
+	@$(BIN)/python -m tests.fuzz.readings --messages $(or $(MESSAGES),100000) --seed $(or $(SEED),1)
 
 bench: setup ## print what was measured, all of it or BENCH="throughput" alone, with ARGS
 	@for each in $(BENCH); do $(BIN)/python -m benchmarks.$$each $(ARGS); done

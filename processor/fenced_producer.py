@@ -5,8 +5,8 @@ of earlier owners, however late: see docs/decisions/0110-one-owner-writes.md.
 """
 
 import time
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from typing import Final, NamedTuple, Protocol
 
 from confluent_kafka import KafkaError, KafkaException, Producer
@@ -28,6 +28,15 @@ _FENCED: Final = frozenset(
         KafkaError.INVALID_TXN_STATE,
     }
 )
+_DENIED: Final = frozenset(
+    {
+        KafkaError.TOPIC_AUTHORIZATION_FAILED,
+        KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
+        KafkaError.CLUSTER_AUTHORIZATION_FAILED,
+    }
+)
+_ENDED: Final = frozenset({KafkaError._FATAL, KafkaError._STATE})  # noqa: SLF001
+"""What `produce` reports after its transaction has failed, whatever the cause."""
 
 
 class Outgoing(NamedTuple):
@@ -72,10 +81,11 @@ class FencedProducer:
         self._partition = partition
         self._patience = patience
         self._stopped = stopped
+        self._id = transactional_id(kafka, partition)
         self._producer = Producer(
             producer_config(kafka)
             | {
-                "transactional.id": transactional_id(kafka, partition),
+                "transactional.id": self._id,
                 "transaction.timeout.ms": int(_TRANSACTION_SECONDS * 1000),
                 "compression.type": "zstd",
                 "linger.ms": _LINGER_MS,
@@ -102,8 +112,9 @@ class FencedProducer:
         while True:
             try:
                 self._producer.begin_transaction()
-                for message in messages:
-                    self._produce(message, deadline)
+                with self._cause_of_end():
+                    for message in messages:
+                        self._produce(message, deadline)
                 self._persist(lambda: self._producer.commit_transaction(_TRY_SECONDS), deadline=deadline)
             except KafkaException as error:
                 reason: KafkaError = error.args[0]
@@ -131,6 +142,18 @@ class FencedProducer:
             else:
                 return
 
+    @contextmanager
+    def _cause_of_end(self) -> Iterator[None]:
+        """Raise why the transaction has ended where `produce` reports only that it has."""
+        try:
+            yield
+        except KafkaException as error:
+            if error.args[0].code() not in _ENDED:
+                raise
+            # the client refuses the commit with the cause: such a transaction can only be aborted
+            self._persist(lambda: self._producer.commit_transaction(_TRY_SECONDS))
+            raise
+
     def _persist(self, call: Callable[[], None], *, deadline: float | None = None) -> None:
         """Repeat a call until the broker answers; an error that a new transaction can resolve is raised."""
         until = time.monotonic() + self._patience if deadline is None else deadline
@@ -152,10 +175,13 @@ class FencedProducer:
     def _failure(self, reason: KafkaError) -> FailureError:
         if reason.code() in _FENCED:
             return Fenced(f"partition {self._partition} was taken over by another worker ({reason.name()})")
-        return WriteFailed(
-            f"partition {self._partition} could not be written ({reason.str()}); check the broker, the topics and our "
-            "rights on them and on the transactional ids"
-        )
+        remedy = "check the broker and the topics"
+        if reason.code() in _DENIED:
+            remedy = (
+                "grant our user the rights that `nexova topics acl processor` prints, on the topics and on "
+                f"transactional ids such as {self._id}"
+            )
+        return WriteFailed(f"partition {self._partition} could not be written as {self._id} ({reason.str()}); {remedy}")
 
 
 def producers_of(settings: Settings, *, stopped: Callable[[], bool]) -> Callable[[int], FencedProducer]:

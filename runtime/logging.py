@@ -31,8 +31,8 @@ CHATTY: Final = (
     "urllib3",
     "uvicorn.access",
 )
-# every error that it logs it mends itself, or raises; a broker that is away would be hundreds of lines
-MENDING: Final = ("aiokafka",)
+# every error that they log they mend themselves, or raise; a broker that is away would be hundreds of lines
+MENDING: Final = ("aiokafka", "mode.timers")
 AUDIT: Final = "nexova.audit"
 REPEAT_SECONDS: Final = 60.0
 _NUMBERS: Final = re.compile(r"\d+")

@@ -40,7 +40,7 @@ class Plant(PlantModel):
     """A whole plant file. The order of `sensors` is the order of columns everywhere."""
 
     name: Identifier = Field(description="name of the plant")
-    timezone: TimezoneName = Field(description="IANA zone in which shifts and days are meant")
+    timezone: TimezoneName = Field(description="IANA zone of shifts and days")
     interval_seconds: Positive = Field(description="expected time between two readings of a machine, s")
     sensors: Annotated[tuple[Sensor, ...], Field(strict=False)] = Field(min_length=1, max_length=64)
     machine_types: Annotated[tuple[MachineType, ...], Field(strict=False)] = ()

@@ -79,7 +79,7 @@ class Adoption:
         if end is not None and end.is_of_another(self._identity(READINGS)):
             state.begin_era()
             LOGGER.warning(
-                "partition %d: %s was deleted and created anew since its state was saved; the state of %d machines is "
+                "partition %d: %s was deleted and recreated since its state was saved; the state of %d machines is "
                 "kept, and the topic is read from its beginning",
                 *(number, READINGS, len(state.ids)),
             )

@@ -182,7 +182,7 @@ def _drift(z: Floats) -> Floats:
     means = z[: blocks * _BLOCK].reshape(blocks, _BLOCK, -1).mean(axis=1)
     moved = (np.diff(means, axis=0) ** 2).mean(axis=0)
     noise = np.minimum(z.var(axis=0), (np.diff(z, axis=0) ** 2).mean(axis=0) / 2)
-    # so few differences have a standard error: without it half of all steady channels would be taken for wandering
+    # so few differences have a standard error: without it half of all steady channels would count as wandering
     chance = 2 * noise / _BLOCK * (1 + np.sqrt(2 / (blocks - 1)))
     drift: Floats = np.maximum(0.0, (moved - chance) / (2 * _BLOCK / 3))
     return drift

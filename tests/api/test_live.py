@@ -288,7 +288,7 @@ def test_a_position_that_means_nothing_is_answered_by_a_reset(live: Server) -> N
             if first.name != "reset":
                 assert nonsense == "a." + "A" * 20  # zeros: all that is known comes
                 continue
-            assert "read the lists anew" in first.data
+            assert "read the lists again" in first.data
 
 
 def test_a_stream_of_one_machine_brings_only_that(live: Server, plant_broker: Broker) -> None:

@@ -122,6 +122,12 @@ class AlertPolicy(AlertRule):
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
         ordered(readings_over=self.readings_over, of_readings=self.of_readings)
+        if 0 < self.cooldown_seconds <= self.merge_gap_seconds:
+            raise broken(
+                f"cooldown_seconds ({self.cooldown_seconds:g}) must be above merge_gap_seconds "
+                f"({self.merge_gap_seconds:g}), or it has no effect: an opening that soon continues the alert",
+                "write more, 0 for none, or a shorter merge_gap_seconds",
+            )
         for place, override in enumerate(self.overrides):
             rule = self._changed(override)
             if rule.readings_over > rule.of_readings:

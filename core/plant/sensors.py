@@ -102,10 +102,21 @@ class Sensor(PlantModel):
             warning_high=self.warning_high,
             critical_high=self.critical_high,
         )
+        self._limits_can_be_broken()
         self._counts_energy()
         if self.formula is not None and self.role in {"runtime", "energy_counter"}:
             raise broken(f"a derived sensor cannot have the role {self.role}", "give it to a sensor that is measured")
         return self
+
+    def _limits_can_be_broken(self) -> None:
+        for key in ("critical_low", "warning_low", "warning_high", "critical_high"):
+            limit = getattr(self, key)
+            if limit is not None and not self.minimum <= limit <= self.maximum:
+                raise broken(
+                    f"{key} ({limit:g}) must lie between minimum ({self.minimum:g}) and maximum ({self.maximum:g}): "
+                    "values beyond these are impossible, and raise a sensor fault instead",
+                    "correct the limit, or widen the range",
+                )
 
     def _counts_energy(self) -> None:
         if self.role != "energy_counter":
@@ -119,6 +130,7 @@ class Sensor(PlantModel):
         if self.minimum < 0:
             raise broken(f"an energy counter is never negative, minimum is {self.minimum:g}", "write minimum = 0")
         ordered(maximum=self.maximum, modulus=self.counter.modulus)
+        ordered(resolution=self.counter.resolution, modulus=self.counter.modulus)
 
 
 class MachineType(PlantModel):

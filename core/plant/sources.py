@@ -5,7 +5,7 @@ from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BeforeValidator, Field, WithJsonSchema, field_validator, model_validator
 
-from core.plant.rules import Finite, NotNegative, PlantModel, TimezoneName, broken
+from core.plant.rules import Finite, NotNegative, PlantModel, TimezoneName, broken, ordered
 
 MISSING_WORDS: Final = ("", "-", "--", "n/a", "na", "nan", "null", "none", "no data", "#n/a", "bad")
 """Words that stand for a missing value, in upper or lower case."""
@@ -198,6 +198,7 @@ class Source(PlantModel):
             )
         if self.mqtt is not None and self.time == ("kafka",):
             raise broken("MQTT messages have no time of their own", "name the path of a time")
+        ordered(gather_seconds=self.gather_seconds, wait_seconds=self.wait_seconds)
         self._template_fits("machine_id", self.machine_id, {"machine_id"})
         if self.form == "wide" and self.tag is not None:
             raise broken("a wide source has no tag", 'write form = "long", or remove tag')

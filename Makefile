@@ -99,7 +99,9 @@ lock: ## resolve the locked requirements anew, keeping what still fits (needs uv
 	@$(or $(shell command -v uv),$(BIN)/uv) $(LOCK) $(ARGS) --constraint requirements.txt --extra build --extra dev --extra forecasters pyproject.toml -o requirements-dev.txt
 
 audit: ## compare the locked packages with known weaknesses (needs uv, and a network)
-	@$(or $(shell command -v uvx),$(BIN)/uvx) pip-audit --disable-pip --require-hashes -r requirements.txt
+	@$(or $(shell command -v uvx),$(BIN)/uvx) pip-audit --strict --disable-pip --require-hashes -r requirements.txt || \
+		{ echo "make audit: a weakness was found, or the advisories of a package could not be asked for: see above" >&2; \
+		exit 1; }
 
 licences: setup ## list the licences of the installed packages
 	@$(BIN)/python -m deploy.licences

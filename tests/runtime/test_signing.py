@@ -1,7 +1,6 @@
 """Signed manifests: who signed what, in a folder and in a bucket, and what an attacker can do to them."""
 
 import base64
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -155,7 +154,9 @@ def other_key() -> bytes:
 
 
 @pytest.mark.parametrize(
-    ("content", "why"), [(b"", "no PEM file"), (os.urandom(64), "no PEM file"), (other_key(), "not of Ed25519")]
+    ("content", "why"),
+    [(b"", "no PEM file"), (bytes(range(64)), "no PEM file"), (other_key(), "not of Ed25519")],
+    ids=["empty", "bytes", "another kind of key"],
 )
 def test_what_is_no_signing_key_is_refused_in_one_line(tmp_path: Path, content: bytes, why: str) -> None:
     file = tmp_path / "key.pem"

@@ -21,7 +21,7 @@ JOBS ?= 3
 ARGS ?=
 BENCH ?= throughput detection training api beside forecasts forecast_wave forecast_fleet
 
-.PHONY: help setup demo test test-long check format bench quality chaos generated lock audit licences clean
+.PHONY: help setup demo test test-long check format bench quality chaos fuzz generated lock audit licences clean
 
 help: ## show this overview
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-18s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -77,6 +77,9 @@ format: setup ## let ruff mend and format the code
 chaos: setup ## faults on a seeded schedule against real processes: make chaos SEED=7 MINUTES=5
 	$(BIN)/python -m tests.chaos.harness --seed $(or $(SEED),1) --minutes $(or $(MINUTES),5)
 
+fuzz: setup ## hostile readings among good ones through the rules: make fuzz MESSAGES=1000000 SEED=1
+	@$(BIN)/python -m tests.fuzz.readings --messages $(or $(MESSAGES),100000) --seed $(or $(SEED),1)
+
 bench: setup ## print what was measured, all of it or BENCH="throughput" alone, with ARGS
 	@for each in $(BENCH); do $(BIN)/python -m benchmarks.$$each $(ARGS); done
 
@@ -96,7 +99,9 @@ lock: ## resolve the locked requirements anew, keeping what still fits (needs uv
 	@$(or $(shell command -v uv),$(BIN)/uv) $(LOCK) $(ARGS) --constraint requirements.txt --extra build --extra dev --extra forecasters pyproject.toml -o requirements-dev.txt
 
 audit: ## compare the locked packages with known weaknesses (needs uv, and a network)
-	@$(or $(shell command -v uvx),$(BIN)/uvx) pip-audit --disable-pip --require-hashes -r requirements.txt
+	@$(or $(shell command -v uvx),$(BIN)/uvx) pip-audit --strict --disable-pip --require-hashes -r requirements.txt || \
+		{ echo "make audit: a weakness was found, or the advisories of a package could not be asked for: see above" >&2; \
+		exit 1; }
 
 licences: setup ## list the licences of the installed packages
 	@$(BIN)/python -m deploy.licences

@@ -77,6 +77,7 @@ def forward(
     from forwarder.app import Forwarder, Manner  # noqa: PLC0415  other commands do without its clients
     from forwarder.source import AlertSource, Writer  # noqa: PLC0415
     from forwarder.status import serve_status  # noqa: PLC0415
+    from runtime.granted import demand_rights  # noqa: PLC0415
     from runtime.kafka import wait_for_broker  # noqa: PLC0415
     from runtime.logging import configure_logging  # noqa: PLC0415
     from runtime.metrics import process_registry  # noqa: PLC0415
@@ -87,6 +88,7 @@ def forward(
     settings = load_settings()
     configure_logging(settings)
     wait_for_broker(settings.kafka, max_retries=settings.max_retries)
+    demand_rights(settings.kafka, "forwarder")
     target = _target(
         to, url, settings,
         template=template, cloudevents=cloudevents, mail_from=mail_from, mail_to=mail_to or [], starttls=starttls,

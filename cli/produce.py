@@ -212,4 +212,7 @@ def _finish(publisher: Publisher) -> None:
     publisher.flush()
     typer.echo(f"{publisher.delivered:,} messages delivered, {publisher.failed:,} failed")
     if publisher.failed:
-        raise FailureError(f"{publisher.failed:,} messages were not delivered ({publisher.failure}); check the broker")
+        raise FailureError(
+            f"{publisher.failed:,} messages were not delivered to {READINGS} ({publisher.failure}); check the "
+            "broker, and the rights that `nexova topics acl producer` prints"
+        )

@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from runtime.errors import FailureError, UsageError
-from runtime.kafka import TopicState, create_topics, list_topics, wait_for_broker
+from runtime.kafka import TopicState, create_topics, list_topics, readers_of, wait_for_broker
 from runtime.logging import configure_logging
 from runtime.rights import RIGHTS, acls_of
 from runtime.settings import Settings, load_settings
@@ -53,7 +53,7 @@ def acl(
         raise UsageError(f"PROCESS = {process!r:.80}: must be one of {', '.join(RIGHTS)}")
     kafka = load_settings().kafka
     options = {"topic": "--topic", "group": "--group", "transactionalId": "--transactional-id"}
-    for one in acls_of(process, group=kafka.group):
+    for one in acls_of(process, group=kafka.group, readers=readers_of(kafka)):
         words = ["kafka-acls.sh", "--bootstrap-server", kafka.bootstrap_servers, "--add"]
         words += ["--allow-principal", principal.replace("{process}", process)]
         words += [word for operation in one.operations for word in ("--operation", operation)]

@@ -164,7 +164,16 @@ def _decode_one_by_one(
     refused: list[tuple[int, Refusal]] = []
     unknown = 0
     for offset, value in zip(offsets_of, values_of, strict=True):
-        if value is not None and len(value) > max_message_bytes:
+        if value is not None and len(value) <= max_message_bytes:
+            # most messages of a batch with a bad one are good
+            try:
+                readings.append(decoder.decode_one(value))
+            except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+                pass
+            else:
+                offsets.append(offset)
+                continue
+        elif value is not None:
             detail = f"{len(value)} bytes is above the limit of {max_message_bytes}; send fewer readings a message"
             refused.append((offset, Refusal(reason="too_large", detail=detail, payload=value)))
             continue

@@ -9,7 +9,9 @@ from typing import Any, Final
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaException, Message, Producer, TopicPartition
 
 from runtime.errors import FailureError
+from runtime.granted import denied
 from runtime.kafka import consumer_config, producer_config
+from runtime.reading_errors import REFUSED
 from runtime.settings import KafkaSettings
 from schemas.dead_letters import DeadLetter, DeadLetterReason, Source
 from schemas.topics import DEAD_LETTERS
@@ -43,7 +45,11 @@ class AlertSource:
         self.assignments += 1
 
     def gather(self, *, wait_seconds: float, stopped: Callable[[], bool]) -> list[Message]:
-        """Return the messages within `wait_seconds` of the first one; empty after a while without any."""
+        """Return the messages within `wait_seconds` of the first one; empty after a while without any.
+
+        Raises:
+            BrokerRefused: our user lacks a right.
+        """
         found: list[Message] = []
         moves = self.assignments
         deadline = time.monotonic() + 1.0
@@ -56,6 +62,8 @@ class AlertSource:
                 continue
             error = message.error()
             if error is not None:
+                if error.code() in REFUSED:
+                    raise denied("forwarder", f"may not read {self.topic} with group {self._group} ({error.str()})")
                 LOGGER.warning("%s: %s", self.topic, error.str())
                 continue
             if not found:

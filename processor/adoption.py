@@ -2,7 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Final
 
 from core.forecasting.series_state import Outgoing as SavedMessage
@@ -106,16 +107,24 @@ class Adoption:
         return held
 
     def _machines(self, number: int) -> tuple[FleetState, End | None]:
-        restored = self._read(MACHINES, number)
         state = self._partitions.new_state()
-        try:
+        with _refusals():
+            restored = self._read(MACHINES, number)
             state.restore(restored.records)
-        except UnknownStateFormat as error:
-            raise FailureError(str(error)) from None
         return state, restored.end
 
     def _series(self, number: int) -> tuple[SeriesTable, list[SavedMessage], End | None]:
-        restored = self._read(SERIES, number)
         series = self._partitions.new_series()
-        unpublished = series.restore(newest_values(restored.records), at=self._clock.wall())
+        with _refusals():
+            restored = self._read(SERIES, number)
+            unpublished = series.restore(newest_values(restored.records), at=self._clock.wall())
         return series, unpublished, restored.end
+
+
+@contextmanager
+def _refusals() -> Iterator[None]:
+    """Raise the refusal of another version's state as an error for users."""
+    try:
+        yield
+    except UnknownStateFormat as error:
+        raise FailureError(str(error)) from None

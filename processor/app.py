@@ -6,10 +6,11 @@ from typing import Final
 
 from core.detection.features import feature_fingerprint
 from core.precompile import precompile
-from processor.changelog import create_changelogs
+from processor.changelog import MACHINES, SERIES, changelog_of, create_changelogs
 from processor.topic_watch import check_topics
 from processor.worker import Worker
 from runtime.clock import SYSTEM_CLOCK
+from runtime.granted import demand_rights
 from runtime.kafka import list_topics, wait_for_broker
 from runtime.metrics import ProcessorMetrics, process_registry
 from runtime.models.inference import load_models
@@ -26,6 +27,7 @@ def create_worker(settings: Settings) -> Worker:
 
     Raises:
         BrokerUnavailable: no broker answered.
+        BrokerRefused: our user lacks a right.
         FailureError: a topic is missing or has a wrong number of partitions.
         UsageError: the plant file cannot be used.
     """
@@ -33,6 +35,9 @@ def create_worker(settings: Settings) -> Worker:
     topics = list_topics(settings.kafka)
     check_topics(topics)
     create_changelogs(settings.kafka)
+    demand_rights(
+        settings.kafka, "processor", state=[changelog_of(settings.kafka, table) for table in (MACHINES, SERIES)]
+    )
     plant = load_plant(settings.plant_file)
     repository = ModelRepository.of(settings)
     loaded = load_models(repository, plant=plant, features=feature_fingerprint(plant))

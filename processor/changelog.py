@@ -12,7 +12,7 @@ from typing import Final
 import msgspec
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
-from core.state.records import END, FORMAT, Record, UnknownStateFormat
+from core.state.records import END, FORMAT, Record, UnknownStateFormat, refusal
 from processor.fenced_producer import Outgoing
 from runtime.errors import BrokerUnavailable, FailureError
 from runtime.kafka import consumer_config, create_topics
@@ -121,9 +121,12 @@ def read_changelog(
                         records.append((key, message.value()))
                 elif error.code() == _EOF:
                     on_progress(table, partition, 1.0)
-                    return Restored(records=records, end=_end(topic, end))
+                    return Restored(records=records, end=end_of(topic, end))
                 elif error.code() not in _TRANSIENT:
-                    raise FailureError(f"{topic}/{partition} cannot be read ({error.str()}); check our rights")
+                    raise FailureError(
+                        f"{topic}/{partition} cannot be read ({error.str()}); grant our user the rights that "
+                        "`nexova topics acl processor` prints, on the topic and on groups of readers"
+                    )
     except KafkaException as error:
         raise FailureError(f"{topic}/{partition} cannot be read ({error.args[0].str()}); check the broker") from None
     finally:
@@ -138,15 +141,20 @@ def _share_read(consumer: Consumer, place: TopicPartition, offset: int | None) -
     return min(0.99, max(0.0, (offset - low) / (high - low)))
 
 
-def _end(topic: str, value: bytes | None) -> End | None:
+def end_of(topic: str, value: bytes | None) -> End | None:
+    """Return the end record of a changelog's partition; None for an empty one.
+
+    Raises:
+        UnknownStateFormat: another version wrote it.
+    """
     if value is None:
         return None
     try:
         end = msgspec.msgpack.decode(value, type=End)
     except msgspec.MsgspecError as error:
-        raise UnknownStateFormat(f"this version cannot read the last record of {topic} ({error})") from None
+        raise UnknownStateFormat(refusal(f"an end record in {topic} that is none ({error})")) from None
     if end.format != FORMAT:
-        raise UnknownStateFormat(f"{topic} is in format {end.format}, but this version reads {FORMAT}")
+        raise UnknownStateFormat(refusal(f"an end record in {topic} of format {end.format}"))
     return end
 
 

@@ -28,6 +28,13 @@ _FENCED: Final = frozenset(
         KafkaError.INVALID_TXN_STATE,
     }
 )
+_DENIED: Final = frozenset(
+    {
+        KafkaError.TOPIC_AUTHORIZATION_FAILED,
+        KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
+        KafkaError.CLUSTER_AUTHORIZATION_FAILED,
+    }
+)
 _ENDED: Final = frozenset({KafkaError._FATAL, KafkaError._STATE})  # noqa: SLF001
 """What `produce` reports after its transaction has failed, whatever the cause."""
 
@@ -74,10 +81,11 @@ class FencedProducer:
         self._partition = partition
         self._patience = patience
         self._stopped = stopped
+        self._id = transactional_id(kafka, partition)
         self._producer = Producer(
             producer_config(kafka)
             | {
-                "transactional.id": transactional_id(kafka, partition),
+                "transactional.id": self._id,
                 "transaction.timeout.ms": int(_TRANSACTION_SECONDS * 1000),
                 "compression.type": "zstd",
                 "linger.ms": _LINGER_MS,
@@ -167,10 +175,13 @@ class FencedProducer:
     def _failure(self, reason: KafkaError) -> FailureError:
         if reason.code() in _FENCED:
             return Fenced(f"partition {self._partition} was taken over by another worker ({reason.name()})")
-        return WriteFailed(
-            f"partition {self._partition} could not be written ({reason.str()}); check the broker, the topics and our "
-            "rights on them and on the transactional ids"
-        )
+        remedy = "check the broker and the topics"
+        if reason.code() in _DENIED:
+            remedy = (
+                "grant our user the rights that `nexova topics acl processor` prints, on the topics and on "
+                f"transactional ids such as {self._id}"
+            )
+        return WriteFailed(f"partition {self._partition} could not be written as {self._id} ({reason.str()}); {remedy}")
 
 
 def producers_of(settings: Settings, *, stopped: Callable[[], bool]) -> Callable[[int], FencedProducer]:

@@ -14,13 +14,18 @@ from typing import Any, ClassVar, Final, cast
 
 import faust
 from aiokafka.consumer.fetcher import FetchResult
+from aiokafka.errors import GroupAuthorizationFailedError, TopicAuthorizationFailedError
 from faust.transport.drivers import aiokafka as driver
 from faust.types import TP
+from mode import Service
 
 from processor.partitions import SourceRecord
+from runtime.errors import BrokerRefused
+from runtime.granted import denied
 
 FAUST_VERSION: Final = "0.15.3"
 FETCH_WAIT_MS: Final = 100
+_REFUSAL_SECONDS: Final = 1.0
 BATCH_BYTES: Final = 8_388_608
 """Most bytes of values in a batch, so that highly compressed records are not decoded all at once."""
 
@@ -153,6 +158,7 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
     """Consumer thread that reads committed records only, with short waits: Faust's would add latency."""
 
     consumer: "BatchConsumer"
+    _denied: str | None = None
 
     def _create_worker_consumer(self, transport: Any) -> Any:
         consumer = super()._create_worker_consumer(transport)
@@ -169,7 +175,24 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
         fetcher = consumer._fetcher  # noqa: SLF001  it is made anew whenever the consumer starts
         if type(fetcher._records) is not FetchedResults:  # noqa: SLF001
             fetcher._records = FetchedResults(fetcher._records, self.consumer.transport.batch_topics)  # noqa: SLF001
-        return await super()._fetch_records(consumer, *args, **kwargs)
+        try:
+            return await super()._fetch_records(consumer, *args, **kwargs)
+        except TopicAuthorizationFailedError as error:
+            self._denied = error.args[0]
+            return {}
+
+    def refusal(self) -> BrokerRefused | None:
+        """Return why the brokers do not let this consumer read; None as long as they do.
+
+        aiokafka keeps an error of the group for a call that Faust does not make, and waits for it.
+        """
+        coordinator = getattr(self._consumer, "_coordinator", None)
+        error = getattr(coordinator, "_pending_exception", None)
+        if isinstance(error, GroupAuthorizationFailedError):
+            return denied("processor", f"may not read with group {self.consumer.app.conf.id}")
+        if isinstance(error, TopicAuthorizationFailedError):
+            self._denied = ", ".join(sorted(error.args[0]))
+        return denied("processor", f"may not read {self._denied}") if self._denied else None
 
 
 class ReadOffsets(defaultdict[TP, int | None]):
@@ -230,6 +253,14 @@ class BatchConsumer(driver.Consumer):
         self._set_back.add(tp)
         await self.seek(tp, offset)
         self._reread[tp] += 1
+
+    @Service.task
+    async def _watch_refusals(self) -> None:
+        while not self.should_stop:
+            await self.sleep(_REFUSAL_SECONDS)
+            thread = cast("BatchConsumerThread | None", self._thread)
+            if thread is not None and (refusal := thread.refusal()) is not None:
+                self.transport.on_refused(refusal)
 
     def lag(self, positions: Mapping[int, int], *, topic: str) -> dict[int, int]:
         """Return the number of records that follow in each partition of `positions` (next offset to process)."""
@@ -321,14 +352,21 @@ class BatchTransport(driver.Transport):
     batch_topics: frozenset[str]
     batch_records: int
     before_revoke: Callable[[], Awaitable[None]]
+    on_refused: Callable[[BrokerRefused], None]
 
 
 def install_batches(
-    app: faust.App, *, topics: Iterable[str], batch_records: int, before_revoke: Callable[[], Awaitable[None]]
+    app: faust.App,
+    *,
+    topics: Iterable[str],
+    batch_records: int,
+    before_revoke: Callable[[], Awaitable[None]],
+    on_refused: Callable[[BrokerRefused], None],
 ) -> None:
     """Make `app` deliver fetches of `topics` as `FetchedRecords` of at most `batch_records`.
 
-    before_revoke: called before partitions are given up, while their offsets can still be committed.
+    before_revoke: called before partitions are given up, while their offsets can still be committed. on_refused:
+    called when the brokers deny the group or a topic.
     """
     if faust.__version__ != FAUST_VERSION:
         raise RuntimeError(
@@ -341,6 +379,7 @@ def install_batches(
         transport.batch_topics = frozenset(topics)
         transport.batch_records = batch_records
         transport.before_revoke = before_revoke
+        transport.on_refused = on_refused
         return transport
 
     # Faust has no public way to pass an instance

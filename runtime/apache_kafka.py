@@ -77,13 +77,15 @@ def apache_kafka(
     port: int | None = None,
     *,
     properties: Mapping[str, str] | None = None,
+    secured: Mapping[str, int] | None = None,
     heap: str = "1g",
     java_options: Sequence[str] = (),
 ) -> Iterator[EmbeddedBroker]:
     """Run Apache Kafka on `port` of 127.0.0.1 (None: a free one) while the block runs; up in about 5 s.
 
     `properties` are added to the broker's own (`server.properties`); `heap` is Java's, such as "1g"; `java_options` are
-    further ones, such as `BRIEF_LIFE`.
+    further ones, such as `BRIEF_LIFE`. secured: port of 127.0.0.1 by security protocol, such as SASL_SSL, for listeners
+    beside the plain one.
 
     Raises:
         ToolMissing: no Java 17, or no Maven when the jars have to be fetched.
@@ -103,7 +105,7 @@ def apache_kafka(
         ]
 
         def start(free: int) -> EmbeddedBroker:
-            return _start(stack, command, folder, free, properties or {})
+            return _start(stack, command, folder, free, properties or {}, secured=secured or {})
 
         yield on_a_free_port(start) if port is None else start(port)
 
@@ -172,15 +174,26 @@ def _fetch(folder: Path) -> Path:
 
 
 def _start(
-    stack: ExitStack, command: list[str], folder: Path, port: int, properties: Mapping[str, str]
+    stack: ExitStack,
+    command: list[str],
+    folder: Path,
+    port: int,
+    properties: Mapping[str, str],
+    *,
+    secured: Mapping[str, int],
 ) -> EmbeddedBroker:
     address = f"127.0.0.1:{port}"
     if port_answers(port):
         raise PortTaken(f"Apache Kafka cannot listen on {address}: the port is taken; name a free one")
     controller = f"127.0.0.1:{free_port()}"
+    reachable = ",".join(
+        f"{protocol}://127.0.0.1:{place}" for protocol, place in {"PLAINTEXT": port, **secured}.items()
+    )
+    protocols = "".join(f",{protocol}:{protocol}" for protocol in secured)
     all_properties = PROPERTIES | {
-        "listeners": f"PLAINTEXT://{address},CONTROLLER://{controller}",
-        "advertised.listeners": f"PLAINTEXT://{address}",
+        "listeners": f"{reachable},CONTROLLER://{controller}",
+        "advertised.listeners": reachable,
+        "listener.security.protocol.map": PROPERTIES["listener.security.protocol.map"] + protocols,
         "controller.quorum.voters": f"1@{controller}",
         "log.dirs": str(folder / f"data-{port}"),
     }

@@ -89,12 +89,17 @@ def consumer_config(kafka: KafkaSettings, group: str | None = None) -> dict[str,
     Without a `group` it gets a unique one, for following a topic independently.
     """
     return client_config(kafka) | {
-        "group.id": group or f"{kafka.client_id}-reader-{uuid.uuid4().hex}",
+        "group.id": group or f"{readers_of(kafka)}{uuid.uuid4().hex}",
         "auto.offset.reset": "earliest",
         "enable.auto.commit": False,
         "enable.auto.offset.store": False,
         "fetch.error.backoff.ms": 100,
     }
+
+
+def readers_of(kafka: KafkaSettings) -> str:
+    """Return the prefix of the unique groups of consumers that follow a topic independently."""
+    return f"{kafka.client_id}-reader-"
 
 
 def wait_for_broker(
@@ -108,7 +113,7 @@ def wait_for_broker(
 
     Raises:
         BrokerUnavailable: no answer in `max_retries` + 1 attempts of `try_seconds` each.
-        BrokerRefused: a broker does not accept the credentials; retries would not help.
+        BrokerRefused: a broker does not accept the credentials, or TLS fails; retries would not help.
         SettingsError: the client does not accept its configuration.
     """
     failures: list[KafkaError] = []
@@ -122,6 +127,10 @@ def wait_for_broker(
         except KafkaException as error:
             admin.poll(0)  # serves the callback of errors
             reason = _reason(failures, fallback=error)
+            if "certificate" in reason:
+                raise BrokerRefused(
+                    f"no TLS connection to {kafka.bootstrap_servers} ({reason}); {_tls_remedy(kafka, reason)}"
+                ) from None
             if any(failure.code() == _AUTHENTICATION for failure in failures):
                 raise BrokerRefused(
                     f"{kafka.bootstrap_servers} refused user {kafka.sasl_username!r} ({reason}); "
@@ -132,7 +141,8 @@ def wait_for_broker(
     tries = f"{max_retries + 1} tries" if max_retries else "1 try"
     raise BrokerUnavailable(
         f"no Kafka broker answered at {kafka.bootstrap_servers} in {tries} ({reason}); "
-        "start one, set NEXOVA_KAFKA__BOOTSTRAP_SERVERS to where it is, or raise MAX_RETRIES"
+        "start one, set NEXOVA_KAFKA__BOOTSTRAP_SERVERS to where it is or NEXOVA_KAFKA__SECURITY_PROTOCOL to what it "
+        "speaks, or raise MAX_RETRIES"
     )
 
 
@@ -155,7 +165,7 @@ class TopicState:
     def problem(self) -> str | None:
         """Problem and remedy in one line; None without a problem."""
         if self.denied:
-            return f"our user may not describe {self.name}; grant it rights on the topic (see `nexova doctor`)"
+            return f"our user may not describe {self.name}; grant it the rights that `nexova topics acl` prints"
         if self.partitions == 0:
             return f"{self.name} does not exist; run `nexova topics create`"
         if self.partitions != self.wanted_partitions:
@@ -334,7 +344,19 @@ def _reason(failures: list[KafkaError], *, fallback: KafkaException) -> str:
         return str(fallback.args[0].str())
     text = str(details[-1].str()).partition("bootstrap: ")[2] or str(details[-1].str())
     text = re.sub(r" \(after \d+ms in state .*\)$", "", text)
-    return re.sub(r"^Connect to \S+ failed: ", "", text)
+    text = text.partition(" verify that ssl.ca.location")[0].rstrip(",")  # librdkafka's setting, not ours
+    return re.sub(r"^Connect to \S+ failed: |error:\w+:SSL routines::", "", text)
+
+
+def _tls_remedy(kafka: KafkaSettings, reason: str) -> str:
+    """Return which settings to check for a refused certificate."""
+    if "alert" not in reason:
+        return "check NEXOVA_KAFKA__SSL_CA_FILE, and that the broker's certificate is valid and has its address"
+    if kafka.ssl_certificate_file is None:
+        return "the broker demands a certificate: set NEXOVA_KAFKA__SSL_CERTIFICATE_FILE and NEXOVA_KAFKA__SSL_KEY_FILE"
+    return (
+        f"the broker refuses NEXOVA_KAFKA__SSL_CERTIFICATE_FILE={kafka.ssl_certificate_file}: check its end and issuer"
+    )
 
 
 def _log_client_error(error: KafkaError) -> None:

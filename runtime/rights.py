@@ -41,7 +41,7 @@ class Rights:
 RIGHTS: Final[Mapping[str, Rights]] = {
     "producer": Rights(writes=(READINGS,)),
     "processor": Rights(
-        reads=(READINGS, HISTORY, KNOWN_INPUTS, FEEDBACK, MODELS, ENERGY, FORECASTS, ALERTS),
+        reads=(READINGS, HISTORY, KNOWN_INPUTS, FEEDBACK, MODELS, ENERGY, FORECASTS, ALERTS, MACHINES),
         writes=(SCORES, ALERTS, RECOMMENDATIONS, ENERGY, FORECASTS, MACHINES, DEAD_LETTERS, MODELS),
         state="own",
         groups=("{group}",),
@@ -71,8 +71,12 @@ class Acl:
     operations: tuple[str, ...]
 
 
-def acls_of(process: str, *, group: str) -> tuple[Acl, ...]:
-    """Return the least rights of a process; group: consumer group of the processors."""
+def acls_of(process: str, *, group: str, readers: str) -> tuple[Acl, ...]:
+    """Return the least rights of a process.
+
+    group: consumer group of the processors. readers: prefix of the names under which topics are read without a group;
+    clients look up their coordinator nevertheless.
+    """
     rights = RIGHTS[process]
     operations: dict[str, list[str]] = {}
     for topic in rights.reads:
@@ -89,6 +93,8 @@ def acls_of(process: str, *, group: str) -> tuple[Acl, ...]:
         Acl(kind="group", name=name.format(group=group), prefixed=True, operations=("Describe", "Read"))
         for name in rights.groups
     ]
+    if rights.reads:
+        acls.append(Acl(kind="group", name=readers, prefixed=True, operations=("Describe",)))
     if rights.state == "own":  # each partition has a transactional producer of its own
         acls.append(Acl(kind="transactionalId", name=f"{group}-", prefixed=True, operations=("Describe", "Write")))
     return tuple(acls)

@@ -19,8 +19,9 @@ from typing import Final, NoReturn, Self
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
-from runtime.errors import BrokerRefused, BrokerUnavailable, FailureError, NexovaError, TopicMissing
+from runtime.errors import BrokerUnavailable, FailureError, NexovaError, TopicMissing
 from runtime.kafka import consumer_config, headers_of
+from runtime.reading_errors import DOWN, LEADERLESS, REFUSED, reading_error
 from runtime.settings import KafkaSettings
 
 Place = tuple[str, int]
@@ -35,12 +36,6 @@ _RETRY_SECONDS: Final = 1.0
 _LONGEST_BATCH: Final = 10_000  # records that librdkafka puts into one batch at most
 # the client's own error codes are public in all but name
 _EOF: Final = KafkaError._PARTITION_EOF  # noqa: SLF001
-_DOWN: Final = frozenset({KafkaError._ALL_BROKERS_DOWN, KafkaError._TRANSPORT, KafkaError._TIMED_OUT})  # noqa: SLF001
-_LEADERLESS: Final = frozenset({KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.LEADER_NOT_AVAILABLE})
-_MISSING: Final = frozenset(
-    {KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError._UNKNOWN_TOPIC, KafkaError._UNKNOWN_PARTITION}  # noqa: SLF001
-)
-_REFUSED: Final = frozenset({KafkaError.TOPIC_AUTHORIZATION_FAILED, KafkaError._AUTHENTICATION})  # noqa: SLF001
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -252,6 +247,10 @@ class TopicReader:
     def _existing(self) -> list[Place]:
         known = self._consumer.list_topics(timeout=_ANSWER_SECONDS).topics
         missing = [name for name in self._topics if name not in known or not known[name].partitions]
+        for name in missing:  # only topics that our user may describe are listed without being named
+            error = self._consumer.list_topics(name, timeout=_ANSWER_SECONDS).topics[name].error
+            if error is not None and error.code() in REFUSED:
+                self._fail(error, name)
         if missing:
             raise TopicMissing(missing, self._kafka.bootstrap_servers)
         return [
@@ -268,7 +267,7 @@ class TopicReader:
                 low, end = self._consumer.get_watermark_offsets(TopicPartition(*place), timeout=_ANSWER_SECONDS)
             except KafkaException as error:
                 # a topic that was just created, or whose leader has just moved
-                if error.args[0].code() not in _LEADERLESS or time.monotonic() > deadline:
+                if error.args[0].code() not in LEADERLESS or time.monotonic() > deadline:
                     raise
                 time.sleep(_POLL_SECONDS)
             else:
@@ -301,7 +300,7 @@ class TopicReader:
             if error.code() == _EOF:
                 self._passed.add((topic, partition))
                 self.positions[topic, partition] = max(offset, self.positions[topic, partition])
-            elif error.code() not in _DOWN and not error.retriable():
+            elif error.code() not in DOWN and not error.retriable():
                 self._fail(error, topic)
             return None
         record = Record(
@@ -320,22 +319,11 @@ class TopicReader:
 
     def _on_error(self, error: KafkaError) -> None:
         self._log(error)
-        if error.code() in _DOWN:
+        if error.code() in DOWN:
             self.connected = False
 
     def _fail(self, error: KafkaError, topic: str) -> NoReturn:
-        servers = self._kafka.bootstrap_servers
-        if error.code() in _MISSING:
-            raise TopicMissing([topic], servers) from None
-        if error.code() in _REFUSED:
-            raise BrokerRefused(
-                f"{servers} refused to show {topic} ({error.str()}); check our user's rights with `nexova doctor`"
-            ) from None
-        if error.code() in _DOWN | _LEADERLESS or error.retriable():
-            raise BrokerUnavailable(
-                f"Kafka does not answer at {servers} ({error.str()}); check it with `nexova doctor`"
-            ) from None
-        raise FailureError(f"{topic} cannot be read from {servers} ({error.str()}); see `nexova doctor`") from None
+        raise reading_error(error, topic or ", ".join(self._topics), self._kafka) from None
 
 
 def read_to_end(

@@ -4,7 +4,8 @@ from typing import Annotated
 
 from pydantic import Field
 
-from schemas.message import Message, Timestamp
+from schemas.bounds import InputTimestamp
+from schemas.message import Message
 
 
 class ModelPromoted(Message):
@@ -12,7 +13,7 @@ class ModelPromoted(Message):
 
     name: str
     version: str
-    promoted_at: Timestamp
+    promoted_at: InputTimestamp
     previous: str | None = None
     reason: str
     challenger: Annotated[

@@ -29,10 +29,8 @@ def add_to(routes: APIRouter, services: Services, pages: Pages) -> None:  # noqa
     @routes.get(PAGE)
     async def models(request: Request) -> Response:
         reader = Reader.of(request)
-        if not reader.caller.may("read"):
-            return sign_in_needed(request)
-        if (kept := pages.cached(request, reader)) is not None:
-            return kept
+        if (ready := pages.ready(request, reader)) is not None:
+            return ready
         formats = pages.formats(reader)
         return pages.page(
             request,

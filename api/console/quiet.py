@@ -7,8 +7,9 @@ from typing import Final
 
 from api.console.alarms import AlarmRow
 from api.live.view import View
-from core.alerting.suppression import Hold, HoldCause, windows_at
+from core.alerting.suppression import Hold, windows_at
 from core.plant import Plant
+from core.state.episodes import SuppressionReason
 
 MOST_MACHINES: Final = 20
 """Machines, those with the newest alerts, whose cool-downs and budgets the alarm list shows."""
@@ -21,14 +22,14 @@ class Quiet:
 
     machines: tuple[str, ...]
     kinds: tuple[str, ...]
-    cause: HoldCause
+    cause: SuppressionReason
     until: datetime | None
     comment: str = ""
 
 
 def of_machine(machine_id: str, holds: Iterable[Hold]) -> list[Quiet]:
     """Return the causes that suppress one machine's alerts; kinds with the same cause and end are one."""
-    together: dict[tuple[HoldCause, float | None, str], list[str]] = {}
+    together: dict[tuple[SuppressionReason, float | None, str], list[str]] = {}
     for hold in holds:
         together.setdefault((hold.cause, hold.until, hold.comment), []).append(hold.kind)
     return [

@@ -74,8 +74,12 @@ class Pages:
         """Return how values are written for a reader, now."""
         return Formats(language=reader.language, zone=self._zone, now=datetime.now(UTC))
 
+    def ready(self, request: Request, reader: Reader) -> Response | None:
+        """Return the sign-in page for a reader without rights, or the cached page; None if it must be rendered."""
+        return self.cached(request, reader) if reader.caller.may("read") else sign_in_needed(request)
+
     def cached(self, request: Request, reader: Reader) -> Response | None:
-        """Return the page as it was rendered for somebody alike within the last second; None where it was not."""
+        """Return the page if it was rendered within the last second for the same query, reader and rights."""
         found = self._cached.get(self._name(request, reader))
         if found is None or time.monotonic() - found[0] > _CACHE_SECONDS:
             return None
@@ -86,7 +90,7 @@ class Pages:
     ) -> HTMLResponse:
         """Return the rendered page."""
         body = self._environment.get_template(template).render(self._context(request, reader) | context).encode()
-        if status == 200:  # noqa: PLR2004  success is all that is worth keeping
+        if status == 200:  # noqa: PLR2004  only successful pages are cached
             name = self._name(request, reader)
             self._cached[name] = (time.monotonic(), body)
             self._cached.move_to_end(name)
@@ -95,7 +99,7 @@ class Pages:
         return HTMLResponse(body, status_code=status)
 
     def forget(self) -> None:
-        """Render everything anew: somebody has just changed something and wants to see it."""
+        """Discard all cached pages, so that a change just made is shown."""
         self._cached.clear()
 
     @staticmethod

@@ -112,10 +112,8 @@ def router(services: Services) -> APIRouter:  # noqa: C901, PLR0915  a table of 
         end: Number = None,
     ) -> Response:
         reader = Reader.of(request)
-        if not reader.caller.may("read"):
-            return sign_in_needed(request)
-        if (kept := pages.cached(request, reader)) is not None:
-            return kept
+        if (ready := pages.ready(request, reader)) is not None:
+            return ready
         status = view.machines.get(machine_id)
         if status is None:
             return pages.page(request, reader, "missing.html", status=404, name=machine_id, reason="unknown_machine")
@@ -157,10 +155,8 @@ def router(services: Services) -> APIRouter:  # noqa: C901, PLR0915  a table of 
         page: PageNumber = 1,
     ) -> Response:
         reader = Reader.of(request)
-        if not reader.caller.may("read"):
-            return sign_in_needed(request)
-        if (kept := pages.cached(request, reader)) is not None:
-            return kept
+        if (ready := pages.ready(request, reader)) is not None:
+            return ready
         formats = pages.formats(reader)
         rows = alarm_rows(view, formats.now)
         matching = _chosen(rows, group=group, severity=severity, kind=kind, text=q, sort=sort)
@@ -198,10 +194,8 @@ def router(services: Services) -> APIRouter:  # noqa: C901, PLR0915  a table of 
     @routes.get("/console/alerts/{alert_id:id}")
     async def alert(request: Request, alert_id: str) -> Response:
         reader = Reader.of(request)
-        if not reader.caller.may("read"):
-            return sign_in_needed(request)
-        if (kept := pages.cached(request, reader)) is not None:
-            return kept
+        if (ready := pages.ready(request, reader)) is not None:
+            return ready
         formats = pages.formats(reader)
         rows = alarm_rows(view, formats.now)
         row = next((one for one in rows if one.alert.alert_id == alert_id), None)
@@ -248,10 +242,8 @@ def router(services: Services) -> APIRouter:  # noqa: C901, PLR0915  a table of 
     @routes.get("/console/forecasts")
     async def forecasts(request: Request) -> Response:
         reader = Reader.of(request)
-        if not reader.caller.may("read"):
-            return sign_in_needed(request)
-        if (kept := pages.cached(request, reader)) is not None:
-            return kept
+        if (ready := pages.ready(request, reader)) is not None:
+            return ready
         return pages.page(request, reader, "forecasts.html", series=overview.forecasts(view, services.plant))
 
     return routes

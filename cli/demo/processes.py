@@ -160,14 +160,14 @@ def port_for(settings: Settings) -> int:
 
 
 def start_api(run: Run, environment: dict[str, str], kafka: KafkaSettings, *, port: int) -> Api:
-    """Start the API; it becomes ready while the processor starts."""
+    """Start the API, which serves the console."""
     child = run.child(
         "API",
         python_module("nexova", "serve"),
         api_environment(environment, kafka, port=port),
         grace=END_SECONDS,
     )
-    return Api(work=Work(step=run.show.begin("API ready"), child=child), port=port)
+    return Api(work=Work(step=run.show.begin("console ready"), child=child), port=port)
 
 
 def wait_for_api(run: Run, api: Api) -> None:
@@ -177,7 +177,7 @@ def wait_for_api(run: Run, api: Api) -> None:
         ChildEnded: the service ended, or was not ready in time.
     """
     api.work.child.wait_until(lambda: health(api.port, "/ready").get("ready") is True, timeout_seconds=READY_SECONDS)
-    run.show.end(api.work.step, f"{api.address}, and {api.address}/docs")
+    run.show.end(api.work.step, f"open {api.address} in a browser; for programs {api.address}/docs")
 
 
 SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)

@@ -110,9 +110,13 @@ def run_demo(options: Options, settings: Settings, *, show: Show, stops: Stops) 
         ]
         broker = _start_broker(run)
         kafka = KafkaSettings(bootstrap_servers=broker.bootstrap_servers)
+        with run.step("topics created"):
+            create_topics(kafka)
+        # the page can be opened while models are trained, so its address is among the first lines
+        api = start_api(run, environment, kafka, port=port_for(settings))
+        wait_for_api(run, api)
         simulation = _produce_history(run, kafka)
         _await_works(run, works)
-        api = start_api(run, environment, kafka, port=port_for(settings))
         processor = _start_processor(run, environment, kafka)
         statistics = RunStatistics(power=_power_sensor(plant))
         parts = Parts(
@@ -124,7 +128,6 @@ def run_demo(options: Options, settings: Settings, *, show: Show, stops: Stops) 
             statistics=statistics,
         )
         backfill_rate = _process_history(run, parts)
-        wait_for_api(run, api)
         start_up_seconds = time.monotonic() - run.begun_at
         _live(run, parts, stops)
         return make_report(
@@ -153,8 +156,6 @@ def _start_broker(run: Run) -> EmbeddedBroker:
 
 
 def _produce_history(run: Run, kafka: KafkaSettings) -> Simulation:
-    with run.step("topics created"):
-        create_topics(kafka)
     with run.step("history produced") as step:
         options = run.options
         simulation = Simulation(run.plant, kafka, machines=options.machines, seed=options.seed, days=options.days)

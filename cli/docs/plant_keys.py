@@ -9,7 +9,7 @@ from core.plant import Plant
 
 
 def plant_tables() -> str:
-    """Return a section for each table of a plant file: its keys with value, default and meaning."""
+    """Return Markdown with a section for each table of a plant file: its keys with type, default and description."""
     document = Plant.model_json_schema()
     return "\n\n".join(_sections(document, document["$defs"], heading="top of the file", path=""))
 
@@ -36,7 +36,7 @@ def _sections(table: Mapping[str, Any], parts: Mapping[str, Any], *, heading: st
         for name, body in flat.items()
     ]
     summary = table["description"].splitlines()[0]
-    yield "\n\n".join([f"### {heading}", summary, markdown_table(("Key", "Value", "Default", "Meaning"), rows)])
+    yield "\n\n".join([f"### {heading}", summary, markdown_table(("Key", "Type", "Default", "Description"), rows)])
     for name, body in table["properties"].items():
         nested = _nested(body)
         if nested is not None:

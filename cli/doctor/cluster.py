@@ -4,14 +4,13 @@ import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-from confluent_kafka import Consumer, KafkaException, TopicCollection, TopicPartition
-from confluent_kafka.admin import AdminClient
-from confluent_kafka.admin._acl import AclOperation
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 
 from cli.doctor.finding import Finding
-from runtime.kafka import client_config, consumer_config
+from runtime.granted import missing_rights, remedy
+from runtime.kafka import consumer_config
 from runtime.rights import RIGHTS
 from runtime.settings import Settings
 from schemas.topics import MACHINES, READINGS
@@ -62,35 +61,13 @@ def _newest(reader: Consumer, topic: str, seconds: float) -> float:
 
 def rights(settings: Settings, process: str, *, seconds: float) -> Iterator[Finding]:
     """Check that the broker grants the rights that this process needs (`runtime.rights`)."""
-    needed: dict[str, set[AclOperation]] = {}
-    for topic in RIGHTS[process].reads:
-        needed.setdefault(topic, set()).add(AclOperation.READ)
-    for topic in RIGHTS[process].writes:
-        needed.setdefault(topic, set()).add(AclOperation.WRITE)
-    admin = AdminClient(client_config(settings.kafka))  # referenced until its futures are done
-    answers: Any = admin.describe_topics(
-        TopicCollection(sorted(needed)), include_authorized_operations=True, request_timeout=seconds
-    )
-    user = settings.kafka.sasl_username or "our user"
-    missing = 0
-    for topic, answer in answers.items():
-        try:
-            allowed = set(answer.result().authorized_operations or ())
-        except KafkaException as error:
-            allowed = set()
-            yield Finding(check="rights", state="warning", detail=f"{topic}: unknown ({error.args[0].str()})")
-        lacking = needed[topic] - allowed
-        if lacking:
-            missing += 1
-            words = " and ".join(sorted(operation.name.lower() for operation in lacking))
-            yield Finding(
-                check="rights",
-                state="failed",
-                detail=f"{topic}: the {process} may not {words}",
-                remedy=f"allow {user} to {words} it; deploy/kubernetes/components/strimzi/users.yaml has all rights",
-            )
+    missing = missing_rights(settings.kafka, process, seconds=seconds)
+    for topic, words in missing:
+        detail = f"{topic}: the {process} may not {words}"
+        yield Finding(check="rights", state="failed", detail=detail, remedy=remedy(process))
     if not missing:
-        yield Finding(check="rights", state="ok", detail=f"the {process} may use its {len(needed)} topics")
+        needed = len({*RIGHTS[process].reads, *RIGHTS[process].writes})
+        yield Finding(check="rights", state="ok", detail=f"the {process} may use its {needed} topics")
 
 
 def disk(settings: Settings) -> Iterator[Finding]:

@@ -17,17 +17,17 @@ OPENED: Final = 1
 UPDATED: Final = 2
 RESOLVED: Final = 3
 SEVERITIES: Final = ("info", "warning", "critical")
-_CRITICAL: Final = 2
+_CRITICAL: Final = SEVERITIES.index("critical")
 
-NOT_SUPPRESSED: Final = 0
-IN_MAINTENANCE: Final = 1
-SHELVED: Final = 2
-_DISABLED: Final = 3
-_COOLDOWN: Final = 4
-_BUDGET: Final = 5
+NOT_SUPPRESSED: Final = SUPPRESSIONS.index("none")
+IN_MAINTENANCE: Final = SUPPRESSIONS.index("maintenance")
+SHELVED: Final = SUPPRESSIONS.index("shelved")
+_DISABLED: Final = SUPPRESSIONS.index("disabled")
+_COOLDOWN: Final = SUPPRESSIONS.index("cooldown")
+_BUDGET: Final = SUPPRESSIONS.index("budget")
 _WEEK_SECONDS: Final = 7 * 86_400.0
-_UPDATE_SHARE: Final = 0.25  # of an episode's age: a long one is updated ever less often ...
-_LONGEST_UPDATE_SECONDS: Final = 86_400.0  # ... but daily
+_UPDATE_SHARE: Final = 0.25  # of an episode's age: a long one is updated less and less often …
+_LONGEST_UPDATE_SECONDS: Final = 86_400.0  # … but daily
 
 
 class Changes(NamedTuple):
@@ -61,15 +61,15 @@ def follow(
     """Advance the episodes of `kind` by one batch, in place, and return the changes.
 
     timestamps: (n,) epoch s, non-decreasing for each machine. level: (n,) in [0, 1], of which the peak is kept.
-    over: the reading counts towards an alert. calm: it counts against one. severity: (n,) index into `SEVERITIES` that
-    this reading deserves. suppressed: (n,) codes of `SUPPRESSIONS` that hold from outside (maintenance, shelved).
+    over: (n,) the reading counts towards an alert. calm: (n,) it counts towards a resolution. severity: (n,) of the
+    reading, index into `SEVERITIES`. suppressed: (n,) codes of `SUPPRESSIONS` by maintenance and shelving.
     An episode that starts again soon after it was resolved continues: UPDATED, not OPENED.
     """
-    rows, codes, severities, counts, peaks, shares, held_back = _follow(
+    rows, codes, severities, counts, peaks, shares, suppressions = _follow(
         FOLLOWED_KINDS.index(kind), slots, timestamps, level, over, calm, severity, suppressed, episodes, rules
     )
     return Changes(
-        row=rows, code=codes, severity=severities, over=counts, peak=peaks, share=shares, suppressed=held_back
+        row=rows, code=codes, severity=severities, over=counts, peak=peaks, share=shares, suppressed=suppressions
     )
 
 
@@ -77,7 +77,7 @@ def follow(
 def _opening(
     slot: int, kind: int, now: float, severity: int, suppressed: int, episodes: Episodes, rules: AlertRules
 ) -> tuple[int, int]:
-    """Return the code of the change, 0 for none, and of the reason if an opening is suppressed."""
+    """Return the code of the change, 0 for none, and of the reason if an opening is suppressed, else NOT_SUPPRESSED."""
     if suppressed != NOT_SUPPRESSED:
         return 0, suppressed
     if not rules.enabled[slot, kind]:
@@ -119,7 +119,7 @@ def _follow(
     counts = np.empty(n, np.int64)
     peaks = np.empty(n, np.float64)
     shares = np.empty(n, np.float64)
-    held_back = np.zeros(len(SUPPRESSIONS), np.int64)
+    suppressions = np.zeros(len(SUPPRESSIONS), np.int64)
     for row in range(n):
         slot = slots[row]
         window = (1 << rules.of_readings[slot, kind]) - 1
@@ -138,7 +138,7 @@ def _follow(
                 continue
             code, reason = _opening(slot, kind, now, severity[row], suppressed[row], episodes, rules)
             if code == 0:
-                held_back[reason] += 1
+                suppressions[reason] += 1
                 episodes.recent[slot, kind] = 0  # counted once; it takes as many readings until the next attempt
                 continue
             if code == OPENED:
@@ -183,5 +183,5 @@ def _follow(
         counts[:changed],
         peaks[:changed],
         shares[:changed],
-        held_back,
+        suppressions,
     )

@@ -4,18 +4,16 @@ import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import Final, Literal
+from typing import Final
 
 import numpy as np
 
 from core.alerting.episodes import IN_MAINTENANCE, SHELVED
 from core.arrays import Codes, Floats, Ints
 from core.plant import MaintenanceWindow
-from core.state.episodes import FOLLOWED_KINDS
+from core.state.episodes import FOLLOWED_KINDS, SuppressionReason
 from core.state.fleet import FleetState
 
-HoldCause = Literal["maintenance", "shelved", "disabled", "cooldown", "budget"]
-"""Cause that suppresses alerts; the names are those of `core.state.episodes.SUPPRESSIONS`."""
 _WEEK_SECONDS: Final = 7 * 86_400.0
 
 
@@ -24,7 +22,7 @@ class Hold:
     """Suppression of a kind of alert at a machine. until: epoch s; None: no known end."""
 
     kind: str
-    cause: HoldCause
+    cause: SuppressionReason
     until: float | None = None
     comment: str = ""
 

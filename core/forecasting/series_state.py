@@ -13,6 +13,7 @@ import msgspec
 from core.arrays import HOUR, Floats
 from core.forecasting.accuracy import ForecastAccuracy
 from core.forecasting.hourly_history import IMPORTED, MEASURED, HourlyHistory, energy_of
+from core.state.records import UnknownStateFormat, refusal
 from schemas.energy import EnergyWindow
 from schemas.forecasts import is_plant_series
 
@@ -150,11 +151,15 @@ class SeriesTable:
         """Restore saved records; return the messages that may not have been published, to be published again.
 
         Only those of the newest save can be missing: before a save, all messages of the one before are acknowledged.
+
+        Raises:
+            UnknownStateFormat: a record was written by an incompatible version.
         """
         for record in records:
             document: dict[str, Any] = msgspec.msgpack.decode(record)
             if document.get("format") != _FORMAT:
-                continue
+                found = f"hours in format {document.get('format')}"
+                raise UnknownStateFormat(refusal(found, reads=_FORMAT))
             state = self.of(document["series"])
             if "memory" in document:
                 state.memory = document["memory"]

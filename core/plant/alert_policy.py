@@ -16,24 +16,26 @@ Machines = Annotated[tuple[Pattern, ...], Field(strict=False)]
 class AlertRule(PlantModel):
     """Rule by which episodes of one kind open, change and resolve. Scores are in [0, 1]; high means anomalous."""
 
-    readings_over: int = Field(default=4, ge=1, le=32, description="anomalous readings (n) that open an alert ...")
-    of_readings: int = Field(default=6, ge=1, le=32, description="... out of so many (m)")
+    readings_over: int = Field(
+        default=4, ge=1, le=32, description="number of anomalous readings (n) that opens an alert …"
+    )
+    of_readings: int = Field(default=6, ge=1, le=32, description="… of this number of readings (m)")
     resolve_below: float = Field(default=0.4, gt=0, le=0.5, description="score that counts as calm again")
-    resolve_after_readings: int = Field(default=10, ge=1, description="calm readings that resolve an alert")
+    resolve_after_readings: int = Field(default=10, ge=1, description="consecutive calm readings that resolve an alert")
     critical_score: float = Field(default=0.8, ge=0.5, le=1, description="score that makes an alert critical")
     silent_after_seconds: Positive | None = Field(
         default=None, description="silence that raises an alert, s; none: three intervals, 300 s at least"
     )
-    update_seconds: NotNegative = Field(default=60.0, description="least time between updates of an open alert, s")
+    update_seconds: NotNegative = Field(default=60.0, description="minimum time between updates of an open alert, s")
     merge_gap_seconds: NotNegative = Field(
-        default=120.0, description="an opening this soon after a resolve continues the same alert, s"
+        default=120.0, description="time after a resolution in which an opening continues the same alert, s"
     )
     cooldown_seconds: NotNegative = Field(
-        default=0.0, description="time after a resolve in which no alert of the same kind opens, s"
+        default=0.0, description="time after a resolution in which no alert of the same kind opens, s"
     )
     budget_per_week: Positive | None = Field(
         default=None,
-        description="openings a machine and kind may have in a week, beyond which only critical ones open; none: any",
+        description="maximum openings per machine and kind in a week; beyond it only critical ones; none: no maximum",
     )
     enabled: bool = Field(default=True, description="false: alerts of this kind are not raised")
 
@@ -78,7 +80,9 @@ class MaintenanceWindow(PlantModel):
     machines: Machines = Field(default=("*",), min_length=1, description="glob patterns of machine ids")
     start: AwareDatetime = Field(description="first instant of the window, with zone")
     end: AwareDatetime = Field(description="first instant after the window, with zone")
-    comment: Annotated[str, StringConstraints(max_length=200)] = Field(default="", description="what is done in it")
+    comment: Annotated[str, StringConstraints(max_length=200)] = Field(
+        default="", description="description of the work"
+    )
 
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
@@ -93,11 +97,11 @@ class FleetPolicy(PlantModel):
     """Policy that joins alerts at many machines into one fleet alert: a common cause, or a flood."""
 
     enabled: bool = Field(default=True, description="false: no alerts of kind fleet")
-    within_seconds: Positive = Field(default=300.0, description="openings this close together may share a cause, s")
-    minimum_machines: int = Field(default=3, ge=2, description="least machines of a fleet alert")
-    share: float = Field(default=0.5, gt=0, le=1, description="least share of the plant's machines")
+    within_seconds: Positive = Field(default=300.0, description="time within which openings may have a common cause, s")
+    minimum_machines: int = Field(default=3, ge=2, description="minimum number of machines of a fleet alert")
+    share: float = Field(default=0.5, gt=0, le=1, description="minimum share of the plant's machines")
     flood_openings: int = Field(
-        default=30, ge=2, description="openings within within_seconds, whatever their share, that are a flood"
+        default=30, ge=2, description="openings within within_seconds that are a flood, independent of their share"
     )
 
 
@@ -118,6 +122,12 @@ class AlertPolicy(AlertRule):
     @model_validator(mode="after")
     def _is_consistent(self) -> Self:
         ordered(readings_over=self.readings_over, of_readings=self.of_readings)
+        if 0 < self.cooldown_seconds <= self.merge_gap_seconds:
+            raise broken(
+                f"cooldown_seconds ({self.cooldown_seconds:g}) must be above merge_gap_seconds "
+                f"({self.merge_gap_seconds:g}), or it has no effect: an opening that soon continues the alert",
+                "write more, 0 for none, or a shorter merge_gap_seconds",
+            )
         for place, override in enumerate(self.overrides):
             rule = self._changed(override)
             if rule.readings_over > rule.of_readings:

@@ -40,7 +40,7 @@ class Plant(PlantModel):
     """A whole plant file. The order of `sensors` is the order of columns everywhere."""
 
     name: Identifier = Field(description="name of the plant")
-    timezone: TimezoneName = Field(description="IANA zone in which shifts and days are meant")
+    timezone: TimezoneName = Field(description="IANA zone of shifts and days")
     interval_seconds: Positive = Field(description="expected time between two readings of a machine, s")
     sensors: Annotated[tuple[Sensor, ...], Field(strict=False)] = Field(min_length=1, max_length=64)
     machine_types: Annotated[tuple[MachineType, ...], Field(strict=False)] = ()
@@ -94,6 +94,7 @@ class Plant(PlantModel):
         for one in self.source:
             one.fits({sensor.name: sensor.unit for sensor in self.sensors})
         self._fits_its_interval()
+        self._fits_its_types()
         return self
 
     def _derives(self) -> None:
@@ -141,6 +142,32 @@ class Plant(PlantModel):
                     f"{key} ({seconds:g}) must be above interval_seconds ({self.interval_seconds:g}), or every pause "
                     "between two readings counts",
                     f"write {_SILENT_INTERVALS * self.interval_seconds:g}, or remove it: the default follows",
+                )
+
+        for sensor in self.sensors:
+            if sensor.interval_seconds is not None and sensor.interval_seconds < self.interval_seconds:
+                raise broken(
+                    f"interval_seconds of sensor {sensor.name!r} ({sensor.interval_seconds:g}) must not be below that "
+                    f"of the plant ({self.interval_seconds:g}), in which its machines send readings",
+                    "remove it, or correct the plant's",
+                )
+        idle, grace = self.energy.close_idle_after_seconds, self.energy.grace_seconds
+        if idle is not None and idle < grace:
+            raise broken(
+                f"energy.close_idle_after_seconds ({idle:g}) must not be below energy.grace_seconds ({grace:g}), or "
+                "hours close before late readings are waited for",
+                f"write {grace:g} or more, or a shorter grace_seconds",
+            )
+
+    def _fits_its_types(self) -> None:
+        """Check that overrides of the alert policy are for machine types that there are."""
+        known = [kind.name for kind in self.machine_types]
+        for place, override in enumerate(self.alerts.overrides):
+            unknown = [name for name in override.types if name not in known]
+            if unknown:
+                raise broken(
+                    f"alerts.overrides[{place}].types has {unknown[0]!r}, which is no machine type of this plant",
+                    f"use some of: {', '.join(known)}" if known else "add it to machine_types",
                 )
 
     @property

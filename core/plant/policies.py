@@ -22,22 +22,22 @@ class DetectionPolicy(PlantModel):
 
     warm_up_readings: Annotated[int | None, Field(ge=20, le=100_000)] = Field(
         default=None,
-        description='readings a baseline is learned from; none or "auto": those of a day, 168 at least, 1,440 at most',
+        description='readings of a warm-up; none or "auto": those of a day, 168 at least, 1,440 at most',
     )
     false_alarm_rate: float = Field(default=0.01, gt=0, lt=0.5, description="share of normal readings above 0.5")
     fast_smoothing: float = Field(default=0.2, gt=0, le=1, description="weight of the newest reading, fast average")
     slow_smoothing: float = Field(default=0.03, gt=0, le=1, description="weight of the newest reading, slow average")
     detector: Literal["auto", "distance", "surprise", "both", "seasonal"] = Field(
         default="auto",
-        description="score of a machine by itself: distance from its level, surprise at a jump, the higher of both, or "
-        "a slow sensor against its daily habits; auto: the last for plants of one slow sensor, else the first",
+        description="score against a machine's own baseline: distance from its level, surprise at a jump, the higher "
+        "of both, or a slow sensor's daily habits; auto: the last for plants of one slow sensor, else the first",
     )
     new_normal_after_seconds: Positive = Field(
         default=172_800.0,
-        description="running time away from its baseline after which a machine's level is taken for its normal one, s",
+        description="running time at another level after which that becomes the baseline, s",
     )
     settle_seconds: NotNegative = Field(
-        default=0.0, description="running time after a start before readings are scored or learned from, s"
+        default=0.0, description="running time after a start in which readings are neither scored nor learned from, s"
     )
 
     @field_validator("warm_up_readings", mode="before")
@@ -55,10 +55,10 @@ class Period(PlantModel):
     """Hours of the plant's time at a price of their own."""
 
     weekdays: Annotated[tuple[Annotated[int, Field(ge=0, le=6)], ...], Field(strict=False)] = Field(
-        default=(0, 1, 2, 3, 4, 5, 6), description="days on which it holds, 0 is Monday"
+        default=(0, 1, 2, 3, 4, 5, 6), description="days of the period, 0 is Monday"
     )
     from_hour: int = Field(default=0, ge=0, le=23, description="first hour of the day")
-    to_hour: int = Field(default=24, ge=1, le=24, description="hour at which it is over; before from_hour: over night")
+    to_hour: int = Field(default=24, ge=1, le=24, description="hour at which it ends; below from_hour: overnight")
     price: Finite = Field(description="price of one kWh")
 
 
@@ -66,7 +66,7 @@ class Tariff(PlantModel):
     """Prices of a kWh, by the hour of the plant's time zone."""
 
     currency: str = Field(default="EUR", pattern=r"^[A-Z]{3}$", description="three letters of ISO 4217")
-    price: Finite = Field(description="price of one kWh where no period says otherwise")
+    price: Finite = Field(description="price of one kWh outside all periods")
     periods: Annotated[tuple[Period, ...], Field(strict=False)] = Field(
         default=(), description="the first that fits counts"
     )
@@ -81,9 +81,11 @@ class EnergyPolicy(PlantModel):
         description="wall-clock time after which a partition without readings closes its windows, s; none: two "
         "intervals, 300 s at least",
     )
-    peak_limit: Positive | None = Field(default=None, description="power of the whole plant to stay under, kW")
+    peak_limit: Positive | None = Field(
+        default=None, description="contracted power of the whole plant, kW; forecasts above it raise an alert"
+    )
     holidays: str | None = Field(
-        default=None, description='country, or country and region, whose holidays count: "DE" or "DE-BY"'
+        default=None, description='country, or country and region, of the holidays: "DE" or "DE-BY"'
     )
     tariff: Tariff | None = Field(default=None, description="what energy costs")
 
@@ -116,13 +118,13 @@ class MaintenancePolicy(PlantModel):
 class ReadingPolicy(PlantModel):
     """Bounds of accepted timestamps."""
 
-    earliest: AwareDatetime = Field(default=EARLIEST, description="older ones are refused")
+    earliest: AwareDatetime = Field(default=EARLIEST, description="older readings are refused")
     latest_ahead_seconds: NotNegative = Field(
-        default=LATEST_AHEAD_SECONDS, description="further in the future is refused, s"
+        default=LATEST_AHEAD_SECONDS, description="maximum time ahead of our clock, s; later readings are refused"
     )
     clock_tolerance_seconds: Positive = Field(
         default=300.0,
-        description="by how much a device's clock may be wrong without an alert, s; at least two intervals",
+        description="maximum error of a device's clock without an alert, s; at least two intervals",
     )
 
 
@@ -144,7 +146,7 @@ class CsvFormat(PlantModel):
         min_length=1,
         description="column of the machine id; none: the file's name without ending",
     )
-    machine_prefix: str = Field(default="", description="put before a machine id that comes from a file's name")
+    machine_prefix: str = Field(default="", description="prefix of a machine id that comes from a file's name")
     label_column: str | None = Field(default=None, min_length=1, description="column of the label (0 or 1)")
     columns: dict[str, str] = Field(
         default_factory=dict, description="CSV column to sensor name; empty: the names are equal"

@@ -27,11 +27,13 @@ RESERVED_NAMES = frozenset({"machine_id", "timestamp", *TRUTH_COLUMNS})
 class EnergyCounter(PlantModel):
     """Behaviour of the register of an energy counter."""
 
-    modulus: Positive | None = Field(default=None, description="kWh at which it begins again from 0; none: never")
-    resolution: Positive = Field(default=1.0, description="step in which it counts, kWh; one step is always believed")
+    modulus: Positive | None = Field(default=None, description="kWh at which it starts again from 0; none: never")
+    resolution: Positive = Field(
+        default=1.0, description="step of the register, kWh; a change of one step is always accepted"
+    )
     maximum_power: Positive | None = Field(
         default=None,
-        description="power that its machine never exceeds, kW; none: the maximum of the sensor of role power",
+        description="highest possible power of the machine, kW; none: the maximum of the sensor of role power",
     )
     longest_gap_seconds: Positive | None = Field(
         default=None,
@@ -43,22 +45,30 @@ class Sensor(PlantModel):
     """One signal of every machine. Limits are in the sensor's own unit; without a value there is no limit."""
 
     name: Identifier = Field(description="key of the value in a reading")
-    unit: str = Field(min_length=1, description="unit of the value, as people write it")
-    minimum: Finite = Field(description="lowest value that is physically possible")
-    maximum: Finite = Field(description="highest value that is physically possible")
-    role: Role | None = Field(default=None, description="what the product computes from this sensor")
+    unit: str = Field(min_length=1, description="unit of the value")
+    minimum: Finite = Field(description="lowest physically possible value")
+    maximum: Finite = Field(description="highest physically possible value")
+    role: Role | None = Field(default=None, description="what Nexova computes from this sensor")
     minimum_deviation: NotNegative = Field(
-        default=0.0, description="smallest deviation from the expected value that may raise an anomaly"
+        default=0.0, description="minimum deviation from the expected value for an anomaly"
     )
-    warning_low: Finite | None = Field(default=None, description="below: a limit alert of severity warning")
-    warning_high: Finite | None = Field(default=None, description="above: a limit alert of severity warning")
-    critical_low: Finite | None = Field(default=None, description="below: a limit alert of severity critical")
-    critical_high: Finite | None = Field(default=None, description="above: a limit alert of severity critical")
+    warning_low: Finite | None = Field(
+        default=None, description="lower limit; a limit alert of severity warning below it"
+    )
+    warning_high: Finite | None = Field(
+        default=None, description="upper limit; a limit alert of severity warning above it"
+    )
+    critical_low: Finite | None = Field(
+        default=None, description="lower limit; a limit alert of severity critical below it"
+    )
+    critical_high: Finite | None = Field(
+        default=None, description="upper limit; a limit alert of severity critical above it"
+    )
     stuck_after_readings: int | None = Field(
         default=None,
         ge=2,
-        description="usual times between two changes of its value without one that mean a stuck sensor: identical "
-        "readings in a row, if each reading usually differs; none: never",
+        description="number of usual times between two changes without a change after which it is stuck: identical "
+        "readings in a row, if each reading usually differs; none: never stuck",
     )
     interval_seconds: Positive | None = Field(
         default=None,
@@ -66,7 +76,7 @@ class Sensor(PlantModel):
         "none: learned",
     )
     formula: str | None = Field(
-        default=None, description="makes it a derived sensor: its value, from other sensors, as torque * speed"
+        default=None, description="formula of a derived sensor from other sensors, such as torque * speed"
     )
     counter: EnergyCounter = Field(default=EnergyCounter(), description="of a sensor with role energy_counter")
 
@@ -92,10 +102,21 @@ class Sensor(PlantModel):
             warning_high=self.warning_high,
             critical_high=self.critical_high,
         )
+        self._limits_can_be_broken()
         self._counts_energy()
         if self.formula is not None and self.role in {"runtime", "energy_counter"}:
             raise broken(f"a derived sensor cannot have the role {self.role}", "give it to a sensor that is measured")
         return self
+
+    def _limits_can_be_broken(self) -> None:
+        for key in ("critical_low", "warning_low", "warning_high", "critical_high"):
+            limit = getattr(self, key)
+            if limit is not None and not self.minimum <= limit <= self.maximum:
+                raise broken(
+                    f"{key} ({limit:g}) must lie between minimum ({self.minimum:g}) and maximum ({self.maximum:g}): "
+                    "values beyond these are impossible, and raise a sensor fault instead",
+                    "correct the limit, or widen the range",
+                )
 
     def _counts_energy(self) -> None:
         if self.role != "energy_counter":
@@ -109,6 +130,7 @@ class Sensor(PlantModel):
         if self.minimum < 0:
             raise broken(f"an energy counter is never negative, minimum is {self.minimum:g}", "write minimum = 0")
         ordered(maximum=self.maximum, modulus=self.counter.modulus)
+        ordered(resolution=self.counter.resolution, modulus=self.counter.modulus)
 
 
 class MachineType(PlantModel):

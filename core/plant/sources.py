@@ -5,7 +5,7 @@ from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BeforeValidator, Field, WithJsonSchema, field_validator, model_validator
 
-from core.plant.rules import Finite, NotNegative, PlantModel, TimezoneName, broken
+from core.plant.rules import Finite, NotNegative, PlantModel, TimezoneName, broken, ordered
 
 MISSING_WORDS: Final = ("", "-", "--", "n/a", "na", "nan", "null", "none", "no data", "#n/a", "bad")
 """Words that stand for a missing value, in upper or lower case."""
@@ -86,9 +86,11 @@ PlaceText = Annotated[Place, BeforeValidator(_as_place), WithJsonSchema({"type":
 class SourceSensor(PlantModel):
     """Location of a sensor's value in a message, and its conversion to the plant's unit: value · factor + offset."""
 
-    path: Path | None = Field(default=None, description="keys that lead to the value, as data.power; of a wide source")
+    path: Path | None = Field(
+        default=None, description="keys that lead to the value, such as data.power; of a wide source"
+    )
     tag: Text | None = Field(default=None, description="text by which a long source names the sensor")
-    unit: Text | None = Field(default=None, description="unit that is sent, where it is not the plant file's")
+    unit: Text | None = Field(default=None, description="unit of the sent value, if it is not the plant file's")
     factor: Finite = Field(default=1.0, description="factor of the value")
     offset: Finite = Field(default=0.0, description="offset that is added afterwards")
     quality: Path | None = Field(default=None, description="keys that lead to the value's quality; of a wide source")
@@ -116,12 +118,14 @@ class Source(PlantModel):
     """One Kafka topic or MQTT topic filter, and the mapping of its messages to readings."""
 
     topic: Text | None = Field(default=None, description="Kafka topic that is read")
-    mqtt: Text | None = Field(default=None, description="MQTT topic filter that is subscribed to, as plant/+/telemetry")
+    mqtt: Text | None = Field(default=None, description="MQTT topic filter to subscribe to, such as plant/+/telemetry")
     format: Literal["json", "registry", "sparkplug"] = Field(
         default="json",
         description="json: also by lines; registry: Confluent wire format (JSON, Avro, Protobuf); sparkplug: version B",
     )
-    form: Literal["wide", "long"] = Field(default="wide", description="wide: a key a sensor; long: a tag and its value")
+    form: Literal["wide", "long"] = Field(
+        default="wide", description="wide: one key for each sensor; long: a tag and its value"
+    )
     each: Path | None = Field(
         default=None, description="keys that lead to a list, each element of which is read with its message around it"
     )
@@ -148,7 +152,7 @@ class Source(PlantModel):
         default=MISSING_WORDS, description="words that stand for a missing value, in any case"
     )
     gather_seconds: NotNegative = Field(
-        default=0.0, description="values of a machine so close in time are one reading of a long source, s"
+        default=0.0, description="time within which values of a machine belong to one reading of a long source, s"
     )
     wait_seconds: Annotated[float, Field(ge=0, le=60)] = Field(
         default=2.0, description="time for which an incomplete reading of a long source waits for its other values, s"
@@ -194,6 +198,7 @@ class Source(PlantModel):
             )
         if self.mqtt is not None and self.time == ("kafka",):
             raise broken("MQTT messages have no time of their own", "name the path of a time")
+        ordered(gather_seconds=self.gather_seconds, wait_seconds=self.wait_seconds)
         self._template_fits("machine_id", self.machine_id, {"machine_id"})
         if self.form == "wide" and self.tag is not None:
             raise broken("a wide source has no tag", 'write form = "long", or remove tag')

@@ -1,6 +1,6 @@
 """The table of alert episodes: one row for each machine, one column for each kind that follows readings."""
 
-from typing import Final, NamedTuple
+from typing import Final, Literal, NamedTuple, get_args
 
 from core.arrays import Bools, Features, Floats, Ints
 from core.state.tables import Column, Layout
@@ -9,8 +9,10 @@ FOLLOWED_KINDS: Final = ("anomaly", "limit", "sensor_fault")
 """Kinds of alerts that follow readings; each has a column in `Episodes`."""
 _KINDS: Final = (len(FOLLOWED_KINDS),)
 
-SUPPRESSIONS: Final = ("none", "maintenance", "shelved", "disabled", "cooldown", "budget")
-"""Reasons why an episode did not open; the index in this list is the code."""
+SuppressionReason = Literal["maintenance", "shelved", "disabled", "cooldown", "budget"]
+"""Reason why an episode did not open an alert."""
+SUPPRESSIONS: Final = ("none", *get_args(SuppressionReason))
+"""Reasons by code, the index in this list; "none" where an alert opens."""
 
 
 class Episodes(NamedTuple):

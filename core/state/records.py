@@ -133,7 +133,7 @@ def newest(records: Iterable[Record]) -> Iterator[Saved]:
             number, _, machine_id = machine_id.partition("/")
             pending.setdefault(machine_id, []).append((number, value))
         else:
-            raise UnknownStateFormat(_refusal(f"a record under {key[:40]!r}"))
+            raise UnknownStateFormat(refusal(f"a record under {key[:40]!r}"))
     for machine_id, machine in machines.items():
         parts_of = {part: content for part, content in machine.parts.items() if content is not None}
         baseline, hours = parts_of.pop(BASELINE, None), parts_of.pop(HOURS, None)
@@ -185,11 +185,12 @@ def _reached(machine: bytes) -> tuple[int, int]:
 
 def _check(key: bytes, value: bytes) -> None:
     if len(value) < _HEAD.size or value[0] != FORMAT:
-        raise UnknownStateFormat(_refusal(f"{key[:40]!r} in format {value[0] if value else 'of nothing'}"))
+        raise UnknownStateFormat(refusal(f"{key[:40]!r} in format {value[0] if value else 'of nothing'}"))
 
 
-def _refusal(found: str) -> str:
+def refusal(found: str, *, reads: int = FORMAT) -> str:
+    """Return why state cannot be read, and what to do about it. found: what is in the changelog."""
     return (
-        f"the changelog has {found}, but this version reads format {FORMAT}; run the version that wrote it, or "
+        f"the changelog has {found}, but this version reads format {reads}; run the version that wrote it, or "
         "delete the changelog topics and the consumer group, so that the retained readings are read again"
     )

@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import yaml
 
-from runtime.kafka import partitions_of, topic_config
+from runtime.kafka import partitions_of, readers_of, topic_config
 from runtime.rights import RIGHTS, Acl, acls_of
 from runtime.settings import KafkaSettings
 from schemas.topics import CATALOGUE, Topic
@@ -46,13 +46,14 @@ def _topic(topic: Topic) -> dict[str, Any]:
 
 
 def _user(name: str) -> dict[str, Any]:
+    acls = acls_of(name, group=KAFKA.group, readers=readers_of(KAFKA))
     return {
         "apiVersion": _API,
         "kind": "KafkaUser",
         "metadata": {"name": f"nexova-{name}", "labels": CLUSTER},
         "spec": {
             "authentication": {"type": "scram-sha-512"},
-            "authorization": {"type": "simple", "acls": [_acl(acl) for acl in acls_of(name, group=KAFKA.group)]},
+            "authorization": {"type": "simple", "acls": [_acl(acl) for acl in acls]},
         },
     }
 

@@ -1,4 +1,4 @@
-"""Reference of drift, kept in the model repository so that it survives restarts and is one for all workers."""
+"""References of drift, stored in the model repository: they survive restarts and are the same for all workers."""
 
 import json
 import logging
@@ -15,23 +15,23 @@ LOGGER: Final = logging.getLogger("nexova.processor.models")
 
 
 class DriftReferences:
-    """References of the running versions: `drift-NAME.json` at the root of the repository, of one version each."""
+    """References of the running versions, in `drift-NAME.json` at the root of the repository, for one version each."""
 
     def __init__(self, repository: ModelRepository) -> None:
         self._repository = repository
         self._failed = ""
 
     def exchange(self, watches: Mapping[str, DriftWatch]) -> None:
-        """Adopt the references that are kept of these versions; keep complete ones of which there is none.
+        """Adopt the stored references of these versions; store complete ones of which there is none.
 
-        If the repository fails, workers go on with their own references, which is logged once for each cause.
+        If the repository fails, workers continue with their own references, which is logged once for each cause.
         """
         try:
             for name, watch in watches.items():
                 self._exchange(name, watch)
         except NexovaError as error:
             if error.message != self._failed:
-                LOGGER.warning("references of drift are not kept, so they begin anew with a restart: %s", error.message)
+                LOGGER.warning("references of drift cannot be stored and are lost at a restart: %s", error.message)
             self._failed = error.message
         else:
             self._failed = ""
@@ -47,7 +47,7 @@ class DriftReferences:
 
 
 def _counts(content: bytes | None, watch: DriftWatch) -> np.ndarray[tuple[int], np.dtype[np.float64]] | None:
-    """Return the counts of a kept reference; None if it is of another version or form, or unreadable."""
+    """Return the counts of a stored reference; None if it is of another version or form, or unreadable."""
     try:
         document = json.loads(content or b"{}")
         if document.get("version") != watch.version or document.get("highest") != watch.highest:

@@ -14,13 +14,13 @@ from runtime.errors import UsageError
 from runtime.tables.recognise import decimal_of
 from runtime.tables.table import MISSING, Table
 from runtime.tables.times import Instants, UndecidedDates, WallTimes, instants, wall_times
+from schemas.bounds import machine_id_fault
 from schemas.near_names import near_misses
 
 SHARE: Final = 0.01
 """Share of a file's rows that may be set aside; more is an error."""
 IMPOSSIBLE: Final = 1e30
 """Larger values are no measured quantity."""
-LONGEST_ID: Final = 128
 _SAMPLED: Final = 2_000  # cells of a column from which the decimal sign is recognised
 _NAMED: Final = 3
 _MOST: Final = 0.5  # of the cells of a column of numbers are numbers; SHARE then refuses the others
@@ -151,18 +151,17 @@ def ids(table: Table, column: str) -> list[str]:
     """Return machine ids as text, unchanged.
 
     Raises:
-        UsageError: an id is empty or too long, or the file holds them as fractions.
+        UsageError: an id breaks a rule for names of machines, or the file holds them as fractions.
     """
     cells = table.frame[column]
     if cells.dtype.kind == "f":
         refuse(f"{table.path}: column {column} holds fractions", "store machine ids as text")
     written = table.text(column)
-    length = written.str.len()
-    wrong = ((length == 0) | (length > LONGEST_ID)).to_numpy()
-    if wrong.any():
-        row = int(np.flatnonzero(wrong)[0])
-        rule = f"the machine id {written.iloc[row][:20]!r} must have 1 to {LONGEST_ID} characters"
-        refuse(f"{table.place(row)}: {rule}", "correct it")
+    for name in written.unique():
+        fault = machine_id_fault(str(name))
+        if fault is not None:
+            row = int(np.flatnonzero((written == name).to_numpy())[0])
+            refuse(f"{table.place(row)}: the machine id {name[:20]!r} {fault}", "correct it")
     return [str(one) for one in written]
 
 
@@ -269,7 +268,7 @@ def columns_sentence(columns: Iterable[str], used: Mapping[str, str], names: Seq
     left = [
         f"{column} (looks like {near[column]})" if column in near else column
         for column in columns
-        if column not in used
+        if column and column not in used  # a separator at the end of each line makes a column without a name
     ]
     shown = f"columns used: {', '.join(used)}"
     return f"{shown}; not used: {', '.join(left)}" if left else shown

@@ -115,8 +115,8 @@ def running_demo(folder: Path, models: Path, *arguments: str) -> Iterator[Demo]:
 
 def address_of(demo: Demo) -> str:
     """Where its API is, as it says."""
-    (step,) = [line for line in demo.lines if "API ready" in line]
-    (address,) = re.findall(r"(http://127\.0\.0\.1:\d+),", step)
+    (step,) = [line for line in demo.lines if "console ready" in line]
+    (address,) = re.findall(r"(http://127\.0\.0\.1:\d+) ", step)
     return str(address)
 
 
@@ -160,8 +160,9 @@ def test_a_demo_accounts_for_every_reading_alerts_on_faults_and_leaves_nothing_b
     # a pipe gets plain lines: the steps, the alerts, and where things stand
     text = "".join(lines)
     assert "\x1b" not in text
-    for step in ("broker up", "topics created", "history produced", "models ready", "processor ready", "API ready"):
+    for step in ("broker up", "topics created", "history produced", "models ready", "processor ready", "console ready"):
         assert f"✓ {step}" in text
+    assert text.index("✓ console ready") < text.index("✓ processor ready"), "the page is there while it starts"
     assert re.search(r"opened +(info|warning|critical) +\S+-\d+ +(anomaly|sensor_fault|limit) +\w+", text)
     assert "readings  " in text
     assert list(demo.temporary.iterdir()) == []

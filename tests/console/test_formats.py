@@ -13,7 +13,7 @@ import api.console
 from api.console.charts import Axis, line_chart, sparkline, thinned
 from api.console.formats import Formats
 from api.console.texts import TEXTS, language_of, text
-from core.alerting.suppression import HoldCause
+from core.state.episodes import SuppressionReason
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 ENGLISH = Formats(language="en", zone=ZoneInfo("Europe/Berlin"), now=NOW)
@@ -79,7 +79,7 @@ def test_every_text_of_the_templates_is_in_the_catalogue_and_none_is_left_over()
         for stem in ("span_", "group_", "sort_")
         for name in ["hour", "day", "week", "open", "shelved", "stale", "over", "all", "urgency", "newest", "machine"]
     }
-    built |= {f"hold_{name}" for name in get_args(HoldCause)}
+    built |= {f"hold_{name}" for name in get_args(SuppressionReason)}
     built |= {f"means_{name}" for name in answers.split()}
     built |= {f"{stem}_{name}" for stem in ("do", "confirm") for name in ("promote", "rollback")}
     built |= {f"{stem}_{name}" for stem in ("done", "event") for name in ("promoted", "rolled_back")}

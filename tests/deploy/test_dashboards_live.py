@@ -22,6 +22,8 @@ from tests.forwarder.receivers import Received, http_receiver
 pytestmark = [pytest.mark.long, pytest.mark.timeout(400)]
 
 NOT_IN_A_DEMO = {
+    "nexova_health_checks_failed": "the panel shows failing checks, and a demo is well",
+    "nexova_model_fallbacks_total": "counted from a first refused model on, and a demo's models are whole",
     "nexova_model_rollbacks_total": "the panel shows rollbacks, and no version of a demo is rolled back",
 }
 """Metrics without data in a demo, and why."""

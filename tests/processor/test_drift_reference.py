@@ -70,5 +70,5 @@ def test_a_repository_that_fails_is_logged_once(tmp_path: Path, caplog: pytest.L
         references.exchange({"anomaly": watch})
         references.exchange({"anomaly": watch})
 
-    assert [record.message.startswith("references of drift are not kept") for record in caplog.records] == [True]
+    assert [record.message.startswith("references of drift cannot be stored") for record in caplog.records] == [True]
     assert watch.index is not None

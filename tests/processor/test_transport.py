@@ -47,7 +47,7 @@ async def nothing(*_: Any, **__: Any) -> None:
 async def consumer() -> AsyncIterator[BatchConsumer]:
     """A consumer of an app that was never started."""
     app = faust.App("transport-test", broker="kafka://127.0.0.1:1", autodiscover=False, store="memory://")
-    install_batches(app, topics=[TOPIC], batch_records=4, before_revoke=nothing)
+    install_batches(app, topics=[TOPIC], batch_records=4, before_revoke=nothing, on_refused=lambda _: None)
     app.finalize()
     made = app.transport.create_consumer(nothing, on_partitions_revoked=nothing, on_partitions_assigned=nothing)
     yield made

@@ -144,7 +144,7 @@ def broken(column: str, value: object) -> Callable[[pd.DataFrame], pd.DataFrame]
         (lambda f: f.drop(columns="power"), "has no column power; it has machine_id, timestamp, temperature"),
         (lambda f: f.iloc[:0], "it has no rows"),
         (lambda f: broken("power", "hot")(f.iloc[:90]), "line 5, power: 'hot' is no finite number; correct it"),
-        (broken("machine_id", None), "line 5: the machine id '' must have 1 to 128 characters"),
+        (broken("machine_id", None), "line 5: the machine id '' has 0 characters, not 1 to 128"),
         (lambda f: broken("timestamp", None)(f.iloc[:90]), "line 5: '' is no time"),
         (lambda f: broken("timestamp", "yesterday")(f.iloc[:90]), "line 5: 'yesterday' is no time.*; write it as"),
         (broken("anomaly", 7), "anomaly must be 0 or 1"),

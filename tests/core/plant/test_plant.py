@@ -190,6 +190,32 @@ def test_equal_plants_are_interchangeable_as_keys() -> None:
             '[[machine_types]]\nname = "x"\nmachines = ["*"]\noff_below = 3\n',
             ["no sensor has the role power", 'role = "power"'],
         ),
+        (
+            "",
+            "",
+            "critical_high = 120\n",
+            ["critical_high (120) must lie between minimum (0) and maximum (100)", "widen"],
+        ),
+        ("", "", "warning_low = -1\n", ["warning_low (-1) must lie between", "correct the limit"]),
+        ("", "", "interval_seconds = 30\n", ["sensor 'power' (30) must not be below that of the plant (60)"]),
+        (
+            "",
+            "",
+            "[alerts]\ncooldown_seconds = 60\n",
+            ["cooldown_seconds (60) must be above merge_gap_seconds (120)", "no effect"],
+        ),
+        (
+            "",
+            "",
+            "[energy]\ngrace_seconds = 3600\nclose_idle_after_seconds = 300\n",
+            ["close_idle_after_seconds (300) must not be below energy.grace_seconds (3600)", "write 3600"],
+        ),
+        (
+            "",
+            "",
+            '[[alerts.overrides]]\ntypes = ["pmup"]\nenabled = false\n',
+            ["alerts.overrides[0].types has 'pmup'", "no machine type"],
+        ),
         ("interval_seconds = 60", "interval_seconds = = 60", "", ["not valid TOML", "line 4"]),
     ],
 )

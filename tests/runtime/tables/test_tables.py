@@ -53,6 +53,7 @@ def utc(*texts: str) -> list[float]:
         "machine_id\ttimestamp\tpower\ttemperature\n007\t2026-03-01 12:00:00+00\t71.5\t45\n",
         'machine_id,timestamp,power,temperature\n"007","2026-03-01 17:30:00+05:30","71,5","45,0"\n',
         "sep=|\nmachine_id|timestamp|power|temperature\n007|2026-03-01 06:30:00-0530|71.5|45\n",
+        "machine_id,timestamp,power,temperature,\r\n007,2026-03-01T12:00:00 UTC,71.5,45,\r\n",
         "machine_id,date,time,power,temperature\n007,2026-03-01,12:00:00,71.5,45\n",
         "machine_id;Datum;Uhrzeit;power;temperature\n007;01.03.2026;12:00;71,5;45\n",
         "\ufeffmachine_id , timestamp , power , temperature\r\n007 , 2026-03-01T12:00:00Z , 71.5 , 45\r\n",

@@ -8,6 +8,7 @@ from runtime.errors import FailureError
 
 CHECKS: Final = ("broker", "agent", "checkpoints", "recovery", "event_loop", "dead_letters")
 _LOOP_LAG_LIMIT: Final = 5.0
+_MOMENT_SECONDS: Final = 3.0
 _DEAD_LETTER_WINDOW: Final = 60.0
 
 
@@ -110,8 +111,12 @@ class Health:
         return failed
 
     def news(self) -> dict[str, str | None]:
-        """Return the checks that fail since the last call, with their messages, and with None those that pass again."""
-        failed = self.failures()
+        """Return the checks that fail since the last call, with their messages, and with None those that pass again.
+
+        A check that fails for a moment is no news.
+        """
+        failed, now = self.failures(), self.clock()
+        failed = {check: text for check, text in failed.items() if now - self._since[check] >= _MOMENT_SECONDS}
         news: dict[str, str | None] = {check: None for check in CHECKS if check in self._reported - failed.keys()}
         news |= {check: message for check, message in failed.items() if check not in self._reported}
         self._reported = set(failed)

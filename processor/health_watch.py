@@ -104,7 +104,7 @@ class HealthWatch:
         failed = self._health.failures()
         for check, message in self._health.news().items():
             if message is None:
-                LOGGER.warning("health check %s passes again", check)
+                LOGGER.info("health check %s passes again", check)
             else:
                 LOGGER.warning("health check %s fails: %s", check, message)
         for check in CHECKS:

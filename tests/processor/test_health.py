@@ -115,6 +115,9 @@ def test_a_check_that_fails_or_passes_again_is_news_once() -> None:
     assert health.news() == {}
     clock.now += 61
     tell(health, clock, pending=[1])
+    assert health.news() == {}, "it may be for a moment"
+    clock.now += 3
+    tell(health, clock, pending=[1])
     assert set(health.news()) == {"recovery"}
     assert health.news() == {}
     tell(health, clock)

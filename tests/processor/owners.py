@@ -14,7 +14,7 @@ from prometheus_client import CollectorRegistry
 from core.models import Models
 from core.state.records import END
 from processor.adoption import Adoption
-from processor.changelog import Restored, _end, changelog_of
+from processor.changelog import Restored, changelog_of, end_of
 from processor.checkpoint import Checkpoints
 from processor.executor import BatchExecutor
 from processor.fenced_producer import Fenced, Outgoing
@@ -61,7 +61,7 @@ class Log:
         assert number == 0
         found = [(key, value) for topic, key, value, _ in self.records if topic == changelog_of(KAFKA, table)]
         ends = [value for key, value in found if key == END]
-        return Restored(records=[one for one in found if one[0] != END], end=_end(table, ends[-1] if ends else None))
+        return Restored(records=[one for one in found if one[0] != END], end=end_of(table, ends[-1] if ends else None))
 
     def newest(self, topic: str) -> dict[bytes, bytes]:
         """What a compacted topic says in the end."""

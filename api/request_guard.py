@@ -103,11 +103,11 @@ class RequestGuard:
         try:
             return self._guard.identify(b"Bearer " + cookie, address)
         except WrongToken:
-            # a token that was taken back: the browser's owner signs in anew, and public pages stay readable
+            # a revoked token: the browser's user signs in again, and public pages stay readable
             return self._guard.identify(None, address)
 
     def _demand_own_page(self, headers: dict[bytes, bytes]) -> None:
-        """Refuse requests that a browser sends by itself: a cookie alone does not identify the requesting page.
+        """Refuse requests that a browser sends on its own: a cookie alone does not identify the requesting page.
 
         `_check_names` has compared an Origin that is there with the host.
         """

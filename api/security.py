@@ -27,7 +27,7 @@ BEARER: Final = HTTPBearer(
 _MOST_CALLERS: Final = 10_000
 _NOBODY: Final = b"\0" * 32
 TOKEN_COOKIE: Final = "nexova_token"  # noqa: S105  its name, no secret
-"""The cookie that holds the token of somebody who signed in to the console."""
+"""Name of the cookie with the token of a user who signed in to the console."""
 
 HEADERS: Final[tuple[tuple[bytes, bytes], ...]] = (
     (b"x-content-type-options", b"nosniff"),

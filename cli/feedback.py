@@ -88,5 +88,5 @@ def find_alert(kafka: KafkaSettings, alert_id: str) -> Alert:
                 except ValidationError:
                     continue
     if found is None:
-        raise UsageError(f"alert {alert_id!r} is not on {ALERTS}; `nexova tail alerts --json` shows the ids that are")
+        raise UsageError(f"alert {alert_id!r} is not on {ALERTS}; `nexova tail alerts --json` lists the ids")
     return found

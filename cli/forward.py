@@ -142,7 +142,7 @@ def _target(
         return Webhook(url, token=token, timeout_seconds=timeout, cloudevents=cloudevents, template=text)
     if to is Receiver.SMTP:
         if not mail_to:
-            raise UsageError("--to smtp sends to nobody; name recipients with --mail-to ADDRESS")
+            raise UsageError("--to smtp has no recipient; name one with --mail-to ADDRESS")
         password = None if own.smtp_password is None else own.smtp_password.get_secret_value()
         server = MailServer(
             host=parts.hostname, port=parts.port or 25, username=own.smtp_username, password=password, starttls=starttls

@@ -57,37 +57,37 @@ def take_feedback(state: FleetState, feedback: Feedback, *, partition: int, offs
     )
     state.annotations[slot] = annotation
     state.dirty.add(slot)
-    spoken_of = _alert_of(state, feedback)
+    alert = _alert_of(state, feedback)
     if feedback.kind == "maintenance_done":
         closed = _closed(state, slot, _alerts_of(state, feedback.machine_id), feedback.at)
         _reset_wear(state, slot)
-    elif feedback.kind in CLOSING and spoken_of is not None:
-        closed = _closed(state, slot, [spoken_of], feedback.at)
+    elif feedback.kind in CLOSING and alert is not None:
+        closed = _closed(state, slot, [alert], feedback.at)
     else:
         closed = []
-    _note(annotation, feedback, spoken_of)
+    _store_effects(annotation, feedback, alert)
     if feedback.kind == "new_normal":
         accept_level(state, slot)
     return FeedbackOutcome(alerts=tuple(closed), changed=True)
 
 
-def _note(annotation: Annotation, feedback: Feedback, spoken_of: Alert | None) -> None:
+def _store_effects(annotation: Annotation, feedback: Feedback, alert: Alert | None) -> None:
     """Store the lasting effects of feedback, in place."""
-    said_at = feedback.at.timestamp()
-    kinds = FOLLOWED_KINDS if spoken_of is None else (spoken_of.kind,)
+    given_at = feedback.at.timestamp()
+    kinds = FOLLOWED_KINDS if alert is None else (alert.kind,)
     if feedback.kind == "withdrawn":
         annotation.shelved.clear()
         annotation.false_alarms.clear()
         return
-    if feedback.kind == "false_alarm" and spoken_of is not None and spoken_of.signals:
-        signature = spoken_of.signals[0].sensor
+    if feedback.kind == "false_alarm" and alert is not None and alert.signals:
+        signature = alert.signals[0].sensor
         annotation.false_alarms[signature] = annotation.false_alarms.get(signature, 0) + 1
-    until = said_at
-    if feedback.kind in {"false_alarm", "expected"} and spoken_of is not None:
+    until = given_at
+    if feedback.kind in {"false_alarm", "expected"} and alert is not None:
         until += ANSWERED_SECONDS
     if feedback.kind in {"expected", "snoozed"} and feedback.until is not None:
-        until = max(until, min(feedback.until.timestamp(), said_at + LONGEST_SHELVING_SECONDS))
-    if until > said_at:
+        until = max(until, min(feedback.until.timestamp(), given_at + LONGEST_SHELVING_SECONDS))
+    if until > given_at:
         for kind in kinds:
             annotation.shelved[kind] = max(annotation.shelved.get(kind, until), until)
 
@@ -106,11 +106,11 @@ def accept_level(state: FleetState, slot: int) -> None:
     level = np.nan_to_num(tracks.level[slot])
     last = tracks.last_values[slot, list(watched_sensors(state.plant))]
     newest = np.nan_to_num((last - tracks.mean[slot]) / tracks.scale[slot])
-    # the level needs hours to come to where a large jump has led
+    # after a large jump the smoothed level needs hours to arrive
     level = np.where(np.abs(newest - level) > _LAGS * tracks.noise[slot], newest, level)
     tracks.mean[slot] += level * tracks.scale[slot]
-    for gone in (tracks.level, tracks.moved, tracks.shift, tracks.averages, tracks.previous, tracks.lasting):
-        gone[slot] = 0.0
+    for column in (tracks.level, tracks.moved, tracks.shift, tracks.averages, tracks.previous, tracks.lasting):
+        column[slot] = 0.0
     tracks.strain[slot] = tracks.plateau[slot] = 0.0
     tracks.recent[slot] = np.nan
 
@@ -124,7 +124,7 @@ def _reset_wear(state: FleetState, slot: int) -> None:
 
 
 def _alert_of(state: FleetState, feedback: Feedback) -> Alert | None:
-    """Return the alert that feedback refers to, while it is kept; without an id, the machine's newest open one."""
+    """Return the alert that feedback refers to, None if unknown; without an id, the machine's newest open one."""
     own = _alerts_of(state, feedback.machine_id)
     if feedback.alert_id is not None:
         return next((alert for alert in own if alert.alert_id == feedback.alert_id), None)

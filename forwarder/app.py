@@ -176,7 +176,7 @@ class Forwarder:
     def _bury(self, notification: Notification, origin: dict[str, Message], refused: Undelivered) -> None:
         LOGGER.error("the receiver refuses this for good, so it becomes a dead letter: %s", refused.message)
         for change in notification.changes:
-            detail = f"{refused.message}; mend the receiver or the template, then send the alert again"
+            detail = f"{refused.message}; correct the receiver or the template, then send the alert again"
             self._writer.bury(origin[change.position], reason="refused_by_receiver", detail=detail[:1000])
 
     def _refresh(self, stopped: Callable[[], bool]) -> None:

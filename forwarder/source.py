@@ -107,7 +107,7 @@ class AlertSource:
         return total
 
     def rewind(self) -> Iterator[Message]:
-        """Begin anew at the committed position, and yield what lies before it, oldest first in each partition.
+        """Restart at the committed position, and yield the records before it, oldest first in each partition.
 
         What was read beyond it and not committed comes again; a record may come with the very call that tells of an
         assignment.
@@ -166,7 +166,7 @@ def ends_of(kafka: KafkaSettings, topic: str) -> dict[tuple[str, int], int]:
         ends = {(topic, one.partition): reader.get_watermark_offsets(one, timeout=_ANSWER_SECONDS)[1] for one in places}
     finally:
         reader.close()
-    # the end of partition is told when it is reached; the embedded broker's answer here is too low
+    # the client reports the end of a partition when it is reached; the embedded broker's answer here is too low
     return {place: _NO_END for place, end in ends.items() if end > 0}
 
 

@@ -24,8 +24,8 @@ LOGGER: Final = logging.getLogger("nexova.processor")
 class Adoption:
     """Adoption of partitions, several at a time.
 
-    read: reads a table's changelog of a partition. epoch: changes whenever partitions are given up.
-    identity: of a topic, by name.
+    read: reads a table's changelog of a partition. epoch: returns a number that changes whenever partitions are given
+    up. identity: returns a topic's identity by name.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class Adoption:
         self._clock = clock
         self._epoch = epoch
         self._identity = identity
-        self._under_way: dict[int, asyncio.Task[Partition | None]] = {}
+        self._in_progress: dict[int, asyncio.Task[Partition | None]] = {}
 
     async def adopt(self, number: int, *, readings: int, imports: int) -> Partition | None:
         """Return a partition, adopted first if necessary; None if it was revoked meanwhile.
@@ -58,11 +58,11 @@ class Adoption:
         """
         if number in self._partitions:
             return self._partitions[number]
-        task = self._under_way.get(number)
+        task = self._in_progress.get(number)
         if task is None:
             task = asyncio.create_task(self._adopt(number, readings, imports))
-            self._under_way[number] = task
-            task.add_done_callback(lambda _: self._under_way.pop(number, None))
+            self._in_progress[number] = task
+            task.add_done_callback(lambda _: self._in_progress.pop(number, None))
         # a cancelled waiter must not cancel the adoption for the others
         return await asyncio.shield(task)
 
@@ -80,7 +80,7 @@ class Adoption:
         if end is not None and end.is_of_another(self._identity(READINGS)):
             state.begin_era()
             LOGGER.warning(
-                "partition %d: %s was deleted and created anew since its state was saved; the state of %d machines is "
+                "partition %d: %s was deleted and recreated since its state was saved; the state of %d machines is "
                 "kept, and the topic is read from its beginning",
                 *(number, READINGS, len(state.ids)),
             )
@@ -96,7 +96,7 @@ class Adoption:
         self._publisher.saved(number, unpublished)
         if end is None and readings:
             LOGGER.warning(
-                "partition %d: nothing is saved of it although offsets up to %d are committed: the readings that are "
+                "partition %d has no saved state although offsets up to %d are committed: the readings that are "
                 "kept are read again",
                 *(number, readings),
             )

@@ -181,7 +181,7 @@ class Pipeline:
         for poison in prepared.poison:
             detail = (
                 f"machine_id = {poison.machine_id!r:.80}: the rules failed on it ({poison.failure:.200}); report this "
-                "with the payload, and send it again to a version that mends it"
+                "with the payload, and send it again to a version that corrects it"
             )
             LOGGER.error("partition %d offset %d is set aside: %s", held.number, poison.offset, detail)
             refusal = Refusal(

@@ -109,11 +109,11 @@ class TopicWatch:
     def _on_recreated(self, topic: str) -> None:
         if topic in _SOURCES:
             raise FailureError(
-                f"{topic} was deleted and created anew while the worker ran; start the worker again, it then reads the "
+                f"{topic} was deleted and recreated while the worker ran; start the worker again, it then reads the "
                 "topic from its beginning"
             )
         LOGGER.error(
-            "%s was deleted and created anew: what was published there before is gone; restore it from a backup if "
+            "%s was deleted and recreated: what was published there before is gone; restore it from a backup if "
             "consumers need it",
             topic,
         )

@@ -172,7 +172,7 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
         self.seek(partition, offset)
 
     async def _fetch_records(self, consumer: Any, *args: Any, **kwargs: Any) -> Any:
-        fetcher = consumer._fetcher  # noqa: SLF001  it is made anew whenever the consumer starts
+        fetcher = consumer._fetcher  # noqa: SLF001  it is recreated whenever the consumer starts
         if type(fetcher._records) is not FetchedResults:  # noqa: SLF001
             fetcher._records = FetchedResults(fetcher._records, self.consumer.transport.batch_topics)  # noqa: SLF001
         try:

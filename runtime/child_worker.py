@@ -120,7 +120,7 @@ class ChildWorker:
         self._end()
         if self._closed:
             return ChildEnded(f"{self._name}: no requests any more, the service is ending")
-        return ChildEnded(f"{self._name}: the process ended by itself ({error}); its last words are on stderr")
+        return ChildEnded(f"{self._name}: the process ended by itself ({error}); its last messages are on stderr")
 
     def _end(self) -> None:
         pipe, process = self._pipe, self._process

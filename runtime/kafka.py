@@ -171,7 +171,7 @@ class TopicState:
         if self.partitions != self.wanted_partitions:
             return (
                 f"{self.name} has {self.partitions} partitions, not {self.wanted_partitions}; set "
-                f"NEXOVA_KAFKA__PARTITIONS to what the topics have, or delete the topic and create it anew"
+                f"NEXOVA_KAFKA__PARTITIONS to what the topics have, or delete and recreate the topic"
             )
         return None
 

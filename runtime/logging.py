@@ -31,7 +31,7 @@ CHATTY: Final = (
     "urllib3",
     "uvicorn.access",
 )
-# every error that they log they mend themselves, or raise; a broker that is away would be hundreds of lines
+# they recover from every error that they log, or raise it; an unreachable broker would cause hundreds of lines
 MENDING: Final = ("aiokafka", "mode.timers")
 AUDIT: Final = "nexova.audit"
 REPEAT_SECONDS: Final = 60.0

@@ -169,10 +169,10 @@ class ReadingDecoder:
         refusals: list[Refusal] = []
         unknown = unexplained = 0
         for element in elements:
-            good, bad, strangers = self._decode_element(element, explain=len(refusals) < MOST_EXPLAINED)
+            good, bad, unknown_fields = self._decode_element(element, explain=len(refusals) < MOST_EXPLAINED)
             readings += good
             refusals += bad
-            unknown += strangers
+            unknown += unknown_fields
             unexplained += not good and not bad
         if unexplained:
             detail = f"{unexplained} more readings of this message were refused; {_REMEDY['not_explained']}"
@@ -203,7 +203,7 @@ class ReadingDecoder:
 
     def new_unknown_names(self) -> list[str]:
         """Return each unknown name that readings had since the last call and never before, with what it looks like."""
-        new = sorted(name for name, told in self._noticed.items() if not told)
+        new = sorted(name for name, reported in self._noticed.items() if not reported)
         self._noticed.update(dict.fromkeys(new, True))
         return [f"{name[:_SHOWN]!r}{looks_like([name], self.sensors).replace(f', {name!r}', ',')}" for name in new]
 

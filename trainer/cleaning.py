@@ -30,7 +30,7 @@ REPAIR_HOURS: Final = 24.0
 LONGEST_REPAIR_HOURS: Final = 168.0
 """Maintenance that is done later than that after a failure is not its repair."""
 _FEW_RUNS: Final = 3
-"""Runs of equal values of which a usual length can be told."""
+"""Minimum number of runs of equal values from which a usual length is determined."""
 _ABOUT_READINGS: Final = frozenset({"anomaly", "limit", "sensor_fault"})
 _JUDGEMENTS: Final = frozenset({"confirmed", "false_alarm", "expected"})
 

@@ -65,7 +65,7 @@ class Datasets:
             UsageError: a file is missing, empty or unreadable, a column is missing, or too many rows are unusable.
         """
         if not folder.is_dir():
-            raise UsageError(f"data folder {folder}: is not there; nexova data generate --out {folder} makes one")
+            raise UsageError(f"data folder {folder}: does not exist; nexova data generate --out {folder} creates one")
         paths = {split: _find(folder, f"{split}_data") for split in SPLITS}
         form = TextForm(encoding=plant.csv.encoding, decimal=plant.csv.decimal)
         checked = {split: _checked(read_table(path, form), plant=plant) for split, path in paths.items()}

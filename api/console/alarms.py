@@ -46,12 +46,12 @@ class AlarmRow:
 
     @property
     def answered(self) -> bool:
-        """Whether somebody has taken notice."""
+        """Whether there is feedback on it."""
         return bool(self.feedback)
 
     @property
     def standing(self) -> tuple[Feedback, ...]:
-        """Statements that nobody has taken back."""
+        """Feedback that has not been withdrawn."""
         said = self.feedback
         last = max((index + 1 for index, one in enumerate(said) if one.kind == "withdrawn"), default=0)
         return tuple(one for one in said[last:] if self.withdrawn_at is None or one.at > self.withdrawn_at)
@@ -257,7 +257,7 @@ def members_of(rows: Iterable[AlarmRow], alert: Alert) -> list[AlarmRow]:
 
 
 def as_csv(rows: Iterable[AlarmRow]) -> str:
-    """Return the rows as CSV for a spreadsheet; no cell can be taken for a formula."""
+    """Return the rows as CSV for a spreadsheet; no cell can be read as a formula."""
     out = io.StringIO()
     writer = csv.writer(out)
     writer.writerow(

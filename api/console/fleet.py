@@ -180,12 +180,12 @@ def _totals(
         if sensor and status.condition != "silent" and (value := status.values.get(sensor)) is not None
     ]
     members = fleet_of(rows)
-    told = [row for row in rows if row.alert.alert_id not in members]
-    severities = Counter(row.alert.severity for row in told)
+    counted = [row for row in rows if row.alert.alert_id not in members]
+    severities = Counter(row.alert.severity for row in counted)
     energy, expected = _today(view, plant, formats)
     return Totals(
         severities={one: severities[one] for one in SEVERITIES},
-        unanswered=sum(not row.answered for row in told),
+        unanswered=sum(not row.answered for row in counted),
         conditions=dict(Counter(status.condition for status in statuses)),
         machines=len(statuses),
         power=sum(powers) if powers else None,

@@ -98,10 +98,10 @@ class ModelDesk:
         return self._kept[1]
 
     def change(self, action: ModelAction, name: str, version: str, *, reason: str, caller: Caller) -> str | None:
-        """Promote `version`, or roll `name` back to it, and return why workers could not be told, or None.
+        """Promote `version`, or roll `name` back to it, and return why workers could not be notified, or None.
 
         Raises:
-            NexovaError: the version is not there, is damaged, or is not what a rollback leads to any more.
+            NexovaError: the version does not exist or is damaged, or a rollback leads to another version by now.
         """
         repository, now = ModelRepository(self.root, trust=self.trust), datetime.now(UTC)
         try:

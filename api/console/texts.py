@@ -28,11 +28,11 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
         "Seit {age} keine neuen Daten. Angezeigt wird der damalige Stand.",
     ),
     "kafka_away": (
-        "Kafka does not answer. What you see is how things were when it was lost; this page goes on by itself.",
+        "Kafka does not answer. This page shows the state before that, and continues when it is back.",
         "Kafka antwortet nicht. Angezeigt wird der letzte bekannte Stand; die Seite macht von selbst weiter.",
     ),
     "loading": (
-        "The live view is still being read. This page fills by itself in a moment.",
+        "The live view is still being read. This page will be complete in a moment.",
         "Die Live-Ansicht wird noch geladen. Die Seite füllt sich gleich von selbst.",
     ),
     "connection_lost": (
@@ -211,7 +211,7 @@ TEXTS: Final[dict[str, tuple[str, str]]] = {
         "Schließt den Alarm; das jetzige Niveau gilt künftig als normal für diese Maschine.",
     ),
     "means_maintenance_done": (
-        "Closes all alerts of the machine; its wear and advice begin anew. Say in the note what was done.",
+        "Closes all alerts of the machine; its slow averages and advice are reset. Describe the work in the note.",
         "Schließt alle Alarme der Maschine; Verschleiß und Empfehlung beginnen neu. Notieren Sie, was getan wurde.",
     ),
     "means_snoozed": (

@@ -131,13 +131,13 @@ class Hub:
     def subscribe(self, topics: tuple[str, ...], *, machine_id: str | None, since: str | None) -> Subscriber:
         """Return a new client that continues from position `since` (None: from now on; empty: from the beginning).
 
-        A position that means nothing here is answered by an event `reset`: the client reads the lists anew.
+        An unknown position is answered by an event `reset`, after which the client reads the lists again.
         """
         first = b"retry: 1000\n\n"
         try:
             seen = self._position_of(since, topics)
         except ValueError as error:
-            reason = json.dumps({"detail": f"{error}; read the lists anew"})
+            reason = json.dumps({"detail": f"{error}; read the lists again"})
             first += f"event: reset\ndata: {reason}\n\n".encode()
             seen = None
         subscriber = Subscriber(topics=topics, machine_id=machine_id, first=first, until=self.position(topics))

@@ -143,11 +143,11 @@ def _topics(names: str | None) -> tuple[str, ...]:
     if names is None:
         return DEFAULT
     wanted = list(dict.fromkeys(name.strip() for name in names.split(",")))
-    strangers = [name for name in wanted if name not in TOPICS]
-    if strangers:
+    unknown_topics = [name for name in wanted if name not in TOPICS]
+    if unknown_topics:
         raise Problem(
             422,
             "bad-input",
-            f"topics = {strangers[0][:40]!r}: is no event; choose of {', '.join(map(str, TOPICS))}",
+            f"topics = {unknown_topics[0][:40]!r}: is no event; choose from {', '.join(map(str, TOPICS))}",
         )
     return tuple(TOPICS[name] for name in wanted)

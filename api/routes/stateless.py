@@ -126,7 +126,7 @@ async def _baseline(services: Services, machine_id: str) -> tuple[Tracks | None,
     status = live.view.machines.get(machine_id)
     if status is None:
         raise unknown_thing(
-            "machine", machine_id, "leave machine_id out to have the rows held against the plant, or see GET /machines"
+            "machine", machine_id, "leave out machine_id to compare the rows with the plant, or see GET /machines"
         )
     loop = asyncio.get_running_loop()
     tracks = await loop.run_in_executor(services.pool, live.baselines.of, machine_id, status.partition)

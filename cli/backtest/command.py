@@ -95,7 +95,7 @@ def forecast(
     if known is not None:
         names = (*names, *(name for name in WITH_INPUTS if models is None))
     if out is not None and not out.resolve().parent.is_dir():
-        raise UsageError(f"--out {out}: its folder is not there; make it, or name another")
+        raise UsageError(f"--out {out}: its folder does not exist; create it, or name another")
     form = TextForm(encoding=encoding, separator=separator, decimal=decimal)
     found = read_series(series, column=column, aggregate=aggregate.value, form=form)
     inputs = None if known is None else read_inputs(known, form=form)

@@ -41,7 +41,7 @@ def detect(
     """Run recorded readings through the rules of the stream, one state a file, and measure against their labels."""
     for option, path in (("--scores", scores), ("--alerts", alerts)):
         if path is not None and not path.resolve().parent.is_dir():
-            raise UsageError(f"{option} {path}: its folder is not there; make it, or name another")
+            raise UsageError(f"{option} {path}: its folder does not exist; create it, or name another")
     known = load_plant(plant)
     if warm_up:
         known = _with_warm_up(known, warm_up)

@@ -57,7 +57,7 @@ def demo(
 
 
 def _demand_folder(report: Path | None) -> None:
-    """Raise `UsageError` if the report cannot be written there, before minutes of work are spent."""
+    """Raise a UsageError if the report cannot be written, before minutes of work."""
     if report is None:
         return
     if report.is_dir():
@@ -67,16 +67,16 @@ def _demand_folder(report: Path | None) -> None:
 
 
 def _write(report: Path, figures: Report) -> None:
-    """Write the report atomically: a program that waits for the file never reads a part of it."""
+    """Write the report atomically, so that a program that waits for the file never reads a part of it."""
     unfinished = report.with_name(f"{report.name}.part")
     unfinished.write_text(figures.model_dump_json(indent=2) + "\n", encoding="utf-8")
     unfinished.replace(report)
 
 
 def _demand_sums(figures: Report) -> None:
-    came_out = figures.readings_scored + figures.dead_letters
-    if came_out != figures.readings_produced:
+    accounted = figures.readings_scored + figures.dead_letters
+    if accounted != figures.readings_produced:
         raise FailureError(
-            f"{figures.readings_produced:,} readings were produced and {came_out:,} came out again: the sums do not "
-            "match; please report that with the file of --report"
+            f"{figures.readings_produced:,} readings were produced, {accounted:,} scored or refused: the sums do not "
+            "match; please report that, with the file of --report"
         )

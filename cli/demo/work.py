@@ -1,6 +1,6 @@
-"""Work of a demo run in processes of its own: `python -m cli.demo.work models | compile`.
+"""Start-up work of a demo run in separate processes: `python -m cli.demo.work models | compile`.
 
-The last line that each prints is its progress, and at the end its result.
+The last line that each prints is its progress and, at the end, its result.
 """
 
 import sys
@@ -39,7 +39,7 @@ def models(seed: int) -> None:
     trained = load_models(repository, plant=plant, features=feature_fingerprint(plant))
     if trained.problems:
         raise FailureError(f"the models just trained cannot be used: {'; '.join(trained.problems)}")
-    _print(f"trained and kept in {settings.model_path}")
+    _print(f"trained and stored in {settings.model_path}")
 
 
 def compile_rules() -> None:
@@ -60,13 +60,13 @@ def _progress(step: str, share: float) -> None:
     _print(f"{step} {share:.0%}" if 0 < share < _LESS else step)
 
 
-def _print(words: str) -> None:
-    sys.stdout.write(words + "\n")
+def _print(text: str) -> None:
+    sys.stdout.write(text + "\n")
     sys.stdout.flush()
 
 
 def main(arguments: list[str]) -> int:
-    """Run the named work and return the exit code."""
+    """Run `models SEED` or `compile`, and return the exit code."""
     if arguments[:1] == ["models"]:
         return reported(lambda: models(int(arguments[1])))
     return reported(compile_rules)

@@ -71,11 +71,13 @@ def tail(
     reader = Reader(KINDS[what], machine)
     zone = None if not watched else UTC if utc else console.local_zone()
     show = _printer(reader.kind, zone, as_json=as_json)
-    goes_on = watched if follow is None else follow
+    following = watched if follow is None else follow
     if zone is not None and not as_json:
-        ending = "; Ctrl-C ends" if goes_on else ""
+        ending = "; Ctrl-C ends" if following else ""
         print_error(f"{reader.kind.topic.name}, times in {console.zone_name(zone)}{ending}")
-    found = read_in_order(settings.kafka, reader.kind.topic.name, decode=reader, from_start=from_start, follow=goes_on)
+    found = read_in_order(
+        settings.kafka, reader.kind.topic.name, decode=reader, from_start=from_start, follow=following
+    )
     try:
         for record, message in islice(found, limit):
             show(record, message)

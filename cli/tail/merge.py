@@ -20,7 +20,7 @@ _SILENCE_SECONDS: Final = 15.0
 
 @dataclass(slots=True)
 class Merger(Generic[Item]):
-    """Merge of the items of several partitions in order of time, up to the end of each.
+    """Merger of the items of several partitions in order of time, up to the end of each.
 
     An item is ready once every partition has a later item or is at its end. The order within a partition is kept.
     """
@@ -39,7 +39,7 @@ class Merger(Generic[Item]):
         self._waiting.setdefault(partition, deque()).append((at, item))
 
     def end(self, partition: int) -> None:
-        """Mark a partition as being at its end."""
+        """Mark a partition as read to its end."""
         self._ended.add(partition)
 
     def waiting(self, partition: int) -> int:
@@ -74,11 +74,11 @@ def read_in_order(
     """
     with TopicReader(kafka, {topic: BEGINNING if from_start else END}) as reader:
         merger: Merger[Item] = Merger(partitions=len(reader.places))
-        heard_at = time.monotonic()
+        answered_at = time.monotonic()
         while follow or not merger.done:
             records = reader.read(_POLL_SECONDS, most=_AT_ONCE)
             if records:
-                heard_at = time.monotonic()
+                answered_at = time.monotonic()
             for record in records:
                 decoded = decode(record)
                 if decoded is not None and (follow or reader.was_in_log(record)):
@@ -88,7 +88,7 @@ def read_in_order(
             yield from merger.ready()
             # partitions far ahead of the others are not fetched, so that memory stays bounded
             reader.hold(place for place in reader.places if merger.waiting(place[1]) > _WAITING)
-            if not merger.done and time.monotonic() - heard_at > _SILENCE_SECONDS:
+            if not merger.done and time.monotonic() - answered_at > _SILENCE_SECONDS:
                 raise BrokerUnavailable(
                     f"{topic} could not be read to its end: the broker did not answer for {_SILENCE_SECONDS:g} s; "
                     "check it with `nexova doctor`"

@@ -1,4 +1,4 @@
-"""Answers about rows outside the stream: scores and maintenance advice, with reasons."""
+"""Answers on rows outside the stream: scores and maintenance advice, with reasons."""
 
 from bisect import bisect_right
 from collections.abc import Mapping, Sequence
@@ -24,8 +24,8 @@ from schemas.scores import FLAG_AT
 
 FALLBACK: Final = "fallback"
 _LEAST_SHARE: Final = 0.01
-_LIMIT_RISK: Final = (0.0, 2.0, 3.0)  # risk of no broken limit, a warning limit, a critical one
-_NOTABLE: Final = 0.5  # scales by which a sensor must be off to be a reason
+_LIMIT_RISK: Final = (0.0, 2.0, 3.0)  # risk by severity of the exceeded limit: none, warning, critical
+_NOTABLE: Final = 0.5  # minimum deviation of a reason, in scales
 _Signal: Final = derive_answer(Signal)
 _AnomalyResult: Final = derive_answer(AnomalyResult)
 _Reason: Final = derive_answer(Reason)
@@ -40,7 +40,7 @@ def anomaly_answers(
     plant: Plant,
     forest: str,
 ) -> list[list[AnomalyResult]]:
-    """Return an answer for each row of each history; `forest` is what an answer calls the trained model."""
+    """Return an answer for each row of each history. forest: name of the trained model in answers."""
     scored = score_rows(histories, models=models, references=references, plant=plant)
     values = _with_derived(np.concatenate([history.values for history in histories]), plant)
     watched = watched_sensors(plant)
@@ -109,7 +109,7 @@ def risk_answers(
     plant: Plant,
     forest: str,
 ) -> list[list[Advice]]:
-    """Return advice after each row of each history; a broken limit counts as much as the forest's estimate."""
+    """Return advice after each row of each history, by the forest's estimate or an exceeded limit if that is higher."""
     scored = score_rows(histories, models=Models(), references=references, plant=plant)
     features, complete = wear_features(histories, plant=plant)
     values = _with_derived(np.concatenate([history.values for history in histories]), plant)
@@ -141,7 +141,7 @@ def risk_answers(
 
 
 def _possible_types(history: History, references: Mapping[str, Reference], plant: Plant) -> list[int]:
-    """Return the codes of the machine types that the rows may be of: the stated one, the likeliest, or else all."""
+    """Return the codes of the rows' possible machine types: the stated one, the best-fitting one, or else all."""
     kind = plant.type_of(history.machine_id) if history.machine_id else None
     if kind is not None:
         return [plant.machine_types.index(kind)]
@@ -171,10 +171,10 @@ def _risk(models: Models, features: Features, complete: Bools, kinds: list[int])
 
 
 def _reasons(values: Floats, scored: ScoredRows, row: int, plant: Plant) -> list[Reason]:
-    """Return the reasons, broken limits first, then sensors by falling deviation; their shares add up to 1."""
+    """Return the reasons, exceeded limits first, then sensors by falling deviation; their contributions sum to 1."""
     impossible = scored.impossible[row]
     broken = np.flatnonzero(scored.limits[row] | impossible)
-    said: list[tuple[str, float, str]] = []
+    reasons: list[tuple[str, float, str]] = []
     for index in broken.tolist():
         sensor = plant.sensors[index]
         if scored.limits[row, index]:
@@ -184,23 +184,23 @@ def _reasons(values: Floats, scored: ScoredRows, row: int, plant: Plant) -> list
                 f"the possible {in_words(sensor.minimum)} to {in_words(sensor.maximum)} {sensor.unit}: check the sensor"
             )
         sentence = f"{sensor.name} is {in_words(values[index])} {sensor.unit}, beyond {beyond}"
-        said.append((sensor.name, 5.0 * float(max(scored.limits[row, index], 1)), sentence))
+        reasons.append((sensor.name, 5.0 * float(max(scored.limits[row, index], 1)), sentence))
     watched = watched_sensors(plant)
-    away = np.nan_to_num(scored.deviation[row])
-    for column in np.argsort(-np.abs(away)).tolist():
+    deviation = np.nan_to_num(scored.deviation[row])
+    for column in np.argsort(-np.abs(deviation)).tolist():
         sensor = plant.sensors[watched[column]]
-        if abs(away[column]) <= _NOTABLE or watched[column] in broken:
+        if abs(deviation[column]) <= _NOTABLE or watched[column] in broken:
             continue
-        side = "above" if away[column] > 0 else "below"
+        side = "above" if deviation[column] > 0 else "below"
         sentence = (
-            f"{sensor.name} is {in_words(values[watched[column]])} {sensor.unit}, {abs(away[column]):.1f} "
+            f"{sensor.name} is {in_words(values[watched[column]])} {sensor.unit}, {abs(deviation[column]):.1f} "
             f"standard deviations {side} the expected {in_words(scored.expected[row, column])} {sensor.unit}"
         )
-        said.append((sensor.name, float(abs(away[column])), sentence))
-    total = sum(weight for _, weight, _ in said) or 1.0
+        reasons.append((sensor.name, float(abs(deviation[column])), sentence))
+    total = sum(weight for _, weight, _ in reasons) or 1.0
     return [
         _Reason(sensor=name, contribution=cut_score(weight / total), sentence=sentence)
-        for name, weight, sentence in said
+        for name, weight, sentence in reasons
     ]
 
 

@@ -33,7 +33,7 @@ class SilenceWatch:
             rows = np.flatnonzero(batch.machine == index)
             if not len(rows):
                 continue
-            # what was measured before the silence was noticed may arrive after it
+            # a reading from before the silence was detected may arrive after it
             at = max(datetime.fromtimestamp(newest[rows[0]], UTC), alert.opened_at)
             resolved = alert.model_copy(update={"state": "resolved", "updated_at": at, "resolved_at": at})
             self.state.alerts[machine_id, "silent"] = resolved

@@ -1,8 +1,7 @@
 """Baseline of one machine: its normal behaviour, learned from its first readings.
 
 The method is a multivariate control chart: exponentially weighted averages of standardised readings (MEWMA,
-Lowry et al. 1992), a shrunken covariance (Ledoit and Wolf 2004), and channels that wander get their variance
-inflated instead of being dropped.
+Lowry et al. 1992) and a shrunken covariance (Ledoit and Wolf 2004). The variance of channels that drift is inflated.
 """
 
 from dataclasses import dataclass
@@ -14,21 +13,21 @@ from scipy.special import fdtri
 
 from core.arrays import Bools, Floats
 
-CLIP: Final = 5.0  # standard deviations; one wild reading must not own an average
-_BLOCK: Final = 40  # readings a block, for the estimate of drift
-_SKIP: Final = 30  # readings until an average has forgotten where it started
+CLIP: Final = 5.0  # standard deviations; a single outlier must not dominate an average
+_BLOCK: Final = 40  # readings of a block, for the estimate of drift
+_SKIP: Final = 30  # readings until an average is independent of its start
 _START: Final = 20  # readings whose mean starts an average
 SPREAD_MEAN_GAIN: Final = 0.1
 SPREAD_GAIN: Final = 0.05
 """Weights of the newest reading in a sensor's moving mean and in the variance around it."""
 LEARN_SECONDS: Final = 14 * 86_400.0
 ACCEPT_SECONDS: Final = 6 * 3600.0
-"""How slowly a baseline follows a machine that is calm, and how quickly one that has stayed away for good."""
+"""Time constants of a baseline: following a calm machine, and one that stays at another level."""
 VARIANCE_CLIP: Final = 25.0  # squared scales
-_SPREAD_FLOOR: Final = 0.05  # squared scales; of variances near 0 only that they are counts
-_SPREAD_SKIP: Final = 60  # readings until a variance has forgotten where it started
-_LEAST_NOISE: Final = 0.1  # scales; readings far closer in time than the machine is quick differ by next to nothing
-_FEW: Final = 2.0  # standard errors by which noise that few readings show is widened
+_SPREAD_FLOOR: Final = 0.05  # squared scales; differences between smaller variances are irrelevant
+_SPREAD_SKIP: Final = 60  # readings until a variance is independent of its start
+_LEAST_NOISE: Final = 0.1  # scales; readings much closer in time than the machine reacts hardly differ
+_FEW: Final = 2.0  # standard errors by which the noise of few readings is widened
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,10 +35,10 @@ class Baseline:
     """Normal behaviour of D sensors.
 
     mean, scale: of each sensor in its unit, (D,); the mean of a sensor without values is NaN. noise: its movement
-    from one reading to the next, in scales, within 0.1 and 1, (D,). drift: variance of
-    its random walk per reading, in squared scales, (D,). precision: inverse covariances of the fast and slow averages,
-    (2, D, D). typical: median squared distance of each, (2,). limit: ratio to `typical` that normal readings exceed at
-    the stated rate. averages: where the fast and slow averages stand after the last reading, (2, D).
+    from one reading to the next, in scales, within 0.1 and 1, (D,). drift: variance of its random walk per reading, in
+    squared scales, (D,). precision: inverse covariances of the fast and slow averages, (2, D, D). typical: median
+    squared distance of each, (2,). limit: ratio to `typical` that normal readings exceed at the stated rate. averages:
+    the fast and slow averages after the last reading, (2, D).
 
     Of the moving variances, whose features are ln(variance + spread_floor): spread_usual, their means, (D,);
     spread_precision, such that the squared distance from them is 1 at their own limit, (D, D); spread_mean and
@@ -66,8 +65,9 @@ def fit_baseline(
 ) -> Baseline:
     """Return the baseline of `rows`, (n, D) with NaN where missing; n at least 20.
 
-    `smoothing` are the weights of the newest reading in the fast and the slow average; `least_scale`, (D,), is a
-    floor in the sensors' units, so that a sensor that did not move does not turn its first step into an alarm.
+    smoothing: weights of the newest reading in the fast and the slow average. false_alarm_rate: share of normal
+    readings beyond the limit. least_scale: (D,), floor of the scale in the sensors' units, so that the first step of a
+    constant sensor raises no alarm.
     """
     n, sensors = rows.shape
     seen = ~np.isnan(rows)
@@ -78,7 +78,7 @@ def fit_baseline(
     moving = max(1.0, float(sensors - lacking.sum()))
     z = np.clip(centred / scale, -CLIP, CLIP)
     drift = _drift(z)
-    spoken = np.where(seen, z, np.nan)
+    known = np.where(seen, z, np.nan)
     early = min(_START, n)
     start = z[:early].sum(axis=0) / np.maximum(seen[:early].sum(axis=0), 1)
     skip = min(_SKIP, n // 4)
@@ -87,7 +87,7 @@ def fit_baseline(
     limits = np.empty(2)
     averages = np.empty((2, sensors))
     for which, weight in enumerate(smoothing):
-        smooth = _smoothed(spoken, weight, start)
+        smooth = _smoothed(known, weight, start)
         inflation = 50.0 * drift + lacking * weight / (2 - weight) + 1e-9
         covariance = ledoit_wolf(smooth[skip:]) + np.diag(inflation)
         precision[which] = np.linalg.inv(covariance)
@@ -99,7 +99,7 @@ def fit_baseline(
     still = 1.0 - np.minimum(spread / np.where(least_scale > 0, np.maximum(spread, least_scale), 1.0), 1.0) ** 2
     still = np.where(least_scale > 0, still, 0.0)
     spread_floor = _SPREAD_FLOOR + still
-    features, spread_mean, moving_spread = _spreads(spoken, spread_floor)
+    features, spread_mean, moving_spread = _spreads(known, spread_floor)
     features = features[min(_SPREAD_SKIP, n // 2) :]
     usual = features.mean(axis=0)
     features -= usual
@@ -151,10 +151,10 @@ def first_look(rows: Floats, *, least_scale: Floats, by_noise: bool) -> FirstLoo
 def _level_of(rows: Floats, seen: Bools, least_scale: Floats) -> tuple[Floats, Floats, Floats]:
     """Return mean, NaN where never seen, standard deviation and scale of the columns, (D,) each."""
     counts = seen.sum(axis=0)
-    some = np.maximum(counts, 1)
-    mean = np.where(counts > 0, np.where(seen, rows, 0.0).sum(axis=0) / some, np.nan)
+    divisor = np.maximum(counts, 1)
+    mean = np.where(counts > 0, np.where(seen, rows, 0.0).sum(axis=0) / divisor, np.nan)
     centred = np.where(seen, rows - mean, 0.0)
-    spread = np.sqrt((centred**2).sum(axis=0) / some)
+    spread = np.sqrt((centred**2).sum(axis=0) / divisor)
     scale = np.maximum(spread, np.maximum(least_scale, np.nan_to_num(1e-3 * np.abs(mean))))
     return mean, spread, np.where(scale > 0, scale, 1.0)
 
@@ -177,12 +177,12 @@ def ledoit_wolf(rows: Floats) -> Floats:
 def _drift(z: Floats) -> Floats:
     """Return the variance per reading of each channel's random walk, from the means of blocks, (D,)."""
     blocks = len(z) // _BLOCK
-    if blocks < 3:  # noqa: PLR2004  two differences are the least that say anything
+    if blocks < 3:  # noqa: PLR2004  an estimate needs two differences
         return np.zeros(z.shape[1])
     means = z[: blocks * _BLOCK].reshape(blocks, _BLOCK, -1).mean(axis=1)
     moved = (np.diff(means, axis=0) ** 2).mean(axis=0)
     noise = np.minimum(z.var(axis=0), (np.diff(z, axis=0) ** 2).mean(axis=0) / 2)
-    # so few differences have a standard error: without it half of all steady channels would be taken for wandering
+    # so few differences have a standard error: without it half of all steady channels would count as wandering
     chance = 2 * noise / _BLOCK * (1 + np.sqrt(2 / (blocks - 1)))
     drift: Floats = np.maximum(0.0, (moved - chance) / (2 * _BLOCK / 3))
     return drift

@@ -21,7 +21,7 @@ _SPREAD_WEIGHT: Final = 0.25  # of unrest against a level that is off; logarithm
 _STRAIN_GAIN: Final = 0.1  # of the average whose peak is an episode's height
 _HALF_LIFE: Final = 2000.0  # readings after which an episode's height is half forgotten
 _END_SHARE: Final = 0.2  # of its height, at which an episode is over
-_RETURN_AFTER: Final = 45  # readings in a row below that share, after which a machine is taken for back
+_RETURN_AFTER: Final = 45  # readings in a row below that share, after which a machine counts as back to normal
 _RETURN_GAIN: Final = 0.03  # how fast the baseline then goes to where the machine is
 _FORGOTTEN: Final = 0.3  # of the limit; below, nothing is left of an episode
 _KEPT: Final = 2.0 ** (-1 / _HALF_LIFE)
@@ -45,7 +45,7 @@ def score_distances(
     """Score these rows, after `track` has classified them, and move the averages.
 
     interval: time that a reading stands for, s. A compiled function of its own in the file of all it calls: what is
-    cached of it is made anew with the file.
+    code cached from it is compiled again with the file.
     """
     for row in rows:
         if out.phase[row] == DETECT:

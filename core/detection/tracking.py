@@ -95,7 +95,7 @@ def track(
             out.level[row] = LEVEL_MACHINE
         elif tracks.learned[slot] >= early:
             out.level[row] = LEVEL_HISTORY
-        # a start in the future was told by a clock that has been set right since
+        # a start in the future comes from a clock that has been corrected since
         if out.condition[row] != _RUNNING or 0 <= now - tracks.running_since[slot] < settle_seconds:
             out.phase[row] = REST
             if out.condition[row] == _RUNNING:
@@ -240,7 +240,7 @@ def _condition(
     out: RowResults,
 ) -> None:
     before = tracks.condition[slot]
-    # what draws no known power is taken for running: better a score too many than a fault unseen
+    # a machine without known power counts as running: an extra score is better than a missed fault
     condition = before if before <= _OFF else _RUNNING
     if power >= 0:
         drawn = values[row, power]

@@ -1,1 +1,1 @@
-"""Whether models that run may go on running: what `make validate-models`, `-endpoints` and `validation-report` do."""
+"""Validation of the promoted models: `make validate-models`, `validate-endpoints` and `validation-report`."""

@@ -1,6 +1,6 @@
 """Prometheus' Alertmanager, by its API v2.
 
-Alertmanager forgets an alert that nobody repeats, and all of them when it restarts: so open alerts are sent again and
+Alertmanager forgets alerts that are not repeated, and all of them when it restarts: so open alerts are sent again and
 again, as Prometheus does, and stay open there for `KEPT_SECONDS` after the last time.
 """
 

@@ -104,7 +104,7 @@ class ModelFollower:
         try:
             model = self.prepare(promoted)
         except Exception:
-            # whatever it is, scoring goes on with what runs
+            # after any error, scoring continues with the running versions
             LOGGER.exception("model %s: %s could not be loaded", promoted.name, promoted.version)
             self._metrics.model_fallbacks.labels(name=promoted.name, reason="damaged").inc()
             return
@@ -115,7 +115,7 @@ class ModelFollower:
         try:
             shadows = self._shadows.read(name, loaded=self._running.loaded(name))
         except Exception:
-            # whatever it is, scoring goes on with what runs
+            # after any error, scoring continues with the running versions
             LOGGER.exception("model %s: its shadows stay as they are", name)
             shadows = None
         if not self._stopped.is_set():

@@ -21,7 +21,7 @@ def documents_of(
     on_unknown_alias: called with group and node of a Sparkplug metric whose number no birth has named.
 
     Raises:
-        UsageError: the format needs a setting or a library that is not there.
+        UsageError: a setting or library that the format needs is missing.
     """
     if source.format == "json":
         return lambda raw: json_documents(raw.value or b"")

@@ -86,7 +86,7 @@ def test_a_plan_from_a_file_is_used_and_measured_against_none(tmp_path: Path) ->
         (["--column", "x"], "--column x"),
         (["--known", "nowhere.csv"], "nowhere.csv"),
         (["--holidays", "Atlantis"], "is no country"),
-        (["--out", "nowhere/out.csv"], "its folder is not there"),
+        (["--out", "nowhere/out.csv"], "its folder does not exist"),
         (["--horizon", "0"], "Invalid value for '--horizon'"),
     ],
 )

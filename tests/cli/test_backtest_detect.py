@@ -95,7 +95,10 @@ def test_without_labels_only_what_was_said_is_counted(folder: Path, capsys: pyte
         (["a.csv", "--plant", "plant.toml", "--warm-up", "600"], "a.csv: no reading comes after the warm-up"),
         (["none.csv", "--plant", "plant.toml"], "none.csv: there is no such file"),
         (["a.csv", "--plant", "none.toml"], "plant file none.toml: does not exist"),
-        (["a.csv", "--plant", "plant.toml", "--scores", "no/where.csv"], "--scores no/where.csv: its folder is not"),
+        (
+            ["a.csv", "--plant", "plant.toml", "--scores", "no/where.csv"],
+            "--scores no/where.csv: its folder does not exist",
+        ),
         (["a.csv", "--plant", "plant.toml", "--models", "empty"], "--models empty: no model can be used"),
     ],
 )

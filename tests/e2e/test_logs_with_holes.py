@@ -7,13 +7,13 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from confluent_kafka import Consumer, Producer, TopicPartition
+from confluent_kafka import Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
 
-from runtime.kafka import client_config, consumer_config, create_topics, producer_config
+from runtime.kafka import client_config, create_topics, producer_config
 from schemas.topics import READINGS, SCORES
 from tests.brokers import Broker, running_apache_kafka
-from tests.e2e.workers import eventually, publish, read_all, wait_committed, workers
+from tests.e2e.workers import ends_of, eventually, publish, read_all, wait_committed, workers
 
 NOW = datetime.now(UTC)
 MACHINE = "press-01"
@@ -34,11 +34,7 @@ def a_reading(number: int) -> bytes:
 
 def end_of(broker: Broker) -> dict[int, int]:
     """Return the partition of the machine and its end, markers included."""
-    consumer = Consumer(consumer_config(broker.kafka))
-    partitions = range(broker.kafka.partitions)
-    ends = {n: consumer.get_watermark_offsets(TopicPartition(READINGS, n), timeout=10)[1] for n in partitions}
-    consumer.close()
-    return {number: end for number, end in ends.items() if end}
+    return {number: end for number, end in ends_of(broker, READINGS).items() if end}
 
 
 @pytest.mark.long

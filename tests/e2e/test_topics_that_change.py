@@ -50,14 +50,14 @@ def test_readings_with_more_partitions_or_created_anew_end_the_worker_with_the_r
             worker = group.start()
             wait_committed(broker, publish(broker, map(a_reading, range(40))), seconds=90)
             delete_and_create_anew(broker, READINGS)
-            wait_for_the_end(worker, f"{READINGS} was deleted and created anew while the worker ran; start the worker")
+            wait_for_the_end(worker, f"{READINGS} was deleted and recreated while the worker ran; start the worker")
             # fewer than before: by their offsets alone they would pass for replayed ones
             end = publish(broker, map(a_reading, range(40, 60)))
             worker = group.start()
             wait_committed(broker, end, seconds=90)
             assert worker.metric("nexova_readings_accepted_total") == 20
             assert worker.metric("nexova_readings_replayed_total") == 0
-            assert "was deleted and created anew since its state was saved" in worker.log.read_text()
+            assert "was deleted and recreated since its state was saved" in worker.log.read_text()
             admin = AdminClient(client_config(broker.kafka))
             admin.create_partitions([NewPartitions(READINGS, 12)])[READINGS].result(20)
             wait_for_the_end(worker, f"{READINGS} has 12 partitions, not 8; set NEXOVA_KAFKA__PARTITIONS")

@@ -183,6 +183,16 @@ def read_all(broker: Broker, topic: str) -> list[tuple[bytes | None, bytes | Non
     return [(record.key, record.value) for record in sorted(found, key=lambda one: (one.partition, one.offset))]
 
 
+def ends_of(broker: Broker, topic: str) -> dict[int, int]:
+    """Return the end of each partition of a topic, transaction markers included; it waits for no record."""
+    consumer = Consumer(consumer_config(broker.kafka))
+    try:
+        partitions = consumer.list_topics(topic, timeout=10).topics[topic].partitions
+        return {n: consumer.get_watermark_offsets(TopicPartition(topic, n), timeout=10)[1] for n in partitions}
+    finally:
+        consumer.close()
+
+
 def committed(group: Consumer, kafka: KafkaSettings) -> dict[int, int]:
     """The committed offset of each partition of readings that the consumer's group has one for."""
     wanted = [TopicPartition(READINGS, partition) for partition in range(kafka.partitions)]

@@ -54,7 +54,7 @@ def test_readings_created_anew_end_the_worker_and_outputs_created_anew_are_repor
     for _ in range(2):
         watch.look([a_topic(), a_topic(ALERTS, topic_id="two")])
     assert [record.getMessage().partition(":")[0] for record in caplog.records] == [
-        "nexova.alerts was deleted and created anew"
+        "nexova.alerts was deleted and recreated"
     ]
     with pytest.raises(FailureError, match="start the worker again"):
         watch.look([a_topic(topic_id="two")])

@@ -8,13 +8,12 @@ import time
 from pathlib import Path
 
 import pytest
-from confluent_kafka import Consumer, TopicPartition
 
-from runtime.kafka import consumer_config, create_topics
+from runtime.kafka import create_topics
 from schemas.topics import READINGS
 from tests.brokers import Broker
 from tests.cli.command import PROGRAM, environment, nexova
-from tests.e2e.workers import eventually, read_all
+from tests.e2e.workers import ends_of, eventually, read_all
 
 NOBODY = {"NEXOVA_KAFKA__BOOTSTRAP_SERVERS": "127.0.0.1:1", "MAX_RETRIES": "1"}
 
@@ -34,13 +33,7 @@ def readings_of(broker: Broker) -> list[dict[str, object]]:
 
 def arrived(broker: Broker) -> int:
     """How many readings the broker has, or a few less; unlike `read_all`, it does not wait for the end of a stream."""
-    consumer = Consumer(consumer_config(broker.kafka))
-    try:
-        partitions = consumer.list_topics(READINGS, timeout=10).topics[READINGS].partitions
-        ends = [consumer.get_watermark_offsets(TopicPartition(READINGS, one), timeout=10)[1] for one in partitions]
-    finally:
-        consumer.close()
-    return sum(ends)
+    return sum(ends_of(broker, READINGS).values())
 
 
 def test_history_live_readings_and_faults_are_sent_and_the_truth_is_written(

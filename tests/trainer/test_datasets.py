@@ -180,5 +180,5 @@ def test_a_missing_file_or_folder_names_the_command_that_makes_it(plant: Plant, 
     (tmp_path / "test_data.csv").unlink()
     with pytest.raises(UsageError, match=r"has no test_data.csv or test_data.parquet; nexova data generate"):
         Datasets.read(tmp_path, plant=plant)
-    with pytest.raises(UsageError, match="is not there; nexova data generate"):
+    with pytest.raises(UsageError, match="does not exist; nexova data generate"):
         Datasets.read(tmp_path / "nowhere", plant=plant)

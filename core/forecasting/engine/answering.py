@@ -48,7 +48,7 @@ def forecast_next(
     bounds: what is physically possible. cold_start: (168,) usual course of a week from Monday 0 h, such as the machine
     type's; it answers while the series is too short. refit: None fits anew when the fit is a week old, True and False
     say so; a series that cannot be fitted yet is not. inputs: known-future inputs; the blend uses them as far as they
-    help. With other inputs than before the series is fitted anew.
+    help. With other inputs than before the series is refitted.
 
     Raises:
         ValueError: a horizon below 1, bounds in the wrong order, or a cold_start of another length.

@@ -56,7 +56,7 @@ class Memory:
 
     @classmethod
     def unpack(cls, record: bytes) -> "Memory | None":
-        """Return the packed memory; None if its format is another, so that the series is fitted anew."""
+        """Return the packed memory; None for another format, so that the series is refitted."""
         document = msgspec.msgpack.decode(record)
         if document.pop("format", None) != _FORMAT:
             return None

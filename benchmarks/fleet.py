@@ -1,4 +1,4 @@
-"""What a fleet costs: rate, CPU, memory, state written, stop and restart, at 50, 10,000 and 100,000 machines.
+"""What a fleet costs: rate, CPU by stage, memory, state written, stop and restart; 50, 10,000 and 100,000 machines.
 
     make bench BENCH=fleet
     .venv/bin/python -m benchmarks.fleet --machines 10000 --readings 600000
@@ -20,6 +20,7 @@ import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 from confluent_kafka import Producer
@@ -28,6 +29,7 @@ from benchmarks.throughput import publish
 from runtime.apache_kafka import apache_kafka
 from runtime.children import free_port
 from runtime.kafka import create_topics, producer_config
+from runtime.metrics.processor import Stage
 from runtime.settings import KafkaSettings
 from schemas.topics import READINGS
 
@@ -52,6 +54,11 @@ class Worker:
         except OSError:
             return 0.0
         return sum(float(line.rpartition(" ")[2]) for line in lines if line.startswith((f"{name} ", f"{name}{{")))
+
+    def stage_seconds(self) -> dict[Stage, float]:
+        """CPU seconds of each stage of the batches."""
+        stages: tuple[Stage, ...] = get_args(Stage)
+        return {stage: self.metric(f'nexova_stage_cpu_seconds_total{{stage="{stage}"}}') for stage in stages}
 
     def cpu_seconds(self) -> float:
         """CPU time that the process has used."""
@@ -126,7 +133,11 @@ def figures(machines: int, total: int, *, seconds: float) -> dict[str, float]:
         publish(kafka, keys, values)
         worker = started(kafka, Path(name))
         seen = until(worker, warm + total, seconds=seconds)
-        looks = [worker.look(done) for done in seen if warm <= done < warm + total]
+        looks, stages = [], []
+        for done in seen:
+            if warm <= done < warm + total:
+                looks.append(worker.look(done))
+                stages.append(worker.stage_seconds())
         (began, first, cpu, state), (ended, last, cpu_then, state_then) = looks[0], looks[-1]
         size = sum(map(len, values)) / len(values)
         peak = worker.peak_mib()
@@ -145,6 +156,7 @@ def figures(machines: int, total: int, *, seconds: float) -> dict[str, float]:
     return {
         "readings/s": (last - first) / (ended - began),
         "CPU us a reading": (cpu_then - cpu) / (last - first) * 1e6,
+        **{f"  {stage} us": (stages[-1][stage] - spent) / (last - first) * 1e6 for stage, spent in stages[0].items()},
         "peak MiB": peak,
         "state bytes a byte": (state_then - state) / ((last - first) * size),
         "stop s": stop,

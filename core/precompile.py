@@ -16,8 +16,8 @@ _BEYOND_WARM_UP: Final = 64
 def precompile(plant: Plant, models: Models) -> None:
     """Assess synthetic readings of one machine, and discard the result.
 
-    Without a cache of compiled code this takes about ten seconds, during which a worker that had already joined its
-    group would miss its heartbeats.
+    Without a cache of compiled code this takes half a minute of CPU time, during which a worker that had already joined
+    its group would miss its heartbeats.
     """
     rows = plant.warm_up_readings + _BEYOND_WARM_UP
     random = np.random.default_rng(0)

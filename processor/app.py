@@ -43,6 +43,7 @@ def create_worker(settings: Settings) -> Worker:
     loaded = load_models(repository, plant=plant, features=feature_fingerprint(plant))
     for problem in loaded.problems:
         LOGGER.warning("%s", problem)
+    LOGGER.info("preparing the rules; on the first start they are compiled, which takes half a minute of CPU time")
     precompile(plant, loaded.models)
     metrics = ProcessorMetrics(process_registry())
     for name, reason in loaded.refused:

@@ -23,6 +23,7 @@ from processor.outputs import Outputs
 from processor.partitions import Partition, PartitionTable
 from processor.publisher import Publisher
 from processor.rhythm import Rhythm
+from processor.stage_cpu import stage_cpu
 from processor.writers import Writers
 from runtime.metrics import ProcessorMetrics
 from runtime.processor_settings import ProcessorSettings
@@ -116,7 +117,7 @@ class Checkpoints:
         for start in range(0, max(1, len(todo)), _AT_ONCE):
             async with self._executor.quiesced():
                 self._raise_failure()
-                records = await self._executor.run(partial(_packed, todo[start : start + _AT_ONCE]))
+                records = await self._executor.run(partial(self._packed, todo[start : start + _AT_ONCE]))
             await asyncio.to_thread(self._outputs.flush)
             for save, written in records:
                 save.size += sum(len(key) + len(value or b"") for key, value in written)
@@ -239,12 +240,12 @@ class Checkpoints:
         for topic in (READINGS, HISTORY):
             self._saved.pop((topic, partition), None)
 
-
-def _packed(some: list[tuple[_Save, int]]) -> list[tuple[_Save, list[Record]]]:
-    """Return the records of these machines, by partition."""
-    slots: dict[int, list[int]] = {}
-    saves: dict[int, _Save] = {}
-    for save, slot in some:
-        saves[save.held.number] = save
-        slots.setdefault(save.held.number, []).append(slot)
-    return [(save, save.held.state.records_of(slots[number])) for number, save in saves.items()]
+    def _packed(self, some: list[tuple[_Save, int]]) -> list[tuple[_Save, list[Record]]]:
+        """Return the records of these machines, by partition."""
+        with stage_cpu(self._metrics, "save"):
+            slots: dict[int, list[int]] = {}
+            saves: dict[int, _Save] = {}
+            for save, slot in some:
+                saves[save.held.number] = save
+                slots.setdefault(save.held.number, []).append(slot)
+            return [(save, save.held.state.records_of(slots[number])) for number, save in saves.items()]

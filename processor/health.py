@@ -1,6 +1,6 @@
 """Health checks: a lack of progress fails a check and, after a limit, ends the process."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -8,6 +8,7 @@ from runtime.errors import FailureError
 
 CHECKS: Final = ("broker", "agent", "checkpoints", "recovery", "event_loop", "dead_letters")
 _LOOP_LAG_LIMIT: Final = 5.0
+_MOMENT_SECONDS: Final = 3.0
 _DEAD_LETTER_WINDOW: Final = 60.0
 
 
@@ -34,7 +35,10 @@ class Health:
     _progress: tuple[int, float] = (0, 0.0)
     _checkpointed_at: float = 0.0
     _answered_at: float = 0.0
-    _recovering_since: float = 0.0
+    _settled_at: float = 0.0
+    _restore_steps: int = 0
+    _pending: Sequence[int] = ()
+    _reported: set[str] = field(default_factory=set)
     _letters: list[tuple[float, int]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -42,7 +46,7 @@ class Health:
         self._progress = (0, now)
         self._checkpointed_at = now
         self._answered_at = now
-        self._recovering_since = now
+        self._settled_at = now
 
     def observe(
         self,
@@ -54,14 +58,22 @@ class Health:
         checkpointed_at: float,
         dead_letters: int,
         answered_at: float,
+        pending: Sequence[int] = (),
+        restore_steps: int = 0,
     ) -> None:
-        """Record the worker's figures: totals, lag by partition, last checkpoint, and last answer of the broker."""
+        """Record the worker's figures: totals, lag by partition, last checkpoint, and last answer of the broker.
+
+        pending: assigned partitions without a known lag, because their state is not restored or nothing was fetched.
+        """
         now = self.clock()
         self.lag_records = sum(lag.values())
         if records_done != self._progress[0] or not self.lag_records or recovering:
             self._progress = (records_done, now)
-        if recovering and not self.recovering:
-            self._recovering_since = now
+        # assignments that follow each other, none of which leads to readings, are one recovery
+        if not (recovering or pending) or restore_steps != self._restore_steps:
+            self._settled_at = now
+        self._restore_steps = restore_steps
+        self._pending = pending
         self.recovering = recovering
         self.loop_lag_seconds = loop_lag_seconds
         self._answered_at = answered_at
@@ -82,9 +94,10 @@ class Health:
         unsaved = now - self._checkpointed_at
         if unsaved > self.stall_seconds:
             failed["checkpoints"] = f"no checkpoint succeeded for {unsaved:.0f} s; check the broker"
-        waiting = now - self._recovering_since
-        if self.recovering and waiting > self.stall_seconds:
-            failed["recovery"] = f"partitions are not ready after {waiting:.0f} s; check the broker and the changelog"
+        waiting = now - self._settled_at
+        if waiting > self.stall_seconds:
+            which = f"partitions {', '.join(map(str, self._pending))}" if self._pending else "partitions"
+            failed["recovery"] = f"{which} are not ready after {waiting:.0f} s; check the broker and the changelog"
         if self.loop_lag_seconds > _LOOP_LAG_LIMIT:
             failed["event_loop"] = f"the event loop was blocked for {self.loop_lag_seconds:.1f} s; lower the batch size"
         rate = self._dead_letter_rate()
@@ -96,6 +109,18 @@ class Health:
         for check in failed:
             self._since.setdefault(check, now)
         return failed
+
+    def news(self) -> dict[str, str | None]:
+        """Return the checks that fail since the last call, with their messages, and with None those that pass again.
+
+        A check that fails for a moment is no news.
+        """
+        failed, now = self.failures(), self.clock()
+        failed = {check: text for check, text in failed.items() if now - self._since[check] >= _MOMENT_SECONDS}
+        news: dict[str, str | None] = {check: None for check in CHECKS if check in self._reported - failed.keys()}
+        news |= {check: message for check, message in failed.items() if check not in self._reported}
+        self._reported = set(failed)
+        return news
 
     def fatal(self) -> str | None:
         """Return the reason to end the process now, or None."""

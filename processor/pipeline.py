@@ -29,6 +29,7 @@ from processor.forecasting.accuracy_metrics import count_matured
 from processor.partitions import Partition, PartitionTable, SourceRecord
 from processor.publisher import Publisher
 from processor.score_watch import ScoreWatch
+from processor.stage_cpu import stage_cpu
 from processor.versions.running import RunningModels
 from runtime.metrics import ProcessorMetrics
 from runtime.processor_settings import ProcessorSettings
@@ -99,14 +100,15 @@ class Pipeline:
         started = time.perf_counter()
         now = self._clock()
         values = [record.value for record in records]
-        decoded = decode_records(
-            [record.offset for record in records],
-            values,
-            decoder=self._decoder,
-            plant=self._plant,
-            now=datetime.fromtimestamp(now, UTC),
-            max_message_bytes=self._settings.max_message_bytes,
-        )
+        with stage_cpu(self._metrics, "decode"):
+            decoded = decode_records(
+                [record.offset for record in records],
+                values,
+                decoder=self._decoder,
+                plant=self._plant,
+                now=datetime.fromtimestamp(now, UTC),
+                max_message_bytes=self._settings.max_message_bytes,
+            )
         if decoded.unknown_fields:
             for name in self._decoder.new_unknown_names():
                 LOGGER.warning("readings have %s: no sensor of plant %s, ignored; add it there", name, self._plant.name)
@@ -124,6 +126,10 @@ class Pipeline:
         Raises:
             Exception: a reading made the rules fail; the partition's state is of no use any more.
         """
+        with stage_cpu(self._metrics, "assess"):
+            return self._assess(held, prepared)
+
+    def _assess(self, held: Partition, prepared: Prepared) -> tuple[Assessment, ...]:
         batch, prepared.turned_away = admitted(
             prepared.decoded.batch, held.state, most_machines=self._settings.most_machines
         )
@@ -143,6 +149,10 @@ class Pipeline:
 
     def publish(self, held: Partition, prepared: Prepared, assessments: Sequence[Assessment]) -> None:
         """Queue all messages that follow from a batch; they are not yet flushed."""
+        with stage_cpu(self._metrics, "publish"):
+            self._publish(held, prepared, assessments)
+
+    def _publish(self, held: Partition, prepared: Prepared, assessments: Sequence[Assessment]) -> None:
         started = time.perf_counter()
         for offset, refusal in prepared.decoded.refused:
             self._publisher.refusal(READINGS, held.number, offset, refusal, at=prepared.at)

@@ -66,6 +66,8 @@ class ScoreWriter:
             before = b","
         self._literals = _Texts.of([*literals, b"}"])
         self._kinds = np.array(kinds, dtype=np.int64)
+        # compiled now: with the first scores it would block the event loop, and the group would miss our heartbeats
+        self.write(["precompiled"], {name: np.zeros(1, dtype=np.int64) for name in self.columns})
 
     def write(self, machine_ids: Sequence[str], columns: Mapping[str, NDArray[Any]]) -> list[dict[str, bytes]]:
         """Return the "key" and "value" of each row, in order.

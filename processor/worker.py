@@ -25,7 +25,8 @@ from processor.fenced_producer import Fenced, producers_of
 from processor.forecasting.known_inputs import InputFollower
 from processor.forecasting.plant_stage import PlantStage
 from processor.forecasting.scheduler import Forecasts
-from processor.health import CHECKS, Health, StalledError
+from processor.health import Health
+from processor.health_watch import HealthWatch
 from processor.ingest import FetchHandler
 from processor.outputs import Outputs
 from processor.pages import add_pages
@@ -71,7 +72,6 @@ class Worker:
     ) -> None:
         self.settings = settings
         self.metrics = metrics
-        self._clock = clock
         self.ending = Ending()
         self._repository = repository
         self._ready = False
@@ -204,9 +204,20 @@ class Worker:
             dead_letters_per_second=settings.processor.dead_letter_limit_per_second,
             clock=clock.monotonic,
         )
-        metrics.healthy.set(1)
-        for check in CHECKS:  # none has failed before the first look at them
-            metrics.health_checks_failed.labels(check=check).set(0)
+        self.health_watch = HealthWatch(
+            self.health,
+            metrics,
+            consumer=lambda: consumer_of(self.app),
+            partitions=self.partitions,
+            executor=self.executor,
+            fetches=self.fetches,
+            checkpoints=self.checkpoints,
+            publisher=self.publisher,
+            topic_watch=self.topic_watch,
+            ready=lambda: self._ready,
+            settled=self._settled,
+            clock=clock,
+        )
         install_batches(
             self.app,
             topics=[READINGS, HISTORY],
@@ -246,7 +257,7 @@ class Worker:
                 await asyncio.sleep(_TICK_SECONDS)
                 await self._or_crash(self._tick())
 
-        self._beside("watch", self._watch_on, None)
+        self._beside("watch", partial(self.health_watch.run, stopped=lambda: self.app.should_stop), None)
         self._beside("watch_topics", self.topic_watch.run, None)
         for name, run, close in (
             ("forecast", self.forecasts.run, self.forecasts.close),
@@ -278,7 +289,7 @@ class Worker:
         return self._ready and not self.app.rebalancing
 
     def _restored(self, table: str, partition: int, share: float) -> None:
-        self.metrics.restore_progress.labels(partition=str(partition), table=table).set(share)
+        self.health_watch.restored(table, partition, share)
 
     def _lost(self, partition: int, error: Fenced) -> None:
         LOGGER.warning("%s; what it had not saved is read again by its owner", error.message)
@@ -311,37 +322,6 @@ class Worker:
                     self.placement.check(self.partitions)
             self.outputs.poll()
         self.rollbacks.tick()
-
-    async def _watch_on(self) -> None:
-        """Watch the worker's health, apart from the ticks, which may wait for a broker."""
-        while not self.app.should_stop:
-            before = self._clock.monotonic()
-            await asyncio.sleep(_TICK_SECONDS)
-            self._watch(max(0.0, self._clock.monotonic() - before - _TICK_SECONDS))
-
-    def _watch(self, loop_lag_seconds: float) -> None:
-        positions = {partition: held.next_offset for partition, held in self.partitions.items()}
-        lag = consumer_of(self.app).lag(positions, topic=READINGS) if self._ready else {}
-        for partition, records in lag.items():
-            self.metrics.consumer_lag.labels(partition=str(partition)).set(records)
-        self.metrics.event_loop_lag.set(loop_lag_seconds)
-        self.health.observe(
-            records_done=self.executor.records_done + self.fetches.offsets_skipped,
-            lag=lag,
-            recovering=not self._ready,
-            loop_lag_seconds=loop_lag_seconds,
-            checkpointed_at=self.checkpoints.last_success,
-            dead_letters=self.publisher.dead_letters,
-            answered_at=self.topic_watch.answered_at,
-        )
-        failed = self.health.failures()
-        for check in CHECKS:
-            self.metrics.health_checks_failed.labels(check=check).set(check in failed)
-        self.metrics.healthy.set(not failed)
-        self.metrics.ready.set(self._settled())
-        fatal = self.health.fatal()
-        if fatal is not None:
-            raise StalledError(fatal)
 
     def _signals(self) -> None:
         @self.app.on_partitions_revoked.connect(weak=False)

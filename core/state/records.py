@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from core.state.annotations import Annotation
 from core.state.tables import Layout, row_type
 
-FORMAT: Final = 2
+FORMAT: Final = 3
 """Version of the format, raised when the meaning of a record changes; older records are refused, or converted here."""
 WARM_UP_ROWS: Final = 32
 """Warm-up readings in one record; an incomplete block is part of the machine's record."""

@@ -79,6 +79,15 @@ def build() -> dashboard.Dashboard:
             why="A long batch holds up the event loop, and with it heartbeats to Kafka.",
         )
     )
+    board.with_panel(
+        graph(
+            "CPU by stage",
+            Query(expr=rate(M.stage_cpu, by="stage"), legend="{{stage}}"),
+            unit="percentunit",
+            why="Share of one core that each stage of the batches takes; the clients of Kafka come on top.",
+            stacked=True,
+        )
+    )
     board.with_row(dashboards.Row("Output"))
     board.with_panel(
         graph(

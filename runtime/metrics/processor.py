@@ -26,6 +26,9 @@ ModelRole = Literal["champion", "challenger", "previous"]
 """Role of a version in use: it runs, it is tried in its shadow, or it ran before and its successor is in its canary
 window."""
 
+Stage = Literal["decode", "assess", "publish", "save"]
+"""Stage of a batch on the worker's own threads. Fetching and the clients of Kafka have threads of their own."""
+
 _REASON: Final = Label(name="reason", values=get_args(DeadLetterReason))
 _KIND: Final = Label(name="kind", values=get_args(AlertKind))
 _PARTITION: Final = Label(name="partition", bound="partitions of nexova.readings assigned to this worker")
@@ -288,6 +291,12 @@ class ProcessorMetrics(MetricSet):
         "nexova_model_rollbacks_total",
         "Promotions that this worker rolled back because the alert rate left its bounds.",
         _MODEL,
+    )
+    stage_cpu = counter(
+        "nexova_stage_cpu_seconds_total",
+        "CPU seconds of the stages of batches: decode and validate, assess by the rules and models, encode and queue "
+        "outputs, pack changed state. Fetches, Faust and the Kafka clients are the rest of the process's CPU time.",
+        Label(name="stage", values=get_args(Stage)),
     )
     event_loop_lag = gauge("nexova_event_loop_lag_seconds", "Seconds by which the event loop's last timer fired late.")
     build = gauge(

@@ -74,6 +74,57 @@ def test_a_recovery_that_never_ends_is_a_failure() -> None:
     assert set(health.failures()) == {"recovery"}
 
 
+def test_a_partition_that_is_assigned_but_never_read_is_a_failure_that_names_it_and_ends_the_process() -> None:
+    clock = Clock()
+    health = a_health(clock)
+    for _ in range(62):
+        tell(health, clock, pending=[3, 5])
+        clock.now += 1
+    assert health.failures() == {
+        "recovery": "partitions 3, 5 are not ready after 62 s; check the broker and the changelog"
+    }
+    clock.now += 120
+    tell(health, clock, pending=[3, 5])
+    assert "partitions 3, 5" in (health.fatal() or "")
+
+
+def test_assignments_that_follow_each_other_without_a_reading_are_one_recovery() -> None:
+    clock = Clock()
+    health = a_health(clock)
+    for step in range(62):
+        tell(health, clock, recovering=step % 5 == 0, pending=[0])
+        clock.now += 1
+    assert set(health.failures()) == {"recovery"}
+
+
+def test_a_long_restore_that_goes_on_is_healthy() -> None:
+    clock = Clock()
+    health = a_health(clock)
+    for step in range(10):
+        tell(health, clock, pending=[0], restore_steps=step)
+        clock.now += 50
+    assert health.failures() == {}
+    tell(health, clock)
+    assert health.failures() == {}
+
+
+def test_a_check_that_fails_or_passes_again_is_news_once() -> None:
+    clock = Clock()
+    health = a_health(clock)
+    tell(health, clock)
+    assert health.news() == {}
+    clock.now += 61
+    tell(health, clock, pending=[1])
+    assert health.news() == {}, "it may be for a moment"
+    clock.now += 3
+    tell(health, clock, pending=[1])
+    assert set(health.news()) == {"recovery"}
+    assert health.news() == {}
+    tell(health, clock)
+    assert health.news() == {"recovery": None}
+    assert health.news() == {}
+
+
 def test_checkpoints_that_fail_are_a_failure_but_a_recovery_without_them_is_none() -> None:
     clock = Clock()
     health = a_health(clock)

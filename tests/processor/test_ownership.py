@@ -51,7 +51,7 @@ class Ownership(RuleBasedStateMachine):
         self.sleeper: Worker | None = None
 
     def _run(self, work: Coroutine[Any, Any, T]) -> T:
-        return self.loop.run_until_complete(asyncio.wait_for(work, 20))
+        return self.loop.run_until_complete(asyncio.wait_for(work, 120))
 
     def _new_owner(self) -> Worker:
         worker = Worker(self.log)

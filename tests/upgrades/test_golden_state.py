@@ -41,7 +41,8 @@ def test_the_recording_has_what_a_restart_must_not_lose(recording: dict[str, Any
 def test_a_changed_layout_raises_the_format(recording: dict[str, Any]) -> None:
     assert golden.layout(golden.plant()) == recording["layout"], (
         "the rows of the state have another layout, but FORMAT is that of the recording: machines would silently learn "
-        "anew, or be read wrongly; raise core.state.records.FORMAT and run python -m tests.upgrades.golden"
+        "anew, or be read wrongly; raise core.state.records.FORMAT, if a release has "
+        "had it, and run python -m tests.upgrades.golden"
     )
 
 

@@ -88,6 +88,7 @@ def assess(batch: ReadingBatch, *, state: FleetState, models: Models, plant: Pla
     slots = every_slot[batch.machine]
     state.dirty.update(np.unique(slots).tolist())
     values = physical(batch.values, plant)
+    impossible = np.isnan(values) & ~np.isnan(batch.values)
     rows = observe(
         batch,
         slots=slots,
@@ -99,7 +100,7 @@ def assess(batch: ReadingBatch, *, state: FleetState, models: Models, plant: Pla
         plant=plant,
         habits=state.habits,
     )
-    rows.fault[np.isnan(values) & ~np.isnan(batch.values)] = FAULT_IMPOSSIBLE
+    rows.fault[impossible] = FAULT_IMPOSSIBLE
     # a fault of a derived sensor is that of its inputs
     rows.fault[:, [index for index, _ in plant.derived]] = FAULT_NONE
     score_against_type(batch, values, rows, models=models, plant=plant)

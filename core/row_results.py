@@ -26,6 +26,10 @@ FAULT_NONE: Final = 0
 FAULT_MISSING: Final = 1
 FAULT_STUCK: Final = 2
 FAULT_IMPOSSIBLE: Final = 3
+FAULT_TIMES_1000: Final = 4
+FAULT_BY_1000: Final = 5
+FAULT_FAHRENHEIT: Final = 6
+FAULT_CELSIUS: Final = 7
 
 
 class RowResults(NamedTuple):

@@ -38,6 +38,7 @@ class RowResults(NamedTuple):
     anomaly (n, D + 2) and maintenance (n, Fm) features; risky (n,): the slow averages exist.
     distance (n,): score of the machine's own distance in [0, 1], NaN where not scored, 0.5 at its limit.
     expected (n, D) in the sensors' units; deviation (n, D) in scales; contribution (n, D), at least 0, sum 1.
+    leaning (n, D): deviation in scales, averaged where the detector averages it; 0 where it does not.
     substantial (n,): a sensor that carries the score is off by its minimum deviation. fault (n, S) code.
     """
 
@@ -55,6 +56,7 @@ class RowResults(NamedTuple):
     distance: Floats
     expected: Features
     deviation: Features
+    leaning: Features
     contribution: Features
     substantial: Bools
     fault: Codes
@@ -78,6 +80,7 @@ class RowResults(NamedTuple):
             distance=np.full(rows, np.nan),
             expected=np.full((rows, watched), np.nan, dtype=np.float32),
             deviation=np.zeros((rows, watched), dtype=np.float32),
+            leaning=np.zeros((rows, watched), dtype=np.float32),
             contribution=np.zeros((rows, watched), dtype=np.float32),
             substantial=np.zeros(rows, dtype=np.bool_),
             fault=np.zeros((rows, sensors), dtype=np.int8),

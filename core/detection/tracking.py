@@ -8,7 +8,7 @@ from numba import njit
 from core.arrays import Bools, Floats, Ints
 from core.detection.baseline import ACCEPT_SECONDS, LEARN_SECONDS
 from core.detection.units import refuse_other_units
-from core.row_results import DETECT, FAULT_MISSING, FAULT_NONE, FAULT_STUCK, FIRST, LEVEL_HISTORY, LEVEL_MACHINE, REST, RowResults
+from core.row_results import DETECT, FAULT_MISSING, FAULT_STUCK, FIRST, LEVEL_HISTORY, LEVEL_MACHINE, REST, RowResults
 from core.state.tracks import Tracks
 
 _RUNNING: Final = 0
@@ -194,7 +194,7 @@ def _sensor_health(
             tracks.missing_for[slot, sensor] += step
         gap, usual = tracks.missing_for[slot, sensor], tracks.missing_usual[slot, sensor]
         if np.isnan(value):
-            if out.fault[row, sensor] == FAULT_NONE and _missing(gap, usual, own_seconds[sensor], interval):
+            if not out.fault[row, sensor] and _missing(gap, usual, own_seconds[sensor], interval):
                 out.fault[row, sensor] = FAULT_MISSING
             continue
         last = tracks.last_values[slot, sensor]

@@ -1,8 +1,8 @@
 """Values in another unit: a jump to a thousand times or a thousandth of the usual values, or between °C and °F.
 
-A value is in another unit if it is far from the machine's baseline, its conversion is near it, and the last accepted value
-of the sensor was near it too. A fault that grows has left the baseline before it reaches the converted level, and a
-sudden one is rarely so exact.
+A value is in another unit if it is far from the machine's baseline, its conversion is near it, and the last accepted
+value of the sensor was near it too. A fault that grows has left the baseline before it reaches the converted level, and
+a sudden one is rarely so exact.
 """
 
 from typing import Final
@@ -28,7 +28,7 @@ _UNITS: Final = {"°C": _CELSIUS, "C": _CELSIUS, "degC": _CELSIUS, "°F": _FAHRE
 
 
 def unit_codes(plant: Plant) -> Ints:
-    """Return a code of each sensor's unit, (S,): 1 °C, 2 °F, 0 others, -1 for derived sensors, which have no unit error."""
+    """Return a code of each sensor's unit, (S,): 1 °C, 2 °F, 0 others, -1 derived sensors, which are not judged."""
     codes = np.array([_UNITS.get(sensor.unit, 0) for sensor in plant.sensors], dtype=np.int64)
     codes[[index for index, _ in plant.derived]] = _NEVER
     return codes

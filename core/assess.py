@@ -8,6 +8,7 @@ from typing import Final
 import numpy as np
 
 from core.adhoc.first_readings import score_against_type
+from core.alerting.deviations import deviates_by_policy
 from core.alerting.episodes import SEVERITIES, follow
 from core.alerting.messages import RULE, AlertWriter
 from core.alerting.silence import SilenceWatch
@@ -87,6 +88,7 @@ def assess(batch: ReadingBatch, *, state: FleetState, models: Models, plant: Pla
     slots = every_slot[batch.machine]
     state.dirty.update(np.unique(slots).tolist())
     values = physical(batch.values, plant)
+    impossible = np.isnan(values) & ~np.isnan(batch.values)
     rows = observe(
         batch,
         slots=slots,
@@ -98,7 +100,7 @@ def assess(batch: ReadingBatch, *, state: FleetState, models: Models, plant: Pla
         plant=plant,
         habits=state.habits,
     )
-    rows.fault[np.isnan(values) & ~np.isnan(batch.values)] = FAULT_IMPOSSIBLE
+    rows.fault[impossible] = FAULT_IMPOSSIBLE
     # a fault of a derived sensor is that of its inputs
     rows.fault[:, [index for index, _ in plant.derived]] = FAULT_NONE
     score_against_type(batch, values, rows, models=models, plant=plant)
@@ -164,13 +166,14 @@ def _alerts(
     warning, critical = SEVERITIES.index("warning"), SEVERITIES.index("critical")
     column = FOLLOWED_KINDS.index("anomaly")
     sensors = tuple(plant.sensors[index].name for index in watched_sensors(plant))
+    by_policy = deviates_by_policy(rows, values, watched_sensors(plant), rules)
     kinds = (
         (
             "anomaly",
             anomaly,
-            scores.flagged & rows.substantial & (anomaly >= FLAG_AT + _raised(rows, sensors, state)),
+            scores.flagged & rows.substantial & by_policy & (anomaly >= FLAG_AT + _raised(rows, sensors, state)),
             # a running machine without a score is not calm
-            (anomaly < rules.resolve_below[slots, column]) & (rows.scored | ~running),
+            ((anomaly < rules.resolve_below[slots, column]) | ~by_policy) & (rows.scored | ~running),
             np.where(anomaly >= rules.critical_score[slots, column], critical, warning),
             _anomaly_model(models),
         ),

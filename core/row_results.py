@@ -26,6 +26,10 @@ FAULT_NONE: Final = 0
 FAULT_MISSING: Final = 1
 FAULT_STUCK: Final = 2
 FAULT_IMPOSSIBLE: Final = 3
+FAULT_TIMES_1000: Final = 4
+FAULT_BY_1000: Final = 5
+FAULT_FAHRENHEIT: Final = 6
+FAULT_CELSIUS: Final = 7
 
 
 class RowResults(NamedTuple):
@@ -38,6 +42,7 @@ class RowResults(NamedTuple):
     anomaly (n, D + 2) and maintenance (n, Fm) features; risky (n,): the slow averages exist.
     distance (n,): score of the machine's own distance in [0, 1], NaN where not scored, 0.5 at its limit.
     expected (n, D) in the sensors' units; deviation (n, D) in scales; contribution (n, D), at least 0, sum 1.
+    leaning (n, D): deviation in scales, averaged where the detector averages it; 0 where it does not.
     substantial (n,): a sensor that carries the score is off by its minimum deviation. fault (n, S) code.
     """
 
@@ -55,6 +60,7 @@ class RowResults(NamedTuple):
     distance: Floats
     expected: Features
     deviation: Features
+    leaning: Features
     contribution: Features
     substantial: Bools
     fault: Codes
@@ -78,6 +84,7 @@ class RowResults(NamedTuple):
             distance=np.full(rows, np.nan),
             expected=np.full((rows, watched), np.nan, dtype=np.float32),
             deviation=np.zeros((rows, watched), dtype=np.float32),
+            leaning=np.zeros((rows, watched), dtype=np.float32),
             contribution=np.zeros((rows, watched), dtype=np.float32),
             substantial=np.zeros(rows, dtype=np.bool_),
             fault=np.zeros((rows, sensors), dtype=np.int8),

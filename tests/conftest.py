@@ -5,6 +5,7 @@ names of topics and groups there. `fresh_tansu`, `fresh_apache_kafka` and `fresh
 that use the real topic names; for a module or a class, call `running_tansu` and `running_apache_kafka` in a fixture.
 """
 
+import logging
 import os
 import signal
 from collections.abc import Iterator
@@ -33,6 +34,13 @@ def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
         ours = name.startswith("NEXOVA_") and not name.startswith("NEXOVA_TEST_")
         if ours or name in _BARE:
             monkeypatch.delenv(name)
+
+
+@pytest.fixture(autouse=True)
+def _log_level() -> Iterator[None]:
+    """A demo in this process leaves our own loggers quiet; the next test hears them again."""
+    yield
+    logging.getLogger("nexova").setLevel(logging.NOTSET)
 
 
 @pytest.fixture(scope="session")

@@ -143,6 +143,14 @@ class AlertWriter:
                 case row_results.FAULT_IMPOSSIBLE:
                     span = f"{in_words(sensor.minimum)} to {in_words(sensor.maximum)} {sensor.unit}"
                     said = f"reports {_figure(raw, sensor)}, outside the possible {span}"
+                case row_results.FAULT_TIMES_1000:
+                    said = f"reports {_figure(raw, sensor)}, about 1000 times its usual values, as in another unit"
+                case row_results.FAULT_BY_1000:
+                    said = f"reports {_figure(raw, sensor)}, about a thousandth of its usual values, as in another unit"
+                case row_results.FAULT_FAHRENHEIT:
+                    said = f"reports {in_words(raw)}, its usual values in °F instead of {sensor.unit}"
+                case row_results.FAULT_CELSIUS:
+                    said = f"reports {in_words(raw)}, its usual values in °C instead of {sensor.unit}"
                 case _:
                     said = f"is stuck at {_figure(raw, sensor)}"
             words.append(f"the {sensor.name} sensor {said}")

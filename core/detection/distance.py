@@ -114,6 +114,7 @@ def _detect(
             tracks.previous[slot, d] = z
             for which in range(2):
                 tracks.averages[slot, which, d] += smoothing[which] * (bounded - tracks.averages[slot, which, d])
+            out.leaning[row, d] = tracks.averages[slot, 0, d]
             away = z - tracks.spread_mean[slot, d]
             tracks.spread_mean[slot, d] += SPREAD_MEAN_GAIN * min(max(away, -CLIP), CLIP)
             tracks.spread[slot, d] += SPREAD_GAIN * (min(away * away, VARIANCE_CLIP) - tracks.spread[slot, d])

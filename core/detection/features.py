@@ -17,6 +17,7 @@ from core.detection.distance import score_distances
 from core.detection.seasonal import score_habits
 from core.detection.surprise import score_by_surprise
 from core.detection.tracking import track
+from core.detection.units import dependents, unit_codes
 from core.detection.warm_up import Learners
 from core.plant import Plant
 from core.row_results import RowResults
@@ -86,7 +87,8 @@ def observe(
 ) -> RowResults:
     """Update the tracks of the machines with the readings of `batch`, in place, and return the results of each row.
 
-    slots: table row of each reading, (n,). values: physical values, NaN where missing or impossible, (n, S).
+    slots: table row of each reading, (n,). values: physical values, NaN where missing or impossible, (n, S);
+    those in another unit become NaN here, so that nothing that follows uses them.
     warm_ups: readings of machines in warm-up, by slot; filled, fitted and dropped here.
     looks: early looks at those machines, by slot, for the next batch; None: none are kept.
     habits: of slow sensors; None skips them.
@@ -119,6 +121,8 @@ def observe(
             plant.detection.new_normal_after_seconds,
             np.array([sensor.stuck_after_readings or 0 for sensor in plant.sensors]),
             np.array([sensor.interval_seconds or 0.0 for sensor in plant.sensors]),
+            unit_codes(plant),
+            dependents(plant),
             tracks,
             traits,
             plant.warm_up_readings,

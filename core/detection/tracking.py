@@ -7,6 +7,7 @@ from numba import njit
 
 from core.arrays import Bools, Floats, Ints
 from core.detection.baseline import ACCEPT_SECONDS, LEARN_SECONDS
+from core.detection.units import refuse_other_units
 from core.row_results import DETECT, FAULT_MISSING, FAULT_STUCK, FIRST, LEVEL_HISTORY, LEVEL_MACHINE, REST, RowResults
 from core.state.tracks import Tracks
 
@@ -47,6 +48,8 @@ def track(
     accept_seconds: float,
     stuck_after: Ints,
     own_seconds: Floats,
+    unit_codes: Ints,
+    depends: Bools,
     tracks: Tracks,
     traits: tuple[Floats, Floats, Floats],
     warm_up: int,
@@ -60,7 +63,8 @@ def track(
     are `waiting`, (m,), and to be fitted before the next call. Machines are independent, so the others go on. early,
     warm_up: readings of the first look, and of the whole warm-up. learned (n,): rows to learn from, set here.
     accept_seconds: running time away from the baseline after which the level is the new one. own_seconds (S,): stated
-    times between two values of a sensor, 0 where they are learned.
+    times between two values of a sensor, 0 where they are learned. unit_codes, depends: of `core.detection.units`.
+    values: those in another unit become NaN here.
     """
     done, left = np.empty_like(rows), np.empty_like(rows)
     count = 0
@@ -81,6 +85,7 @@ def track(
         out.newest[row] = tracks.last_seen[slot]
         tracks.readings[slot] += 1
         step = min(max(elapsed, 0.0), _MACHINE_AWAY * tracks.interval[slot]) if elapsed == elapsed else 0.0  # noqa: PLR0124  false for NaN
+        refuse_other_units(row, slot, values, watched, power, unit_codes, depends, tracks, traits, out)
         _condition(row, slot, now, step, values, power, own_seconds, tracks, traits, out)
         if runtime >= 0 and elapsed > 0 and values[row, runtime] < tracks.last_values[slot, runtime] - _COUNTED_BACK:
             tracks.slow[slot] = np.nan  # maintenance was done: what the machine was like before it is history
@@ -189,7 +194,7 @@ def _sensor_health(
             tracks.missing_for[slot, sensor] += step
         gap, usual = tracks.missing_for[slot, sensor], tracks.missing_usual[slot, sensor]
         if np.isnan(value):
-            if _missing(gap, usual, own_seconds[sensor], interval):
+            if not out.fault[row, sensor] and _missing(gap, usual, own_seconds[sensor], interval):
                 out.fault[row, sensor] = FAULT_MISSING
             continue
         last = tracks.last_values[slot, sensor]

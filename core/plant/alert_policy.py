@@ -2,7 +2,7 @@
 
 from datetime import datetime
 from fnmatch import fnmatchcase
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import AwareDatetime, Field, StringConstraints, model_validator
 
@@ -10,6 +10,8 @@ from core.plant.rules import NotNegative, Pattern, PlantModel, Positive, broken,
 from schemas.alerts import AlertKind
 
 Kinds = Annotated[tuple[AlertKind, ...], Field(strict=False)]
+Direction = Literal["high", "low", "both"]
+"""Side of the expected value on which a deviation counts."""
 Machines = Annotated[tuple[Pattern, ...], Field(strict=False)]
 
 
@@ -23,6 +25,17 @@ class AlertRule(PlantModel):
     resolve_below: float = Field(default=0.4, gt=0, le=0.5, description="score that counts as calm again")
     resolve_after_readings: int = Field(default=10, ge=1, description="consecutive calm readings that resolve an alert")
     critical_score: float = Field(default=0.8, ge=0.5, le=1, description="score that makes an alert critical")
+    direction: Direction = Field(
+        default="both", description="side of the expected value on which a deviation counts, of kind anomaly"
+    )
+    minimum_deviation: NotNegative = Field(
+        default=0.0,
+        description="minimum deviation from the expected value, in the sensor's unit, beside that of the sensor, of "
+        "kind anomaly",
+    )
+    minimum_relative_deviation: NotNegative = Field(
+        default=0.0, description="minimum deviation as a share of the expected value, of kind anomaly"
+    )
     silent_after_seconds: Positive | None = Field(
         default=None, description="silence that raises an alert, s; none: three intervals, 300 s at least"
     )
@@ -53,12 +66,26 @@ class AlertOverride(PlantModel):
     resolve_below: float | None = Field(default=None, gt=0, le=0.5, description="as in [alerts]")
     resolve_after_readings: int | None = Field(default=None, ge=1, description="as in [alerts]")
     critical_score: float | None = Field(default=None, ge=0.5, le=1, description="as in [alerts]")
+    direction: Direction | None = Field(default=None, description="as in [alerts]")
+    minimum_deviation: NotNegative | None = Field(default=None, description="as in [alerts]")
+    minimum_relative_deviation: NotNegative | None = Field(default=None, description="as in [alerts]")
     silent_after_seconds: Positive | None = Field(default=None, description="as in [alerts]")
     update_seconds: NotNegative | None = Field(default=None, description="as in [alerts]")
     merge_gap_seconds: NotNegative | None = Field(default=None, description="as in [alerts]")
     cooldown_seconds: NotNegative | None = Field(default=None, description="as in [alerts]")
     budget_per_week: Positive | None = Field(default=None, description="as in [alerts]")
     enabled: bool | None = Field(default=None, description="as in [alerts]")
+
+    @model_validator(mode="after")
+    def _has_an_effect(self) -> Self:
+        of_anomalies = ("direction", "minimum_deviation", "minimum_relative_deviation")
+        unused = [name for name in of_anomalies if getattr(self, name) is not None]
+        if self.kinds and "anomaly" not in self.kinds and unused:
+            raise broken(
+                f"{unused[0]} ({getattr(self, unused[0])}) is a rule of kind anomaly, kinds is {list(self.kinds)}",
+                f"add anomaly to kinds, or remove {unused[0]}",
+            )
+        return self
 
     def fits(self, machine_id: str, machine_type: str | None, kind: AlertKind) -> bool:
         """Return whether this override is for alerts of a kind at a machine."""

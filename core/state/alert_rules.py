@@ -13,12 +13,15 @@ from core.state.episodes import FOLLOWED_KINDS
 from schemas.alerts import AlertKind
 
 UNLIMITED: Final = float("inf")
+_SIDES: Final = {"low": -1, "both": 0, "high": 1}
+_CELLS: Final = 14
 
 
 class AlertRules(NamedTuple):
     """The fields of `core.plant.AlertRule`, (m, K): m machines, one column for each kind that follows readings.
 
     budget_per_week: openings, infinite where there is no budget. silent_after_seconds, notices_silence: (m,).
+    side (-1 low, 0 both, 1 high), minimum_deviation, minimum_relative_deviation: (m,), of kind anomaly.
     """
 
     readings_over: Ints
@@ -33,6 +36,9 @@ class AlertRules(NamedTuple):
     enabled: Bools
     silent_after_seconds: Floats
     notices_silence: Bools
+    side: Ints
+    minimum_deviation: Floats
+    minimum_relative_deviation: Floats
 
 
 def alert_rules(plant: Plant, machine_ids: list[str]) -> AlertRules:
@@ -59,15 +65,19 @@ def alert_rules(plant: Plant, machine_ids: list[str]) -> AlertRules:
                     budget,
                     rule.enabled,
                     rule.silent_after_seconds or plant.silent_after_seconds,
+                    _SIDES[rule.direction],
+                    rule.minimum_deviation,
+                    rule.minimum_relative_deviation,
                 )
             )
         return found
 
     cells = np.array([column(kind) for kind in FOLLOWED_KINDS], dtype=np.float64).reshape(
-        len(FOLLOWED_KINDS), len(machine_ids), 11
+        len(FOLLOWED_KINDS), len(machine_ids), _CELLS
     )
-    silence = np.array(column("silent"), dtype=np.float64).reshape(len(machine_ids), 11)
+    silence = np.array(column("silent"), dtype=np.float64).reshape(len(machine_ids), _CELLS)
     by_field = np.ascontiguousarray(cells.transpose(2, 1, 0))
+    anomaly = by_field[:, :, FOLLOWED_KINDS.index("anomaly")]
     whole = [array.astype(np.int64) for array in by_field[[0, 1, 3]]]
     return AlertRules(
         readings_over=whole[0],
@@ -82,6 +92,9 @@ def alert_rules(plant: Plant, machine_ids: list[str]) -> AlertRules:
         enabled=by_field[9].astype(np.bool_),
         silent_after_seconds=silence[:, 10].copy(),
         notices_silence=silence[:, 9].astype(np.bool_),
+        side=anomaly[11].astype(np.int64),
+        minimum_deviation=anomaly[12].copy(),
+        minimum_relative_deviation=anomaly[13].copy(),
     )
 
 

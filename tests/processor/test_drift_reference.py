@@ -66,7 +66,7 @@ def test_a_repository_that_fails_is_logged_once(tmp_path: Path, caplog: pytest.L
     watch = a_watch()
     watch.add(np.random.default_rng(1).random(1500))
 
-    with caplog.at_level(logging.WARNING):
+    with caplog.at_level(logging.WARNING, "nexova.processor"):
         references.exchange({"anomaly": watch})
         references.exchange({"anomaly": watch})
 

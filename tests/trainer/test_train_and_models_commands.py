@@ -51,7 +51,7 @@ def test_train_tells_a_person_what_came_of_it(
 @pytest.mark.parametrize(
     ("arguments", "complaint"),
     [
-        (["--data", "nowhere"], "data folder nowhere: is not there"),
+        (["--data", "nowhere"], "data folder nowhere: does not exist"),
         (["weather", "--data", "."], "weather"),
         (["--data", ".", "--models", "floppy://x"], "no storage of that kind"),
         (["--data", ".", "--plant", "nowhere.toml"], "plant file nowhere.toml: does not exist"),

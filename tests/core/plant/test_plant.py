@@ -216,6 +216,14 @@ def test_equal_plants_are_interchangeable_as_keys() -> None:
             '[[alerts.overrides]]\ntypes = ["pmup"]\nenabled = false\n',
             ["alerts.overrides[0].types has 'pmup'", "no machine type"],
         ),
+        ("", "", '[alerts]\ndirection = "up"\n', ["alerts.direction = 'up'", "'high', 'low' or 'both'"]),
+        ("", "", "[alerts]\nminimum_relative_deviation = -0.1\n", ["alerts.minimum_relative_deviation = -0.1", "0"]),
+        (
+            "",
+            "",
+            '[[alerts.overrides]]\nkinds = ["limit"]\ndirection = "high"\n',
+            ["direction (high) is a rule of kind anomaly", "add anomaly to kinds"],
+        ),
         ("interval_seconds = 60", "interval_seconds = = 60", "", ["not valid TOML", "line 4"]),
     ],
 )

@@ -15,12 +15,17 @@ from processor.pipeline import Pipeline
 from processor.stalls import Stalls
 from processor.transport import FetchedRecords, consumer_of
 from runtime.clock import Clock
+from runtime.errors import FailureError
 from runtime.metrics import ProcessorMetrics
 from schemas.topics import HISTORY, READINGS
 
 LOGGER: Final = logging.getLogger("nexova.processor")
 _SEEK_SECONDS: Final = 0.01
 _TAKE_BACK_SECONDS: Final = 10.0
+
+
+class AgentEnded(FailureError):
+    """A topic is processed no more."""
 
 
 class FetchHandler:
@@ -59,7 +64,7 @@ class FetchHandler:
         self._stalls = Stalls(clock=clock.monotonic)
 
     async def consume(self, stream: Any, topic: str) -> None:
-        """Process all fetches of a topic; end with the first that fails."""
+        """Process all fetches of a topic; end with the first that fails. A stream that ends by itself is a failure."""
         async for event in stream.noack().events():
             try:
                 await self._process(topic, event.message.partition, event.value)
@@ -68,6 +73,8 @@ class FetchHandler:
                 self._on_failure(error)
                 return
             await asyncio.sleep(0)  # timers, heartbeats and pages get their turn
+        if not self._app.should_stop:
+            self._on_failure(AgentEnded(f"the agent of {topic} has ended although the worker has not; restart"))
 
     async def adopt_idle_partitions(self) -> None:
         """Adopt partitions without records, so that their windows close by the clock.

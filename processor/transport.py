@@ -20,17 +20,21 @@ from faust.types import TP
 from mode import Service
 
 from processor.partitions import SourceRecord
-from runtime.errors import BrokerRefused
+from runtime.errors import FailureError
 from runtime.granted import denied
 
 FAUST_VERSION: Final = "0.15.3"
 FETCH_WAIT_MS: Final = 100
-_REFUSAL_SECONDS: Final = 1.0
+_FAILURE_SECONDS: Final = 1.0
 BATCH_BYTES: Final = 8_388_608
 """Most bytes of values in a batch, so that highly compressed records are not decoded all at once."""
 
 
 Records = list[SourceRecord]
+
+
+class FetcherEnded(FailureError):
+    """Nothing is fetched any more: the lag that the worker knows stays at zero."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,11 +185,14 @@ class BatchConsumerThread(driver.AIOKafkaConsumerThread):
             self._denied = error.args[0]
             return {}
 
-    def refusal(self) -> BrokerRefused | None:
-        """Return why the brokers do not let this consumer read; None as long as they do.
+    def failure(self) -> FailureError | None:
+        """Return why this consumer reads no more: not allowed to, or its fetcher has ended; None while it reads.
 
-        aiokafka keeps an error of the group for a call that Faust does not make, and waits for it.
+        aiokafka keeps an error of the group, and of its fetcher's task, for a call that Faust does not make.
         """
+        fetcher = getattr(self._consumer, "_fetcher", None)
+        if fetcher is not None and fetcher._fetch_task.done() and not fetcher._closed:  # noqa: SLF001
+            return FetcherEnded("the task that fetches records has ended; restart, and report the traceback above")
         coordinator = getattr(self._consumer, "_coordinator", None)
         error = getattr(coordinator, "_pending_exception", None)
         if isinstance(error, GroupAuthorizationFailedError):
@@ -255,12 +262,12 @@ class BatchConsumer(driver.Consumer):
         self._reread[tp] += 1
 
     @Service.task
-    async def _watch_refusals(self) -> None:
+    async def _watch_failures(self) -> None:
         while not self.should_stop:
-            await self.sleep(_REFUSAL_SECONDS)
+            await self.sleep(_FAILURE_SECONDS)
             thread = cast("BatchConsumerThread | None", self._thread)
-            if thread is not None and (refusal := thread.refusal()) is not None:
-                self.transport.on_refused(refusal)
+            if thread is not None and (failure := thread.failure()) is not None:
+                self.transport.on_failure(failure)
 
     def lag(self, positions: Mapping[int, int], *, topic: str) -> dict[int, int]:
         """Return the number of records that follow in each partition of `positions` (next offset to process)."""
@@ -352,7 +359,7 @@ class BatchTransport(driver.Transport):
     batch_topics: frozenset[str]
     batch_records: int
     before_revoke: Callable[[], Awaitable[None]]
-    on_refused: Callable[[BrokerRefused], None]
+    on_failure: Callable[[FailureError], None]
 
 
 def install_batches(
@@ -361,12 +368,12 @@ def install_batches(
     topics: Iterable[str],
     batch_records: int,
     before_revoke: Callable[[], Awaitable[None]],
-    on_refused: Callable[[BrokerRefused], None],
+    on_failure: Callable[[FailureError], None],
 ) -> None:
     """Make `app` deliver fetches of `topics` as `FetchedRecords` of at most `batch_records`.
 
-    before_revoke: called before partitions are given up, while their offsets can still be committed. on_refused:
-    called when the brokers deny the group or a topic.
+    before_revoke: called before partitions are given up, while their offsets can still be committed. on_failure:
+    called when the brokers deny the group or a topic, or nothing is fetched any more.
     """
     if faust.__version__ != FAUST_VERSION:
         raise RuntimeError(
@@ -379,7 +386,7 @@ def install_batches(
         transport.batch_topics = frozenset(topics)
         transport.batch_records = batch_records
         transport.before_revoke = before_revoke
-        transport.on_refused = on_refused
+        transport.on_failure = on_failure
         return transport
 
     # Faust has no public way to pass an instance

@@ -223,7 +223,7 @@ class Worker:
             topics=[READINGS, HISTORY],
             batch_records=settings.processor.batch_records,
             before_revoke=self._last_checkpoint,
-            on_refused=self._failed,
+            on_failure=self._failed,
         )
         self._agents()
         self._tasks()

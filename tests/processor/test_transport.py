@@ -29,6 +29,7 @@ from processor.transport import (
     BatchConsumer,
     FetchedRecords,
     FetchedResults,
+    FetcherEnded,
     FetchSchema,
     Span,
     install_batches,
@@ -47,7 +48,7 @@ async def nothing(*_: Any, **__: Any) -> None:
 async def consumer() -> AsyncIterator[BatchConsumer]:
     """A consumer of an app that was never started."""
     app = faust.App("transport-test", broker="kafka://127.0.0.1:1", autodiscover=False, store="memory://")
-    install_batches(app, topics=[TOPIC], batch_records=4, before_revoke=nothing, on_refused=lambda _: None)
+    install_batches(app, topics=[TOPIC], batch_records=4, before_revoke=nothing, on_failure=lambda _: None)
     app.finalize()
     made = app.transport.create_consumer(nothing, on_partitions_revoked=nothing, on_partitions_assigned=nothing)
     yield made
@@ -343,3 +344,27 @@ async def test_a_fetch_is_not_held_back_for_long(consumer: BatchConsumer) -> Non
 def test_streams_resume_only_after_the_seek() -> None:
     source = inspect.getsource(faust.tables.recovery.Recovery._resume_streams)
     assert source.index("on_rebalance_complete.send") < source.index("perform_seek") < source.index("resume_flow")
+
+
+async def test_a_fetcher_whose_task_has_ended_is_a_failure_unless_it_was_closed(consumer: BatchConsumer) -> None:
+    thread: Any = consumer._thread
+    assert thread.failure() is None, "nothing is fetched before the start"
+
+    async def crash() -> None:
+        raise ConnectionResetError
+
+    waiting, crashed = asyncio.create_task(asyncio.sleep(600)), asyncio.create_task(crash())
+    await asyncio.wait([crashed])
+    fetcher = SimpleNamespace(_fetch_task=waiting, _closed=False)
+    thread._consumer = SimpleNamespace(_fetcher=fetcher, _coordinator=None)
+    assert thread.failure() is None
+    fetcher._fetch_task = crashed
+    assert isinstance(thread.failure(), FetcherEnded)
+    fetcher._closed = True
+    assert thread.failure() is None
+    thread._consumer = None
+    waiting.cancel()
+    assert isinstance(crashed.exception(), ConnectionResetError)
+    source = inspect.getsource(Fetcher)
+    assert "self._fetch_task = create_task(self._fetch_requests_routine())" in source
+    assert source.index("self._closed = True") < source.index("self._fetch_task.cancel()")

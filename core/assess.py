@@ -15,6 +15,7 @@ from core.alerting.silence import SilenceWatch
 from core.alerting.suppression import raised_thresholds, suppression_of
 from core.arrays import Bools, Codes, Features, Floats, Ints
 from core.batch import ReadingBatch
+from core.counterfactual import counterfactual_of
 from core.detection.features import observe, physical
 from core.detection.scoring import anomaly_scores, confidence_of
 from core.energy.closing import closing_of
@@ -253,6 +254,14 @@ def _recommendations(
                     state.tracks.mean[slot],
                     state.tracks.scale[slot],
                     sensors,
+                ),
+                counterfactual=counterfactual_of(
+                    rows.maintenance[row],
+                    band_code,
+                    mean=state.tracks.mean[slot],
+                    scale=state.tracks.scale[slot],
+                    sensors=sensors,
+                    model=models.maintenance,
                 ),
                 model=model,
             )

@@ -11,6 +11,7 @@ import numpy as np
 from fastapi import FastAPI
 
 from api import docs, problems
+from api.connections import DOOR, Door
 from api.console import routes as console
 from api.path_ids import SegmentedPath, register_ids
 from api.request_guard import RequestGuard
@@ -80,16 +81,20 @@ def create_lasting_app(settings: Settings | None = None) -> FastAPI:
 
 
 @asynccontextmanager
-async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+async def _lifespan(app: FastAPI) -> AsyncIterator[dict[str, Door]]:
     services: Services = app.state.services
     services.forecasts.start()
     services.pool.submit(_warm, services)
     services.live.start()
-    keepers = [asyncio.create_task(_keep_models_fresh(services, app.state.promoted))]
+    app.state.door = door = Door(services.settings.api, services.metrics)
+    keepers = [
+        asyncio.create_task(_keep_models_fresh(services, app.state.promoted)),
+        asyncio.create_task(door.run()),
+    ]
     if services.settings.workers > 1:
         keepers.append(asyncio.create_task(_keep_measuring(services)))
     try:
-        yield
+        yield {DOOR: door}
     finally:
         for keeper in keepers:
             keeper.cancel()

@@ -97,6 +97,8 @@ def run(settings: Settings) -> int:
         "port": settings.api.port,
         "log_config": None,  # logging is configured already
         "access_log": False,
+        "http": "api.connections:BoundedProtocol",
+        "ws": "none",
         "server_header": False,
         "date_header": True,
         "timeout_graceful_shutdown": 5,

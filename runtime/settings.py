@@ -169,6 +169,21 @@ class ApiSettings(BaseModel):
     failures_per_second: float = Field(
         5.0, gt=0.0, le=1e4, description="Wrong tokens per second allowed from one address; bursts of twice as many."
     )
+    most_connections: int = Field(
+        1_000,
+        ge=1,
+        le=100_000,
+        description="Maximum number of open connections of a process; further ones are answered with 503.",
+    )
+    head_seconds: float = Field(
+        10.0, gt=0.0, le=600.0, description="Timeout of a request's head in seconds; then its connection is closed."
+    )
+    stuck_seconds: float = Field(
+        30.0,
+        gt=0.0,
+        le=600.0,
+        description="Seconds after which a connection is closed whose client does not read what is sent.",
+    )
     most_streams: int = Field(200, ge=1, le=10_000, description="Maximum number of open event streams.")
     most_alerts: int = Field(
         20_000,

@@ -10,6 +10,7 @@ import json
 import time
 from collections import deque
 from collections.abc import AsyncIterator, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
@@ -91,11 +92,24 @@ class Hub:
         self._complete_from: dict[str, dict[int, int]] = {topic: {} for topic in LETTERS}
         self._subscribers: set[Subscriber] = set()
         self.closed = False
+        self.streams = 0
+        """Number of open streams, also of those that wait for the view and of lost ones whose client does not read."""
 
     @property
-    def streams(self) -> int:
-        """Number of connected clients."""
+    def subscribers(self) -> int:
+        """Number of clients that get events."""
         return len(self._subscribers)
+
+    @contextmanager
+    def counted(self) -> Iterator[None]:
+        """Count a stream for as long as its connection is open."""
+        self.streams += 1
+        self._metrics.streams.set(self.streams)
+        try:
+            yield
+        finally:
+            self.streams -= 1
+            self._metrics.streams.set(self.streams)
 
     def position(self, topics: Iterable[str] = LETTERS) -> str:
         """Return the position now, for `topics`."""

@@ -1,10 +1,12 @@
 """Routes of feedback and of the event stream."""
 
+from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final
 
 from fastapi import APIRouter, Depends, Header, Path, Query
 from starlette.responses import Response, StreamingResponse
+from starlette.types import Receive, Scope, Send
 
 from api.live.events import DEFAULT, TOPICS, stream
 from api.problems import RESPONSES, Problem
@@ -68,25 +70,42 @@ def router(services: Services) -> APIRouter:
         only; `reset` means that the id is no longer valid, and that lists must be reloaded.
         """
         wanted = _topics(topics)
-        if live.hub.streams >= services.settings.api.most_streams:
-            services.metrics.refused.labels(reason="busy").inc()
-            raise Problem(
-                503,
-                "too-many-streams",
-                f"{live.hub.streams} streams are open, the most is {services.settings.api.most_streams}; close some, "
-                "or raise NEXOVA_API__MOST_STREAMS",
-                headers={"Retry-After": "5"},
-            )
         # an empty one is none: a client that has never had an id begins now
         begin = last_event_id or ("" if since == "start" else since or None)
-        return StreamingResponse(
-            stream(live, wanted, machine_id=machine_id, since=begin),
+        return _EventStream(services, stream(live, wanted, machine_id=machine_id, since=begin))
+
+    return routes
+
+
+class _EventStream(StreamingResponse):
+    """Response with an event stream, which counts for as long as its connection is open."""
+
+    def __init__(self, services: Services, frames: AsyncIterator[bytes]) -> None:
+        super().__init__(
+            frames,
             media_type="text/event-stream",
             # a proxy must pass events on as they come
             headers={"Cache-Control": "no-store", "X-Accel-Buffering": "no"},
         )
+        self._services = services
 
-    return routes
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Send the stream.
+
+        Raises:
+            Problem: as many streams as allowed are open.
+        """
+        hub, most = self._services.live.hub, self._services.settings.api.most_streams
+        if hub.streams >= most:
+            self._services.metrics.refused.labels(reason="busy").inc()
+            raise Problem(
+                503,
+                "too-many-streams",
+                f"{hub.streams} streams are open, the most is {most}; close some, or raise NEXOVA_API__MOST_STREAMS",
+                headers={"Retry-After": "5"},
+            )
+        with hub.counted():
+            await super().__call__(scope, receive, send)
 
 
 async def record_feedback(services: Services, alert_id: str, body: FeedbackRequest, caller: Caller) -> FeedbackResponse:

@@ -44,6 +44,12 @@ class ApiMetrics(MetricSet):
         "Forecasts answered, by source.",
         Label(name="source", values=("computed", "cache")),
     )
+    connections = gauge("nexova_api_connections", "Open connections.", workers="livesum")
+    connections_ended = counter(
+        "nexova_api_connections_ended_total",
+        "Connections ended by a bound: head not complete in time, client does not read (stuck), too many (full).",
+        Label(name="reason", values=("head", "stuck", "full")),
+    )
     workers = gauge("nexova_api_workers", "Worker processes that serve this port.", workers="livesum")
     streams = gauge("nexova_api_streams", "Open event streams.", workers="livesum")
     events = counter("nexova_api_events_total", "Events sent to event streams.")

@@ -45,7 +45,15 @@ def running_server(
     kafka = {"bootstrap_servers": NOBODY} if kafka is None else kafka
     port = port or free_port()
     app = create_app(load_settings(_env_file=None, kafka=kafka, **settings))
-    config = uvicorn.Config(app, host="127.0.0.1", port=port, log_config=None, timeout_graceful_shutdown=2)
+    config = uvicorn.Config(
+        app,
+        host="127.0.0.1",
+        port=port,
+        log_config=None,
+        timeout_graceful_shutdown=2,
+        http="api.connections:BoundedProtocol",
+        ws="none",
+    )
     running = uvicorn.Server(config)
     # whatever goes wrong, the tests' process must be able to end
     thread = threading.Thread(target=running.run, name="server", daemon=True)

@@ -129,7 +129,7 @@ def test_a_client_that_does_not_read_is_let_go_and_the_others_go_on() -> None:
     for offset in range(5_002):
         take(view, hub, a_record(1, offset=offset))
         quick.waiting.clear()
-    assert (slow.lost, quick.lost, hub.streams) == (True, False, 1)
+    assert (slow.lost, quick.lost, hub.subscribers) == (True, False, 1)
     assert len(slow.waiting) == 5_000
 
 

@@ -239,6 +239,8 @@ def _recommendations(
     for row, band_code, level in zip(*due, strict=True):
         slot, band = slots[row], BANDS[band_code]
         machine_id = batch.machine_ids[batch.machine[row]]
+        # without a baseline there is no normal to compare with
+        mean = state.tracks.mean[slot] if state.tracks.fitted[slot] else np.full(len(sensors), np.nan)
         slowest = slice(-2 - len(sensors), -2)
         messages.append(
             Recommendation(
@@ -251,14 +253,14 @@ def _recommendations(
                 hours_to_failure=time_left(rows.maintenance[row], models),
                 reasons=reasons_of(
                     rows.maintenance[row, slowest].astype(np.float64),
-                    state.tracks.mean[slot],
+                    mean,
                     state.tracks.scale[slot],
                     sensors,
                 ),
                 counterfactual=counterfactual_of(
                     rows.maintenance[row],
                     band_code,
-                    mean=state.tracks.mean[slot],
+                    mean=mean,
                     scale=state.tracks.scale[slot],
                     sensors=sensors,
                     model=models.maintenance,

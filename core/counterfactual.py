@@ -44,7 +44,7 @@ def counterfactual_of(
     risk = model.risk(rows).reshape(len(asked), _STEPS)
     enough = risk < BAND_STARTS[band - 1]
     moves = np.where(enough, shares * np.abs(away[asked])[:, None], np.inf)
-    place, step = np.unravel_index(int(moves.argmin()), moves.shape)
+    place, step = divmod(int(moves.argmin()), _STEPS)
     if not np.isfinite(moves[place, step]):
         return None
     d, lower = asked[place], BANDS[int(np.searchsorted(BAND_STARTS, risk[place, step], side="right"))]

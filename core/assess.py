@@ -15,6 +15,7 @@ from core.alerting.silence import SilenceWatch
 from core.alerting.suppression import raised_thresholds, suppression_of
 from core.arrays import Bools, Codes, Features, Floats, Ints
 from core.batch import ReadingBatch
+from core.counterfactual import counterfactual_of
 from core.detection.features import observe, physical
 from core.detection.scoring import anomaly_scores, confidence_of
 from core.energy.closing import closing_of
@@ -238,6 +239,8 @@ def _recommendations(
     for row, band_code, level in zip(*due, strict=True):
         slot, band = slots[row], BANDS[band_code]
         machine_id = batch.machine_ids[batch.machine[row]]
+        # without a baseline there is no normal to compare with
+        mean = state.tracks.mean[slot] if state.tracks.fitted[slot] else np.full(len(sensors), np.nan)
         slowest = slice(-2 - len(sensors), -2)
         messages.append(
             Recommendation(
@@ -250,9 +253,17 @@ def _recommendations(
                 hours_to_failure=time_left(rows.maintenance[row], models),
                 reasons=reasons_of(
                     rows.maintenance[row, slowest].astype(np.float64),
-                    state.tracks.mean[slot],
+                    mean,
                     state.tracks.scale[slot],
                     sensors,
+                ),
+                counterfactual=counterfactual_of(
+                    rows.maintenance[row],
+                    band_code,
+                    mean=mean,
+                    scale=state.tracks.scale[slot],
+                    sensors=sensors,
+                    model=models.maintenance,
                 ),
                 model=model,
             )

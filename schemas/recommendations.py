@@ -1,9 +1,11 @@
 """Recommendation: maintenance advice on a machine's wear, and its urgency."""
 
-from typing import Literal
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from schemas.alerts import AlertModel
-from schemas.message import Amount, MachineId, Message, Part, Risk, Share, Timestamp
+from schemas.message import Amount, MachineId, Message, Part, Quantity, Risk, Share, Timestamp
 
 Band = Literal["none", "watch", "plan", "urgent"]
 
@@ -24,6 +26,15 @@ class HoursToFailure(Part):
     high: Amount
 
 
+class Counterfactual(Part):
+    """The smallest return of one sensor towards its normal that would lower the band, by the model."""
+
+    sensor: str
+    value: Annotated[Quantity, Field(description="Slow average of the sensor at which the band is lower, in its unit.")]
+    band: Annotated[Band, Field(description="Band that the machine would then have.")]
+    sentence: str
+
+
 class Recommendation(Message):
     """Advice for one machine, published when its band changes and at least daily."""
 
@@ -36,3 +47,6 @@ class Recommendation(Message):
     hours_to_failure: HoursToFailure | None = None
     reasons: tuple[Reason, ...] = ()
     model: AlertModel
+    counterfactual: Annotated[
+        Counterfactual | None, Field(description="Null where no sensor alone would lower the band.")
+    ] = None

@@ -4,6 +4,7 @@ The transactional id names the partition. A new owner starts with `acquire`, aft
 of earlier owners, however late: see docs/decisions/0110-one-owner-writes.md.
 """
 
+import logging
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -15,6 +16,9 @@ from runtime.errors import FailureError
 from runtime.kafka import producer_config
 from runtime.settings import KafkaSettings, Settings
 
+_CLIENT_LOGGER: Final = logging.getLogger("nexova.kafka.owner")
+# the client calls it fatal that another worker has taken over; the worker says it once, in plain words
+_CLIENT_LOGGER.addFilter(lambda record: "fenced by a newer instance" not in record.getMessage())
 _TRANSACTION_SECONDS: Final = 60.0
 _TRY_SECONDS: Final = 2.0
 _PAUSE_SECONDS: Final = 0.2
@@ -85,6 +89,7 @@ class FencedProducer:
         self._producer = Producer(
             producer_config(kafka)
             | {
+                "logger": _CLIENT_LOGGER,
                 "transactional.id": self._id,
                 "transaction.timeout.ms": int(_TRANSACTION_SECONDS * 1000),
                 "compression.type": "zstd",
